@@ -1,0 +1,1 @@
+"""ClawVM: memory management for stateful LLM agents, enforced by the harness."""

@@ -1,0 +1,513 @@
+"""The engine: the virtual-memory contract between a harness and its model, as six lifecycle operations.
+
+==================  ==================================================================================
+session_start       the harness injects the bootstrap pages
+post_model          what the model's reply revealed: demands are judged, updates are staged
+tool_execute        run a tool, or serve the stored result of a call that ran before
+compaction, reset   commit what the policy commits, account for what is destroyed
+prompt_assemble     choose every page's level for the next prompt; ends the turn
+==================  ==================================================================================
+
+Beside them ``recall`` answers look-ups with a reason, ``memory_flush`` is the best-effort flush of today's harnesses,
+and ``declare``/``replace`` put pages into the table. A turn is everything between two assembled prompts; what happens
+in it is judged against the prompt before it, which is all that the model could see.
+
+The engine executes nothing by itself, reads no clock and opens no file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clawvm_runtime.canonical import tool_signature
+from clawvm_runtime.decision_trace import DecisionTrace
+from clawvm_runtime.errors import BudgetError, LifecycleError
+from clawvm_runtime.faults import FaultObserver, Judgement, Tally, Verdict
+from clawvm_runtime.journal import Journal, JournalEntry, Writeback
+from clawvm_runtime.page_table import PageEntry, PageTable
+from clawvm_runtime.pages import Page
+from clawvm_runtime.policy import Policy
+from clawvm_runtime.policy import Writeback as WritebackMode
+from clawvm_runtime.selector import Selection, SelectionRequest, Selector, minimum_set, select
+from clawvm_runtime.updates import (
+    CONTROL_FIELDS,
+    DomainValidator,
+    Rejection,
+    Update,
+    ValidationContext,
+    changed_page,
+    check_update,
+)
+from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, RecallOutcome, ToolOutcome
+
+__all__ = [
+    "AssembledPrompt",
+    "Block",
+    "Engine",
+    "RecallAnswer",
+    "Renderer",
+    "ToolAnswer",
+    "ToolCall",
+    "ToolResult",
+]
+
+Renderer = Callable[[Page, Mapping[str, Any]], Page]
+"""Makes the page's representations anew from its committed fields, after a commit changed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model wants: a tool, its arguments, the level at which it needs the result.
+
+    ``signature`` is derived from tool and arguments unless the caller has a better one. The result of a tool that is
+    not ``deterministic`` may differ next time, so it is never served from the store.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    level: Level = Level.FULL
+    deterministic: bool = True
+    signature: str = ""
+
+    def canonical_signature(self) -> str:
+        """Return what makes two calls the same call."""
+        return self.signature or tool_signature(self.tool, self.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What running a tool gave: an outcome and, if there is something to keep, a page."""
+
+    outcome: ToolOutcome
+    page: Page | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What the model gets for a tool call; ``executed`` tells whether the tool had to run."""
+
+    outcome: ToolOutcome
+    page: Page | None
+    executed: bool
+    judgement: Judgement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecallAnswer:
+    """What a look-up found; the outcome is the reason, also of an empty answer."""
+
+    outcome: RecallOutcome
+    page_ids: tuple[str, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One page in an assembled prompt; two blocks that are equal have the same bytes."""
+
+    page_id: str
+    version: int
+    level: Level
+    tokens: int
+    text: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AssembledPrompt:
+    """An ordered list of blocks within a budget, both in tokens.
+
+    ``budget`` is what the policy may spend this turn, ``missing_tokens`` by how much the minimum set and the demands
+    exceed the whole budget (invariant pressure), ``unmet`` what was required and did not fit.
+    """
+
+    turn: int
+    budget: int
+    tokens: int
+    blocks: tuple[Block, ...]
+    unmet: tuple[str, ...]
+    missing_tokens: int
+    selection: Selection
+
+    @property
+    def text(self) -> str:
+        """The texts of all blocks, for pages made from text."""
+        return "\n\n".join(block.text for block in self.blocks if block.text)
+
+
+class Engine:
+    """Drives pages, selection, journal and faults through an agent's life under one policy and token budget.
+
+    ``journal`` may live in a file (``FileJournalStorage``): what it committed before comes back when its pages are
+    declared again. ``trace`` receives every decision. ``selector`` is the seam for another selector. ``validators`` are
+    domain checks of updates, ``renderer`` renews the text of a page when a commit changes it.
+
+    Raises BudgetError for a budget that is not a whole number of at least 1.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        budget: int,
+        *,
+        journal: Journal | None = None,
+        trace: DecisionTrace | None = None,
+        selector: Selector = select,
+        validators: Sequence[DomainValidator] = (),
+        renderer: Renderer | None = None,
+    ) -> None:
+        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
+            raise BudgetError(budget)
+        self.policy = policy
+        self.budget = budget
+        self.table = PageTable()
+        self.journal = Journal() if journal is None else journal
+        self.turn = 1
+        self.session = ""
+        self._trace = trace
+        self._observer = FaultObserver(self.table, trace)
+        self._selector = selector
+        self._renderer = renderer
+        self._declared_pages: dict[str, Page] = {}
+        self._context = ValidationContext(self._find_page, self._reference_resolves, tuple(validators))
+        self._demands: dict[str, Level] = {}
+        self._accessed: list[str] = []
+        self._injected: set[str] = set()
+        self._page_of_signature: dict[str, str | None] = {}
+        self._prompt_budget = budget
+
+    # --- what the harness reads -------------------------------------------------------------------
+
+    @property
+    def tally(self) -> Tally:
+        """The counts so far."""
+        return self._observer.tally
+
+    def _find_page(self, page_id: str) -> Page | None:
+        entry = self.table.find(page_id)
+        return None if entry is None or entry.gone else entry.page
+
+    def _reference_resolves(self, reference: str) -> bool:
+        return self._find_page(reference) is not None or reference in self._page_of_signature
+
+    def _emit(self, kind: str, **fields: Any) -> None:
+        if self._trace is not None:
+            self._trace.emit(kind, self.turn, **fields)
+
+    # --- pages --------------------------------------------------------------------------------------
+
+    def declare(self, page: Page) -> None:
+        """Put a new page into the table; fields that the journal committed for it earlier are applied.
+
+        Raises PageError when the id is taken.
+        """
+        entry = self.table.declare(page)
+        self._enter(entry, "declared")
+
+    def replace(self, page: Page) -> None:
+        """Give a known page new content: an edit made the old content stale.
+
+        Raises UnknownPageError, and PageError when the type changes.
+        """
+        self._enter(self.table.replace(page), "replaced")
+
+    def _enter(self, entry: PageEntry, cause: str) -> None:
+        page = entry.page
+        self._declared_pages[page.id] = page
+        fields = self.journal.committed_fields(page.id)
+        if fields:
+            for name in fields.keys() & CONTROL_FIELDS:
+                page = changed_page(page, name, fields[name])
+            commits = sum(self.journal.committed(page.id, name).version for name in fields)
+            self.table.amend(self._rendered(page.changed(version=entry.page.version + commits), fields))
+        entry.dirty = [staged.sequence for staged in self.journal.staged if staged.update.page_id == page.id]
+        self._emit("page", page=page.id, version=entry.page.version, type=page.type.value, cause=cause)
+
+    def _rendered(self, page: Page, fields: Mapping[str, Any]) -> Page:
+        if self._renderer is None:
+            return page
+        # Rendering starts from the page as it was declared, so that fields are not rendered upon rendered fields.
+        declared = self._declared_pages[page.id]
+        source = declared.changed(
+            version=page.version, active=page.active, pin=page.pin, minimum=page.minimum
+        )
+        return self._renderer(source, fields)
+
+    # --- the six operations -------------------------------------------------------------------------
+
+    def session_start(self, session: str, pages: Iterable[Page] = ()) -> None:
+        """Begin the first session; the harness injects the bootstrap pages among *pages*.
+
+        Injected pages are kept at their floor, whatever the policy, until the first destructive boundary. Raises
+        LifecycleError when a session is running: ``reset`` begins the next one.
+        """
+        if self.session:
+            raise LifecycleError(f"session {self.session!r} is running; reset() begins another one")
+        if not session:
+            raise LifecycleError("a session needs a name")
+        self.session = session
+        self._emit("session_start", session=session, policy=self.policy.id, budget=self.budget)
+        for page in pages:
+            self.declare(page)
+            if page.is_bootstrap:
+                entry = self.table.entry(page.id)
+                entry.resident = entry.page.floor_level
+                entry.first_turn = 0
+                self._injected.add(page.id)
+
+    def post_model(
+        self, *, demands: Iterable[tuple[str, Level]] = (), updates: Iterable[Update] = ()
+    ) -> tuple[JournalEntry, ...]:
+        """Judge what the model's reply refers to, stage what it wants to remember; return the staged entries.
+
+        Raises UnknownPageError for a demand of a page that was never declared.
+        """
+        self._running()
+        for page_id, level in demands:
+            self._access(self.table.entry(page_id), level)
+        return tuple(self._stage(update) for update in updates)
+
+    def tool_execute(self, call: ToolCall, execute: Callable[[ToolCall], ToolResult]) -> ToolAnswer:
+        """Serve a call from the stored result where it can be resolved, or run it with *execute* and keep its result."""
+        self._running()
+        signature = call.canonical_signature()
+        known = self._page_of_signature.get(signature)
+        if known is not None and call.deterministic:
+            return self._execute_again(call, signature, self.table.entry(known), execute)
+        result = execute(call)
+        self._page_of_signature[signature] = None if result.page is None else result.page.id
+        self._emit_tool(call, signature, result, executed=True)
+        if result.page is None:
+            return ToolAnswer(result.outcome, None, executed=True)
+        entry = self._keep_result(result.page)
+        return ToolAnswer(result.outcome, entry.page, True, self._access(entry, call.level))
+
+    def _execute_again(
+        self, call: ToolCall, signature: str, entry: PageEntry, execute: Callable[[ToolCall], ToolResult]
+    ) -> ToolAnswer:
+        judgement = self._access(entry, call.level, signature)
+        if judgement.verdict is not Verdict.FAULT:
+            result = ToolResult(ToolOutcome.OK, entry.page)
+            self._emit_tool(call, signature, result, executed=False)
+            return ToolAnswer(result.outcome, entry.page, False, judgement)
+        result = execute(call)
+        self._emit_tool(call, signature, result, executed=True)
+        return ToolAnswer(result.outcome, entry.page, True, judgement)
+
+    def _keep_result(self, page: Page) -> PageEntry:
+        if page.id in self.table:
+            self.replace(page)
+        else:
+            self.declare(page)
+        return self.table.entry(page.id)
+
+    def _emit_tool(self, call: ToolCall, signature: str, result: ToolResult, *, executed: bool) -> None:
+        self._emit(
+            "tool",
+            tool=call.tool,
+            signature=signature,
+            outcome=result.outcome.value,
+            executed=executed,
+            page=None if result.page is None else result.page.id,
+        )
+
+    def compaction(self) -> None:
+        """Pass a compaction: commit what the policy commits there; everything resident is destroyed."""
+        self._running()
+        self._destroy(Boundary.COMPACTION, self.policy.writeback_at_compaction)
+
+    def reset(self, session: str) -> None:
+        """End the session and begin *session*: session-scoped pages that were never committed are gone."""
+        self._running()
+        if not session:
+            raise LifecycleError("a session needs a name")
+        self._destroy(Boundary.RESET, self.policy.writeback_at_reset)
+        destroyed = self.table.end_session()
+        self.session = session
+        # The small constant keeps a product such as 0.29 * 100 from being floored to the number below it.
+        self._prompt_budget = max(1, math.floor(self.budget * self.policy.budget_share_after_reset + 1e-9))
+        self._emit("session_start", session=session, policy=self.policy.id, budget=self._prompt_budget, gone=destroyed)
+
+    def prompt_assemble(self, future_demands: Mapping[str, int] | None = None) -> AssembledPrompt:
+        """Choose the next prompt, check it, and end the turn.
+
+        *future_demands* counts the demands of each page in the next turns; only an oracle can know them.
+        """
+        self._running()
+        pages = self.table.live_pages()
+        request = SelectionRequest(
+            pages=pages,
+            budget=self._prompt_budget,
+            policy=self.policy,
+            demands=self._demands,
+            injected=self._injected,
+            recency=self.table.recency,
+            future_demands=future_demands or {},
+        )
+        selection = self._selector(request)
+        # Pages that a reset destroyed belong to the minimum set too: losing them must not ease the pressure.
+        needed = minimum_set((entry.page for entry in self.table), self._demands, self._injected)
+        prompt = self._prompt(selection, max(0, needed - self.budget))
+        self._emit_selection(prompt)
+        self._observer.settle(selection.levels, needed, self.budget, self.turn)
+        self.table.set_residency(selection.levels)
+        self.table.age(self._accessed)
+        self._demands = {}
+        self._accessed = []
+        self.turn += 1
+        return prompt
+
+    # --- beside the six -------------------------------------------------------------------------------
+
+    def recall(self, query: str, backend: Callable[[str], RecallAnswer]) -> RecallAnswer | None:
+        """Look something up; the answer carries its reason.
+
+        PermissionError from *backend* is a denial, any other exception a backend error. None means that the model gets
+        an empty answer without a reason, which only a policy without reasoned recall lets through.
+        """
+        self._running()
+        try:
+            answer = backend(query)
+        except PermissionError as error:
+            answer = RecallAnswer(RecallOutcome.DENIED, detail=str(error))
+        except Exception as error:  # A failing backend is an answer too: whatever it raises, the model learns of it.
+            answer = RecallAnswer(RecallOutcome.BACKEND_ERROR, detail=f"{type(error).__name__}: {error}")
+        reasoned = self.policy.reasoned_recall
+        if not self._observer.recall(query, answer.outcome, self.turn, reasoned=reasoned):
+            return None
+        return answer
+
+    def memory_flush(self) -> Writeback | None:
+        """Run the best-effort flush that is due at the soft threshold, if the policy has one."""
+        self._running()
+        performed = self.policy.writeback_at_compaction is WritebackMode.SOFT_THRESHOLD
+        self._emit("flush", performed=performed)
+        return self._write_back() if performed else None
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _running(self) -> None:
+        if not self.session:
+            raise LifecycleError("no session is running; call session_start() first")
+
+    def _access(self, entry: PageEntry, level: Level, signature: str | None = None) -> Judgement:
+        page_id = entry.page.id
+        judgement = self._observer.access(
+            entry, level, self.turn, resolution=self.policy.pointer_resolution, signature=signature
+        )
+        entry.gone = False  # Whatever a reset destroyed has been retrieved again by now.
+        self._demands[page_id] = max(judgement.level, self._demands.get(page_id, Level.NONE))
+        self._accessed.append(page_id)
+        return judgement
+
+    def _stage(self, update: Update) -> JournalEntry:
+        entry = self.journal.stage(update)
+        page_entry = self.table.find(update.page_id)
+        if page_entry is not None and entry.sequence not in page_entry.dirty:
+            page_entry.dirty.append(entry.sequence)
+        self._emit(
+            "stage",
+            entry=entry.sequence,
+            page=update.page_id,
+            field=update.field,
+            operation=update.operation,
+        )
+        return entry
+
+    def _check_update(self, update: Update, version: int, value: Any) -> Rejection | None:
+        return check_update(update, version, value, self._context)
+
+    def _write_back(self) -> Writeback:
+        result = self.journal.write_back(self._check_update if self.policy.validated_writeback else None)
+        for entry in result.rejected:
+            assert entry.rejection is not None
+            self._clean(entry)
+            self._emit("reject", entry=entry.sequence, code=entry.rejection.code.value, detail=entry.rejection.detail)
+        for entry in result.committed:
+            self._clean(entry)
+            self._apply(entry.update)
+        if result.commit is not None:
+            self._emit("commit", commit=result.commit, entries=[entry.sequence for entry in result.committed])
+        self.table.mark_committed()
+        return result
+
+    def _clean(self, entry: JournalEntry) -> None:
+        page_entry = self.table.find(entry.update.page_id)
+        if page_entry is not None and entry.sequence in page_entry.dirty:
+            page_entry.dirty.remove(entry.sequence)
+
+    def _apply(self, update: Update) -> None:
+        page_entry = self.table.find(update.page_id)
+        if page_entry is None:
+            return  # Unvalidated writeback may commit fields of a page that was never declared.
+        value = self.journal.committed(update.page_id, update.field).value
+        page = changed_page(page_entry.page, update.field, value)
+        self.table.amend(self._rendered(page, self.journal.committed_fields(page.id)))
+
+    def _destroy(self, boundary: Boundary, mode: WritebackMode) -> None:
+        written = mode is WritebackMode.BOUNDARY
+        self._emit(
+            "boundary",
+            boundary=boundary.value,
+            writeback=written,
+            dirty=[entry.page.id for entry in self.table if entry.dirty],
+        )
+        if written:
+            self._write_back()
+        lost = self.journal.abandon(boundary.value)
+        if lost:
+            self._emit("lost", boundary=boundary.value, entries=[entry.sequence for entry in lost])
+        for entry in self.table:
+            if entry.dirty:
+                self._observer.destroyed(entry, boundary.value, self.turn)
+                entry.dirty.clear()
+        self._injected.clear()
+        self.table.drop_residency()
+        self._observer.boundary_passed()
+
+    def _prompt(self, selection: Selection, missing_tokens: int) -> AssembledPrompt:
+        chosen = [self.table.entry(page_id) for page_id in selection.levels]
+        # What changes least stands first, so that a provider's prompt cache keeps the longest prefix.
+        chosen.sort(key=lambda entry: (-TYPE_RULES[entry.page.type].rank, entry.ordinal))
+        return AssembledPrompt(
+            turn=self.turn,
+            budget=self._prompt_budget,
+            tokens=selection.tokens,
+            blocks=tuple(_block(entry.page, selection.levels[entry.page.id]) for entry in chosen),
+            unmet=tuple(item.page_id for item in selection.required if not item.fitted),
+            missing_tokens=missing_tokens,
+            selection=selection,
+        )
+
+    def _emit_selection(self, prompt: AssembledPrompt) -> None:
+        if self._trace is None:
+            return
+        selection = prompt.selection
+        self._emit(
+            "assemble",
+            budget=prompt.budget,
+            tokens=prompt.tokens,
+            levels={page_id: level.label for page_id, level in selection.levels.items()},
+            required=[[item.page_id, item.level.label, item.reason.value, item.fitted] for item in selection.required],
+            prefetched=list(selection.prefetched),
+            prefetch_refused=list(selection.prefetch_refused),
+            steps=[
+                [step.page_id, step.level.label, step.delta, round(step.key, 6), step.outcome.value]
+                for step in selection.steps
+            ],
+        )
+
+    def _check(self) -> None:
+        """Assert the invariants of the engine's parts and between them."""
+        self.table._check()
+        self.journal._check()
+        self.tally._check()
+        staged = {entry.sequence for entry in self.journal.staged}
+        for entry in self.table:
+            assert set(entry.dirty) <= staged, entry
+
+
+def _block(page: Page, level: Level) -> Block:
+    return Block(page.id, page.version, level, page.costs[level], page.texts.get(level, ""))

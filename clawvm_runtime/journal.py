@@ -1,0 +1,301 @@
+"""The writeback journal: staged -> validated -> committed; nothing is lost silently, nothing counts twice.
+
+================  ====================================================================================
+EntryStatus       staged, committed, rejected or lost
+JournalEntry      one staged update and what became of it
+CommittedField    the last committed version and value of one (page, field)
+Writeback         what one run of ``write_back`` committed and rejected
+Journal           stages, writes back behind one explicit commit point, recovers from its storage
+================  ====================================================================================
+
+Staging appends and changes nothing else. A writeback validates the staged entries in journal order, each against what
+the entries before it would commit, and makes the accepted ones effective with a single commit record: a crash before
+that record leaves them staged, a crash after it leaves them committed.
+
+Format: ``schemas/journal.schema.json``. Source: paper, writeback protocol; ``docs/journal.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from clawvm_runtime.canonical import canonical_json
+from clawvm_runtime.errors import JournalCorruptError, JournalError
+from clawvm_runtime.journal_storage import JournalStorage, MemoryJournalStorage, Record
+from clawvm_runtime.updates import Rejection, Update, merged
+from clawvm_runtime.vocabulary import RejectCode
+
+__all__ = ["FORMAT_NAME", "FORMAT_VERSION", "CommittedField", "EntryStatus", "Journal", "JournalEntry", "Writeback"]
+
+FORMAT_NAME = "clawvm.journal"
+FORMAT_VERSION = 1
+
+
+class EntryStatus(str, Enum):
+    """What became of a staged update."""
+
+    STAGED = "staged"
+    COMMITTED = "committed"
+    REJECTED = "rejected"
+    LOST = "lost"  # A boundary destroyed it before a writeback ran.
+
+
+@dataclass(slots=True)
+class JournalEntry:
+    """One staged update and what became of it."""
+
+    sequence: int
+    update: Update
+    status: EntryStatus = EntryStatus.STAGED
+    rejection: Rejection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedField:
+    """The last committed version and value of one (page, field); version 0 means never committed."""
+
+    version: int = 0
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Writeback:
+    """What one run of ``write_back`` did; ``commit`` is None when nothing was accepted."""
+
+    commit: int | None
+    committed: tuple[JournalEntry, ...]
+    rejected: tuple[JournalEntry, ...]
+
+
+Check = Callable[[Update, int, Any], Rejection | None]
+
+_NEVER_COMMITTED = CommittedField()
+
+
+class Journal:
+    """Stages updates and commits them; give it a file storage and it survives a crash."""
+
+    def __init__(self, storage: JournalStorage | None = None) -> None:
+        self._storage: JournalStorage = MemoryJournalStorage() if storage is None else storage
+        self._entries: list[JournalEntry] = []
+        self._staged: dict[int, JournalEntry] = {}
+        self._by_update_id: dict[str, JournalEntry] = {}
+        self._fields: dict[tuple[str, str], CommittedField] = {}
+        self._commits = 0
+        records = self._storage.read()
+        if records:
+            _Recovery(self).run(records)
+        else:
+            self._storage.append([{"format": FORMAT_NAME, "record": "header", "version": FORMAT_VERSION}], durable=False)
+
+    @property
+    def entries(self) -> tuple[JournalEntry, ...]:
+        """Every entry in journal order, O(entries)."""
+        return tuple(self._entries)
+
+    @property
+    def staged(self) -> tuple[JournalEntry, ...]:
+        """The entries that wait for a writeback, in journal order."""
+        return tuple(self._staged.values())
+
+    def count(self, status: EntryStatus) -> int:
+        """Return how many entries have this status, O(entries)."""
+        return sum(entry.status is status for entry in self._entries)
+
+    def committed(self, page_id: str, field: str) -> CommittedField:
+        """Return the last committed version and value of (page, field)."""
+        return self._fields.get((page_id, field), _NEVER_COMMITTED)
+
+    def committed_fields(self, page_id: str) -> dict[str, Any]:
+        """Return the committed value of every field of a page, by field name, O(fields of all pages)."""
+        return {field: item.value for (page, field), item in sorted(self._fields.items()) if page == page_id}
+
+    def expected_version(self, page_id: str, field: str) -> int:
+        """Return the version that (page, field) has once everything staged for it is committed."""
+        waiting = sum(
+            entry.update.page_id == page_id and entry.update.field == field for entry in self._staged.values()
+        )
+        return self.committed(page_id, field).version + waiting
+
+    def stage(self, update: Update) -> JournalEntry:
+        """Append *update* and change nothing else; the same ``update_id`` again returns the entry that it has.
+
+        Raises JournalError when the update is no JSON data or its page and field are no names, OSError when the storage
+        refuses. Everything else that is wrong with it is for validation to say.
+        """
+        if not isinstance(update.page_id, str) or not isinstance(update.field, str):
+            raise JournalError(f"an update names a page and a field, not {update.page_id!r} and {update.field!r}")
+        if update.update_id is not None and update.update_id in self._by_update_id:
+            return self._by_update_id[update.update_id]
+        entry = JournalEntry(len(self._entries) + 1, update)
+        record = {"record": "staged", "sequence": entry.sequence, "update": update.to_record()}
+        try:
+            canonical_json(record)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise JournalError(f"update of page {update.page_id!r} is no JSON data: {error}") from None
+        self._storage.append([record], durable=False)
+        self._add(entry)
+        return entry
+
+    def _add(self, entry: JournalEntry) -> None:
+        self._entries.append(entry)
+        self._staged[entry.sequence] = entry
+        if entry.update.update_id is not None:
+            self._by_update_id[entry.update.update_id] = entry
+
+    def write_back(self, check: Check | None) -> Writeback:
+        """Validate everything staged and commit what passes behind one commit point.
+
+        *check* gets the update with the version and value that it would be applied to; None commits everything unseen,
+        as a best-effort flush does. After an OSError nothing has changed: the entries are still staged.
+        """
+        if not self._staged:
+            return Writeback(None, (), ())
+        accepted: list[JournalEntry] = []
+        rejected: list[tuple[JournalEntry, Rejection]] = []
+        fields: dict[tuple[str, str], CommittedField] = {}
+        for entry in self._staged.values():
+            update = entry.update
+            key = (update.page_id, update.field)
+            current = fields.get(key, self.committed(*key))
+            rejection = check(update, current.version, current.value) if check is not None else None
+            if rejection is not None:
+                rejected.append((entry, rejection))
+                continue
+            fields[key] = CommittedField(
+                current.version + 1, merged(update.operation, current.value, update.value)
+            )
+            accepted.append(entry)
+        self._storage.append(self._writeback_records(accepted, rejected), durable=True)
+        for entry, rejection in rejected:
+            self._reject(entry, rejection)
+        commit = self._commit(accepted, fields) if accepted else None
+        return Writeback(commit, tuple(accepted), tuple(entry for entry, _ in rejected))
+
+    def _writeback_records(
+        self, accepted: list[JournalEntry], rejected: list[tuple[JournalEntry, Rejection]]
+    ) -> list[Record]:
+        records: list[Record] = [
+            {
+                "code": rejection.code.value,
+                "detail": rejection.detail,
+                "record": "rejected",
+                "sequence": entry.sequence,
+            }
+            for entry, rejection in rejected
+        ]
+        records.extend({"record": "validated", "sequence": entry.sequence} for entry in accepted)
+        if accepted:
+            sequences = [entry.sequence for entry in accepted]
+            records.append({"commit": self._commits + 1, "record": "commit", "sequences": sequences})
+        return records
+
+    def _reject(self, entry: JournalEntry, rejection: Rejection) -> None:
+        entry.status, entry.rejection = EntryStatus.REJECTED, rejection
+        del self._staged[entry.sequence]
+
+    def _commit(self, entries: list[JournalEntry], fields: Mapping[tuple[str, str], CommittedField]) -> int:
+        for entry in entries:
+            entry.status = EntryStatus.COMMITTED
+            del self._staged[entry.sequence]
+        self._fields.update(fields)
+        self._commits += 1
+        return self._commits
+
+    def abandon(self, boundary: str) -> tuple[JournalEntry, ...]:
+        """Record that *boundary* destroyed everything staged, and return those entries."""
+        lost = self.staged
+        if lost:
+            sequences = [entry.sequence for entry in lost]
+            self._storage.append([{"boundary": boundary, "record": "lost", "sequences": sequences}], durable=True)
+            self._lose(lost)
+        return lost
+
+    def _lose(self, entries: tuple[JournalEntry, ...]) -> None:
+        for entry in entries:
+            entry.status = EntryStatus.LOST
+            del self._staged[entry.sequence]
+
+    def close(self) -> None:
+        """Close the storage."""
+        self._storage.close()
+
+    def _check(self) -> None:
+        """Assert that every entry is in exactly one state and that versions count the commits of their field."""
+        commits: dict[tuple[str, str], int] = {}
+        for position, entry in enumerate(self._entries, start=1):
+            assert entry.sequence == position, (position, entry)
+            assert (entry.status is EntryStatus.STAGED) == (entry.sequence in self._staged), entry
+            assert (entry.status is EntryStatus.REJECTED) == (entry.rejection is not None), entry
+            if entry.status is EntryStatus.COMMITTED:
+                key = (entry.update.page_id, entry.update.field)
+                commits[key] = commits.get(key, 0) + 1
+        assert commits == {key: item.version for key, item in self._fields.items()}, (commits, self._fields)
+
+
+class _Recovery:
+    """Brings a new journal to the state that its records describe."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._apply = {
+            "staged": self._staged,
+            "validated": self._validated,
+            "rejected": self._rejected,
+            "commit": self._commit,
+            "lost": self._lost,
+        }
+
+    def run(self, records: list[Record]) -> None:
+        header = records[0]
+        if header.get("record") != "header" or header.get("format") != FORMAT_NAME:
+            raise JournalCorruptError(1, f"is not the header of a {FORMAT_NAME} file")
+        if header.get("version") != FORMAT_VERSION:
+            raise JournalCorruptError(1, f"unknown version {header.get('version')!r}; known: {FORMAT_VERSION}")
+        for line, record in enumerate(records[1:], start=2):
+            apply = self._apply.get(record["record"])
+            if apply is None:
+                raise JournalCorruptError(line, f"unknown record {record['record']!r}")
+            try:
+                apply(record)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise JournalCorruptError(line, f"broken {record['record']} record: {error}") from None
+
+    def _waiting(self, sequence: int) -> JournalEntry:
+        try:
+            return self._journal._staged[sequence]
+        except KeyError:
+            raise ValueError(f"entry {sequence} is not staged") from None
+
+    def _staged(self, record: Record) -> None:
+        if record["sequence"] != len(self._journal._entries) + 1:
+            raise ValueError(f"sequence {record['sequence']} is out of order")
+        self._journal._add(JournalEntry(record["sequence"], Update.from_record(record["update"])))
+
+    def _validated(self, record: Record) -> None:
+        # Only the commit point makes it effective; without one the entry is still staged and will be validated again.
+        self._waiting(record["sequence"])
+
+    def _rejected(self, record: Record) -> None:
+        rejection = Rejection(RejectCode(record["code"]), record["detail"])
+        self._journal._reject(self._waiting(record["sequence"]), rejection)
+
+    def _commit(self, record: Record) -> None:
+        journal = self._journal
+        if record["commit"] != journal._commits + 1:
+            raise ValueError(f"commit {record['commit']} is out of order")
+        entries = [self._waiting(sequence) for sequence in record["sequences"]]
+        fields: dict[tuple[str, str], CommittedField] = {}
+        for entry in entries:
+            key = (entry.update.page_id, entry.update.field)
+            current = fields.get(key, journal.committed(*key))
+            fields[key] = CommittedField(
+                current.version + 1, merged(entry.update.operation, current.value, entry.update.value)
+            )
+        journal._commit(entries, fields)
+
+    def _lost(self, record: Record) -> None:
+        self._journal._lose(tuple(self._waiting(sequence) for sequence in record["sequences"]))

@@ -1,0 +1,255 @@
+"""Policies are data: one row per policy, one engine runs them all; an ablation is a row with one field replaced.
+
+==============  =====================================================================================
+LinearScore     how an upgrade step is scored; the published modes are rows of ``UPGRADE_SCORES``
+Writeback       when staged updates are committed around a boundary: never, soft_threshold, boundary
+Policy          one row
+POLICIES        the six published rows by id
+FEATURES        the ablations: for each feature of ClawVM the field that removes it
+policy_named    a row by id, with an error that lists the known ones
+==============  =====================================================================================
+
+A new policy is a new row; a new way to score is any callable with the signature of ``LinearScore.__call__``.
+Source: paper, policy table and ablation table; ``docs/policies.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Protocol
+
+from clawvm_runtime.errors import PolicyError
+from clawvm_runtime.pages import Page
+from clawvm_runtime.vocabulary import PinClass
+
+__all__ = [
+    "FEATURES",
+    "POLICIES",
+    "UPGRADE_SCORES",
+    "Feature",
+    "LinearScore",
+    "Policy",
+    "Score",
+    "Writeback",
+    "policy_named",
+]
+
+
+class Writeback(str, Enum):
+    """When staged updates are committed around one kind of boundary.
+
+    ``soft_threshold`` is the best-effort flush of today's harnesses: it runs when the transcript passes the soft
+    threshold, so a turn that jumps past the threshold bypasses it. ``boundary`` commits at the boundary itself, which
+    nothing bypasses.
+    """
+
+    NEVER = "never"
+    SOFT_THRESHOLD = "soft_threshold"
+    BOUNDARY = "boundary"
+
+
+class Score(Protocol):
+    """How much one page is worth to the prompt that is being assembled."""
+
+    name: str
+    horizon: int
+
+    def __call__(self, page: Page, recency: float, future_demands: int) -> float:
+        """Return the score of *page*; *future_demands* counts its demands in the next ``horizon`` turns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinearScore:
+    """A weighted sum of what is known about a page.
+
+    Only additions and multiplications of doubles in one fixed order, so that every machine gets the same number.
+    """
+
+    name: str
+    base_utility: float = 1.0
+    pin_hard: float = 0.0
+    pin_soft: float = 0.0
+    recency: float = 0.0
+    recompute: float = 0.0
+    future: float = 0.0
+    horizon: int = 0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name != "name" and (not math.isfinite(value) or value < 0):
+                raise PolicyError(f"score {self.name!r}: {field.name} must be finite and not negative, not {value!r}")
+
+    def __call__(self, page: Page, recency: float, future_demands: int) -> float:
+        """Return the weighted sum for *page*."""
+        if page.pin is PinClass.HARD:
+            boost = self.pin_hard
+        elif page.pin is PinClass.SOFT:
+            boost = self.pin_soft
+        else:
+            boost = 0.0
+        return (
+            self.base_utility * page.base_utility
+            + boost
+            + self.recency * recency
+            + self.recompute * page.recompute_cost
+            + self.future * future_demands
+        )
+
+
+UPGRADE_SCORES: Mapping[str, LinearScore] = MappingProxyType(
+    {
+        "clawvm": LinearScore("clawvm", pin_hard=2.0, pin_soft=0.6, recency=0.6, recompute=0.4),
+        "oracle": LinearScore("oracle", pin_hard=2.0, pin_soft=0.6, recency=0.6, recompute=0.4, future=2.2, horizon=3),
+        "recency": LinearScore("recency", recency=0.9, recompute=0.1),
+        "lru": LinearScore("lru", base_utility=0.0, recency=1.0),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One row of the policy table.
+
+    ``auto_pin`` installs every hard page at its floor; ``prefetch`` gives every page a pointer that fits;
+    ``pointer_resolution`` serves a demand from the stored result; ``upgrades`` scores the upgrade steps (None: no
+    upgrades); ``budget_share_after_reset`` is the share of the token budget that is left for pages in sessions that a
+    reset began. ``reasoned_recall`` makes every look-up answer with its reason, ``validated_writeback`` runs the
+    journal's checks before a commit; the published table has no column for these two (``docs/policies.md``).
+    """
+
+    id: str
+    name: str
+    auto_pin: bool
+    prefetch: bool
+    writeback_at_compaction: Writeback
+    writeback_at_reset: Writeback
+    pointer_resolution: bool
+    upgrades: Score | None
+    budget_share_after_reset: float
+    reasoned_recall: bool
+    validated_writeback: bool
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.id.replace("_", "").isalnum():
+            raise PolicyError(f"a policy id is letters, digits and underscores, not {self.id!r}")
+        if not 0.0 < self.budget_share_after_reset <= 1.0:
+            raise PolicyError(f"policy {self.id}: budget_share_after_reset must be above 0 and at most 1")
+        if self.writeback_at_reset is Writeback.SOFT_THRESHOLD:
+            raise PolicyError(f"policy {self.id}: a reset has no soft threshold; use never or boundary")
+
+    @property
+    def horizon(self) -> int:
+        """How many turns ahead the upgrade score looks; 0 for every policy that could run live."""
+        return self.upgrades.horizon if self.upgrades is not None else 0
+
+    def without(self, feature: Feature) -> Policy:
+        """Return this row with one feature removed; the id says which."""
+        return dataclasses.replace(
+            self,
+            id=f"{self.id}_without_{feature.id}",
+            name=f"{self.name} without {feature.name}",
+            **{feature.field: feature.removed},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One removable feature: the policy field, and the value of the field that removes it."""
+
+    id: str
+    name: str
+    field: str
+    removed: object
+
+
+FEATURES: Mapping[str, Feature] = MappingProxyType(
+    {
+        feature.id: feature
+        for feature in (
+            Feature("pointer_resolution", "pointer resolution", "pointer_resolution", False),
+            Feature("writeback_at_compaction", "writeback at compaction", "writeback_at_compaction", Writeback.NEVER),
+            Feature("auto_pin", "auto-pin", "auto_pin", False),
+            Feature("writeback_at_reset", "writeback at reset", "writeback_at_reset", Writeback.NEVER),
+            Feature("upgrade_scoring", "upgrade scoring", "upgrades", None),
+            Feature("prefetch", "prefetch", "prefetch", False),
+            Feature("reasoned_recall", "reasoned recall", "reasoned_recall", False),
+            Feature("validated_writeback", "validated writeback", "validated_writeback", False),
+        )
+    }
+)
+
+
+def _structured(policy_id: str, name: str, upgrades: str) -> Policy:
+    """Return a row with ClawVM's whole structure, which differs only in its upgrade score."""
+    return Policy(
+        id=policy_id,
+        name=name,
+        auto_pin=True,
+        prefetch=True,
+        writeback_at_compaction=Writeback.BOUNDARY,
+        writeback_at_reset=Writeback.BOUNDARY,
+        pointer_resolution=True,
+        upgrades=UPGRADE_SCORES[upgrades],
+        budget_share_after_reset=1.0,
+        reasoned_recall=True,
+        validated_writeback=True,
+    )
+
+
+_RETRIEVAL = Policy(
+    id="retrieval",
+    name="Retrieval",
+    auto_pin=False,
+    prefetch=False,
+    writeback_at_compaction=Writeback.NEVER,
+    writeback_at_reset=Writeback.NEVER,
+    pointer_resolution=False,
+    upgrades=None,
+    budget_share_after_reset=0.78,
+    reasoned_recall=False,
+    validated_writeback=False,
+)
+
+POLICIES: Mapping[str, Policy] = MappingProxyType(
+    {
+        policy.id: policy
+        for policy in (
+            _RETRIEVAL,
+            dataclasses.replace(_RETRIEVAL, id="retrieval_cache", name="Retrieval+Cache", pointer_resolution=True),
+            dataclasses.replace(
+                _RETRIEVAL,
+                id="compaction_hybrid",
+                name="Compaction-Hybrid",
+                prefetch=True,
+                writeback_at_compaction=Writeback.SOFT_THRESHOLD,
+                pointer_resolution=True,
+                upgrades=UPGRADE_SCORES["recency"],
+                budget_share_after_reset=0.85,
+            ),
+            _structured("lru", "LRU", "lru"),
+            _structured("clawvm", "ClawVM", "clawvm"),
+            _structured("oracle_h3", "Oracle (h = 3)", "oracle"),
+        )
+    }
+)
+
+
+def policy_named(policy_id: str) -> Policy:
+    """Return the row with this id, or ClawVM with one feature removed (``clawvm_without_<feature>``).
+
+    Raises PolicyError with the known ids.
+    """
+    if policy_id in POLICIES:
+        return POLICIES[policy_id]
+    base_id, separator, feature_id = policy_id.partition("_without_")
+    if separator and base_id in POLICIES and feature_id in FEATURES:
+        return POLICIES[base_id].without(FEATURES[feature_id])
+    known = ", ".join(POLICIES)
+    raise PolicyError(f"unknown policy {policy_id!r}; known: {known}, and <policy>_without_<feature>")

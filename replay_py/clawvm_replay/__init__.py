@@ -1,0 +1,1 @@
+"""Trace model, simulated harness, replay, metrics, oracle and reports of the ClawVM experiments."""

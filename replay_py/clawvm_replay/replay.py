@@ -1,0 +1,214 @@
+"""Replay: drive the engine that a live harness drives with what a trace says happened.
+
+=============  ========================================================================
+replay_trace   the same for a trace in memory
+replay         one trace under one policy and budget
+=============  ========================================================================
+
+The turn's order is fixed (``docs/trace-format.md``): what precedes the turn, its tool calls, demands, look-ups and
+updates judged against the last prompt; then the accounting decides on a flush or a compaction; then the next prompt.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+
+from clawvm_replay.errors import TraceError
+from clawvm_replay.harness import Due, TranscriptAccount
+from clawvm_replay.metrics import PRICE_MODELS, CellMetrics, PriceModel, PromptMeter
+from clawvm_replay.tool_simulator import ToolSimulator
+from clawvm_replay.trace_format import (
+    BoundaryEvent,
+    Lookup,
+    Prelude,
+    Replacement,
+    ToolDeclaration,
+    Trace,
+    TraceHeader,
+    Turn,
+)
+from clawvm_runtime.decision_trace import DecisionTrace
+from clawvm_runtime.engine import AssembledPrompt, Engine, RecallAnswer
+from clawvm_runtime.errors import ClawVMError
+from clawvm_runtime.journal import EntryStatus
+from clawvm_runtime.pages import Page
+from clawvm_runtime.policy import Policy
+from clawvm_runtime.selector import Selector, select
+from clawvm_runtime.updates import Update
+from clawvm_runtime.vocabulary import Boundary, UpdateOperation
+
+__all__ = ["FIRST_SESSION", "replay", "replay_trace"]
+
+FIRST_SESSION = "session-1"
+
+PromptObserver = Callable[[AssembledPrompt], None]
+
+
+def replay_trace(trace: Trace, policy: Policy, budget: int | None = None, **options: object) -> CellMetrics:
+    """Replay a trace that is in memory; the options are those of ``replay``."""
+    return replay(
+        trace.header, trace.turns, policy, trace.header.budget if budget is None else budget, source=trace.source,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def replay(
+    header: TraceHeader,
+    turns: Iterable[Turn],
+    policy: Policy,
+    budget: int,
+    *,
+    decisions: DecisionTrace | None = None,
+    observe: PromptObserver | None = None,
+    selector: Selector = select,
+    prices: PriceModel = PRICE_MODELS["default"],
+    source: str = "trace",
+) -> CellMetrics:
+    """Replay *turns* under *policy* with *budget* tokens and return the cell's metrics.
+
+    *decisions* receives every decision, *observe* every prompt. Raises TraceError with the turn's line where the trace
+    asks for something impossible. Memory follows the number of pages, not the number of turns.
+    """
+    run = _Run(header, policy, budget, decisions, selector)
+    count = 0
+    for turn, coming in _with_lookahead(turns, policy.horizon):
+        try:
+            prompt = run.turn(turn, coming)
+        except ClawVMError as error:
+            raise TraceError(source, turn.line, str(error)) from None
+        if observe is not None:
+            observe(prompt)
+        count += 1
+    return run.metrics(count, prices)
+
+
+def _with_lookahead(turns: Iterable[Turn], horizon: int) -> Iterator[tuple[Turn, tuple[Turn, ...]]]:
+    """Yield every turn with the *horizon* turns after it."""
+    window: deque[Turn] = deque()
+    for turn in turns:
+        window.append(turn)
+        if len(window) > horizon:
+            yield window.popleft(), tuple(window)
+    while window:
+        yield window.popleft(), tuple(window)
+
+
+class _Run:
+    """One replay: the engine, the simulated harness around it, and what is measured."""
+
+    def __init__(
+        self,
+        header: TraceHeader,
+        policy: Policy,
+        budget: int,
+        decisions: DecisionTrace | None,
+        selector: Selector,
+    ) -> None:
+        self._header = header
+        self._policy = policy
+        self._budget = budget
+        self._engine = Engine(policy, budget, trace=decisions, selector=selector)
+        self._account = TranscriptAccount(header.accounting)
+        self._tools = ToolSimulator()
+        self._future_page: dict[str, str | None] = {}
+        self._meter = PromptMeter(budget)
+        self._counts: Counter[str] = Counter()
+        if decisions is not None:
+            decisions.header(workload=header.workload, policy=policy.id, budget=budget)
+
+    def turn(self, turn: Turn, coming: tuple[Turn, ...]) -> AssembledPrompt:
+        engine = self._engine
+        self._before(turn.prelude)
+        for call in turn.calls:
+            engine.tool_execute(self._tools.call(call), self._tools.execute)
+        engine.post_model(demands=turn.demands)
+        for lookup in turn.lookups:
+            self._look_up(lookup)
+        for update in turn.updates:
+            engine.post_model(updates=[self._based(update)])
+        due = self._account.grow(turn.transcript_tokens)
+        if due is Due.COMPACTION:
+            self._counts["compactions"] += 1
+            engine.compaction()
+        elif due is Due.FLUSH and engine.memory_flush() is not None:
+            self._counts["flushes"] += 1
+        prompt = engine.prompt_assemble(self._future_demands(coming))
+        self._meter.observe(prompt)
+        return prompt
+
+    def _before(self, prelude: tuple[Prelude, ...]) -> None:
+        """Let what precedes the turn happen, in the order of the file; the first session starts with its pages."""
+        engine = self._engine
+        if not engine.session:
+            start = [item for item in prelude if isinstance(item, Page)]
+            engine.session_start(FIRST_SESSION, start)
+            prelude = tuple(item for item in prelude if not isinstance(item, Page))
+        for item in prelude:
+            if isinstance(item, Page):
+                engine.declare(item)
+            elif isinstance(item, Replacement):
+                engine.replace(item.page)
+            elif isinstance(item, ToolDeclaration):
+                self._tools.declare(item)
+                self._learn(item)
+            else:
+                self._boundary(item)
+
+    def _boundary(self, event: BoundaryEvent) -> None:
+        if event.boundary is Boundary.RESET:
+            self._counts["resets"] += 1
+            self._account.reset()
+            self._engine.reset(event.session)
+        else:
+            self._counts["compactions"] += 1
+            self._account.compacted()
+            self._engine.compaction()
+
+    def _look_up(self, lookup: Lookup) -> None:
+        self._engine.recall(lookup.query, lambda query: RecallAnswer(lookup.outcome))
+
+    def _based(self, update: Update) -> Update:
+        """Return *update* with the base version that the agent would have read, where the trace leaves it open."""
+        if update.operation != UpdateOperation.SET_WITH_VERSION.value or update.base_version is not None:
+            return update
+        version = self._engine.journal.expected_version(update.page_id, update.field)
+        return dataclasses.replace(update, base_version=version)
+
+    def _learn(self, tool: ToolDeclaration) -> None:
+        """Remember which page a signature leads to, also when its turn is still to come."""
+        self._future_page[tool.signature] = None if tool.page is None else tool.page.id
+
+    def _future_demands(self, coming: tuple[Turn, ...]) -> Counter[str]:
+        future: Counter[str] = Counter()
+        for turn in coming:
+            for item in turn.prelude:
+                if isinstance(item, ToolDeclaration):
+                    self._learn(item)
+            future.update(page_id for page_id, _ in turn.demands)
+            for call in turn.calls:
+                page_id = self._future_page.get(call.signature)
+                if page_id is not None:
+                    future[page_id] += 1
+        return future
+
+    def metrics(self, turns: int, prices: PriceModel) -> CellMetrics:
+        engine = self._engine
+        engine._check()
+        journal = engine.journal
+        return CellMetrics.of_run(
+            workload=self._header.workload,
+            budget=self._budget,
+            policy=self._policy.id,
+            turns=turns,
+            tally=engine.tally,
+            meter=self._meter,
+            prices=prices,
+            boundaries={name: self._counts[name] for name in ("compactions", "resets", "flushes")},
+            updates={
+                "committed_updates": journal.count(EntryStatus.COMMITTED),
+                "rejected_updates": journal.count(EntryStatus.REJECTED),
+                "lost_updates": journal.count(EntryStatus.LOST),
+            },
+        )

@@ -1,0 +1,1 @@
+"""Workload families and experiments over the replay."""

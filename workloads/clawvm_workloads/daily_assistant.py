@@ -1,0 +1,140 @@
+"""Daily assistant: forty turns of mail, calendar and smart home, with look-ups that are denied or fail.
+
+The story: a household assistant goes through its rounds, reads messages, checks the calendar, sets the heating, and asks
+its memory now and then. In a group channel the memory search is not allowed, once its index is down: the assistant gets
+an empty list and no reason, and says that nothing is known (field reports: openclaw 10191, 125534). What it costs today:
+`silent_recall`, and the duplicate look at the same message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clawvm_replay.trace_format import Call, Trace
+from clawvm_runtime.pages import Provenance
+from clawvm_runtime.updates import Update
+from clawvm_runtime.vocabulary import Level, PageType, RecallOutcome, ToolOutcome
+from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
+
+__all__ = ["NAME", "SHAPE", "Shape", "build"]
+
+NAME = "daily_assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes in tokens, schedules in turns; ``lookups_at`` maps a turn to what the memory backend answers."""
+
+    turns: int = 40
+    lookups_at: tuple[tuple[int, RecallOutcome], ...] = (
+        (5, RecallOutcome.OK),
+        (12, RecallOutcome.DENIED),
+        (18, RecallOutcome.NO_MATCH),
+        (27, RecallOutcome.BACKEND_ERROR),
+        (33, RecallOutcome.OK),
+    )
+    round_length: int = 8
+    message_reread_after: int = 2
+    preferences: int = 3
+    preference_every: int = 5
+    habit_every: int = 7
+    instruction: Ladder = Ladder(3, 15, 22, 40)
+    constraint: Ladder = Ladder(2, 7, 10, 16)
+    preference: Ladder = Ladder(2, 4, 8, 14)
+    message: Ladder = Ladder(2, 6, 12, 24)
+    inbox: Ladder = Ladder(2, 5, 10, 18)
+    transcript_per_turn: int = 24
+    limit_in_budgets: float = 3.0
+    soft_share: float = 0.8
+    summary_share: float = 0.15
+
+
+SHAPE = Shape()
+
+
+def build(budget: int, shape: Shape = SHAPE) -> Trace:
+    """Return the trace for a token budget; only the harness's accounting depends on the budget."""
+    accounting = accounting_for(
+        budget,
+        limit_in_budgets=shape.limit_in_budgets,
+        soft_share=shape.soft_share,
+        summary_share=shape.summary_share,
+    )
+    story = TraceBuilder(NAME, budget, "Mail, calendar and smart home through forty turns.", accounting)
+    story.page(
+        "household-instructions",
+        PageType.BOOTSTRAP_POLICY,
+        shape.instruction,
+        provenance=Provenance("file", "AGENTS.md"),
+        base_utility=10.0,
+    )
+    story.page(
+        "rule-ask-before-unlocking",
+        PageType.CONSTRAINT,
+        shape.constraint,
+        provenance=Provenance("user", "turn-1"),
+        base_utility=7.0,
+    )
+    for number in range(1, shape.preferences + 1):
+        story.page(
+            f"preference-{number}",
+            PageType.PREFERENCE,
+            shape.preference,
+            provenance=Provenance("file", "USER.md"),
+            base_utility=6.0,
+        )
+    lookups_at = dict(shape.lookups_at)
+    messages: list[Call] = []
+    for turn in range(1, shape.turns + 1):
+        calls = _round(story, shape, turn, messages)
+        demands = []
+        if turn % shape.preference_every == 0:
+            demands.append((f"preference-{turn // shape.preference_every % shape.preferences + 1}", Level.STRUCTURED))
+        lookups = [(f"memory-{turn}", lookups_at[turn])] if turn in lookups_at else []
+        updates = [_habit(turn, shape)] if turn % shape.habit_every == 0 else []
+        story.turn(shape.transcript_per_turn, calls=calls, demands=demands, lookups=lookups, updates=updates)
+    return story.trace()
+
+
+def _round(story: TraceBuilder, shape: Shape, turn: int, messages: list[Call]) -> list[Call]:
+    """Return the calls of one turn of the round: inbox, message, calendar, message again, house."""
+    place = turn % shape.round_length
+    if place == 1:
+        # The inbox is another one every time: its tool is not deterministic, so looking again is no duplicate.
+        return [story.tool("mail.list", {"folder": "inbox"}, "inbox", shape.inbox, deterministic=False)]
+    if place in (2, 5):
+        number = len(messages) + 1
+        messages.append(
+            story.tool(
+                "mail.read",
+                {"id": number},
+                f"message-{number}",
+                shape.message,
+                base_utility=5.0,
+                recompute_cost=6.0,
+            )
+        )
+        return [messages[-1]]
+    if place == 3:
+        day = turn // shape.round_length + 1
+        return [
+            story.tool(
+                "calendar.day", {"day": day}, f"calendar-{day}", shape.inbox, base_utility=4.0, recompute_cost=6.0
+            )
+        ]
+    if place in (4, 7, 0) and messages:
+        return [messages[max(0, len(messages) - 1 - (turn % shape.message_reread_after))]]
+    if turn == 22:
+        return [story.tool("door.unlock", {"door": "front"}, outcome=ToolOutcome.DENIED)]
+    return []
+
+
+def _habit(turn: int, shape: Shape) -> Update:
+    return Update(
+        page_id=f"preference-{turn // shape.habit_every % shape.preferences + 1}",
+        field="habits",
+        operation="merge",
+        value={f"turn-{turn}": "observed"},
+        scope="project",
+        evidence_ref="rule-ask-before-unlocking",
+    )

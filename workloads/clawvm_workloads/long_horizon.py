@@ -1,0 +1,125 @@
+"""Long-horizon: one long session through several compactions; instructions, constraints and the plan have to survive.
+
+The story: a user gives rules along the way ("never touch the schema", "ask before you delete"), the agent works through
+a long plan and ticks off its steps, and the harness compacts again and again. Users report that afterwards the rules are
+gone and nothing reads the notes back (field reports: openclaw 17727, 7618, 5429; claude-code 68636, 24460), and that the
+flush before the compaction ran on a stale count or not at all (openclaw 2397, 5457). What it costs today:
+`post_compaction_bootstrap`, `pinned_invariant_miss`, `flush_miss`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clawvm_replay.trace_format import Trace
+from clawvm_runtime.pages import Provenance
+from clawvm_runtime.updates import Update
+from clawvm_runtime.vocabulary import Level, PageType
+from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
+
+__all__ = ["NAME", "SHAPE", "Shape", "build"]
+
+NAME = "long_horizon"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes in tokens, schedules in turns."""
+
+    turns: int = 60
+    rules_at: tuple[int, ...] = (2, 11, 25)
+    steps: int = 10
+    step_update_every: int = 5
+    rule_consulted_every: int = 10
+    evidence_every: int = 4
+    reread_every: int = 3
+    reread_stride: int = 3
+    long_result_every: int = 14
+    instructions: int = 2
+    instruction: Ladder = Ladder(3, 14, 22, 38)
+    constraint: Ladder = Ladder(2, 6, 9, 14)
+    plan: Ladder = Ladder(3, 10, 15, 26)
+    evidence: Ladder = Ladder(2, 7, 14, 28)
+    transcript_per_turn: int = 26
+    long_result: int = 90
+    limit_in_budgets: float = 3.2
+    soft_share: float = 0.8
+    summary_share: float = 0.15
+
+
+SHAPE = Shape()
+
+
+def build(budget: int, shape: Shape = SHAPE) -> Trace:
+    """Return the trace for a token budget; only the harness's accounting depends on the budget."""
+    accounting = accounting_for(
+        budget,
+        limit_in_budgets=shape.limit_in_budgets,
+        soft_share=shape.soft_share,
+        summary_share=shape.summary_share,
+    )
+    story = TraceBuilder(NAME, budget, "One long session through several compactions.", accounting)
+    for number in range(1, shape.instructions + 1):
+        story.page(
+            f"instructions-{number}",
+            PageType.BOOTSTRAP_POLICY,
+            shape.instruction,
+            provenance=Provenance("file", f"AGENTS-{number}.md"),
+            base_utility=10.0,
+        )
+    story.page("plan", PageType.PLAN, shape.plan, provenance=Provenance("user", "turn-1"), base_utility=8.0)
+
+    rules: list[str] = []
+    reads = []
+    for turn in range(1, shape.turns + 1):
+        demands: list[tuple[str, Level]] = []
+        calls = []
+        updates = []
+        if turn in shape.rules_at:
+            rules.append(_new_rule(story, shape, len(rules) + 1, turn))
+            demands.append((rules[-1], Level.STRUCTURED))
+        elif rules and turn % shape.rule_consulted_every == 0:
+            demands.append((rules[(turn // shape.rule_consulted_every) % len(rules)], Level.STRUCTURED))
+        if turn % shape.evidence_every == 1:
+            number = len(reads) + 1
+            reads.append(
+                story.tool(
+                    "read",
+                    {"path": f"docs/chapter_{number}.md"},
+                    f"chapter-{number}",
+                    shape.evidence,
+                    base_utility=5.0,
+                    recompute_cost=8.0,
+                )
+            )
+            calls.append(reads[-1])
+        elif turn % shape.reread_every == 0:
+            calls.append(reads[(turn * shape.reread_stride) % len(reads)])
+        if turn % shape.step_update_every == 0:
+            demands.append(("plan", Level.STRUCTURED))
+            updates.append(_tick(turn // shape.step_update_every, shape.steps))
+        growth = shape.long_result if turn % shape.long_result_every == 0 else shape.transcript_per_turn
+        story.turn(growth, calls=calls, demands=demands, updates=updates)
+    return story.trace()
+
+
+def _new_rule(story: TraceBuilder, shape: Shape, number: int, turn: int) -> str:
+    return story.page(
+        f"rule-{number}",
+        PageType.CONSTRAINT,
+        shape.constraint,
+        provenance=Provenance("user", f"turn-{turn}"),
+        base_utility=7.0,
+    )
+
+
+def _tick(step: int, steps: int) -> Update:
+    """The agent ticks off a step; the plan stays active, because it is extended while it is worked on."""
+    return Update(
+        page_id="plan",
+        field=f"step-{(step - 1) % steps + 1}",
+        operation="set_with_version",
+        value="done",
+        scope="session",
+        evidence_ref="plan",
+    )
