@@ -429,7 +429,12 @@ class Engine:
             self._clean(entry)
             self._apply(entry.update)
         if result.commit is not None:
-            self._emit("commit", commit=result.commit, entries=[entry.sequence for entry in result.committed])
+            self._emit(
+                "commit",
+                commit=result.commit,
+                entries=[entry.sequence for entry in result.committed],
+                overwrote=[entry.sequence for entry in result.overwrote],
+            )
         self.table.mark_committed()
         return result
 

@@ -25,7 +25,7 @@ from typing import Any
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.errors import JournalCorruptError, JournalError
 from clawvm_runtime.journal_storage import JournalStorage, MemoryJournalStorage, Record
-from clawvm_runtime.updates import Rejection, Update, merged
+from clawvm_runtime.updates import Rejection, Update, destroys, merged
 from clawvm_runtime.vocabulary import RejectCode
 
 __all__ = ["FORMAT_NAME", "FORMAT_VERSION", "CommittedField", "EntryStatus", "Journal", "JournalEntry", "Writeback"]
@@ -63,11 +63,15 @@ class CommittedField:
 
 @dataclass(frozen=True, slots=True)
 class Writeback:
-    """What one run of ``write_back`` did; ``commit`` is None when nothing was accepted."""
+    """What one run of ``write_back`` did; ``commit`` is None when nothing was accepted.
 
-    commit: int | None
-    committed: tuple[JournalEntry, ...]
-    rejected: tuple[JournalEntry, ...]
+    ``overwrote`` holds the committed entries that destroyed a committed value unseen, which validation never lets pass.
+    """
+
+    commit: int | None = None
+    committed: tuple[JournalEntry, ...] = ()
+    rejected: tuple[JournalEntry, ...] = ()
+    overwrote: tuple[JournalEntry, ...] = ()
 
 
 Check = Callable[[Update, int, Any], Rejection | None]
@@ -153,8 +157,9 @@ class Journal:
         as a best-effort flush does. After an OSError nothing has changed: the entries are still staged.
         """
         if not self._staged:
-            return Writeback(None, (), ())
+            return Writeback()
         accepted: list[JournalEntry] = []
+        overwrote: list[JournalEntry] = []
         rejected: list[tuple[JournalEntry, Rejection]] = []
         fields: dict[tuple[str, str], CommittedField] = {}
         for entry in self._staged.values():
@@ -169,11 +174,13 @@ class Journal:
                 current.version + 1, merged(update.operation, current.value, update.value)
             )
             accepted.append(entry)
+            if current.version and destroys(update, current.version):
+                overwrote.append(entry)
         self._storage.append(self._writeback_records(accepted, rejected), durable=True)
         for entry, rejection in rejected:
             self._reject(entry, rejection)
         commit = self._commit(accepted, fields) if accepted else None
-        return Writeback(commit, tuple(accepted), tuple(entry for entry, _ in rejected))
+        return Writeback(commit, tuple(accepted), tuple(entry for entry, _ in rejected), tuple(overwrote))
 
     def _writeback_records(
         self, accepted: list[JournalEntry], rejected: list[tuple[JournalEntry, Rejection]]

@@ -5,6 +5,8 @@ Update              one proposed change of one field of one page
 Rejection           a reason code with a sentence of detail
 ValidationContext   what validation may look at: pages, evidence, committed values, domain validators
 check_update        all checks in their order; the first that fails rejects
+destroys            whether an update would replace a committed value unseen
+changed_page        a page after a commit: one version later, control fields applied
 merged              the committed value after an update: the deterministic merge rules
 ==================  ===============================================================================
 
@@ -39,7 +41,9 @@ __all__ = [
     "Rejection",
     "Update",
     "ValidationContext",
+    "changed_page",
     "check_update",
+    "destroys",
     "merged",
 ]
 
@@ -207,12 +211,22 @@ def _scope_problem(update: Update, page: Page) -> str | None:
     return None
 
 
+_OPERATIONS = frozenset(operation.value for operation in UpdateOperation)
+
+
+def destroys(update: Update, committed_version: int) -> bool:
+    """Return whether *update* would replace the committed version without having seen it."""
+    if update.operation == UpdateOperation.SET_WITH_VERSION.value:
+        return update.base_version != committed_version
+    return update.operation not in _OPERATIONS
+
+
 def _destruction_problem(update: Update, committed_version: int) -> str | None:
-    if update.operation not in {operation.value for operation in UpdateOperation}:
-        return f"operation {update.operation!r} could destroy what was committed"
-    if update.operation == UpdateOperation.SET_WITH_VERSION.value and update.base_version != committed_version:
+    if not destroys(update, committed_version):
+        return None
+    if update.operation in _OPERATIONS:
         return f"base version {update.base_version} is not the last committed version {committed_version}"
-    return None
+    return f"operation {update.operation!r} could destroy what was committed"
 
 
 def _policy_problem(update: Update, page: Page) -> str | None:

@@ -1,0 +1,149 @@
+"""Pages from real text: every representation made once, counted, and kept only where it saves tokens.
+
+=======================  ==============================================================================
+page_from_text           a page with the text and the token cost of each level
+updated_page_from_text   the next version of a page, from its new text
+BASE_UTILITY             default worth of a page by its type
+RECOMPUTE_COST           default price of getting a page's text again by its type
+=======================  ==============================================================================
+
+Nothing here runs under budget pressure: selection only looks up what was made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from clawvm_runtime.content_kinds import ContentKind, detect_kind
+from clawvm_runtime.pages import Page, Provenance
+from clawvm_runtime.representations import compressed, pointer, structured
+from clawvm_runtime.token_counter import TokenCounter, estimate_tokens
+from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
+
+__all__ = ["BASE_UTILITY", "RECOMPUTE_COST", "page_from_text", "updated_page_from_text"]
+
+BASE_UTILITY: Mapping[PageType, float] = MappingProxyType(
+    {
+        PageType.BOOTSTRAP_POLICY: 10.0,
+        PageType.PLAN: 8.0,
+        PageType.CONSTRAINT: 7.0,
+        PageType.PREFERENCE: 6.0,
+        PageType.EVIDENCE: 5.0,
+        PageType.CONVERSATION_SEGMENT: 2.0,
+    }
+)
+"""Worth of a page when its maker gives none: what an agent cannot work without first, passing talk last."""
+
+RECOMPUTE_COST: Mapping[PageType, float] = MappingProxyType(
+    {
+        PageType.EVIDENCE: 8.0,
+        PageType.CONSTRAINT: 6.0,
+        PageType.PLAN: 5.0,
+        PageType.BOOTSTRAP_POLICY: 3.0,
+        PageType.PREFERENCE: 3.0,
+        PageType.CONVERSATION_SEGMENT: 2.0,
+    }
+)
+"""Price of getting a text again when its maker gives none: a tool call most, passing talk least."""
+
+
+def page_from_text(
+    page_id: str,
+    page_type: PageType,
+    text: str,
+    provenance: Provenance,
+    *,
+    token_counter: TokenCounter = estimate_tokens,
+    kind: ContentKind | None = None,
+    base_utility: float | None = None,
+    recompute_cost: float | None = None,
+    scope: Scope | None = None,
+    pin: PinClass | None = None,
+    minimum: Level | None = None,
+    version: int = 1,
+    active: bool = True,
+) -> Page:
+    """Return a page that holds *text* at full and every level of its type that saves tokens.
+
+    A level stays if it costs fewer tokens than the next better one that stays; between the minimum and full
+    none stays that costs no more than the minimum. A short text may hold full only; an empty one does, at the
+    cost of 1 token. What is None comes from the type, *kind* from the text. Raises PageError as Page does.
+    Takes time linear in the length of the text.
+    """
+    given: dict[str, Any] = {"scope": scope, "pin": pin, "minimum": minimum}
+    # The page with full only comes first: it checks every attribute before any work is done with one of them.
+    page = Page(
+        id=page_id,
+        type=page_type,
+        costs={Level.FULL: _cost(text, token_counter)},
+        provenance=provenance,
+        base_utility=BASE_UTILITY[page_type] if base_utility is None else base_utility,
+        recompute_cost=RECOMPUTE_COST[page_type] if recompute_cost is None else recompute_cost,
+        version=version,
+        active=active,
+        texts={Level.FULL: text},
+        **given,
+    )
+    return page.changed(**_representations(page, text, token_counter, kind))
+
+
+def updated_page_from_text(
+    page: Page,
+    text: str,
+    *,
+    token_counter: TokenCounter = estimate_tokens,
+    kind: ContentKind | None = None,
+    provenance: Provenance | None = None,
+) -> Page:
+    """Return *page* with *text* in all its representations and its version raised by one; all else stays."""
+    following = page.changed(
+        version=page.version + 1,
+        provenance=page.provenance if provenance is None else provenance,
+        costs={Level.FULL: _cost(text, token_counter)},
+        texts={Level.FULL: text},
+    )
+    return following.changed(**_representations(following, text, token_counter, kind))
+
+
+def _cost(text: str, token_counter: TokenCounter) -> int:
+    """Return the size of *text* in tokens; one that counts none costs 1, the least that a page may cost."""
+    return token_counter(text) or 1
+
+
+def _representations(
+    page: Page, text: str, token_counter: TokenCounter, kind: ContentKind | None
+) -> dict[str, Any]:
+    """Return costs and texts of the levels worth keeping, from full downwards."""
+    kind = detect_kind(text) if kind is None else kind
+    shorter: dict[Level, str] = {}
+    for level in TYPE_RULES[page.type].levels:
+        if level is not Level.FULL:
+            shorter[level] = _representation(page, text, kind, level)
+    # A level that is the text itself saves nothing; leaving it out here also saves counting it again.
+    tokens = {level: _cost(words, token_counter) for level, words in shorter.items() if words != text}
+    costs, texts = dict(page.costs), dict(page.texts)
+    cheapest = costs[Level.FULL]
+    floor = tokens.get(page.minimum, cheapest)
+    for level in sorted(tokens, reverse=True):
+        # A level that saves nothing against the floor says less than the floor does, and would push it out.
+        if tokens[level] < cheapest and (level <= page.minimum or tokens[level] > floor):
+            costs[level], texts[level] = tokens[level], shorter[level]
+            cheapest = tokens[level]
+    return {"costs": costs, "texts": texts}
+
+
+def _representation(page: Page, text: str, kind: ContentKind, level: Level) -> str:
+    if level is Level.COMPRESSED:
+        return compressed(text, kind)
+    if level is Level.STRUCTURED:
+        return structured(text, kind, page.type, scope=page.scope)
+    return pointer(
+        text,
+        page_id=page.id,
+        page_type=page.type,
+        provenance=page.provenance,
+        tokens=page.costs[Level.FULL],
+        scope=page.scope,
+    )

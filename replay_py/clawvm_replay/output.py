@@ -1,0 +1,95 @@
+"""The edge to the file system: whole files under final names or nothing, and a manifest of what was written.
+
+=================  ==================================================================================
+OutputDirectory    refuses a folder that is not empty, writes files atomically, knows their sha256
+write_atomically   one file outside an output directory
+=================  ==================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from clawvm_replay.errors import InputError
+
+__all__ = ["MANIFEST_NAME", "OutputDirectory", "WrittenFile", "write_atomically"]
+
+MANIFEST_NAME = "suite.manifest.json"
+_PARTIAL_SUFFIX = ".partial"
+
+
+class WrittenFile:
+    """A file that was written: its path relative to the output directory, its bytes and its sha256."""
+
+    __slots__ = ("path", "sha256", "size")
+
+    def __init__(self, path: str, content: bytes) -> None:
+        self.path = path
+        self.size = len(content)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+
+    def to_record(self) -> dict[str, object]:
+        """Return the file as plain JSON data."""
+        return {"bytes": self.size, "path": self.path, "sha256": self.sha256}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that its final name never holds half of it; raises InputError with one line."""
+    partial = path.with_name(path.name + _PARTIAL_SUFFIX)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(content)
+            os.replace(partial, path)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+class OutputDirectory:
+    """A folder for the files of one run.
+
+    A folder that holds anything is refused unless *force* is given; then the files that an earlier run's manifest lists
+    are removed first, and nothing else is touched. Raises InputError.
+    """
+
+    def __init__(self, root: Path, *, force: bool = False) -> None:
+        self.root = root
+        self.files: list[WrittenFile] = []
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            if any(root.iterdir()):
+                if not force:
+                    raise InputError(f"{root}: is not empty; use --force to replace an earlier run, or name another folder")
+                self._remove_earlier_run()
+        except OSError as error:
+            raise InputError(f"{root}: cannot be used for output: {error.strerror or error}") from None
+
+    def _remove_earlier_run(self) -> None:
+        manifest = self.root / MANIFEST_NAME
+        try:
+            listed = [entry["path"] for entry in json.loads(manifest.read_bytes())["files"]]
+        except FileNotFoundError:
+            return
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise InputError(f"{manifest}: is not the manifest of an earlier run; name another folder") from None
+        # The manifest goes first: a run that is interrupted here must not leave one that lists missing files.
+        manifest.unlink()
+        for name in listed:
+            path = PurePosixPath(str(name))
+            if not path.is_absolute() and ".." not in path.parts:
+                (self.root / path).unlink(missing_ok=True)
+
+    def write(self, name: str, content: bytes) -> WrittenFile:
+        """Write one file under its name relative to the folder; raises InputError with one line."""
+        write_atomically(self.root / name, content)
+        written = WrittenFile(name, content)
+        self.files.append(written)
+        return written
