@@ -1,0 +1,108 @@
+"""What every command shares: exit codes, argument types, one-line errors, progress.
+
+==============  ====================================================================
+run             the body of a command with its errors turned into exit codes
+budgets_from    a comma-separated list of token budgets
+Progress        a bar on a terminal, a quiet line now and then elsewhere
+==============  ====================================================================
+
+Exit codes: 0 fine; 1 a gate failed, a file is invalid, two runs differ; 2 wrong usage or bad input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from clawvm_replay.errors import InputError
+from clawvm_runtime.errors import ClawVMError
+from clawvm_runtime.policy import Policy, policy_named
+
+__all__ = ["Progress", "budget", "budgets_from", "positive", "run", "selected_policies"]
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def run(program: str, body: Callable[[], int]) -> int:
+    """Return the exit code of *body*; what a user did wrong becomes one line on stderr, never a traceback."""
+    try:
+        code = body()
+        sys.stdout.flush()
+        return code
+    except (InputError, ClawVMError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted; files under their final names are whole", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except OSError as error:
+        print(f"{program}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def positive(text: str) -> int:
+    """Return a whole number of at least 1, for argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return number
+
+
+budget = positive
+
+
+def budgets_from(text: str) -> tuple[int, ...]:
+    """Return a comma-separated list of token budgets, for argparse."""
+    return _unique(tuple(positive(part.strip()) for part in text.split(",")), text)
+
+
+def names_from(text: str) -> tuple[str, ...]:
+    """Return a comma-separated list of names, for argparse."""
+    return _unique(tuple(part.strip() for part in text.split(",")), text)
+
+
+def _unique(values: tuple, text: str) -> tuple:  # type: ignore[type-arg]
+    if len(set(values)) != len(values):
+        raise argparse.ArgumentTypeError(f"names something twice: {text!r}")
+    return values
+
+
+def selected_policies(names: tuple[str, ...]) -> list[Policy]:
+    """Return the rows with these ids; raises PolicyError with the known ones."""
+    return [policy_named(name) for name in names]
+
+
+class Progress:
+    """Reports on stderr: a bar on a terminal, elsewhere a line for every quarter."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._terminal = sys.stderr.isatty()
+        self._quarter = 0
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        """Report that *done* of *total* are finished, *name* being the last."""
+        if self._terminal:
+            filled = 30 * done // total
+            end = "\n" if done == total else ""
+            print(f"\r[{'#' * filled}{'.' * (30 - filled)}] {done}/{total} {self._what}", end=end, file=sys.stderr)
+        elif 4 * done // total > self._quarter:
+            self._quarter = 4 * done // total
+            print(f"{done}/{total} {self._what}", file=sys.stderr)
+
+
+def existing(path: Path) -> Path:
+    """Return *path* if there is something; raises InputError."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder")
+    return path

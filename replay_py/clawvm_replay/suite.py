@@ -1,0 +1,86 @@
+"""The preliminary suite: gates and sweep into one output directory, and the manifest that lists every file.
+
+=============  ==============================================================
+run_suite      run everything and write every file; returns the verdict
+=============  ==============================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
+from clawvm_replay.reports import preliminary_markdown, tier2_markdown
+from clawvm_replay.schema_files import schema_documents
+from clawvm_replay.tier1 import GateReport, report_record, run_gates
+from clawvm_replay.tier1_gates import GATES
+from clawvm_replay.tier2 import Cell, Summary, sweep
+from clawvm_replay.trace_format import Trace
+from clawvm_runtime.canonical import canonical_json
+from clawvm_runtime.policy import POLICIES, Policy
+
+__all__ = ["document", "run_suite", "write_gates"]
+
+Progress = Callable[[int, int, str], None]
+
+
+def document(record: Any) -> bytes:
+    """Return *record* as the bytes of a JSON file that people may read too."""
+    return (json.dumps(record, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
+
+
+def write_gates(output: OutputDirectory, reports: Sequence[GateReport]) -> None:
+    """Write the gate report and the decision trace of every half."""
+    output.write("tier1/tier1.report.json", document(report_record(reports)))
+    for report in reports:
+        for half in report.halves:
+            lines = "".join(canonical_json(event) + "\n" for event in half.events)
+            name = half.half.replace(" ", "-")
+            output.write(f"tier1/decisions/{report.gate.id}-{name}.decisions.jsonl", lines.encode("ascii"))
+
+
+def run_suite(
+    output: OutputDirectory,
+    traces: Sequence[Trace],
+    policies: Sequence[Policy],
+    configuration: dict[str, Any],
+    *,
+    jobs: int = 1,
+    progress: Progress = lambda done, total, name: None,
+) -> bool:
+    """Run gates and sweep, write every file, and return whether all gates passed.
+
+    The manifest is written last: a directory without one is an interrupted run. Memory holds one cell at a time.
+    """
+    reports = run_gates(GATES, POLICIES["clawvm"])
+    write_gates(output, reports)
+    cells = [Cell(trace, policy) for trace in traces for policy in policies]
+    rows = []
+    for outcome in sweep(cells, jobs):
+        output.write(f"tier2/decisions/{outcome.name}.decisions.jsonl", outcome.decisions)
+        rows.append(outcome.metrics)
+        progress(len(rows), len(cells), outcome.name)
+    summary = Summary(rows, policies)
+    output.write("tier2/results/tier2.summary.json", document(summary.to_record(configuration)))
+    output.write("tier2/results/tier2.summary.csv", summary.to_csv().encode("ascii"))
+    output.write("tier2/results/tier2.summary.md", tier2_markdown(summary).encode("ascii"))
+    report = preliminary_markdown(reports, summary, configuration)
+    output.write("preliminary.report.md", report.encode("ascii"))
+    output.write(MANIFEST_NAME, document(_manifest(output, configuration)))
+    return all(report.passed for report in reports)
+
+
+def _manifest(output: OutputDirectory, configuration: dict[str, Any]) -> dict[str, Any]:
+    schemas = [
+        {"id": schema["$id"], "name": name, "version": schema["version"]} for name, schema in schema_documents().items()
+    ]
+    files = sorted((file.to_record() for file in output.files), key=lambda record: str(record["path"]))
+    return {
+        "format": "clawvm.suite_manifest",
+        "version": 1,
+        "configuration": configuration,
+        "schemas": schemas,
+        "files": files,
+    }

@@ -1,0 +1,12 @@
+"""Explain why a page stood at its level in a turn: from a decision trace, or from a trace and a policy."""
+
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(_ROOT), str(_ROOT / "replay_py"), str(_ROOT / "workloads")]
+
+from clawvm_cli.explain import main  # noqa: E402 - a plain checkout has to find its own packages first
+
+if __name__ == "__main__":
+    sys.exit(main())
