@@ -242,7 +242,7 @@ POLICIES: Mapping[str, Policy] = MappingProxyType(
 
 
 def policy_named(policy_id: str) -> Policy:
-    """Return the row with this id, or ClawVM with one feature removed (``clawvm_without_<feature>``).
+    """Return the row with this id, or that row with one feature removed (``<policy>_without_<feature>``).
 
     Raises PolicyError with the known ids.
     """

@@ -3,6 +3,7 @@
 =======================  ==============================================================================
 page_from_text           a page with the text and the token cost of each level
 updated_page_from_text   the next version of a page, from its new text
+with_committed_fields    a page with what the journal committed for it, at every level above pointer
 BASE_UTILITY             default worth of a page by its type
 RECOMPUTE_COST           default price of getting a page's text again by its type
 =======================  ==============================================================================
@@ -16,13 +17,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.content_kinds import ContentKind, detect_kind
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.representations import compressed, pointer, structured
 from clawvm_runtime.token_counter import TokenCounter, estimate_tokens
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
 
-__all__ = ["BASE_UTILITY", "RECOMPUTE_COST", "page_from_text", "updated_page_from_text"]
+__all__ = ["BASE_UTILITY", "RECOMPUTE_COST", "page_from_text", "updated_page_from_text", "with_committed_fields"]
 
 BASE_UTILITY: Mapping[PageType, float] = MappingProxyType(
     {
@@ -105,6 +107,30 @@ def updated_page_from_text(
         texts={Level.FULL: text},
     )
     return following.changed(**_representations(following, text, token_counter, kind))
+
+
+def with_committed_fields(
+    page: Page, fields: Mapping[str, Any], token_counter: TokenCounter = estimate_tokens
+) -> Page:
+    """Return *page* with its committed fields under its text at every level above pointer; made for ``Engine``'s renderer.
+
+    The fields are state that the agent relies on, so no shorter representation may drop them.
+    """
+    if not page.texts or not fields:
+        return page
+    lines = "".join(f"\n- {name}: {_shown(fields[name])}" for name in sorted(fields))
+    costs: dict[Level, int] = {}
+    texts: dict[Level, str] = {}
+    for level in reversed(page.levels):
+        text = page.texts[level] if level is Level.POINTER else f"{page.texts[level]}\n\nCommitted state:{lines}"
+        cost = _cost(text, token_counter)
+        if not costs or cost < min(costs.values()):
+            costs[level], texts[level] = cost, text
+    return page.changed(costs=costs, texts=texts)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else canonical_json(value)
 
 
 def _cost(text: str, token_counter: TokenCounter) -> int:

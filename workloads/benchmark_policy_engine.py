@@ -34,9 +34,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
-_ROOT = Path(__file__).resolve().parent.parent
-if str(_ROOT) not in sys.path:
-    sys.path.insert(0, str(_ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.decision_trace import DecisionTrace, Event
@@ -353,7 +351,8 @@ def _warnings(what: str, spread: float) -> list[str]:
 
 def table(report: dict[str, Any]) -> str:
     """Return the report as text."""
-    lines = [f"{'pages':>5}  {'part':<10} {'median':>8} {'p95':>8} {'worst':>8} {'spread':>7} {'x ref':>6} {'peak KB':>8}"]
+    head = f"{'pages':>5}  {'part':<10} {'median':>8} {'p95':>8} {'worst':>8}"
+    lines = [f"{head} {'spread':>7} {'x ref':>6} {'peak KB':>8}"]
     for row in report["timings"]:
         lines.append(
             f"{row['pages']:>5}  {row['part']:<10} {row['median_us']:>8.1f} {row['p95_us']:>8.1f} "

@@ -2,6 +2,7 @@
 
 ==============  ====================================================================
 run             the body of a command with its errors turned into exit codes
+Parser          an argument parser whose errors are one line
 budgets_from    a comma-separated list of token budgets
 Progress        a bar on a terminal, a quiet line now and then elsewhere
 ==============  ====================================================================
@@ -15,13 +16,27 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import NoReturn, TypeVar
 
 from clawvm_replay.errors import InputError
 from clawvm_runtime.errors import ClawVMError
 from clawvm_runtime.policy import Policy, policy_named
 
-__all__ = ["Progress", "budget", "budgets_from", "positive", "run", "selected_policies"]
+__all__ = [
+    "BAD_INPUT",
+    "FAILED",
+    "INTERRUPTED",
+    "OK",
+    "Parser",
+    "Progress",
+    "budgets_from",
+    "names_from",
+    "positive",
+    "run",
+    "selected_policies",
+]
+
+_Value = TypeVar("_Value")
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -47,6 +62,14 @@ def run(program: str, body: Callable[[], int]) -> int:
         return BAD_INPUT
 
 
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line on stderr and exit with 2."""
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (--help shows the usage)\n")
+
+
 def positive(text: str) -> int:
     """Return a whole number of at least 1, for argparse."""
     try:
@@ -56,9 +79,6 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return number
-
-
-budget = positive
 
 
 def budgets_from(text: str) -> tuple[int, ...]:
@@ -71,7 +91,7 @@ def names_from(text: str) -> tuple[str, ...]:
     return _unique(tuple(part.strip() for part in text.split(",")), text)
 
 
-def _unique(values: tuple, text: str) -> tuple:  # type: ignore[type-arg]
+def _unique(values: tuple[_Value, ...], text: str) -> tuple[_Value, ...]:
     if len(set(values)) != len(values):
         raise argparse.ArgumentTypeError(f"names something twice: {text!r}")
     return values
@@ -99,10 +119,3 @@ class Progress:
         elif 4 * done // total > self._quarter:
             self._quarter = 4 * done // total
             print(f"{done}/{total} {self._what}", file=sys.stderr)
-
-
-def existing(path: Path) -> Path:
-    """Return *path* if there is something; raises InputError."""
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder")
-    return path

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from clawvm_cli.common import FAILED, OK, run
+from clawvm_cli.common import FAILED, OK, Parser, run
 from clawvm_replay.comparison import differences
 from clawvm_replay.errors import InputError
 from clawvm_replay.schema_files import check_file
@@ -19,7 +19,7 @@ SUMMARY = "tier2/results/tier2.summary.json"
 
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    result = argparse.ArgumentParser(prog=program, description=__doc__)
+    result = Parser(prog=program, description=__doc__)
     result.add_argument("first", type=Path, help="output folder of a run, or its tier2.summary.json")
     result.add_argument("second", type=Path, help="the other one")
     return result

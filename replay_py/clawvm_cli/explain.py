@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from clawvm_cli.common import OK, budget, positive, run
+from clawvm_cli.common import OK, Parser, positive, run
 from clawvm_replay.errors import InputError, TraceError
 from clawvm_replay.explanation import explain
 from clawvm_replay.replay import replay
@@ -20,12 +20,12 @@ __all__ = ["main", "parser"]
 
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    result = argparse.ArgumentParser(prog=program, description=__doc__)
+    result = Parser(prog=program, description=__doc__)
     result.add_argument("file", type=Path, help="decision trace, or trace to replay")
     result.add_argument("--turn", type=positive, required=True, metavar="N", help="the turn, from 1")
     result.add_argument("--page", required=True, metavar="ID", help="the page")
     result.add_argument("--policy", metavar="ID", help="policy for a trace (default clawvm)")
-    result.add_argument("--budget", type=budget, metavar="TOKENS", help="token budget for a trace (default: its own)")
+    result.add_argument("--budget", type=positive, metavar="TOKENS", help="token budget for a trace (default: its own)")
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from clawvm_cli.common import FAILED, OK, run
+from clawvm_cli.common import FAILED, OK, Parser, run
 from clawvm_replay.output import OutputDirectory
 from clawvm_replay.suite import write_gates
 from clawvm_replay.tier1 import GateReport, run_gates
@@ -17,7 +17,7 @@ __all__ = ["main", "parser"]
 
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    result = argparse.ArgumentParser(prog=program, description=__doc__)
+    result = Parser(prog=program, description=__doc__)
     result.add_argument("--policy", default="clawvm", metavar="ID", help="the policy that has to pass (default clawvm)")
     result.add_argument("--out-root", type=Path, metavar="DIR", help="also write the report and the decision traces here")
     result.add_argument("--force", action="store_true", help="write into a folder that is not empty")

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from clawvm_cli.common import OK, budget, run
+from clawvm_cli.common import OK, Parser, positive, run
 from clawvm_replay.output import write_atomically
 from clawvm_replay.replay import replay
 from clawvm_replay.trace_format import open_trace, read_trace
@@ -19,10 +19,10 @@ __all__ = ["main", "parser"]
 
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    result = argparse.ArgumentParser(prog=program, description=__doc__)
+    result = Parser(prog=program, description=__doc__)
     result.add_argument("trace", type=Path, help="trace file")
     result.add_argument("--policy", default="clawvm", metavar="ID", help="policy id (default clawvm)")
-    result.add_argument("--budget", type=budget, metavar="TOKENS", help="token budget (default: the trace's own)")
+    result.add_argument("--budget", type=positive, metavar="TOKENS", help="token budget (default: the trace's own)")
     result.add_argument("--decisions", type=Path, metavar="FILE", help="write the decision trace here")
     return result
 

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from clawvm_cli.common import FAILED, OK, Progress, budgets_from, names_from, positive, run, selected_policies
+from clawvm_cli.common import FAILED, OK, Parser, Progress, budgets_from, names_from, positive, run, selected_policies
 from clawvm_replay.errors import InputError
 from clawvm_replay.output import OutputDirectory
 from clawvm_replay.suite import run_suite
@@ -20,7 +20,7 @@ DEFAULT_HORIZON = 3
 
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    result = argparse.ArgumentParser(prog=program, description=__doc__)
+    result = Parser(prog=program, description=__doc__)
     result.add_argument("--out-root", type=Path, required=True, metavar="DIR", help="folder for every output file")
     result.add_argument("--force", action="store_true", help="replace an earlier run in a folder that is not empty")
     result.add_argument(

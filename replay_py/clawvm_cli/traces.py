@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from clawvm_cli.common import OK, run
+from clawvm_cli.common import OK, Parser, run
 from clawvm_replay.output import write_atomically
 from clawvm_replay.trace_format import write_trace
 from clawvm_workloads.families import BUDGETS, FAMILIES, committed_path
@@ -15,7 +15,7 @@ __all__ = ["main", "parser"]
 
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    result = argparse.ArgumentParser(prog=program, description=__doc__)
+    result = Parser(prog=program, description=__doc__)
     result.add_argument("--root", type=Path, default=Path("."), metavar="DIR", help="folder that holds traces/ (default .)")
     return result
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from clawvm_cli.common import FAILED, OK, run
+from clawvm_cli.common import FAILED, OK, Parser, run
 from clawvm_replay.output import MANIFEST_NAME
 from clawvm_replay.schema_files import check_file
 
@@ -21,7 +21,7 @@ MOST_PROBLEMS = 20
 
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    result = argparse.ArgumentParser(prog=program, description=__doc__)
+    result = Parser(prog=program, description=__doc__)
     result.add_argument("files", type=Path, nargs="+", metavar="FILE", help="files of any of the project's formats")
     return result
 

@@ -82,12 +82,12 @@ def _quality(summary: Summary) -> str:
         (
             (
                 item["name"],
-                item["mean_page_in_tokens"],
+                round(item["mean_page_in_tokens"]),
                 item["mean_level_at_demand"],
                 item["mean_share_served_at_full"],
                 item["mean_budget_use"],
                 item["mean_prefix_reuse"],
-                item["mean_prompt_cost"],
+                round(item["mean_prompt_cost"]),
             )
             for item in summary.aggregates()
         ),

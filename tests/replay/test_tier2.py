@@ -1,6 +1,7 @@
 """Behaviour of the sweep: the shape of its result, its determinism, its summary."""
 
 import csv
+import dataclasses
 import io
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -134,6 +135,14 @@ class SummaryTest(unittest.TestCase):
             )
         self.assertEqual({row["oracle_gap"] for row in oracle.values()}, {0})
         self.assertEqual({row["oracle_gap_page_in_tokens"] for row in oracle.values()}, {0})
+
+    def test_faults_of_the_oracle_itself_lower_the_gap(self):
+        weak, oracle = metrics_of("retrieval")[0], metrics_of("oracle_h3")[0]
+        oracle = dataclasses.replace(oracle, explicit_faults=7, page_in_tokens=11)
+        first, second = Summary([weak, oracle], [POLICIES["retrieval"], POLICIES["oracle_h3"]]).rows
+        self.assertEqual(first["oracle_gap"], weak.explicit_faults - 7)
+        self.assertEqual(first["oracle_gap_page_in_tokens"], weak.page_in_tokens - 11)
+        self.assertEqual((second["oracle_gap"], second["oracle_gap_page_in_tokens"]), (0, 0))
 
     def test_without_an_oracle_there_is_no_gap(self):
         summary = self.summary("retrieval", "clawvm")

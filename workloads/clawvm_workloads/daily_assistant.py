@@ -40,7 +40,7 @@ class Shape:
     habit_every: int = 7
     instruction: Ladder = Ladder(3, 15, 22, 40)
     constraint: Ladder = Ladder(2, 7, 10, 16)
-    preference: Ladder = Ladder(2, 4, 8, 14)
+    preference: Ladder = Ladder(2, 5, 9, 14)
     message: Ladder = Ladder(2, 6, 12, 24)
     inbox: Ladder = Ladder(2, 5, 10, 18)
     transcript_per_turn: int = 24

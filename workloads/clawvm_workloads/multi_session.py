@@ -36,7 +36,7 @@ class Shape:
     preferences: int = 3
     instructions: int = 2
     instruction: Ladder = Ladder(3, 14, 20, 36)
-    preference: Ladder = Ladder(2, 4, 7, 13)
+    preference: Ladder = Ladder(2, 5, 9, 14)
     plan: Ladder = Ladder(3, 10, 16, 24)
     evidence: Ladder = Ladder(2, 7, 14, 27)
     transcript_per_turn: int = 30

@@ -1,0 +1,1 @@
+"""Tests of the command line, in subprocesses, as a user runs it."""

@@ -1,0 +1,322 @@
+"""The commands do what the docs say, and a user's mistake is one line with the right exit code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from tests.cli.support import ROOT, command, run
+
+SUITE = "replay_py/run_preliminary_suite.py"
+GATES = "replay_py/run_tier1_gates.py"
+REPLAY = "replay_py/replay_trace.py"
+EXPLAIN = "replay_py/explain_decision.py"
+VALIDATE = "replay_py/validate_file.py"
+COMPARE = "replay_py/compare_runs.py"
+TRACES = "replay_py/write_traces.py"
+TRACE = ROOT / "traces/evidence_heavy/evidence_heavy-b0120.trace.jsonl"
+SMALL = ("--budgets", "120", "--workloads", "multi_session,daily_assistant")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+class CommandTest(unittest.TestCase):
+    def setUp(self) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+
+    def assertOneLine(self, result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+        self.assertNotIn("Traceback", result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+
+class SuiteTest(CommandTest):
+    def test_the_same_bytes_whatever_directory_hash_seed_locale_time_zone_and_jobs(self) -> None:
+        first, second = self.folder / "first", self.folder / "second"
+        self.assertEqual(run(SUITE, "--out-root", first, *SMALL).returncode, 0)
+        elsewhere = run(
+            SUITE,
+            "--out-root",
+            "second",
+            *SMALL,
+            "--jobs",
+            2,
+            cwd=self.folder,
+            PYTHONHASHSEED="77",
+            LC_ALL="C.UTF-8",
+            TZ="Asia/Tokyo",
+        )
+        self.assertEqual(elsewhere.returncode, 0, elsewhere.stderr)
+        self.assertEqual(contents(first), contents(second))
+
+    def test_the_manifest_lists_every_file_with_its_sha256(self) -> None:
+        out = self.folder / "out"
+        run(SUITE, "--out-root", out, *SMALL)
+        manifest = json.loads((out / "suite.manifest.json").read_text())
+        listed = {entry["path"]: entry["sha256"] for entry in manifest["files"]}
+        found = {name: hashlib.sha256(data).hexdigest() for name, data in contents(out).items()}
+        del found["suite.manifest.json"]
+        self.assertEqual(listed, found)
+
+    def test_no_output_names_a_path_of_the_machine(self) -> None:
+        out = self.folder / "out"
+        run(SUITE, "--out-root", out, *SMALL)
+        for name, data in contents(out).items():
+            for path in (str(ROOT), str(self.folder)):
+                self.assertNotIn(path.encode(), data, name)
+
+    def test_every_file_is_valid_and_a_changed_file_is_found(self) -> None:
+        out = self.folder / "out"
+        run(SUITE, "--out-root", out, *SMALL, "--policies", "clawvm,retrieval")
+        files = [out / name for name in contents(out) if not name.endswith((".md", ".csv"))]
+        result = run(VALIDATE, *files)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        (out / "preliminary.report.md").write_text("changed")
+        result = run(VALIDATE, out / "suite.manifest.json")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("preliminary.report.md is not the file that was written", result.stdout)
+
+    def test_a_folder_that_is_not_empty_is_refused_without_force(self) -> None:
+        out = self.folder / "out"
+        out.mkdir()
+        (out / "mine").write_text("keep me")
+        self.assertOneLine(run(SUITE, "--out-root", out, *SMALL), 2, "not empty", "--force")
+        self.assertEqual(contents(out), {"mine": b"keep me"})
+        self.assertEqual(run(SUITE, "--out-root", out, *SMALL, "--force").returncode, 0)
+        self.assertEqual((out / "mine").read_text(), "keep me")
+
+    def test_force_removes_what_an_earlier_run_wrote(self) -> None:
+        out = self.folder / "out"
+        run(SUITE, "--out-root", out, *SMALL)
+        fewer = ("--budgets", "180", "--workloads", "multi_session", "--policies", "clawvm")
+        self.assertEqual(run(SUITE, "--out-root", out, *fewer, "--force").returncode, 0)
+        self.assertEqual([name for name in contents(out) if "b0120" in name], [])
+
+    def test_bad_arguments_are_one_line_with_exit_code_2(self) -> None:
+        out = ("--out-root", self.folder / "out")
+        for arguments, word in (
+            ((*out, "--budgets", "0"), "budgets"),
+            ((*out, "--budgets", "-5"), "budgets"),
+            ((*out, "--budgets", "120,120"), "twice"),
+            ((*out, "--budgets", "many"), "many"),
+            ((*out, "--policies", "magic"), "unknown policy 'magic'"),
+            ((*out, "--workloads", "magic"), "unknown workload 'magic'"),
+            ((*out, "--jobs", "0"), "jobs"),
+            ((*out, "--horizon", "0"), "horizon"),
+            ((), "--out-root"),
+            (("--out-root", "/proc/nowhere/out"), "/proc/nowhere"),
+        ):
+            with self.subTest(arguments=arguments):
+                self.assertOneLine(run(SUITE, *arguments), 2, word)
+        self.assertFalse((self.folder / "out").exists())
+
+    def test_a_full_disk_leaves_no_half_written_file(self) -> None:
+        out = self.folder / "out"
+        result = subprocess.run(
+            command(SUITE, "--out-root", out, *SMALL),
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+        )
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("cannot be written", result.stderr)
+        self.assertNotIn("Traceback", result.stderr)
+        self.assertFalse((out / "suite.manifest.json").exists())
+        for name, data in contents(out).items():
+            self.assertFalse(name.endswith(".partial"), name)
+            self.assertTrue(data.endswith(b"\n"), name)
+
+    def test_an_interrupt_is_one_line_and_leaves_whole_files_without_a_manifest(self) -> None:
+        out = self.folder / "out"
+        process = subprocess.Popen(command(SUITE, "--out-root", out), stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while not list(out.glob("tier2/decisions/*.jsonl")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertNotIn("Traceback", errors)
+        self.assertFalse((out / "suite.manifest.json").exists())
+        for name, data in contents(out).items():
+            self.assertTrue(data.endswith(b"\n"), name)
+            self.assertFalse(name.endswith(".partial"), name)
+
+    def test_another_horizon_makes_another_oracle(self) -> None:
+        out = self.folder / "out"
+        run(SUITE, "--out-root", out, *SMALL, "--policies", "clawvm,oracle_h3", "--horizon", "5")
+        summary = json.loads((out / "tier2/results/tier2.summary.json").read_text())
+        self.assertEqual(summary["configuration"]["policies"], ["clawvm", "oracle_h5"])
+
+
+class GatesTest(CommandTest):
+    def test_all_gates_pass_and_the_exit_code_is_0(self) -> None:
+        result = run(GATES)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(sum(line.startswith("PASS") for line in result.stdout.splitlines()), 6)
+
+    def test_a_policy_that_fails_a_gate_gives_exit_code_1(self) -> None:
+        result = run(GATES, "--policy", "clawvm_without_auto_pin")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("FAIL  Bootstrap survives compaction", result.stdout)
+
+    def test_an_unknown_policy_is_one_line(self) -> None:
+        self.assertOneLine(run(GATES, "--policy", "magic"), 2, "magic")
+
+
+class ReplayTest(CommandTest):
+    def test_prints_the_metrics_and_writes_the_decisions(self) -> None:
+        decisions = self.folder / "decisions.jsonl"
+        result = run(REPLAY, TRACE, "--policy", "retrieval", "--budget", 180, "--decisions", decisions)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        metrics = json.loads(result.stdout)
+        self.assertEqual((metrics["policy"], metrics["budget"]), ("retrieval", 180))
+        faults = [line for line in decisions.read_text().splitlines() if '"event":"fault"' in line]
+        self.assertEqual(len(faults), metrics["explicit_faults"])
+
+    def test_a_bad_trace_is_one_line_with_file_and_line(self) -> None:
+        lines = TRACE.read_bytes().splitlines(keepends=True)
+        for content, where in (
+            (b"", ":1:"),
+            (b"".join(lines[:9]), ":10:"),
+            (b"".join(lines)[:700], ":"),
+            (lines[0].replace(b'"version":1', b'"version":99') + b"".join(lines[1:]), ":1: unknown trace version 99"),
+            (b"".join(lines).replace(b'"turn":3,', b'"turn":4,', 1), "out of order"),
+            (b"\x00\xff" * 100, ":1:"),
+        ):
+            with self.subTest(where=where):
+                path = self.folder / "bad.jsonl"
+                path.write_bytes(content)
+                self.assertOneLine(run(REPLAY, path), 2, str(path), where)
+
+    def test_a_missing_trace_and_a_folder_are_one_line(self) -> None:
+        self.assertOneLine(run(REPLAY, self.folder / "none"), 2, "cannot be read")
+        self.assertOneLine(run(REPLAY, self.folder), 2, "directory")
+
+    def test_a_closed_pipe_is_no_error(self) -> None:
+        process = subprocess.Popen(command(REPLAY, TRACE), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.stderr.close()
+        self.assertEqual((process.wait(), errors), (0, b""))
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "needs /dev/full")
+    def test_a_full_standard_output_is_one_line(self) -> None:
+        with open("/dev/full", "w") as full:
+            result = subprocess.run(
+                command(REPLAY, TRACE), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        self.assertEqual(result.returncode, 2)
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+
+
+class ExplainTest(CommandTest):
+    def test_says_what_required_the_page_which_upgrades_were_tried_and_what_did_not_fit(self) -> None:
+        result = run(EXPLAIN, TRACE, "--turn", 10, "--page", "rule-no-migrations")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("required at structured: auto-pin holds every hard page at its floor; it fitted", result.stdout)
+        result = run(EXPLAIN, TRACE, "--turn", 10, "--page", "file-1")
+        self.assertIn("upgrade to structured: 6 tokens", result.stdout)
+        self.assertIn("did not fit what was left", result.stdout)
+
+    def test_a_decision_trace_tells_the_same_as_its_trace(self) -> None:
+        decisions = self.folder / "decisions.jsonl"
+        run(REPLAY, TRACE, "--decisions", decisions)
+        arguments = ("--turn", 7, "--page", "plan")
+        self.assertEqual(run(EXPLAIN, decisions, *arguments).stdout, run(EXPLAIN, TRACE, *arguments).stdout)
+
+    def test_an_unknown_turn_page_or_file_is_one_line(self) -> None:
+        self.assertOneLine(run(EXPLAIN, TRACE, "--turn", 999, "--page", "plan"), 2, "turn 999")
+        self.assertOneLine(run(EXPLAIN, TRACE, "--turn", 1, "--page", "nobody"), 2, "nobody")
+        self.assertOneLine(run(EXPLAIN, ROOT / "LICENSE", "--turn", 1, "--page", "x"), 2, "LICENSE:1")
+
+
+class CompareTest(CommandTest):
+    def test_equal_runs_do_not_differ_and_different_ones_are_told_cell_by_cell(self) -> None:
+        first, second = self.folder / "first", self.folder / "second"
+        small = ("--budgets", "120", "--workloads", "multi_session")
+        run(SUITE, "--out-root", first, *small, "--policies", "clawvm,lru")
+        run(SUITE, "--out-root", second, *small, "--policies", "clawvm,retrieval")
+        same = run(COMPARE, first, first)
+        self.assertEqual((same.returncode, same.stdout), (0, "no difference\n"))
+        summary = second / "tier2/results/tier2.summary.json"
+        record = json.loads(summary.read_text())
+        record["rows"][0]["hits"] += 3
+        summary.write_text(json.dumps(record))
+        result = run(COMPARE, first, second)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("multi_session at 120, lru: only in the first", result.stdout)
+        self.assertIn("multi_session at 120, retrieval: only in the second", result.stdout)
+        self.assertIn("multi_session at 120, clawvm: hits:", result.stdout)
+        self.assertIn("(+3)", result.stdout)
+
+    def test_a_folder_without_a_summary_is_one_line(self) -> None:
+        self.assertOneLine(run(COMPARE, self.folder, self.folder), 2, "tier2.summary.json")
+
+
+class ValidateTest(CommandTest):
+    def test_committed_traces_are_valid(self) -> None:
+        traces = sorted((ROOT / "traces").glob("*/*.trace.jsonl"))
+        self.assertEqual(len(traces), 24)
+        self.assertEqual(run(VALIDATE, *traces).returncode, 0)
+
+    def test_an_invalid_line_is_named(self) -> None:
+        lines = TRACE.read_text().splitlines()
+        record = json.loads(lines[-2])
+        record["surprise"] = 1
+        path = self.folder / "bad.jsonl"
+        path.write_text("\n".join([*lines[:-2], json.dumps(record), lines[-1]]) + "\n")
+        result = run(VALIDATE, path)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"{path}:{len(lines) - 1}: /surprise", result.stdout)
+
+    def test_a_file_of_no_known_format_is_one_line(self) -> None:
+        self.assertOneLine(run(VALIDATE, ROOT / "LICENSE"), 2, "no known format")
+
+
+class TracesTest(CommandTest):
+    def test_writes_the_committed_traces_byte_for_byte(self) -> None:
+        self.assertEqual(run(TRACES, "--root", self.folder).returncode, 0)
+        committed = {name: data for name, data in contents(ROOT / "traces").items() if name.endswith(".jsonl")}
+        self.assertEqual(contents(self.folder / "traces"), committed)
+
+
+class EntryPointTest(CommandTest):
+    def clawvm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join(str(ROOT / part) for part in ("", "replay_py", "workloads"))
+        return subprocess.run(
+            [sys.executable, "-c", "import sys, clawvm_cli; sys.exit(clawvm_cli.main())", *arguments],
+            env={"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_lists_its_commands_and_refuses_others(self) -> None:
+        listed = self.clawvm("--help")
+        self.assertEqual(listed.returncode, 0)
+        for name in ("suite", "gates", "replay", "explain", "validate", "compare", "traces"):
+            self.assertIn(f"\n  {name} ", listed.stdout)
+        self.assertEqual(self.clawvm("gates").returncode, 0)
+        self.assertEqual(self.clawvm("magic").returncode, 2)
+        self.assertEqual(self.clawvm().returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,89 @@
+"""Behaviour of the workload families: deterministic, the same story at every budget, and under pressure at the smallest."""
+
+import unittest
+from pathlib import Path
+
+from clawvm_replay.tier2 import Cell, run_cell
+from clawvm_replay.trace_format import open_trace, read_trace, write_trace
+from clawvm_runtime.policy import POLICIES
+from clawvm_workloads.families import BUDGETS, FAMILIES, committed_path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def lines_of(trace):
+    return list(write_trace(trace.header, trace.turns))
+
+
+class FamiliesTest(unittest.TestCase):
+    def test_four_families_and_six_budgets(self):
+        self.assertEqual(set(FAMILIES), {"evidence_heavy", "long_horizon", "multi_session", "daily_assistant"})
+        self.assertEqual(BUDGETS, (120, 180, 240, 300, 380, 500))
+
+    def test_trace_carries_the_name_and_the_budget(self):
+        for name, family in FAMILIES.items():
+            for budget in BUDGETS:
+                header = family(budget).header
+                self.assertEqual((header.workload, header.budget), (name, budget))
+
+    def test_building_twice_gives_the_same_bytes(self):
+        for name, family in FAMILIES.items():
+            with self.subTest(family=name):
+                self.assertEqual(lines_of(family(120)), lines_of(family(120)))
+
+    def test_only_accounting_and_budget_depend_on_the_budget(self):
+        for name, family in FAMILIES.items():
+            smallest = family(BUDGETS[0])
+            for budget in BUDGETS[1:]:
+                with self.subTest(family=name, budget=budget):
+                    trace = family(budget)
+                    self.assertEqual(lines_of(trace)[1:], lines_of(smallest)[1:])
+                    kept = {**trace.header.to_record(), "budget": 0, "accounting": 0}
+                    self.assertEqual(kept, {**smallest.header.to_record(), "budget": 0, "accounting": 0})
+                    self.assertGreater(
+                        trace.header.accounting.compaction_limit, smallest.header.accounting.compaction_limit
+                    )
+
+    def test_every_family_meets_a_destructive_boundary_at_the_smallest_budget(self):
+        for name, family in FAMILIES.items():
+            with self.subTest(family=name):
+                metrics = run_cell(Cell(family(120), POLICIES["clawvm"])).metrics
+                self.assertGreater(metrics.compactions + metrics.resets, 0)
+
+    def test_every_family_costs_a_weak_policy_faults(self):
+        for name, family in FAMILIES.items():
+            with self.subTest(family=name):
+                self.assertGreater(run_cell(Cell(family(120), POLICIES["retrieval"])).metrics.explicit_faults, 0)
+
+
+class CommittedTracesTest(unittest.TestCase):
+    def test_committed_traces_are_what_the_families_build(self):
+        for name, family in FAMILIES.items():
+            for budget in BUDGETS:
+                with self.subTest(family=name, budget=budget):
+                    path = ROOT / committed_path(name, budget)
+                    self.assertTrue(path.is_file(), f"{committed_path(name, budget)} is missing")
+                    self.assertEqual(path.read_bytes(), "".join(lines_of(family(budget))).encode("ascii"))
+
+    def test_committed_traces_can_be_read(self):
+        for name, family in FAMILIES.items():
+            path = ROOT / committed_path(name, BUDGETS[0])
+            with self.subTest(family=name):
+                self.assertTrue(path.is_file(), f"{committed_path(name, BUDGETS[0])} is missing")
+                with open_trace(path) as stream:
+                    header, turns = read_trace(stream, path.name)
+                    self.assertEqual(len(list(turns)), len(family(BUDGETS[0]).turns))
+                self.assertEqual(header.workload, name)
+
+    def test_no_other_traces_are_committed_for_the_families(self):
+        expected = {committed_path(name, budget) for name in FAMILIES for budget in BUDGETS}
+        found = {
+            path.relative_to(ROOT).as_posix()
+            for name in FAMILIES
+            for path in (ROOT / "traces" / name).glob("*.trace.jsonl")
+        }
+        self.assertLessEqual(found, expected)
+
+
+if __name__ == "__main__":
+    unittest.main()
