@@ -132,6 +132,8 @@ class Journal:
         """
         if not isinstance(update.page_id, str) or not isinstance(update.field, str):
             raise JournalError(f"an update names a page and a field, not {update.page_id!r} and {update.field!r}")
+        if update.update_id is not None and not isinstance(update.update_id, str):
+            raise JournalError(f"an update_id is a string, not {update.update_id!r:.80}")
         if update.update_id is not None and update.update_id in self._by_update_id:
             return self._by_update_id[update.update_id]
         entry = JournalEntry(len(self._entries) + 1, update)

@@ -12,7 +12,6 @@ A page without text has token costs only (synthetic workloads); ``clawvm_runtime
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -52,6 +51,9 @@ class Step:
     delta: int
 
 
+MAXIMUM_WORTH = 1e9
+"""The largest base utility or recompute cost: no sum of scores can overflow."""
+
 _FROM_TYPE: Any = None  # The default of an attribute that the rule of the page's type fills in.
 
 
@@ -62,7 +64,7 @@ class Page:
     ``costs`` maps each supported level to its tokens (at least 1): the levels must be allowed for the type, must include `full`, and
     must cost strictly more the higher they are (a representation that is not cheaper than a better one is dropped by
     whoever makes the page). ``minimum`` may not be below the floor of the type. A plan is ``active`` until it is done.
-    ``base_utility`` and ``recompute_cost`` are finite and not negative. ``texts`` gives the text of each supported
+    ``base_utility`` and ``recompute_cost`` are numbers from 0 to ``MAXIMUM_WORTH``. ``texts`` gives the text of each supported
     level, or is empty for pages that only have costs.
 
     Raises PageError, which names the attribute at fault.
@@ -109,14 +111,17 @@ class Page:
             raise self._refuse("id", "must be a non-empty printable string")
         if not isinstance(self.type, PageType):
             raise self._refuse("type", f"unknown page type {self.type!r}")
-        if self.provenance.kind not in Provenance.KINDS or not self.provenance.reference:
+        source = self.provenance
+        if source.kind not in Provenance.KINDS or not isinstance(source.reference, str) or not source.reference:
             raise self._refuse("provenance", f"needs a kind of {', '.join(Provenance.KINDS)} and a reference")
         for attribute in ("base_utility", "recompute_cost"):
             number = getattr(self, attribute)
-            if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number) or number < 0:
-                raise self._refuse(attribute, f"must be a finite number of at least 0, not {number!r}")
+            if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number <= MAXIMUM_WORTH:
+                raise self._refuse(attribute, f"must be a number from 0 to {MAXIMUM_WORTH:g}, not {number!r:.80}")
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
             raise self._refuse("version", f"must be a whole number of at least 1, not {self.version!r}")
+        if not isinstance(self.active, bool):
+            raise self._refuse("active", f"must be true or false, not {self.active!r:.80}")
 
     def _check_costs(self) -> tuple[Level, ...]:
         allowed = TYPE_RULES[self.type].levels
@@ -211,7 +216,7 @@ class Page:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Page:
         """Return the page that *record* describes; raises PageError or, for a malformed record, ValueError."""
-        page_id = str(record["id"])
+        page_id = record["id"]
         try:
             kind = PageType(record["type"])
             scope = Scope(record["scope"]) if "scope" in record else _FROM_TYPE

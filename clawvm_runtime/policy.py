@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from clawvm_runtime.errors import PolicyError
 from clawvm_runtime.pages import Page
@@ -56,8 +56,15 @@ class Writeback(str, Enum):
 class Score(Protocol):
     """How much one page is worth to the prompt that is being assembled."""
 
-    name: str
-    horizon: int
+    @property
+    def name(self) -> str:
+        """The score's name in reports."""
+        ...
+
+    @property
+    def horizon(self) -> int:
+        """How many turns ahead it looks; 0 for every score that could run live."""
+        ...
 
     def __call__(self, page: Page, recency: float, future_demands: int) -> float:
         """Return the score of *page*; *future_demands* counts its demands in the next ``horizon`` turns."""
@@ -151,12 +158,12 @@ class Policy:
 
     def without(self, feature: Feature) -> Policy:
         """Return this row with one feature removed; the id says which."""
-        return dataclasses.replace(
-            self,
-            id=f"{self.id}_without_{feature.id}",
-            name=f"{self.name} without {feature.name}",
-            **{feature.field: feature.removed},
-        )
+        changes: dict[str, Any] = {
+            "id": f"{self.id}_without_{feature.id}",
+            "name": f"{self.name} without {feature.name}",
+            feature.field: feature.removed,
+        }
+        return dataclasses.replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +173,7 @@ class Feature:
     id: str
     name: str
     field: str
-    removed: object
+    removed: Any
 
 
 FEATURES: Mapping[str, Feature] = MappingProxyType(

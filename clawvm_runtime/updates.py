@@ -25,7 +25,6 @@ from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import (
     PRINCIPAL_SCOPES,
     TYPE_RULES,
-    Level,
     PageType,
     PinClass,
     Principal,
@@ -182,17 +181,22 @@ def _control_field_problem(update: Update, page: Page) -> str | None:
         return None
     if update.operation in (UpdateOperation.APPEND.value, UpdateOperation.MERGE.value):
         return f"{update.field} can only be set"
-    if update.field == "status":
-        if page.type is not PageType.PLAN or update.value not in ("active", "done"):
+    return _control_value_problem(page, update.field, update.value)
+
+
+def _control_value_problem(page: Page, field: str, value: Any) -> str | None:
+    if field == "status":
+        if page.type is not PageType.PLAN or value not in ("active", "done"):
             return "status is active or done, and only plans have one"
         return None
-    if update.field == "pin":
-        return None if update.value in {pin.value for pin in PinClass} else f"unknown pin class {update.value!r}"
+    if field == "pin":
+        # Compared one by one: the value is whatever somebody wrote, also what cannot be hashed.
+        return None if any(value == pin.value for pin in PinClass) else f"unknown pin class {value!r:.80}"
     try:
-        known = level_from_name(update.value) in TYPE_RULES[page.type].levels
+        known = level_from_name(value) in TYPE_RULES[page.type].levels
     except ValueError:
         known = False
-    return None if known else f"a {page.type.value} page cannot have the minimum {update.value!r}"
+    return None if known else f"a {page.type.value} page cannot have the minimum {value!r:.80}"
 
 
 def _scope_problem(update: Update, page: Page) -> str | None:
@@ -263,14 +267,19 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def changed_page(page: Page, field: str, value: Any) -> Page:
-    """Return *page* one version later, with a committed control field applied to how it is held."""
+    """Return *page* one version later, with a committed control field applied to how it is held.
+
+    A control value that makes no sense (only unvalidated writeback commits one) changes nothing but the version.
+    """
     attributes: dict[str, Any] = {"version": page.version + 1}
-    if field == "status" and page.type is PageType.PLAN:
+    if field not in CONTROL_FIELDS or _control_value_problem(page, field, value) is not None:
+        return page.changed(**attributes)
+    if field == "status":
         active = value != "done"
         attributes["active"] = active
         attributes["minimum"] = TYPE_RULES[page.type].floor_for(active)
     elif field == "pin":
         attributes["pin"] = PinClass(value)
-    elif field == "minimum":
-        attributes["minimum"] = max(level_from_name(value), TYPE_RULES[page.type].floor_for(page.active), Level.POINTER)
+    else:
+        attributes["minimum"] = max(level_from_name(value), TYPE_RULES[page.type].floor_for(page.active))
     return page.changed(**attributes)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import unittest
-from pathlib import Path
 
 from tests.cli.support import ROOT
 

@@ -75,17 +75,16 @@ class OutputDirectory:
     def _remove_earlier_run(self) -> None:
         manifest = self.root / MANIFEST_NAME
         try:
-            listed = [entry["path"] for entry in json.loads(manifest.read_bytes())["files"]]
+            listed = [PurePosixPath(entry["path"]) for entry in json.loads(manifest.read_bytes())["files"]]
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{manifest}: is not the manifest of an earlier run; name another folder") from None
+        inside = [path for path in listed if not path.is_absolute() and ".." not in path.parts and "\0" not in str(path)]
         # The manifest goes first: a run that is interrupted here must not leave one that lists missing files.
         manifest.unlink()
-        for name in listed:
-            path = PurePosixPath(str(name))
-            if not path.is_absolute() and ".." not in path.parts:
-                (self.root / path).unlink(missing_ok=True)
+        for path in inside:
+            (self.root / path).unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> WrittenFile:
         """Write one file under its name relative to the folder; raises InputError with one line."""

@@ -112,7 +112,6 @@ class _Run:
         self._engine = Engine(policy, budget, trace=decisions, selector=selector)
         self._account = TranscriptAccount(header.accounting)
         self._tools = ToolSimulator()
-        self._future_page: dict[str, str | None] = {}
         self._meter = PromptMeter(budget)
         self._counts: Counter[str] = Counter()
         if decisions is not None:
@@ -152,7 +151,6 @@ class _Run:
                 engine.replace(item.page)
             elif isinstance(item, ToolDeclaration):
                 self._tools.declare(item)
-                self._learn(item)
             else:
                 self._boundary(item)
 
@@ -176,21 +174,19 @@ class _Run:
         version = self._engine.journal.expected_version(update.page_id, update.field)
         return dataclasses.replace(update, base_version=version)
 
-    def _learn(self, tool: ToolDeclaration) -> None:
-        """Remember which page a signature leads to, also when its turn is still to come."""
-        self._future_page[tool.signature] = None if tool.page is None else tool.page.id
-
     def _future_demands(self, coming: tuple[Turn, ...]) -> Counter[str]:
+        """Count the demands of the coming turns; a tool declared there answers the calls from there on."""
         future: Counter[str] = Counter()
+        declared: dict[str, ToolDeclaration] = {}
         for turn in coming:
             for item in turn.prelude:
                 if isinstance(item, ToolDeclaration):
-                    self._learn(item)
+                    declared[item.signature] = item
             future.update(page_id for page_id, _ in turn.demands)
             for call in turn.calls:
-                page_id = self._future_page.get(call.signature)
-                if page_id is not None:
-                    future[page_id] += 1
+                tool = declared.get(call.signature) or self._tools.find(call.signature)
+                if tool is not None and tool.page is not None:
+                    future[tool.page.id] += 1
         return future
 
     def metrics(self, turns: int, prices: PriceModel) -> CellMetrics:

@@ -40,7 +40,6 @@ class ToolSimulator:
         declaration = self._declarations[call.signature]
         return ToolResult(declaration.outcome, declaration.page)
 
-    def page_id(self, call: Call) -> str | None:
-        """Return the id of the page that a call needs, or None where its tool leaves none."""
-        page = self._declarations[call.signature].page
-        return None if page is None else page.id
+    def find(self, signature: str) -> ToolDeclaration | None:
+        """Return the declaration of a signature, or None."""
+        return self._declarations.get(signature)

@@ -258,7 +258,6 @@ class _Reader:
         self._line = 0
         self._pages: set[str] = set()
         self._signatures: set[str] = set()
-        self._sessions = 1
 
     def _error(self, message: str) -> TraceError:
         return TraceError(self._source, self._line, message)
@@ -277,7 +276,7 @@ class _Reader:
         if not line.endswith(b"\n"):
             raise self._error("line is cut off: the trace is truncated")
         try:
-            record = json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+            record = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
         except RecursionError:
             raise self._error("JSON is nested too deeply") from None
         except ValueError as error:
@@ -292,9 +291,10 @@ class _Reader:
             raise TraceError(self._source, 1, "is empty; a trace begins with a header record")
         if record.get("record") != "header" or record.get("format") != FORMAT_NAME:
             raise self._error(f'a trace begins with a header record of format "{FORMAT_NAME}"')
-        if record.get("version") != FORMAT_VERSION or isinstance(record["version"], bool):
-            raise self._error(f"unknown trace version {record.get('version')!r}; known: {FORMAT_VERSION}")
-        return self._built(lambda: _header(record))
+        if type(record.get("version")) is not int or record["version"] != FORMAT_VERSION:
+            raise self._error(f"unknown trace version {record.get('version')!r:.80}; known: {FORMAT_VERSION}")
+        header: TraceHeader = self._built(lambda: _header(record))
+        return header
 
     def turns(self) -> Iterator[Turn]:
         prelude: list[Prelude] = []
@@ -319,8 +319,8 @@ class _Reader:
                 prelude.append(self._prelude(kind, record))
 
     def _end(self, record: dict[str, Any], count: int, prelude: list[Prelude]) -> None:
-        if record.get("turns") != count:
-            raise self._error(f"end record says {record.get('turns')!r} turns, the trace has {count}")
+        if type(record.get("turns")) is not int or record["turns"] != count:
+            raise self._error(f"end record says {record.get('turns')!r:.80} turns, the trace has {count}")
         if prelude:
             raise self._error("records after the last turn belong to no turn")
         if self._next_record() is not None:
@@ -334,6 +334,8 @@ class _Reader:
             raise self._error(f"missing field {error}") from None
         except PageError as error:
             raise self._error(str(error)) from None
+        except RecursionError:
+            raise self._error("JSON is nested too deeply") from None
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise self._error(str(error)) from None
 
@@ -357,7 +359,7 @@ class _Reader:
             return boundary
         if kind == "header":
             raise self._error("a second header")
-        raise self._error(f"unknown record {kind!r}")
+        raise self._error(f"unknown record {kind!r:.80}")
 
     def _declare(self, page: Page) -> None:
         if page.id in self._pages:
@@ -392,7 +394,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _text(record: dict[str, Any], name: str) -> str:
     value = record[name]
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be a string, not {value!r}")
+        raise ValueError(f"{name} must be a string, not {value!r:.80}")
     return value
 
 
@@ -407,6 +409,13 @@ def _count(record: dict[str, Any], name: str, least: int = 0) -> int:
     value = record[name]
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAXIMUM_NUMBER:
         raise ValueError(f"{name} must be a whole number from {least} to {MAXIMUM_NUMBER}, not {value!r:.80}")
+    return value
+
+
+def _truth(record: dict[str, Any], name: str, default: bool) -> bool:
+    value = record.get(name, default)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, not {value!r:.80}")
     return value
 
 
@@ -458,16 +467,18 @@ def _tool(record: dict[str, Any]) -> ToolDeclaration:
         signature=_name(record, "signature"),
         outcome=ToolOutcome(record["outcome"]),
         page=None if record.get("page") is None else _page(record["page"]),
-        deterministic=record.get("deterministic", True) is True,
+        deterministic=_truth(record, "deterministic", True),
         arguments=None if record.get("arguments") is None else _object(record["arguments"], "arguments"),
         presentation=tuple(_list(record, "presentation")),
     )
+    if not all(isinstance(name, str) for name in tool.presentation):
+        raise ValueError("presentation must be a list of argument names")
     if (tool.outcome is ToolOutcome.OK) != (tool.page is not None):
         raise ValueError("a tool has a result page exactly when its outcome is ok")
     if tool.arguments is not None:
         expected = tool_signature(tool.tool, tool.arguments, tool.presentation)
         if tool.signature != expected:
-            raise ValueError(f"signature must be {expected!r}, as its arguments say")
+            raise ValueError(f"signature must be {expected!r:.200}, as its arguments say")
     return tool
 
 
@@ -498,6 +509,11 @@ def _turn(record: dict[str, Any], prelude: tuple[Prelude, ...], line: int) -> Tu
 def _update(record: dict[str, Any]) -> Update:
     for name in ("page", "field", "operation", "scope", "evidence_ref"):
         _text(record, name)  # May be empty or unknown: what is wrong with the words is for the journal to say.
+    for name in ("principal", "update_id"):
+        if record.get(name) is not None:
+            _text(record, name)
+    if record.get("base_version") is not None:
+        _count(record, "base_version")
     return Update.from_record(record)
 
 

@@ -433,21 +433,17 @@ class StrictnessTest(TraceFormatCase):
         except TraceError as error:
             return error
 
-    @unittest.expectedFailure
     def test_update_id_of_any_type(self):
         self.outcome(encoded(changed(3, updates=[{**UPDATE, "update_id": [1]}])), "clawvm")
 
-    @unittest.expectedFailure
     def test_control_field_with_an_unknown_value_under_unvalidated_writeback(self):
         bad = {**UPDATE, "field": "pin", "operation": "set_with_version", "value": "what"}
         self.outcome(encoded(changed(3, updates=[bad])), "compaction_hybrid")
 
-    @unittest.expectedFailure
     def test_utility_that_overflows_the_score(self):
         page = {**PLAN, "base_utility": 1.7e308, "recompute_cost": 1.7e308}
         self.outcome(encoded(changed(1, page=page)), "clawvm")
 
-    @unittest.expectedFailure
     def test_arguments_that_can_be_read_but_are_nested_too_deeply_to_be_written(self):
         # The depth at which only the writer gives up differs between Python versions; on 3.11 it is near 990.
         with mock.patch.object(trace_format, "tool_signature", side_effect=RecursionError):

@@ -17,7 +17,7 @@ from clawvm_runtime.journal_storage import FileJournalStorage
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import FEATURES, POLICIES, policy_named
 from clawvm_runtime.updates import Update
-from clawvm_runtime.vocabulary import FaultKind, Level, PageType, RecallOutcome, RejectCode, ToolOutcome
+from clawvm_runtime.vocabulary import FaultKind, Level, PageType, PinClass, RecallOutcome, RejectCode, ToolOutcome
 from tests.runtime.test_pages import make_page, random_page
 
 SEED = 20269
@@ -115,7 +115,7 @@ class BootstrapTests(unittest.TestCase):
                     for _ in range(3):
                         self.assertIn("boot", engine.prompt_assemble().selection.levels)
                     engine.compaction() if boundary == "compaction" else engine.reset("s2")
-                    held = STRUCTURED <= engine.prompt_assemble().selection.levels.get("boot", Level.NONE)
+                    held = engine.prompt_assemble().selection.levels.get("boot", Level.NONE) >= STRUCTURED
                     self.assertEqual(faults(engine), {} if held else {"post_compaction_bootstrap": 1})
                     if policy_named(policy).auto_pin:
                         self.assertTrue(held)
@@ -326,6 +326,8 @@ def drive(policy: str, seed: int, trace: DecisionTrace | None = None) -> Engine:
     """Run a random life and check, at every prompt, what must hold for every policy."""
     rng = random.Random(seed)
     pages = [random_page(rng, f"p{number}") for number in range(8)]
+    # A bootstrap page that is not hard is held by no policy after a boundary; that is the workload's choice.
+    pages = [page.changed(pin=PinClass.HARD) if page.is_bootstrap else page for page in pages]
     engine = running(policy, *pages[:3], budget=rng.randrange(20, 300), trace=trace)
     waiting = pages[3:]
     for turn in range(25):
@@ -366,7 +368,7 @@ class RunTests(unittest.TestCase):
                 with self.subTest(policy=policy, seed=seed):
                     drive(policy, seed)
 
-    def test_clawvm_shows_no_residency_fault_of_its_own_and_never_a_flush_miss(self) -> None:
+    def test_policies_with_the_whole_structure_show_no_controllable_fault(self) -> None:
         for policy in ("clawvm", "lru", "oracle_h3"):
             for seed in range(SEED, SEED + 40):
                 found = faults(drive(policy, seed))

@@ -40,7 +40,7 @@ class _Case(unittest.TestCase):
         """Access the evidence."""
         return self.observer.access(self.table.entry(NOTE), level, self.turn, resolution=resolution, signature=signature)
 
-    def end_turn(self, levels: Mapping[str, Level] = {}, *, missing: int = 0, lost: tuple[str, ...] = ()) -> None:  # noqa: B006
+    def end_turn(self, levels: Mapping[str, Level] = {}, *, missing: int = 0, lost: tuple[str, ...] = ()) -> None:
         """Assemble a prompt of *levels* beside what is held."""
         prompt = {page_id: level for page_id, level in {**self.held, **levels}.items() if page_id not in lost and level}
         self.observer.settle(prompt, 100 + missing, 100, self.turn)

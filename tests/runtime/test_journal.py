@@ -301,11 +301,8 @@ class CrashTests(_FileCase):
             found = picture(journal)
             whole = max(size for size in pictures if size <= length)
             # The fields are those of the last complete commit point, never more and never fewer.
-            def values(image: list[Any]) -> list[Any]:
-                return [field for field in image[2] if field.version]
-
-            nearest = [pictures[whole], *(pictures[size] for size in pictures if size - 1 == length)]
-            self.assertIn(values(found), [values(image) for image in nearest], f"cut at {length}")
+            committed, expected = ([item for item in image[2] if item.version] for image in (found, pictures[whole]))
+            self.assertEqual(committed, expected, f"cut at {length}")
             if length in pictures:
                 self.assertEqual(found, pictures[length], f"cut at {length}")
             # The interrupted work can be done again: once, and only once.

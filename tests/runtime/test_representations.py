@@ -11,10 +11,11 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from clawvm_runtime import representations
+from clawvm_runtime import pointers, text_lines
 from clawvm_runtime.content_kinds import ContentKind, detect_kind
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.representations import compressed, parse_pointer, pointer, structured
+from clawvm_runtime.structured_fields import PATHS_MOST
 from clawvm_runtime.token_counter import estimate_tokens
 from clawvm_runtime.vocabulary import PageType, Scope
 from tests.runtime.test_content_kinds import (
@@ -204,8 +205,8 @@ class CompressedTests(unittest.TestCase):
         self.assertTrue(kept.startswith("## Part 0\n\nx\n\n## Part 1"))
 
     def test_one_line_left_out_is_spelled_in_the_singular(self) -> None:
-        self.assertEqual(representations._left_out(1), "[... 1 line left out ...]")
-        self.assertEqual(representations._left_out(2), "[... 2 lines left out ...]")
+        self.assertEqual(text_lines.left_out(1), "[... 1 line left out ...]")
+        self.assertEqual(text_lines.left_out(2), "[... 2 lines left out ...]")
 
     def test_a_huge_text_is_looked_at_in_head_and_tail_and_every_line_is_accounted_for(self) -> None:
         lines = [f"{number}: {'words ' * 9}" for number in range(40_000)]
@@ -216,16 +217,16 @@ class CompressedTests(unittest.TestCase):
         self.assertIn(lines[-3], kept)
         missing = sum(int(found) for found in GAP.findall(kept))
         self.assertEqual(missing + sum(not GAP.fullmatch(line) for line in kept.split("\n")), len(lines))
-        self.assertLessEqual(len(kept), representations.COMPRESSED_MOST * 1.1)
+        self.assertLessEqual(len(kept), text_lines.COMPRESSED_MOST * 1.1)
 
     def test_whatever_is_kept_stands_in_the_text_in_its_order_and_nothing_is_lost_silently(self) -> None:
         self.check_accounts(600)
 
     def test_the_account_holds_for_a_text_whose_middle_is_never_seen(self) -> None:
         with (
-            mock.patch.object(representations, "ANALYSED_HEAD", 200),
-            mock.patch.object(representations, "ANALYSED_TAIL", 150),
-            mock.patch.object(representations, "ANALYSED_CHARACTERS", 350),
+            mock.patch.object(text_lines, "ANALYSED_HEAD", 200),
+            mock.patch.object(text_lines, "ANALYSED_TAIL", 150),
+            mock.patch.object(text_lines, "ANALYSED_CHARACTERS", 350),
         ):
             self.check_accounts(600)
 
@@ -381,7 +382,7 @@ class StructuredTests(unittest.TestCase):
     def test_a_text_that_names_many_paths_gives_the_first_of_them(self) -> None:
         text = "".join(f"This part is in src/part{number}.py and more.\n" for number in range(200))
         paths = fields(text * 3, kind=ContentKind.PROSE)["paths"]
-        self.assertEqual(paths, [f"src/part{number}.py" for number in range(representations.PATHS_MOST)])
+        self.assertEqual(paths, [f"src/part{number}.py" for number in range(PATHS_MOST)])
 
     def test_a_conversation_gives_the_beginning_of_every_turn(self) -> None:
         found = fields(TRANSCRIPT, PageType.CONVERSATION_SEGMENT)
@@ -396,7 +397,7 @@ class StructuredTests(unittest.TestCase):
 
     def test_an_item_is_cut_where_a_line_is_long(self) -> None:
         item = fields("x" * 5000 + "\n" + "words " * 3000)["opening"][0]
-        self.assertEqual(item, "x" * representations.ITEM_LENGTH + "…")
+        self.assertEqual(item, "x" * text_lines.ITEM_LENGTH + "…")
 
     def test_structured_stays_well_below_the_text(self) -> None:
         for name, (text, kind) in SAMPLES.items():
@@ -763,7 +764,7 @@ class PointerTests(unittest.TestCase):
 
     def test_a_long_origin_is_cut(self) -> None:
         shown = self.point("", "cat " + "x" * 5000).split(" | ")[1]
-        self.assertEqual(len(shown), representations.ORIGIN_LENGTH + 1)
+        self.assertEqual(len(shown), pointers.ORIGIN_LENGTH + 1)
 
     def test_a_preference_keeps_scope_and_provenance(self) -> None:
         line = pointer(
@@ -885,7 +886,7 @@ class PointerTests(unittest.TestCase):
                 self.assertIsNone(parse_pointer(line))
 
     def test_the_examples_in_the_documentation_hold(self) -> None:
-        results = doctest.testmod(representations)
+        results = doctest.testmod(pointers)
         self.assertGreater(results.attempted, 0)
         self.assertEqual(results.failed, 0)
 

@@ -1,4 +1,4 @@
-"""Behaviour of the workload families: deterministic, the same story at every budget, and under pressure at the smallest."""
+"""Behaviour of the workload families: deterministic, one story for all budgets, destructive boundaries included."""
 
 import unittest
 from pathlib import Path

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clawvm_replay.trace_format import Trace
+from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
+from clawvm_replay.trace_format import Call, Trace
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType
-from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
 
 __all__ = ["NAME", "SHAPE", "Shape", "build"]
 
@@ -70,7 +70,7 @@ def build(budget: int, shape: Shape = SHAPE) -> Trace:
     story.page("plan", PageType.PLAN, shape.plan, provenance=Provenance("user", "turn-1"), base_utility=8.0)
 
     rules: list[str] = []
-    reads = []
+    reads: list[Call] = []
     for turn in range(1, shape.turns + 1):
         demands: list[tuple[str, Level]] = []
         calls = []

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
 from clawvm_replay.trace_format import Call, Trace
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType
-from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
 
 __all__ = ["NAME", "SHAPE", "Shape", "build"]
 
