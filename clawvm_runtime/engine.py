@@ -17,6 +17,7 @@ The engine executes nothing by itself, reads no clock and opens no file.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,14 +27,13 @@ from clawvm_runtime.canonical import tool_signature
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.errors import BudgetError, LifecycleError
 from clawvm_runtime.faults import FaultObserver, Judgement, Tally, Verdict
-from clawvm_runtime.journal import Journal, JournalEntry, Writeback
+from clawvm_runtime.journal import Check, EntryStatus, Journal, JournalEntry, Writeback
 from clawvm_runtime.page_table import PageEntry, PageTable
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.policy import Writeback as WritebackMode
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, minimum_set, select
 from clawvm_runtime.updates import (
-    CONTROL_FIELDS,
     DomainValidator,
     Rejection,
     Update,
@@ -216,12 +216,12 @@ class Engine:
     def _enter(self, entry: PageEntry, cause: str) -> None:
         page = entry.page
         self._declared_pages[page.id] = page
-        fields = self.journal.committed_fields(page.id)
-        if fields:
-            for name in fields.keys() & CONTROL_FIELDS:
-                page = changed_page(page, name, fields[name])
-            commits = sum(self.journal.committed(page.id, name).version for name in fields)
-            self.table.amend(self._rendered(page.changed(version=entry.page.version + commits), fields))
+        committed = self.journal.committed_entries(page.id)
+        for item in committed:
+            # In the order of their commits: a later control field may override what an earlier one set.
+            page = changed_page(page, item.update.field, item.update.value)
+        if committed:
+            self.table.amend(self._rendered(page, self.journal.committed_fields(page.id)))
         entry.dirty = [staged.sequence for staged in self.journal.staged if staged.update.page_id == page.id]
         self._emit("page", page=page.id, version=entry.page.version, type=page.type.value, cause=cause)
 
@@ -294,7 +294,14 @@ class Engine:
             return ToolAnswer(result.outcome, entry.page, False, judgement)
         result = execute(call)
         self._emit_tool(call, signature, result, executed=True)
-        return ToolAnswer(result.outcome, entry.page, True, judgement)
+        page = result.page
+        if page is not None and (page.id != entry.page.id or (page.costs, page.texts) != (entry.page.costs, entry.page.texts)):
+            # The world has changed since: what the tool gives now takes the place of what was lost.
+            entry = self._keep_result(page)
+            entry.first_turn = self.turn
+            self._page_of_signature[signature] = page.id
+            self._demands[page.id] = page.level_at_least(call.level)
+        return ToolAnswer(result.outcome, None if page is None else entry.page, True, judgement)
 
     def _keep_result(self, page: Page) -> PageEntry:
         if page.id in self.table:
@@ -374,6 +381,8 @@ class Engine:
             answer = RecallAnswer(RecallOutcome.DENIED, detail=str(error))
         except Exception as error:  # A failing backend is an answer too: whatever it raises, the model learns of it.
             answer = RecallAnswer(RecallOutcome.BACKEND_ERROR, detail=f"{type(error).__name__}: {error}")
+        if not isinstance(answer, RecallAnswer):
+            answer = RecallAnswer(RecallOutcome.BACKEND_ERROR, detail=f"the backend answered {answer!r:.80}")
         reasoned = self.policy.reasoned_recall
         if not self._observer.recall(query, answer.outcome, self.turn, reasoned=reasoned):
             return None
@@ -405,7 +414,9 @@ class Engine:
     def _stage(self, update: Update) -> JournalEntry:
         entry = self.journal.stage(update)
         page_entry = self.table.find(update.page_id)
-        if page_entry is not None and entry.sequence not in page_entry.dirty:
+        # Staging an update_id again gives the entry that it has, which may be committed long since.
+        waiting = entry.status is EntryStatus.STAGED
+        if page_entry is not None and waiting and entry.sequence not in page_entry.dirty:
             page_entry.dirty.append(entry.sequence)
         self._emit(
             "stage",
@@ -416,11 +427,24 @@ class Engine:
         )
         return entry
 
-    def _check_update(self, update: Update, version: int, value: Any) -> Rejection | None:
-        return check_update(update, version, value, self._context)
+    def _checker(self) -> Check:
+        """Return the check of one writeback: each update meets its page as the updates before it would leave it."""
+        pending: dict[str, Page] = {}
+        context = dataclasses.replace(
+            self._context, find_page=lambda page_id: pending.get(page_id) or self._find_page(page_id)
+        )
+
+        def check(update: Update, version: int, value: Any) -> Rejection | None:
+            rejection = check_update(update, version, value, context)
+            page = context.find_page(update.page_id)
+            if rejection is None and page is not None:
+                pending[update.page_id] = changed_page(page, update.field, update.value)
+            return rejection
+
+        return check
 
     def _write_back(self) -> Writeback:
-        result = self.journal.write_back(self._check_update if self.policy.validated_writeback else None)
+        result = self.journal.write_back(self._checker() if self.policy.validated_writeback else None)
         for entry in result.rejected:
             assert entry.rejection is not None
             self._clean(entry)

@@ -17,6 +17,7 @@ Format: ``schemas/journal.schema.json``. Source: paper, writeback protocol; ``do
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -24,14 +25,14 @@ from typing import Any
 
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.errors import JournalCorruptError, JournalError
-from clawvm_runtime.journal_storage import JournalStorage, MemoryJournalStorage, Record
+from clawvm_runtime.journal_storage import HEADER, JournalStorage, MemoryJournalStorage, Record
 from clawvm_runtime.updates import Rejection, Update, destroys, merged
 from clawvm_runtime.vocabulary import RejectCode
 
-__all__ = ["FORMAT_NAME", "FORMAT_VERSION", "CommittedField", "EntryStatus", "Journal", "JournalEntry", "Writeback"]
+__all__ = ["MAXIMUM_DEPTH", "Check", "CommittedField", "EntryStatus", "Journal", "JournalEntry", "Writeback"]
 
-FORMAT_NAME = "clawvm.journal"
-FORMAT_VERSION = 1
+MAXIMUM_DEPTH = 100
+"""How deep the value of an update may be nested: what is staged must be readable again under any call stack."""
 
 
 class EntryStatus(str, Enum):
@@ -88,12 +89,13 @@ class Journal:
         self._staged: dict[int, JournalEntry] = {}
         self._by_update_id: dict[str, JournalEntry] = {}
         self._fields: dict[tuple[str, str], CommittedField] = {}
+        self._committed_of_page: dict[str, list[JournalEntry]] = {}
         self._commits = 0
         records = self._storage.read()
         if records:
             _Recovery(self).run(records)
         else:
-            self._storage.append([{"format": FORMAT_NAME, "record": "header", "version": FORMAT_VERSION}], durable=False)
+            self._storage.append([HEADER], durable=False)
 
     @property
     def entries(self) -> tuple[JournalEntry, ...]:
@@ -117,6 +119,10 @@ class Journal:
         """Return the committed value of every field of a page, by field name, O(fields of all pages)."""
         return {field: item.value for (page, field), item in sorted(self._fields.items()) if page == page_id}
 
+    def committed_entries(self, page_id: str) -> tuple[JournalEntry, ...]:
+        """Return the committed entries of a page, in the order of their commits."""
+        return tuple(self._committed_of_page.get(page_id, ()))
+
     def expected_version(self, page_id: str, field: str) -> int:
         """Return the version that (page, field) has once everything staged for it is committed."""
         waiting = sum(
@@ -136,13 +142,15 @@ class Journal:
             raise JournalError(f"an update_id is a string, not {update.update_id!r:.80}")
         if update.update_id is not None and update.update_id in self._by_update_id:
             return self._by_update_id[update.update_id]
-        entry = JournalEntry(len(self._entries) + 1, update)
-        record = {"record": "staged", "sequence": entry.sequence, "update": update.to_record()}
+        if _depth(update.value) > MAXIMUM_DEPTH:
+            raise JournalError(f"update of page {update.page_id!r} is nested deeper than {MAXIMUM_DEPTH}")
         try:
-            canonical_json(record)
+            # A copy as a reader would get it: what the caller does to the value afterwards must not change the entry.
+            plain = json.loads(canonical_json(update.to_record()))
         except (TypeError, ValueError, RecursionError) as error:
             raise JournalError(f"update of page {update.page_id!r} is no JSON data: {error}") from None
-        self._storage.append([record], durable=False)
+        entry = JournalEntry(len(self._entries) + 1, Update.from_record(plain))
+        self._storage.append([{"record": "staged", "sequence": entry.sequence, "update": plain}], durable=False)
         self._add(entry)
         return entry
 
@@ -210,6 +218,7 @@ class Journal:
         for entry in entries:
             entry.status = EntryStatus.COMMITTED
             del self._staged[entry.sequence]
+            self._committed_of_page.setdefault(entry.update.page_id, []).append(entry)
         self._fields.update(fields)
         self._commits += 1
         return self._commits
@@ -245,6 +254,20 @@ class Journal:
         assert commits == {key: item.version for key, item in self._fields.items()}, (commits, self._fields)
 
 
+def _depth(value: Any) -> int:
+    """Return how deep lists and objects are nested in *value*; stops counting above the maximum."""
+    depth, level = 0, [value]
+    while level and depth <= MAXIMUM_DEPTH:
+        level = [
+            child
+            for item in level
+            if isinstance(item, (dict, list, tuple))
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+        depth += 1
+    return depth
+
+
 class _Recovery:
     """Brings a new journal to the state that its records describe."""
 
@@ -260,10 +283,10 @@ class _Recovery:
 
     def run(self, records: list[Record]) -> None:
         header = records[0]
-        if header.get("record") != "header" or header.get("format") != FORMAT_NAME:
-            raise JournalCorruptError(1, f"is not the header of a {FORMAT_NAME} file")
-        if header.get("version") != FORMAT_VERSION:
-            raise JournalCorruptError(1, f"unknown version {header.get('version')!r}; known: {FORMAT_VERSION}")
+        if header.get("record") != "header" or header.get("format") != HEADER["format"]:
+            raise JournalCorruptError(1, f"is not the header of a {HEADER['format']} file")
+        if header.get("version") != HEADER["version"]:
+            raise JournalCorruptError(1, f"unknown version {header.get('version')!r}; known: {HEADER['version']}")
         for line, record in enumerate(records[1:], start=2):
             apply = self._apply.get(record["record"])
             if apply is None:

@@ -20,9 +20,12 @@ from typing import Any, Protocol
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.errors import JournalCorruptError, JournalError
 
-__all__ = ["FileJournalStorage", "JournalStorage", "MemoryJournalStorage", "Record"]
+__all__ = ["HEADER", "FileJournalStorage", "JournalStorage", "MemoryJournalStorage", "Record"]
 
 Record = dict[str, Any]
+
+HEADER: Record = {"format": "clawvm.journal", "record": "header", "version": 1}
+"""The first record of every journal."""
 
 
 class JournalStorage(Protocol):
@@ -99,6 +102,9 @@ class FileJournalStorage:
         self.torn_bytes = len(content) - whole
         records = []
         try:
+            # A journal torn in its first line is a part of the header; anything else is somebody's file, not ours to cut.
+            if not whole and not canonical_json(HEADER).encode("ascii").startswith(content):
+                raise JournalCorruptError(1, "is not a journal")
             for number, line in enumerate(content[:whole].splitlines(), start=1):
                 records.append(_parse(line, number))
             if self.torn_bytes:
@@ -137,7 +143,7 @@ class FileJournalStorage:
                 view = view[self._file.write(view) :]
             if durable and self._durable:
                 os.fsync(self._file.fileno())
-        except OSError:
+        except BaseException:  # An interrupt in the middle of a write leaves half a record just as a full disk does.
             self._take_back()
             raise
         self._size += len(data)

@@ -126,6 +126,8 @@ class Page:
     def _check_costs(self) -> tuple[Level, ...]:
         allowed = TYPE_RULES[self.type].levels
         for level, cost in self.costs.items():
+            if not isinstance(level, Level):
+                raise self._refuse("costs", f"{level!r} is no Level")
             if level not in allowed:
                 names = ", ".join(item.label for item in allowed)
                 raise self._refuse("costs", f"a {self.type.value} page may be {names}, not {Level(level).label}")
@@ -150,11 +152,13 @@ class Page:
 
     def _check_holding(self) -> None:
         rule = TYPE_RULES[self.type]
-        if self.scope not in rule.scopes:
+        if not isinstance(self.scope, Scope) or self.scope not in rule.scopes:
             names = " or ".join(scope.value for scope in rule.scopes)
             raise self._refuse("scope", f"a {self.type.value} page belongs to a {names}")
         if not isinstance(self.pin, PinClass):
             raise self._refuse("pin", f"unknown pin class {self.pin!r}")
+        if self.is_bootstrap and not self.is_hard:
+            raise self._refuse("pin", "a bootstrap_policy page is always hard: its floor holds after every boundary")
         if not self.active and rule.floor_when_done is None:
             raise self._refuse("active", f"a {self.type.value} page cannot be done; only plans end")
         floor = rule.floor_for(self.active)
@@ -215,7 +219,7 @@ class Page:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Page:
-        """Return the page that *record* describes; raises PageError or, for a malformed record, ValueError."""
+        """Return the page that *record* describes; raises PageError, or KeyError for a missing field."""
         page_id = record["id"]
         try:
             kind = PageType(record["type"])

@@ -279,7 +279,8 @@ def changed_page(page: Page, field: str, value: Any) -> Page:
         attributes["active"] = active
         attributes["minimum"] = TYPE_RULES[page.type].floor_for(active)
     elif field == "pin":
-        attributes["pin"] = PinClass(value)
+        # Instructions are hard, whatever an unvalidated writeback committed.
+        attributes["pin"] = PinClass.HARD if page.is_bootstrap else PinClass(value)
     else:
         attributes["minimum"] = max(level_from_name(value), TYPE_RULES[page.type].floor_for(page.active))
     return page.changed(**attributes)

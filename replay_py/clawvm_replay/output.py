@@ -80,7 +80,9 @@ class OutputDirectory:
             return
         except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{manifest}: is not the manifest of an earlier run; name another folder") from None
-        inside = [path for path in listed if not path.is_absolute() and ".." not in path.parts and "\0" not in str(path)]
+        if any("\0" in str(path) for path in listed):
+            raise InputError(f"{manifest}: is not the manifest of an earlier run; name another folder")
+        inside = [path for path in listed if not path.is_absolute() and ".." not in path.parts]
         # The manifest goes first: a run that is interrupted here must not leave one that lists missing files.
         manifest.unlink()
         for path in inside:

@@ -15,7 +15,9 @@ def command(script: str, *arguments: object) -> list[str]:
     return [sys.executable, "-S", "-s", "-W", "error", str(ROOT / script), *map(str, arguments)]
 
 
-def run(script: str, *arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    script: str, *arguments: object, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a script and return what it printed and its exit code."""
     return subprocess.run(
         command(script, *arguments),

@@ -219,9 +219,7 @@ class ReplayTest(CommandTest):
     @unittest.skipUnless(os.path.exists("/dev/full"), "needs /dev/full")
     def test_a_full_standard_output_is_one_line(self) -> None:
         with open("/dev/full", "w") as full:
-            result = subprocess.run(
-                command(REPLAY, TRACE), stdout=full, stderr=subprocess.PIPE, text=True, check=False
-            )
+            result = subprocess.run(command(REPLAY, TRACE), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         self.assertEqual(result.returncode, 2)
         self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
 

@@ -352,9 +352,7 @@ class Reports(unittest.TestCase):
             "$defs": {"costs": {"properties": {"full": {"type": "integer"}}}},
         }
         instance = {"pages": [{}, {}, {}, {"costs": {"full": "abc"}}]}
-        self.assertEqual(
-            texts(pages, instance), ['/pages/3/costs/full: expected integer, found string "abc"']
-        )
+        self.assertEqual(texts(pages, instance), ['/pages/3/costs/full: expected integer, found string "abc"'])
 
     def test_violations_come_in_the_order_of_the_document_not_of_the_schema(self) -> None:
         schema = {
@@ -433,9 +431,7 @@ class Alternatives(unittest.TestCase):
             properties = {"state": {"enum": states}, "record": {"const": record}, "kind": {"const": kind}}
             return {"properties": {**properties, "value": {"type": "integer"}}}
 
-        schema = {
-            "anyOf": [branch("a", "x", ["on", "off"]), branch("a", "y", ["on"]), branch("b", "x", ["on"])]
-        }
+        schema = {"anyOf": [branch("a", "x", ["on", "off"]), branch("a", "y", ["on"]), branch("b", "x", ["on"])]}
         self.assertEqual(places(schema, {"record": "a", "kind": "y", "value": ""}), [("/value", "type")])
         self.assertEqual(places(schema, {"record": "a", "kind": "y", "state": "off"}), [("/state", "enum")])
         self.assertEqual(places(schema, {"record": "b", "kind": "y"}), [("/kind", "const")])
@@ -447,9 +443,7 @@ class Alternatives(unittest.TestCase):
         self.assertEqual(texts(schema, 3), ["(root): expected null or object, found integer 3"])
 
     def test_without_a_hint_one_violation_gives_each_reason(self) -> None:
-        schema = {
-            "anyOf": [{"required": ["a"]}, {"required": ["b"]}, {"maxProperties": 0}, {"required": ["d"]}]
-        }
+        schema = {"anyOf": [{"required": ["a"]}, {"required": ["b"]}, {"maxProperties": 0}, {"required": ["d"]}]}
         expected = (
             '(root): matches none of 4 alternatives: /anyOf/0 because (root): missing property "a"; '
             '/anyOf/1 because (root): missing property "b"; /anyOf/2 because (root): expected at most '

@@ -90,9 +90,7 @@ class ExpectationTest(unittest.TestCase):
     )
 
     def test_exactly_what_was_seen_is_no_failure(self):
-        expectation = Expectation(
-            "", {"refetch": 1}, 3, 0, ("SCHEMA_INVALID",), 0, ("ok",), least_alerts=2
-        )
+        expectation = Expectation("", {"refetch": 1}, 3, 0, ("SCHEMA_INVALID",), 0, ("ok",), least_alerts=2)
         self.assertEqual(expectation.failures(self.SEEN), [])
 
     def test_every_value_that_differs_is_named(self):

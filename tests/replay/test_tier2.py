@@ -130,9 +130,7 @@ class SummaryTest(unittest.TestCase):
         for row in summary.of_policy("retrieval"):
             reference = oracle[row["workload"], row["budget"]]
             self.assertEqual(row["oracle_gap"], row["explicit_faults"] - reference["explicit_faults"])
-            self.assertEqual(
-                row["oracle_gap_page_in_tokens"], row["page_in_tokens"] - reference["page_in_tokens"]
-            )
+            self.assertEqual(row["oracle_gap_page_in_tokens"], row["page_in_tokens"] - reference["page_in_tokens"])
         self.assertEqual({row["oracle_gap"] for row in oracle.values()}, {0})
         self.assertEqual({row["oracle_gap_page_in_tokens"] for row in oracle.values()}, {0})
 

@@ -17,8 +17,12 @@ def random_value(rng: random.Random, depth: int = 3) -> object:
     if kind == 5:
         return [random_value(rng, depth - 1) for _ in range(rng.randrange(4))]
     if kind == 6:
-        return {rng.choice("abcdéü") * rng.randrange(1, 3): random_value(rng, depth - 1) for _ in range(rng.randrange(4))}
-    return [None, rng.random() < 0.5, rng.randrange(-99, 99), rng.random(), rng.choice(["", "a b", "ß\n", "\ud800"])][kind]
+        return {
+            rng.choice("abcdéü") * rng.randrange(1, 3): random_value(rng, depth - 1) for _ in range(rng.randrange(4))
+        }
+    return [None, rng.random() < 0.5, rng.randrange(-99, 99), rng.random(), rng.choice(["", "a b", "ß\n", "\ud800"])][
+        kind
+    ]
 
 
 def shuffled(rng: random.Random, value: object) -> object:
@@ -73,7 +77,9 @@ class SignatureTests(unittest.TestCase):
         self.assertEqual(tool_signature("t", {"timeout": 1}, ()), 't({"timeout":1})')
 
     def test_another_tool_or_another_argument_is_another_signature(self) -> None:
-        signatures = [tool_signature(tool, {"a": value}) for tool in ("read", "grep") for value in (1, "1", True, None, [1])]
+        signatures = [
+            tool_signature(tool, {"a": value}) for tool in ("read", "grep") for value in (1, "1", True, None, [1])
+        ]
         self.assertEqual(len(set(signatures)), len(signatures))
 
 

@@ -258,9 +258,7 @@ class DetectionTests(unittest.TestCase):
         for name, (text, kind) in SAMPLES.items():
             with self.subTest(name):
                 self.assertIs(detect_kind(head + text), kind)
-        self.assertIs(
-            detect_kind("Wall time: 0.1 seconds\nProcess exited with code 1\nOutput:\n"), ContentKind.LOG
-        )
+        self.assertIs(detect_kind("Wall time: 0.1 seconds\nProcess exited with code 1\nOutput:\n"), ContentKind.LOG)
 
     def test_json_lines_and_bare_arrays_are_json(self) -> None:
         for text in (

@@ -191,7 +191,9 @@ class BoundaryTests(unittest.TestCase):
     def test_a_commit_raises_the_pages_version_and_its_control_fields_take_effect(self) -> None:
         plan = make_page("plan", PageType.PLAN)
         engine = running("clawvm", plan)
-        engine.post_model(updates=[make_update(plan, "done", field="status", operation="set_with_version", base_version=0)])
+        engine.post_model(
+            updates=[make_update(plan, "done", field="status", operation="set_with_version", base_version=0)]
+        )
         self.assertEqual(engine.table.entry("plan").page, plan)
         engine.compaction()
         page = engine.table.entry("plan").page
@@ -259,7 +261,9 @@ class ToolTests(unittest.TestCase):
         engine.prompt_assemble()
         engine.compaction()
         answer = engine.tool_execute(ToolCall("read", {"timeout": 3, "path": "a"}), never)
-        self.assertEqual((answer.executed, answer.outcome, answer.page and answer.page.id), (False, ToolOutcome.OK, "result"))
+        self.assertEqual(
+            (answer.executed, answer.outcome, answer.page and answer.page.id), (False, ToolOutcome.OK, "result")
+        )
         self.assertIs(answer.judgement and answer.judgement.verdict, Verdict.PAGE_IN)
         engine.prompt_assemble()
         self.assertEqual((engine.tally.alerts, engine.tally.page_ins, faults(engine)), (1, 1, {}))
@@ -353,8 +357,12 @@ def drive(policy: str, seed: int, trace: DecisionTrace | None = None) -> Engine:
         prompt = engine.prompt_assemble()
         ids = [block.page_id for block in prompt.blocks]
         assert len(set(ids)) == len(ids), f"seed {seed}: a page is resident twice"
-        assert sum(block.tokens for block in prompt.blocks) == prompt.tokens <= prompt.budget <= engine.budget, f"seed {seed}"
-        assert bool(prompt.missing_tokens) or not prompt.unmet or engine.policy.budget_share_after_reset < 1, f"seed {seed}"
+        assert sum(block.tokens for block in prompt.blocks) == prompt.tokens <= prompt.budget <= engine.budget, (
+            f"seed {seed}"
+        )
+        assert bool(prompt.missing_tokens) or not prompt.unmet or engine.policy.budget_share_after_reset < 1, (
+            f"seed {seed}"
+        )
         for entry in engine.table:
             assert entry.resident == prompt.selection.levels.get(entry.page.id, Level.NONE), f"seed {seed}"
         engine._check()

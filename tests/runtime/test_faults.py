@@ -38,7 +38,9 @@ class _Case(unittest.TestCase):
 
     def access(self, level: Level = FULL, *, resolution: bool = False, signature: str | None = None) -> Judgement:
         """Access the evidence."""
-        return self.observer.access(self.table.entry(NOTE), level, self.turn, resolution=resolution, signature=signature)
+        return self.observer.access(
+            self.table.entry(NOTE), level, self.turn, resolution=resolution, signature=signature
+        )
 
     def end_turn(self, levels: Mapping[str, Level] = {}, *, missing: int = 0, lost: tuple[str, ...] = ()) -> None:
         """Assemble a prompt of *levels* beside what is held."""
@@ -67,7 +69,11 @@ class JudgeTests(unittest.TestCase):
                 for resolvable in (False, True):
                     for repeated in (False, True):
                         verdict, kind = judge(
-                            resident=resident, needed=needed, first_access=False, resolvable=resolvable, repeated_signature=repeated
+                            resident=resident,
+                            needed=needed,
+                            first_access=False,
+                            resolvable=resolvable,
+                            repeated_signature=repeated,
                         )
                         if resident >= needed:
                             self.assertEqual((verdict, kind), (Verdict.HIT, None))
@@ -77,7 +83,11 @@ class JudgeTests(unittest.TestCase):
                             expected = FaultKind.DUPLICATE_TOOL if repeated else FaultKind.REFETCH
                             self.assertEqual((verdict, kind), (Verdict.FAULT, expected))
                         cold = judge(
-                            resident=resident, needed=needed, first_access=True, resolvable=resolvable, repeated_signature=repeated
+                            resident=resident,
+                            needed=needed,
+                            first_access=True,
+                            resolvable=resolvable,
+                            repeated_signature=repeated,
                         )
                         self.assertEqual(cold, (Verdict.COLD, None))
 
@@ -215,7 +225,9 @@ class FloorTests(_Case):
         self.assert_faults(pinned_invariant_miss=1)
         self.assertEqual(self.tally.pressure_faults[FaultKind.PINNED_INVARIANT_MISS], 1)
 
-    def test_a_bootstrap_page_missing_from_the_first_prompt_after_a_boundary_is_counted_once_for_that_boundary(self) -> None:
+    def test_a_bootstrap_page_missing_from_the_first_prompt_after_a_boundary_is_counted_once_for_that_boundary(
+        self,
+    ) -> None:
         self.observer.boundary_passed()
         for _ in range(3):
             self.end_turn(lost=(BOOT,))

@@ -165,7 +165,11 @@ class _JournalBehaviour:
         before = picture(journal)
         journal.close()
         journal.close()
-        for act in (lambda: journal.stage(make_update()), lambda: journal.write_back(accept), lambda: journal.abandon("x")):
+        for act in (
+            lambda: journal.stage(make_update()),
+            lambda: journal.write_back(accept),
+            lambda: journal.abandon("x"),
+        ):
             with self.assertRaises(JournalError):
                 act()
         self.assertEqual(picture(journal), before)

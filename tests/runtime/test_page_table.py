@@ -23,7 +23,11 @@ class HoldingTests(unittest.TestCase):
     def test_an_unknown_page_is_an_error_or_none(self) -> None:
         table = PageTable()
         self.assertIsNone(table.find("a"))
-        for ask in (table.entry, lambda page_id: table.replace(make_page(page_id)), lambda page_id: table.amend(make_page(page_id))):
+        for ask in (
+            table.entry,
+            lambda page_id: table.replace(make_page(page_id)),
+            lambda page_id: table.amend(make_page(page_id)),
+        ):
             with self.assertRaises(UnknownPageError) as caught:
                 ask("a")
             self.assertEqual(str(caught.exception), "no page 'a' in the page table")
@@ -146,7 +150,9 @@ class ResetTests(unittest.TestCase):
                         table.mark_committed()
                     else:
                         table.drop_residency()
-                        doomed = [e.page.id for e in table if e.page.scope is Scope.SESSION and not e.committed and not e.gone]
+                        doomed = [
+                            e.page.id for e in table if e.page.scope is Scope.SESSION and not e.committed and not e.gone
+                        ]
                         self.assertEqual(table.end_session(), doomed)
                     table._check()
             except AssertionError as error:

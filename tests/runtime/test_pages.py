@@ -49,7 +49,7 @@ def random_page(rng: random.Random, page_id: str, *, top: int = 60) -> Page:
         base_utility=rng.choice([0.0, 1.0, 1.0, 2.5]),
         recompute_cost=rng.choice([0.0, 1.0, 1.0, 4.0]),
         scope=rng.choice(rule.scopes),
-        pin=rng.choice([rule.pin, rule.pin, *PinClass]),
+        pin=PinClass.HARD if page_type is PageType.BOOTSTRAP_POLICY else rng.choice([rule.pin, rule.pin, *PinClass]),
         minimum=rng.choice([level for level in rule.levels if level >= floor]),
         active=active,
     )
@@ -61,10 +61,14 @@ class TypeRuleTests(unittest.TestCase):
         for page_type, (levels, floor, scopes, pin) in EXPECTED.items():
             with self.subTest(page_type.value):
                 rule = TYPE_RULES[page_type]
-                self.assertEqual((set(rule.levels), rule.floor, set(rule.scopes), rule.pin), (levels, floor, scopes, pin))
+                self.assertEqual(
+                    (set(rule.levels), rule.floor, set(rule.scopes), rule.pin), (levels, floor, scopes, pin)
+                )
 
     def test_levels_are_ordered_from_none_to_full(self) -> None:
-        self.assertEqual([level.label for level in sorted(Level)], ["none", "pointer", "structured", "compressed", "full"])
+        self.assertEqual(
+            [level.label for level in sorted(Level)], ["none", "pointer", "structured", "compressed", "full"]
+        )
 
     def test_a_level_is_found_by_its_name_and_an_unknown_name_lists_the_known(self) -> None:
         for level in Level:
@@ -176,7 +180,9 @@ class IdentityTests(unittest.TestCase):
         cases: list[tuple[str, Any]] = [("id", bad) for bad in ("", None, 5, "a\nb")]
         cases += [("type", "evidence "), ("type", None)]
         cases += [("provenance", Provenance("dream", "x")), ("provenance", Provenance("file", ""))]
-        cases += [(name, bad) for name in ("base_utility", "recompute_cost") for bad in (nan, infinite, -0.1, True, "1")]
+        cases += [
+            (name, bad) for name in ("base_utility", "recompute_cost") for bad in (nan, infinite, -0.1, True, "1")
+        ]
         cases += [("version", bad) for bad in (0, -1, True, 1.0, None)]
         for attribute, bad in cases:
             with self.subTest(attribute=attribute, bad=bad), self.assertRaises(PageError) as caught:
@@ -225,11 +231,19 @@ class RecordTests(unittest.TestCase):
     def test_a_short_record_takes_the_rest_from_the_type(self) -> None:
         record = {"id": "p", "type": "plan", "costs": {"full": 5}, "provenance": {"kind": "user", "reference": "u"}}
         page = Page.from_record(record)
-        self.assertEqual((page.pin, page.minimum, page.scope, page.version), (PinClass.SOFT, STRUCTURED, Scope.SESSION, 1))
+        self.assertEqual(
+            (page.pin, page.minimum, page.scope, page.version), (PinClass.SOFT, STRUCTURED, Scope.SESSION, 1)
+        )
 
     def test_a_record_with_an_unknown_word_is_a_page_error(self) -> None:
         good = make_page().to_record()
-        for name, bad in (("type", "diary"), ("scope", "world"), ("pin", "glue"), ("minimum", "half"), ("costs", {"x": 1})):
+        for name, bad in (
+            ("type", "diary"),
+            ("scope", "world"),
+            ("pin", "glue"),
+            ("minimum", "half"),
+            ("costs", {"x": 1}),
+        ):
             with self.subTest(name), self.assertRaises(PageError):
                 Page.from_record({**good, name: bad})
 

@@ -80,7 +80,11 @@ class AblationTests(unittest.TestCase):
                     self.assertEqual(ablated, policy_named(f"{policy.id}_without_{feature.id}"))
 
     def test_every_feature_of_the_structure_can_be_removed(self) -> None:
-        fields = {field.name for field in dataclasses.fields(POLICIES["clawvm"])} - {"id", "name", "budget_share_after_reset"}
+        fields = {field.name for field in dataclasses.fields(POLICIES["clawvm"])} - {
+            "id",
+            "name",
+            "budget_share_after_reset",
+        }
         self.assertEqual({feature.field for feature in FEATURES.values()}, fields)
 
 
@@ -104,7 +108,9 @@ class ScoreTests(unittest.TestCase):
                 self.assertAlmostEqual(UPGRADE_SCORES[name](page, recency, future), value, msg=f"seed {SEED}, {name}")
 
     def test_only_the_oracle_looks_ahead(self) -> None:
-        self.assertEqual({name: score.horizon for name, score in UPGRADE_SCORES.items() if score.horizon}, {"oracle": 3})
+        self.assertEqual(
+            {name: score.horizon for name, score in UPGRADE_SCORES.items() if score.horizon}, {"oracle": 3}
+        )
 
     def test_a_weight_that_is_negative_or_not_finite_is_refused(self) -> None:
         for weight in (-0.1, float("nan"), float("inf")):

@@ -86,9 +86,7 @@ FILLER = [
 ]
 
 
-def fields(
-    text: str, page_type: PageType = EVIDENCE, kind: ContentKind | None = None
-) -> dict[str, list[str]]:
+def fields(text: str, page_type: PageType = EVIDENCE, kind: ContentKind | None = None) -> dict[str, list[str]]:
     """Return the fields of the structured form: label -> items; the first line under the label ''."""
     result: dict[str, list[str]] = {}
     label = ""
@@ -153,9 +151,7 @@ class CompressedTests(unittest.TestCase):
     def test_a_failure_that_repeats_takes_its_room_once(self) -> None:
         lines = [f"step {number} passed quietly" for number in range(600)]
         for number in range(200, 400, 2):
-            lines[number] = (
-                "ConnectionError: the database at 10.0.0.1 did not answer in the time that was allowed"
-            )
+            lines[number] = "ConnectionError: the database at 10.0.0.1 did not answer in the time that was allowed"
         lines[399] = "OSError: [Errno 28] No space left on device"
         kept = compressed("\n".join(lines), ContentKind.LOG).split("\n")
         self.assertEqual(kept.count(lines[200]), 1)
@@ -173,9 +169,7 @@ class CompressedTests(unittest.TestCase):
         self.assertEqual(re.findall(r"## Part \d", kept), [f"## Part {number}" for number in range(9)])
 
     def test_each_file_of_a_diff_and_of_a_listing_stays(self) -> None:
-        diff = "".join(
-            GIT_DIFF.replace("app.py", f"app{number}.py") + " context\n" * 60 for number in range(3)
-        )
+        diff = "".join(GIT_DIFF.replace("app.py", f"app{number}.py") + " context\n" * 60 for number in range(3))
         listing = "".join(f"src/file{number % 7}.py:{number}: match\n" for number in range(400))
         for number in range(3):
             self.assertIn(f"diff --git a/src/app{number}.py", compressed(diff, ContentKind.DIFF))
@@ -248,9 +242,7 @@ class CompressedTests(unittest.TestCase):
                         continue
                     parts = CUT.split(line)
                     if len(parts) == 3:
-                        self.assertTrue(
-                            source[position].startswith(parts[0]) and source[position].endswith(parts[2])
-                        )
+                        self.assertTrue(source[position].startswith(parts[0]) and source[position].endswith(parts[2]))
                         self.assertEqual(len(parts[0]) + int(parts[1]) + len(parts[2]), len(source[position]))
                     else:
                         self.assertEqual(line, source[position])
@@ -277,9 +269,7 @@ class StructuredTests(unittest.TestCase):
     def test_line_numbers_stay_right_behind_the_unseen_middle_of_a_huge_text(self) -> None:
         lines = ["x = 1  # " + "words " * 9] * 20_000
         lines[19_990] = "def last():"
-        self.assertIn(
-            "19991: def last():", fields("\n".join(lines), kind=ContentKind.SOURCE_CODE)["definitions"]
-        )
+        self.assertIn("19991: def last():", fields("\n".join(lines), kind=ContentKind.SOURCE_CODE)["definitions"])
 
     def test_a_test_run_gives_failures_summary_command_and_paths(self) -> None:
         found = fields(PYTEST_LOG)
@@ -327,9 +317,7 @@ class StructuredTests(unittest.TestCase):
         long_text = '{"rows": [' + "1, " * 50_000 + '0], "after": 1}'
         self.assertRegex(fields(long_text)["keys"][0], r"^rows: array of \d+\+$")
         many = ", ".join(f'"k{number}": 1' for number in range(20))
-        self.assertRegex(
-            fields(f'{{"a": {{{many}}}}}')["keys"][0], r"^a: object of 20: k0, k1, .*k11, \.\.\.$"
-        )
+        self.assertRegex(fields(f'{{"a": {{{many}}}}}')["keys"][0], r"^a: object of 20: k0, k1, .*k11, \.\.\.$")
 
     def test_json_after_the_head_of_a_command_is_found(self) -> None:
         text = 'Wall time: 0.1 seconds\nOutput:\n{"a": 1}\n'
@@ -338,9 +326,7 @@ class StructuredTests(unittest.TestCase):
     def test_a_diff_gives_its_files_with_counts(self) -> None:
         found = fields(GIT_DIFF)
         self.assertEqual(found["files"], ["src/app.py +3 -2", "old.txt +0 -2"])
-        self.assertEqual(
-            found["hunks"], ["@@ -10,7 +10,7 @@ def parse_config(path):", "@@ -40,3 +41,4 @@ def main():"]
-        )
+        self.assertEqual(found["hunks"], ["@@ -10,7 +10,7 @@ def parse_config(path):", "@@ -40,3 +41,4 @@ def main():"])
 
     def test_a_diff_without_git_headers_gives_its_files_too(self) -> None:
         diff = "--- a/x.c\t2026-01-02\n+++ b/x.c\t2026-01-03\n@@ -1 +1 @@\n-a\n+b\n\\ No newline at end\n"
@@ -368,10 +354,7 @@ class StructuredTests(unittest.TestCase):
         )
 
     def test_prose_gives_opening_headings_key_points_and_paths(self) -> None:
-        text = (
-            AGENTS_MD
-            + "\nSee docs/guide.md and https://example.org/a/b. It broke: ValueError: no such ledger\n"
-        )
+        text = AGENTS_MD + "\nSee docs/guide.md and https://example.org/a/b. It broke: ValueError: no such ledger\n"
         found = fields(text * 8)
         self.assertIn("## Rules", found["headings"])
         self.assertIn("- Never commit directly to `main`.", found["key points"])
@@ -407,9 +390,7 @@ class StructuredTests(unittest.TestCase):
 
     def test_every_item_stands_in_the_text(self) -> None:
         chance = random.Random(SEED)
-        ours = re.compile(
-            r"\[\.\.\. \d+ more \.\.\.\]|\d+: |: \d+$| \+\d+ -\d+$|…$|object of .*|array of .*|^\.$"
-        )
+        ours = re.compile(r"\[\.\.\. \d+ more \.\.\.\]|\d+: |: \d+$| \+\d+ -\d+$|…$|object of .*|array of .*|^\.$")
         for case in range(600):
             text = random_text(chance)
             kind = chance.choice(list(ContentKind))
@@ -586,9 +567,7 @@ class RuleTests(unittest.TestCase):
                     for line in structured(text, ContentKind.PROSE, PageType.BOOTSTRAP_POLICY).split("\n")
                 ]
                 source = iter([line.rstrip("\r") for line in text.split("\n")])
-                self.assertTrue(
-                    all(any(line == other for other in source) for line in kept if not GAP.fullmatch(line))
-                )
+                self.assertTrue(all(any(line == other for other in source) for line in kept if not GAP.fullmatch(line)))
                 self.assertEqual([line for line in kept if line in wanted], wanted)
 
 
@@ -634,16 +613,12 @@ class PlanTests(unittest.TestCase):
             "- two <- current",
         ):
             with self.subTest(mark):
-                self.assertIn(
-                    f"current step:\n{mark}\n", self.plan(f"# P\n\n- [ ] one\n{mark}\n- [x] three\n")
-                )
+                self.assertIn(f"current step:\n{mark}\n", self.plan(f"# P\n\n- [ ] one\n{mark}\n- [x] three\n"))
 
     def test_the_step_that_the_plan_names_is_the_current_one(self) -> None:
         for named in ("Current step: two", "**Now:** two", "## Current step\n\ntwo", "Next:\n\ntwo"):
             with self.subTest(named):
-                current = (
-                    self.plan(f"# P\n\n- [ ] one\n\n{named}\n").split("current step:\n")[1].split("\n")[0]
-                )
+                current = self.plan(f"# P\n\n- [ ] one\n\n{named}\n").split("current step:\n")[1].split("\n")[0]
                 self.assertEqual(current, named.rpartition("\n")[2])
 
     def test_done_steps_are_counted_however_they_are_marked(self) -> None:
@@ -702,9 +677,7 @@ class PlanTests(unittest.TestCase):
 class PointerTests(unittest.TestCase):
     TOOL_CALL = Provenance("tool_call", 'read({"path":"src/app.py"})')
 
-    def point(
-        self, text: str, reference: str = "x", page_id: str = "ev-1", page_type: PageType = EVIDENCE
-    ) -> str:
+    def point(self, text: str, reference: str = "x", page_id: str = "ev-1", page_type: PageType = EVIDENCE) -> str:
         return pointer(
             text,
             page_id=page_id,
@@ -721,9 +694,7 @@ class PointerTests(unittest.TestCase):
         self.assertIn("RateLimitError", line)
 
     def test_the_telling_words_are_names_not_stop_words(self) -> None:
-        words = (
-            self.point("the retry of the parse_config is the retry that was " * 9).split(" | ")[2].split(", ")
-        )
+        words = self.point("the retry of the parse_config is the retry that was " * 9).split(" | ")[2].split(", ")
         self.assertEqual(words, ["parse_config", "retry"])
 
     def test_hashes_numbers_and_words_of_the_origin_tell_nothing(self) -> None:
@@ -737,9 +708,7 @@ class PointerTests(unittest.TestCase):
         self.assertIn("支払いの期限", self.point("支払いの期限は月末です。" * 3))
 
     def test_at_most_six_words_are_shown(self) -> None:
-        words = (
-            self.point(" ".join(f"{letter * 5}word" for letter in "abcdefghij")).split(" | ")[2].split(", ")
-        )
+        words = self.point(" ".join(f"{letter * 5}word" for letter in "abcdefghij")).split(" | ")[2].split(", ")
         self.assertEqual(len(words), 6)
 
     def test_a_text_without_words_still_has_a_pointer(self) -> None:
@@ -775,9 +744,7 @@ class PointerTests(unittest.TestCase):
             tokens=4,
             scope=Scope.PROJECT,
         )
-        self.assertTrue(
-            line.startswith("[page pref-1 preference project | user turn 3 of " + "s" * 200 + " | ")
-        )
+        self.assertTrue(line.startswith("[page pref-1 preference project | user turn 3 of " + "s" * 200 + " | "))
         self.assertEqual(parse_pointer(line), "pref-1")
 
     def test_a_conversation_segment_keeps_span_and_timestamps(self) -> None:

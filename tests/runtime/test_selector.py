@@ -60,11 +60,15 @@ class RequiredSetTests(unittest.TestCase):
     def test_one_that_does_not_fit_is_unmet_and_the_next_is_tried(self) -> None:
         pages = [make_page("big", base_utility=5.0), make_page("small", base_utility=1.0)]
         selection = chosen(pages, 12, BARE, demands={"big": FULL, "small": STRUCTURED})
-        self.assertEqual([(item.page_id, item.fitted) for item in selection.required], [("big", False), ("small", True)])
+        self.assertEqual(
+            [(item.page_id, item.fitted) for item in selection.required], [("big", False), ("small", True)]
+        )
         self.assertEqual((selection.levels, selection.tokens), ({"small": STRUCTURED}, 10))
 
     def test_under_pressure_every_floor_comes_before_any_demand(self) -> None:
-        first, second = (make_page(name, PageType.CONSTRAINT, base_utility=worth) for name, worth in (("a", 9.0), ("b", 1.0)))
+        first, second = (
+            make_page(name, PageType.CONSTRAINT, base_utility=worth) for name, worth in (("a", 9.0), ("b", 1.0))
+        )
         selection = chosen([first, second], 65, PINNED, demands={"a": FULL})
         self.assertEqual(selection.levels, {"a": STRUCTURED, "b": STRUCTURED})
         self.assertEqual([item.reason for item in selection.required], [Reason.FLOOR, Reason.FLOOR, Reason.DEMAND])
@@ -87,7 +91,12 @@ class RequiredSetTests(unittest.TestCase):
         self.assertEqual((selection.levels, selection.tokens), ({"a": FULL}, 60))
 
     def test_the_minimum_set_is_floors_and_demands_whatever_the_policy(self) -> None:
-        pages = [make_page("hard", PageType.CONSTRAINT), make_page("asked"), make_page("other"), make_page("boot", pin=PinClass.NONE)]
+        pages = [
+            make_page("hard", PageType.CONSTRAINT),
+            make_page("asked"),
+            make_page("other"),
+            make_page("boot", pin=PinClass.NONE),
+        ]
         self.assertEqual(minimum_set(pages, {}), 10)
         self.assertEqual(minimum_set(pages, {"asked": FULL, "hard": POINTER}, {"boot"}), 10 + 60 + 2)
 
@@ -122,7 +131,9 @@ class UpgradeTests(unittest.TestCase):
     def test_the_step_with_the_highest_score_per_token_comes_first(self) -> None:
         pages = [make_page("a", costs={FULL: 10}, base_utility=5.0), make_page("b", costs={FULL: 5}, base_utility=4.0)]
         selection = chosen(pages, 12, FLAT)
-        self.assertEqual(self.steps(selection), [("b", FULL, StepOutcome.APPLIED), ("a", FULL, StepOutcome.DID_NOT_FIT)])
+        self.assertEqual(
+            self.steps(selection), [("b", FULL, StepOutcome.APPLIED), ("a", FULL, StepOutcome.DID_NOT_FIT)]
+        )
         self.assertEqual([step.key for step in selection.steps], [0.8, 0.5])
 
     def test_equal_keys_go_by_page_id_then_level_descending(self) -> None:
@@ -133,7 +144,9 @@ class UpgradeTests(unittest.TestCase):
     def test_one_pass_leaves_out_a_step_whose_page_does_not_stand_below_it(self) -> None:
         page = make_page("a", costs={POINTER: 8, FULL: 10})
         selection = chosen([page], 99, FLAT)
-        self.assertEqual(self.steps(selection), [("a", FULL, StepOutcome.NOT_NEXT), ("a", POINTER, StepOutcome.APPLIED)])
+        self.assertEqual(
+            self.steps(selection), [("a", FULL, StepOutcome.NOT_NEXT), ("a", POINTER, StepOutcome.APPLIED)]
+        )
         self.assertEqual(selection.levels, {"a": POINTER})
 
     def test_upgrades_start_at_the_current_level(self) -> None:
@@ -214,7 +227,9 @@ def by_the_book(request: SelectionRequest) -> Mapping[str, Level]:
             ladder = [Level.NONE, *sorted(page.costs)]
             for below, level in pairwise(ladder):
                 if below >= levels[page.id]:
-                    score = policy.upgrades(page, request.recency.get(page.id, 0.0), request.future_demands.get(page.id, 0))
+                    score = policy.upgrades(
+                        page, request.recency.get(page.id, 0.0), request.future_demands.get(page.id, 0)
+                    )
                     steps.append((score / (cost(page.id, level) - cost(page.id, below)), page.id, level, below))
         for _key, page_id, level, below in sorted(steps, reverse=True):
             if levels[page_id] == below:

@@ -73,9 +73,7 @@ class LevelTests(unittest.TestCase):
         for text in (" ", "\n\n\n", "\t \r\n" * 100):
             for page_type in PageType:
                 page = page_from_text("p", page_type, text, SOURCE)
-                self.assertTrue(
-                    all(words.strip() for level, words in page.texts.items() if level is not Level.FULL)
-                )
+                self.assertTrue(all(words.strip() for level, words in page.texts.items() if level is not Level.FULL))
 
     def test_the_floor_of_a_page_is_never_pushed_out_by_a_level_that_says_less(self) -> None:
         # No definitions: the structured form of this text is one line shorter than any pointer.
@@ -105,9 +103,7 @@ class LevelTests(unittest.TestCase):
 
     def test_the_pointer_of_a_preference_tells_scope_and_provenance(self) -> None:
         page = page_from_text("pref-1", PageType.PREFERENCE, AGENTS_MD, Provenance("user", "turn 3"))
-        self.assertTrue(
-            page.texts[Level.POINTER].startswith("[page pref-1 preference project | user turn 3 | ")
-        )
+        self.assertTrue(page.texts[Level.POINTER].startswith("[page pref-1 preference project | user turn 3 | "))
 
     def test_the_kind_can_be_given(self) -> None:
         page = page_from_text("p", PageType.EVIDENCE, PYTEST_LOG * 3, SOURCE, kind=ContentKind.PROSE)
@@ -205,9 +201,7 @@ class UpdateTests(unittest.TestCase):
 
     def test_an_update_may_come_from_elsewhere(self) -> None:
         source = Provenance("file", "docs/other.md")
-        updated = updated_page_from_text(
-            self.page, PYTHON_MODULE * 3, provenance=source, kind=ContentKind.PROSE
-        )
+        updated = updated_page_from_text(self.page, PYTHON_MODULE * 3, provenance=source, kind=ContentKind.PROSE)
         self.assertEqual(updated.provenance, source)
         self.assertIn("| docs/other.md |", updated.texts[Level.POINTER])
         self.assertTrue(updated.texts[Level.STRUCTURED].startswith("prose, "))
@@ -225,9 +219,7 @@ class UpdateTests(unittest.TestCase):
 class PropertyTests(unittest.TestCase):
     def check(self, page: Page, text: str) -> None:
         self.assertEqual(page.texts[Level.FULL], text)
-        self.assertEqual(
-            page.costs, {level: estimate_tokens(words) or 1 for level, words in page.texts.items()}
-        )
+        self.assertEqual(page.costs, {level: estimate_tokens(words) or 1 for level, words in page.texts.items()})
         costs = [page.costs[level] for level in page.levels]
         self.assertTrue(all(lower < higher for lower, higher in pairwise(costs)))
         self.assertLessEqual(set(page.levels), LEVELS[page.type])

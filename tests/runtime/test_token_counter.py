@@ -56,9 +56,7 @@ class MeaningTests(unittest.TestCase):
         )
 
     def test_a_single_space_belongs_to_the_word_after_it(self) -> None:
-        self.assertEqual(
-            estimate_tokens("never commit"), estimate_tokens("never") + estimate_tokens("commit")
-        )
+        self.assertEqual(estimate_tokens("never commit"), estimate_tokens("never") + estimate_tokens("commit"))
 
     def test_indentation_and_blank_lines_count_as_runs(self) -> None:
         self.assertEqual(estimate_tokens("        "), 1)
@@ -66,9 +64,7 @@ class MeaningTests(unittest.TestCase):
         self.assertEqual(estimate_tokens("\t\t"), 1)
 
     def test_digits_count_in_groups_of_three(self) -> None:
-        self.assertEqual(
-            [estimate_tokens(number) for number in ("7", "512", "1024", "1234567")], [1, 1, 2, 3]
-        )
+        self.assertEqual([estimate_tokens(number) for number in ("7", "512", "1024", "1234567")], [1, 1, 2, 3])
 
     def test_chinese_japanese_and_korean_letters_count_one_each(self) -> None:
         for text in ("漢字", "ひらがな", "한국어"):
@@ -79,9 +75,7 @@ class MeaningTests(unittest.TestCase):
         self.assertEqual(uncounted, [" "])
 
     def test_english_prose_takes_between_three_and_six_characters_a_token(self) -> None:
-        prose = (
-            "The build writes its report to a file. Never commit it, and run the tests before you push. " * 20
-        )
+        prose = "The build writes its report to a file. Never commit it, and run the tests before you push. " * 20
         self.assertTrue(3 <= len(prose) / estimate_tokens(prose) <= 6)
 
     def test_the_estimate_can_stand_where_a_counter_is_asked_for(self) -> None:

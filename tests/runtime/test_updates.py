@@ -40,7 +40,9 @@ def make_update(page_id: str = "plan", **attributes: Any) -> Update:
 
 
 class CheckTests(unittest.TestCase):
-    def check(self, update: Update, version: int = 0, value: Any = None, validators: tuple[Any, ...] = ()) -> Rejection | None:
+    def check(
+        self, update: Update, version: int = 0, value: Any = None, validators: tuple[Any, ...] = ()
+    ) -> Rejection | None:
         """Return what validation says where the only evidence is span-1."""
         return check_update(update, version, value, ValidationContext(PAGES.get, {"span-1"}.__contains__, validators))
 
@@ -85,7 +87,9 @@ class CheckTests(unittest.TestCase):
 
     def test_control_fields_take_their_own_words_only(self) -> None:
         def setting(page_id: str, field: str, value: Any, **rest: Any) -> Update:
-            return make_update(page_id, field=field, value=value, **{"operation": "set_with_version", "base_version": 0, **rest})
+            return make_update(
+                page_id, field=field, value=value, **{"operation": "set_with_version", "base_version": 0, **rest}
+            )
 
         for update in (
             setting("plan", "status", "finished"),
@@ -161,7 +165,13 @@ class CheckTests(unittest.TestCase):
     def test_the_first_check_that_fails_gives_the_code(self) -> None:
         # Everything is wrong at once; one repair after another brings the next check forward.
         bad = make_update(
-            "rule", field="pin", value="soft", operation="set_with_version", base_version=-1, evidence_ref="span-9", scope="world"
+            "rule",
+            field="pin",
+            value="soft",
+            operation="set_with_version",
+            base_version=-1,
+            evidence_ref="span-9",
+            scope="world",
         )
         repairs: list[tuple[RejectCode, dict[str, Any]]] = [
             (RejectCode.SCHEMA_INVALID, {"base_version": 5}),
