@@ -138,9 +138,7 @@ _FAILURE_LIST = (
 )
 _FAILURE_WORDS = tuple(_FAILURE_LIST.split("|"))
 _FAILURE_HINTS = ("exit", "returned", "err!", "\u2717", "\u2718", "\u2716", "\u00d7")
-_NO_FAILURE = re.compile(
-    r"\b(?:0|no|zero|without)\s+(?:\w+\s+)?(?:errors?|fail\w*|exceptions?|problems?|issues?)\b"
-)
+_NO_FAILURE = re.compile(r"\b(?:0|no|zero|without)\s+(?:\w+\s+)?(?:errors?|fail\w*|exceptions?|problems?|issues?)\b")
 _SOME_FAILURES = re.compile(r"\b[1-9]\d* (?:fail|error)")
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+\S")
@@ -152,9 +150,7 @@ _KEY_VALUE = re.compile(
 
 _LINE_WITH_PATH = (
     # "path:12:text", the match of a search, and "path-12-text", a line around it.
-    re.compile(
-        r"(?!\d{4}-\d\d-\d\d)((?:[A-Za-z]:)?(?=\d*[^\d\s:])[^\s:|<>\"'`(){}=,;]{1,200}?):\d{1,7}(?::|$)"
-    ),
+    re.compile(r"(?!\d{4}-\d\d-\d\d)((?:[A-Za-z]:)?(?=\d*[^\d\s:])[^\s:|<>\"'`(){}=,;]{1,200}?):\d{1,7}(?::|$)"),
     re.compile(r"([^\s:|<>\"'`(){}=,;]{0,200}[./][^\s:|<>\"'`(){}=,;]{1,80}?)-\d{1,7}-"),
     # "path:text".
     re.compile(r"((?:[\w@.+~-]{0,80}/){1,40}[\w@.+-]{0,80}|[\w@+-]{1,80}\.[A-Za-z]\w{0,7}):\S?"),
@@ -313,9 +309,7 @@ def detect_kind(text: str) -> ContentKind:
         return ContentKind.PROSE
     if _JSON_OPENING.match(opening):
         return ContentKind.JSON
-    lines = [
-        line[:LINE_CHARACTERS].rstrip() for line in opening.split("\n", DETECTION_LINES)[:DETECTION_LINES]
-    ]
+    lines = [line[:LINE_CHARACTERS].rstrip() for line in opening.split("\n", DETECTION_LINES)[:DETECTION_LINES]]
     if _is_diff(lines):
         return ContentKind.DIFF
     if _MARKUP_OPENING.match(opening):

@@ -44,6 +44,7 @@ from clawvm_runtime.updates import (
 from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, RecallOutcome, ToolOutcome
 
 __all__ = [
+    "MAXIMUM_BUDGET",
     "AssembledPrompt",
     "Block",
     "Engine",
@@ -53,6 +54,9 @@ __all__ = [
     "ToolCall",
     "ToolResult",
 ]
+
+MAXIMUM_BUDGET = 10**12
+"""The largest token budget: larger ones are mistakes, and their shares could not be computed exactly."""
 
 Renderer = Callable[[Page, Mapping[str, Any]], Page]
 """Makes the page's representations anew from its committed fields, after a commit changed them."""
@@ -158,7 +162,7 @@ class Engine:
         validators: Sequence[DomainValidator] = (),
         renderer: Renderer | None = None,
     ) -> None:
-        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
+        if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= MAXIMUM_BUDGET:
             raise BudgetError(budget)
         self.policy = policy
         self.budget = budget
@@ -175,7 +179,8 @@ class Engine:
         self._demands: dict[str, Level] = {}
         self._accessed: list[str] = []
         self._injected: set[str] = set()
-        self._page_of_signature: dict[str, str | None] = {}
+        self._page_of_signature: dict[str, str] = {}
+        self._recovered = frozenset(entry.sequence for entry in self.journal.staged)
         self._prompt_budget = budget
 
     # --- what the harness reads -------------------------------------------------------------------
@@ -230,9 +235,7 @@ class Engine:
             return page
         # Rendering starts from the page as it was declared, so that fields are not rendered upon rendered fields.
         declared = self._declared_pages[page.id]
-        source = declared.changed(
-            version=page.version, active=page.active, pin=page.pin, minimum=page.minimum
-        )
+        source = declared.changed(version=page.version, active=page.active, pin=page.pin, minimum=page.minimum)
         return self._renderer(source, fields)
 
     # --- the six operations -------------------------------------------------------------------------
@@ -265,9 +268,14 @@ class Engine:
         Raises UnknownPageError for a demand of a page that was never declared.
         """
         self._running()
-        for page_id, level in demands:
-            self._access(self.table.entry(page_id), level)
-        return tuple(self._stage(update) for update in updates)
+        # Everything that can be refused is refused before the first effect, so that a caller may try again.
+        accesses = [(self.table.entry(page_id), level) for page_id, level in demands]
+        staged = self.journal.stage_all(updates)
+        for entry, level in accesses:
+            self._access(entry, level)
+        for item in staged:
+            self._note_staged(item)
+        return staged
 
     def tool_execute(self, call: ToolCall, execute: Callable[[ToolCall], ToolResult]) -> ToolAnswer:
         """Serve a call from the stored result where it can be resolved, or run it with *execute* and keep its result."""
@@ -277,11 +285,13 @@ class Engine:
         if known is not None and call.deterministic:
             return self._execute_again(call, signature, self.table.entry(known), execute)
         result = execute(call)
-        self._page_of_signature[signature] = None if result.page is None else result.page.id
-        self._emit_tool(call, signature, result, executed=True)
         if result.page is None:
+            self._emit_tool(call, signature, result, executed=True)
             return ToolAnswer(result.outcome, None, executed=True)
+        # The signature is remembered only once the table has taken the page: it must never lead to another page.
         entry = self._keep_result(result.page)
+        self._page_of_signature[signature] = result.page.id
+        self._emit_tool(call, signature, result, executed=True)
         return ToolAnswer(result.outcome, entry.page, True, self._access(entry, call.level))
 
     def _execute_again(
@@ -295,7 +305,9 @@ class Engine:
         result = execute(call)
         self._emit_tool(call, signature, result, executed=True)
         page = result.page
-        if page is not None and (page.id != entry.page.id or (page.costs, page.texts) != (entry.page.costs, entry.page.texts)):
+        if page is not None and (
+            page.id != entry.page.id or (page.costs, page.texts) != (entry.page.costs, entry.page.texts)
+        ):
             # The world has changed since: what the tool gives now takes the place of what was lost.
             entry = self._keep_result(page)
             entry.first_turn = self.turn
@@ -411,12 +423,13 @@ class Engine:
         self._accessed.append(page_id)
         return judgement
 
-    def _stage(self, update: Update) -> JournalEntry:
-        entry = self.journal.stage(update)
+    def _note_staged(self, entry: JournalEntry) -> None:
+        update = entry.update
         page_entry = self.table.find(update.page_id)
         # Staging an update_id again gives the entry that it has, which may be committed long since.
-        waiting = entry.status is EntryStatus.STAGED
-        if page_entry is not None and waiting and entry.sequence not in page_entry.dirty:
+        if entry.status is not EntryStatus.STAGED:
+            return
+        if page_entry is not None and entry.sequence not in page_entry.dirty:
             page_entry.dirty.append(entry.sequence)
         self._emit(
             "stage",
@@ -425,7 +438,6 @@ class Engine:
             field=update.field,
             operation=update.operation,
         )
-        return entry
 
     def _checker(self) -> Check:
         """Return the check of one writeback: each update meets its page as the updates before it would leave it."""
@@ -444,14 +456,14 @@ class Engine:
         return check
 
     def _write_back(self) -> Writeback:
-        result = self.journal.write_back(self._checker() if self.policy.validated_writeback else None)
+        check = self._checker() if self.policy.validated_writeback else None
+        result = self.journal.write_back(check, self._deferred())
         for entry in result.rejected:
             assert entry.rejection is not None
             self._clean(entry)
             self._emit("reject", entry=entry.sequence, code=entry.rejection.code.value, detail=entry.rejection.detail)
         for entry in result.committed:
             self._clean(entry)
-            self._apply(entry.update)
         if result.commit is not None:
             self._emit(
                 "commit",
@@ -460,7 +472,19 @@ class Engine:
                 overwrote=[entry.sequence for entry in result.overwrote],
             )
         self.table.mark_committed()
+        # Last, because the renderer is the caller's code: if it raises, the books above are closed already.
+        for entry in result.committed:
+            self._apply(entry.update)
         return result
+
+    def _deferred(self) -> frozenset[int]:
+        """Return the entries of an earlier process whose page or evidence has not been declared again yet: they wait."""
+        return frozenset(
+            entry.sequence
+            for entry in self.journal.staged
+            if entry.sequence in self._recovered
+            and (entry.update.page_id not in self.table or not self._reference_resolves(entry.update.evidence_ref))
+        )
 
     def _clean(self, entry: JournalEntry) -> None:
         page_entry = self.table.find(entry.update.page_id)
@@ -483,15 +507,26 @@ class Engine:
             writeback=written,
             dirty=[entry.page.id for entry in self.table if entry.dirty],
         )
-        if written:
-            self._write_back()
-        lost = self.journal.abandon(boundary.value)
+        try:
+            if written:
+                self._write_back()
+        except OSError:
+            raise  # Nothing was written and nothing is lost: the harness may try the boundary again.
+        except Exception:
+            self._account_for_loss(boundary)
+            raise
+        self._account_for_loss(boundary)
+
+    def _account_for_loss(self, boundary: Boundary) -> None:
+        deferred = self._deferred()
+        lost = self.journal.abandon(boundary.value, deferred)
         if lost:
             self._emit("lost", boundary=boundary.value, entries=[entry.sequence for entry in lost])
         for entry in self.table:
-            if entry.dirty:
-                self._observer.destroyed(entry, boundary.value, self.turn)
-                entry.dirty.clear()
+            destroyed = [sequence for sequence in entry.dirty if sequence not in deferred]
+            if destroyed:
+                self._observer.destroyed(entry.page.id, destroyed, boundary.value, self.turn)
+                entry.dirty = [sequence for sequence in entry.dirty if sequence in deferred]
         self._injected.clear()
         self.table.drop_residency()
         self._observer.boundary_passed()

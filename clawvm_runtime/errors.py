@@ -62,7 +62,7 @@ class BudgetError(ClawVMError, ValueError):
         self.budget = budget
 
     def __str__(self) -> str:
-        return f"a token budget is a whole number of at least 1, not {self.budget!r}"
+        return f"a token budget is a whole number from 1 to 10**12, not {self.budget!r:.80}"
 
 
 class PolicyError(ClawVMError, ValueError):

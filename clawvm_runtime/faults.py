@@ -178,9 +178,7 @@ class FaultObserver:
                 signature=signature,
                 page_in_tokens=judgement.page_in_tokens,
             )
-        if kind is not None:
-            self.fault(kind, turn, page=entry.page.id, cause="retrieved_again")
-        elif signature is not None and verdict is not Verdict.COLD:
+        if signature is not None and judgement.served_from_store:
             tally.alerts += 1
             if self._trace is not None:
                 self._trace.emit("alert", turn, page=entry.page.id, signature=signature)
@@ -199,9 +197,9 @@ class FaultObserver:
             self.fault(FaultKind.SILENT_RECALL, turn, query=query, outcome=outcome.value)
         return not silent
 
-    def destroyed(self, entry: PageEntry, boundary: str, turn: int) -> None:
-        """Count the `flush_miss` of a page whose staged updates a boundary destroyed."""
-        self.fault(FaultKind.FLUSH_MISS, turn, page=entry.page.id, boundary=boundary, updates=list(entry.dirty))
+    def destroyed(self, page_id: str, updates: list[int], boundary: str, turn: int) -> None:
+        """Count the `flush_miss` of a page whose staged *updates* (journal sequences) a boundary destroyed."""
+        self.fault(FaultKind.FLUSH_MISS, turn, page=page_id, boundary=boundary, updates=updates)
 
     def boundary_passed(self) -> None:
         """Note that the next prompt is the first one after a destructive boundary."""
@@ -226,9 +224,16 @@ class FaultObserver:
         for judgement in self._open:
             unmet = levels.get(judgement.page_id, Level.NONE) < judgement.level
             self.tally.unmet_demands += unmet
-            if judgement.verdict is Verdict.FAULT:
-                continue
-            if unmet:
+            if judgement.fault is not None:
+                # Counted only here: whether this turn is under pressure shows when its prompt is assembled.
+                self.fault(
+                    judgement.fault,
+                    turn,
+                    controllable=not under_pressure,
+                    page=judgement.page_id,
+                    cause="retrieved_again",
+                )
+            elif unmet:
                 # Where everything required would have fitted, the policy left out what this turn asked for.
                 kind = FaultKind.REFETCH if judgement.signature is None else FaultKind.DUPLICATE_TOOL
                 self.fault(
@@ -259,9 +264,7 @@ class FaultObserver:
                 entry.lost_by = blame
                 self._floor_fault(FaultKind.PINNED_INVARIANT_MISS, entry, resident, turn, not under_pressure)
 
-    def _floor_fault(
-        self, kind: FaultKind, entry: PageEntry, resident: Level, turn: int, controllable: bool
-    ) -> None:
+    def _floor_fault(self, kind: FaultKind, entry: PageEntry, resident: Level, turn: int, controllable: bool) -> None:
         self.fault(
             kind,
             turn,

@@ -18,7 +18,7 @@ Format: ``schemas/journal.schema.json``. Source: paper, writeback protocol; ``do
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -131,28 +131,55 @@ class Journal:
         return self.committed(page_id, field).version + waiting
 
     def stage(self, update: Update) -> JournalEntry:
-        """Append *update* and change nothing else; the same ``update_id`` again returns the entry that it has.
+        """Append one update; see ``stage_all``."""
+        return self.stage_all([update])[0]
+
+    def stage_all(self, updates: Iterable[Update]) -> tuple[JournalEntry, ...]:
+        """Append all of *updates* or none, and change nothing else.
+
+        An ``update_id`` that waits or was committed returns the entry that it has; one that was rejected or lost may be
+        staged again.
 
         Raises JournalError when the update is no JSON data or its page and field are no names, OSError when the storage
         refuses. Everything else that is wrong with it is for validation to say.
+        """
+        entries: list[JournalEntry] = []
+        records: list[Record] = []
+        known = dict(self._by_update_id)
+        for update in updates:
+            plain = self._plain(update)
+            entry = known.get(plain["update_id"]) if plain["update_id"] is not None else None
+            if entry is None or entry.status in (EntryStatus.REJECTED, EntryStatus.LOST):
+                sequence = len(self._entries) + len(records) + 1
+                entry = JournalEntry(sequence, Update.from_record(plain))
+                records.append({"record": "staged", "sequence": sequence, "update": plain})
+                if plain["update_id"] is not None:
+                    known[plain["update_id"]] = entry
+            entries.append(entry)
+        if records:
+            self._storage.append(records, durable=False)
+        for entry in entries:
+            if entry.sequence > len(self._entries):
+                self._add(entry)
+        return tuple(entries)
+
+    @staticmethod
+    def _plain(update: Update) -> Record:
+        """Return the update as a reader of the journal would get it; raises JournalError where it cannot be written.
+
+        What the caller does to the value afterwards must not change the entry, hence a copy.
         """
         if not isinstance(update.page_id, str) or not isinstance(update.field, str):
             raise JournalError(f"an update names a page and a field, not {update.page_id!r} and {update.field!r}")
         if update.update_id is not None and not isinstance(update.update_id, str):
             raise JournalError(f"an update_id is a string, not {update.update_id!r:.80}")
-        if update.update_id is not None and update.update_id in self._by_update_id:
-            return self._by_update_id[update.update_id]
         if _depth(update.value) > MAXIMUM_DEPTH:
             raise JournalError(f"update of page {update.page_id!r} is nested deeper than {MAXIMUM_DEPTH}")
         try:
-            # A copy as a reader would get it: what the caller does to the value afterwards must not change the entry.
-            plain = json.loads(canonical_json(update.to_record()))
+            plain: Record = json.loads(canonical_json(update.to_record()))
         except (TypeError, ValueError, RecursionError) as error:
             raise JournalError(f"update of page {update.page_id!r} is no JSON data: {error}") from None
-        entry = JournalEntry(len(self._entries) + 1, Update.from_record(plain))
-        self._storage.append([{"record": "staged", "sequence": entry.sequence, "update": plain}], durable=False)
-        self._add(entry)
-        return entry
+        return plain
 
     def _add(self, entry: JournalEntry) -> None:
         self._entries.append(entry)
@@ -160,8 +187,8 @@ class Journal:
         if entry.update.update_id is not None:
             self._by_update_id[entry.update.update_id] = entry
 
-    def write_back(self, check: Check | None) -> Writeback:
-        """Validate everything staged and commit what passes behind one commit point.
+    def write_back(self, check: Check | None, deferred: Collection[int] = ()) -> Writeback:
+        """Validate everything staged and commit what passes behind one commit point; *deferred* entries go on waiting.
 
         *check* gets the update with the version and value that it would be applied to; None commits everything unseen,
         as a best-effort flush does. After an OSError nothing has changed: the entries are still staged.
@@ -173,6 +200,8 @@ class Journal:
         rejected: list[tuple[JournalEntry, Rejection]] = []
         fields: dict[tuple[str, str], CommittedField] = {}
         for entry in self._staged.values():
+            if entry.sequence in deferred:
+                continue
             update = entry.update
             key = (update.page_id, update.field)
             current = fields.get(key, self.committed(*key))
@@ -180,13 +209,12 @@ class Journal:
             if rejection is not None:
                 rejected.append((entry, rejection))
                 continue
-            fields[key] = CommittedField(
-                current.version + 1, merged(update.operation, current.value, update.value)
-            )
+            fields[key] = CommittedField(current.version + 1, merged(update.operation, current.value, update.value))
             accepted.append(entry)
             if current.version and destroys(update, current.version):
                 overwrote.append(entry)
-        self._storage.append(self._writeback_records(accepted, rejected), durable=True)
+        if accepted or rejected:
+            self._storage.append(self._writeback_records(accepted, rejected), durable=True)
         for entry, rejection in rejected:
             self._reject(entry, rejection)
         commit = self._commit(accepted, fields) if accepted else None
@@ -223,9 +251,9 @@ class Journal:
         self._commits += 1
         return self._commits
 
-    def abandon(self, boundary: str) -> tuple[JournalEntry, ...]:
-        """Record that *boundary* destroyed everything staged, and return those entries."""
-        lost = self.staged
+    def abandon(self, boundary: str, deferred: Collection[int] = ()) -> tuple[JournalEntry, ...]:
+        """Record that *boundary* destroyed everything staged but the *deferred* entries, and return what it destroyed."""
+        lost = tuple(entry for entry in self.staged if entry.sequence not in deferred)
         if lost:
             sequences = [entry.sequence for entry in lost]
             self._storage.append([{"boundary": boundary, "record": "lost", "sequences": sequences}], durable=True)

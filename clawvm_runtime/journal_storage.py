@@ -32,7 +32,7 @@ class JournalStorage(Protocol):
     """Where the journal's records live."""
 
     def read(self) -> list[Record]:
-        """Return every record that was appended, in order."""
+        """Return every record that the storage held when it was opened, in order."""
         ...
 
     def append(self, records: Sequence[Record], *, durable: bool) -> None:
@@ -129,8 +129,9 @@ class FileJournalStorage:
             os.close(descriptor)
 
     def read(self) -> list[Record]:
-        """Return every record that was appended, in order."""
-        return list(self._records)
+        """Return every record that the file held when it was opened; they are handed over, not kept."""
+        records, self._records = self._records, []
+        return records
 
     def append(self, records: Sequence[Record], *, durable: bool) -> None:
         """Append all of *records* or none; raises OSError when the disk refuses, JournalError when closed."""
@@ -147,7 +148,6 @@ class FileJournalStorage:
             self._take_back()
             raise
         self._size += len(data)
-        self._records.extend(records)
 
     def _take_back(self) -> None:
         try:

@@ -183,11 +183,6 @@ class Page:
         raise AssertionError("unreachable: every page supports full")
 
     @property
-    def may_be_pointer(self) -> bool:
-        """Whether pages of this type may be represented by a pointer."""
-        return Level.POINTER in TYPE_RULES[self.type].levels
-
-    @property
     def is_hard(self) -> bool:
         """Whether the page is hard-pinned."""
         return self.pin is PinClass.HARD

@@ -188,11 +188,10 @@ class _Assembly:
         self.required.append(Required(page.id, level, reason, self.raise_to(page, level)))
 
     def prefetch_pointers(self) -> None:
-        absent = [page for page in self.request.pages if page.id not in self.levels and page.may_be_pointer]
+        absent = [page for page in self.request.pages if page.id not in self.levels and Level.POINTER in page.costs]
         absent.sort(key=lambda page: (page.recompute_cost, page.base_utility, page.id), reverse=True)
         for page in absent:
-            # The lowest rung is the pointer, or a text so short that a pointer to it would cost more.
-            if self.raise_to(page, page.levels[0]):
+            if self.raise_to(page, Level.POINTER):
                 self.prefetched.append(page.id)
             else:
                 self.prefetch_refused.append(page.id)

@@ -109,9 +109,7 @@ def updated_page_from_text(
     return following.changed(**_representations(following, text, token_counter, kind))
 
 
-def with_committed_fields(
-    page: Page, fields: Mapping[str, Any], token_counter: TokenCounter = estimate_tokens
-) -> Page:
+def with_committed_fields(page: Page, fields: Mapping[str, Any], token_counter: TokenCounter = estimate_tokens) -> Page:
     """Return *page* with its committed fields under its text at every level above pointer; made for ``Engine``'s renderer.
 
     The fields are state that the agent relies on, so no shorter representation may drop them.
@@ -138,9 +136,7 @@ def _cost(text: str, token_counter: TokenCounter) -> int:
     return token_counter(text) or 1
 
 
-def _representations(
-    page: Page, text: str, token_counter: TokenCounter, kind: ContentKind | None
-) -> dict[str, Any]:
+def _representations(page: Page, text: str, token_counter: TokenCounter, kind: ContentKind | None) -> dict[str, Any]:
     """Return costs and texts of the levels worth keeping, from full downwards."""
     kind = detect_kind(text) if kind is None else kind
     shorter: dict[Level, str] = {}

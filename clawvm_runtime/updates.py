@@ -146,7 +146,10 @@ def check_update(
     if problem is not None:
         return Rejection(RejectCode.POLICY_VIOLATION, problem)
     for validator in context.validators:
-        problem = validator(update, page)
+        try:
+            problem = validator(update, page)
+        except Exception as error:  # A validator that breaks must not block every later boundary.
+            problem = f"the domain validator failed: {type(error).__name__}: {error}"
         if problem is not None:
             return Rejection(RejectCode.POLICY_VIOLATION, problem)
     return None
@@ -222,7 +225,7 @@ def destroys(update: Update, committed_version: int) -> bool:
     """Return whether *update* would replace the committed version without having seen it."""
     if update.operation == UpdateOperation.SET_WITH_VERSION.value:
         return update.base_version != committed_version
-    return update.operation not in _OPERATIONS
+    return not isinstance(update.operation, str) or update.operation not in _OPERATIONS
 
 
 def _destruction_problem(update: Update, committed_version: int) -> str | None:

@@ -13,12 +13,14 @@ Exit codes: 0 fine; 1 a gate failed, a file is invalid, two runs differ; 2 wrong
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from clawvm_replay.errors import InputError
+from clawvm_runtime.engine import MAXIMUM_BUDGET
 from clawvm_runtime.errors import ClawVMError
 from clawvm_runtime.policy import Policy, policy_named
 
@@ -43,6 +45,10 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def run(program: str, body: Callable[[], int]) -> int:
     """Return the exit code of *body*; what a user did wrong becomes one line on stderr, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A page may be named in letters that the terminal's encoding lacks.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = body()
         sys.stdout.flush()
@@ -76,8 +82,8 @@ def positive(text: str) -> int:
         number = int(text)
     except ValueError:
         number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    if not 1 <= number <= MAXIMUM_BUDGET:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MAXIMUM_BUDGET}, not {text!r:.80}")
     return number
 
 

@@ -13,6 +13,7 @@ from clawvm_replay.explanation import explain
 from clawvm_replay.replay import replay
 from clawvm_replay.trace_format import MAXIMUM_LINE_BYTES, open_trace, read_trace
 from clawvm_runtime.decision_trace import FORMAT_NAME, FORMAT_VERSION, DecisionTrace, Event
+from clawvm_runtime.errors import ClawVMError
 from clawvm_runtime.policy import policy_named
 
 __all__ = ["main", "parser"]
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None, program: str = "explain_decision.py") ->
 def _run(arguments: argparse.Namespace) -> int:
     try:
         lines = explain(_events(arguments), arguments.turn, arguments.page)
+    except ClawVMError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f"{arguments.file}: is no valid decision trace; validate it first") from None
     for line in lines:
@@ -76,5 +79,7 @@ def _replayed(arguments: argparse.Namespace) -> list[Event]:
     with open_trace(arguments.file) as stream:
         header, turns = read_trace(stream, str(arguments.file))
         policy = policy_named(arguments.policy or "clawvm")
-        replay(header, turns, policy, arguments.budget or header.budget, decisions=decisions, source=str(arguments.file))
+        replay(
+            header, turns, policy, arguments.budget or header.budget, decisions=decisions, source=str(arguments.file)
+        )
     return decisions.events

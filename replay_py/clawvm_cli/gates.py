@@ -19,7 +19,9 @@ def parser(program: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     result = Parser(prog=program, description=__doc__)
     result.add_argument("--policy", default="clawvm", metavar="ID", help="the policy that has to pass (default clawvm)")
-    result.add_argument("--out-root", type=Path, metavar="DIR", help="also write the report and the decision traces here")
+    result.add_argument(
+        "--out-root", type=Path, metavar="DIR", help="also write the report and the decision traces here"
+    )
     result.add_argument("--force", action="store_true", help="write into a folder that is not empty")
     return result
 

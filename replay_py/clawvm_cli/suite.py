@@ -30,10 +30,18 @@ def parser(program: str) -> argparse.ArgumentParser:
         "--policies", type=names_from, default=tuple(POLICIES), metavar="LIST", help="policy ids, comma-separated"
     )
     result.add_argument(
-        "--workloads", type=names_from, default=tuple(FAMILIES), metavar="LIST", help="workload families, comma-separated"
+        "--workloads",
+        type=names_from,
+        default=tuple(FAMILIES),
+        metavar="LIST",
+        help="workload families, comma-separated",
     )
     result.add_argument(
-        "--horizon", type=positive, default=DEFAULT_HORIZON, metavar="TURNS", help="look-ahead of the oracle (default 3)"
+        "--horizon",
+        type=positive,
+        default=DEFAULT_HORIZON,
+        metavar="TURNS",
+        help="look-ahead of the oracle (default 3)",
     )
     result.add_argument("--jobs", type=positive, default=1, metavar="N", help="number of processes (default 1)")
     return result

@@ -16,7 +16,9 @@ __all__ = ["main", "parser"]
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     result = Parser(prog=program, description=__doc__)
-    result.add_argument("--root", type=Path, default=Path("."), metavar="DIR", help="folder that holds traces/ (default .)")
+    result.add_argument(
+        "--root", type=Path, default=Path("."), metavar="DIR", help="folder that holds traces/ (default .)"
+    )
     return result
 
 

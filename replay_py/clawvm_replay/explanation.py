@@ -79,9 +79,9 @@ def _selected(assembled: Event, page: str) -> list[str]:
     if not lines:
         lines.append("not in the required set")
     if page in assembled["prefetched"]:
-        lines.append("prefetched: its lowest representation fitted")
+        lines.append("prefetched: its pointer fitted")
     if page in assembled["prefetch_refused"]:
-        lines.append("prefetch refused: not even its lowest representation fitted")
+        lines.append("prefetch refused: not even its pointer fitted")
     tried = [step for step in assembled["steps"] if step[0] == page]
     for rank, (page_id, level, delta, key, outcome) in enumerate(assembled["steps"], start=1):
         if page_id == page:

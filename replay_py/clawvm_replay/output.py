@@ -43,7 +43,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            partial.write_bytes(content)
+            _write(partial, content)
             os.replace(partial, path)
         except BaseException:
             with suppress(OSError):
@@ -51,6 +51,17 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    # By descriptor, not by file object: an interrupt between opening and closing must not end in a warning about it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)
 
 
 class OutputDirectory:
@@ -67,7 +78,9 @@ class OutputDirectory:
             root.mkdir(parents=True, exist_ok=True)
             if any(root.iterdir()):
                 if not force:
-                    raise InputError(f"{root}: is not empty; use --force to replace an earlier run, or name another folder")
+                    raise InputError(
+                        f"{root}: is not empty; use --force to replace an earlier run, or name another folder"
+                    )
                 self._remove_earlier_run()
         except OSError as error:
             raise InputError(f"{root}: cannot be used for output: {error.strerror or error}") from None

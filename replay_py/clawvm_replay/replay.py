@@ -1,8 +1,8 @@
 """Replay: drive the engine that a live harness drives with what a trace says happened.
 
 =============  ========================================================================
-replay_trace   the same for a trace in memory
 replay         one trace under one policy and budget
+replay_trace   the same for a trace in memory
 =============  ========================================================================
 
 The turn's order is fixed (``docs/trace-format.md``): what precedes the turn, its tool calls, demands, look-ups and
@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 
 from clawvm_replay.errors import TraceError
 from clawvm_replay.harness import Due, TranscriptAccount
@@ -49,7 +50,11 @@ PromptObserver = Callable[[AssembledPrompt], None]
 def replay_trace(trace: Trace, policy: Policy, budget: int | None = None, **options: object) -> CellMetrics:
     """Replay a trace that is in memory; the options are those of ``replay``."""
     return replay(
-        trace.header, trace.turns, policy, trace.header.budget if budget is None else budget, source=trace.source,
+        trace.header,
+        trace.turns,
+        policy,
+        trace.header.budget if budget is None else budget,
+        source=trace.source,
         **options,  # type: ignore[arg-type]
     )
 
@@ -69,7 +74,7 @@ def replay(
     """Replay *turns* under *policy* with *budget* tokens and return the cell's metrics.
 
     *decisions* receives every decision, *observe* every prompt. Raises TraceError with the turn's line where the trace
-    asks for something impossible. Memory follows the number of pages, not the number of turns.
+    asks for something impossible. Memory follows the number of pages and updates, not of turns.
     """
     run = _Run(header, policy, budget, decisions, selector)
     count = 0
@@ -141,9 +146,9 @@ class _Run:
         """Let what precedes the turn happen, in the order of the file; the first session starts with its pages."""
         engine = self._engine
         if not engine.session:
-            start = [item for item in prelude if isinstance(item, Page)]
-            engine.session_start(FIRST_SESSION, start)
-            prelude = tuple(item for item in prelude if not isinstance(item, Page))
+            start = list(takewhile(lambda item: not isinstance(item, BoundaryEvent), prelude))
+            engine.session_start(FIRST_SESSION, [item for item in start if isinstance(item, Page)])
+            prelude = tuple(item for item in start if not isinstance(item, Page)) + prelude[len(start) :]
         for item in prelude:
             if isinstance(item, Page):
                 engine.declare(item)

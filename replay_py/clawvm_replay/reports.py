@@ -78,7 +78,15 @@ def _means(summary: Summary) -> str:
 
 def _quality(summary: Summary) -> str:
     return table(
-        ["policy", "page-in tokens", "level at demand (0 to 4)", "served at full", "budget use", "prefix reuse", "cost"],
+        [
+            "policy",
+            "page-in tokens",
+            "level at demand (0 to 4)",
+            "served at full",
+            "budget use",
+            "prefix reuse",
+            "cost",
+        ],
         (
             (
                 item["name"],
@@ -187,7 +195,9 @@ def _shortfalls(summary: Summary, configuration: dict[str, Any]) -> list[str]:
         if published is None:
             continue
         if item["cells"] != CONFIGURATIONS:
-            lines.append(f"{item['name']}: {item['cells']} cells were run, the published means are over {CONFIGURATIONS}.")
+            lines.append(
+                f"{item['name']}: {item['cells']} cells were run, the published means are over {CONFIGURATIONS}."
+            )
             continue
         for ours, name in (("mean_explicit_faults", "faults"), ("mean_thrash_index", "thrash index")):
             value, target = item[ours], published[ours]
@@ -195,7 +205,9 @@ def _shortfalls(summary: Summary, configuration: dict[str, Any]) -> list[str]:
                 if value:
                     lines.append(f"{item['name']}: mean {name} {value:.3f}, published 0.")
             elif abs(value / target - 1) > 0.15:
-                lines.append(f"{item['name']}: mean {name} {value:.3f}, published {target:.3f} ({value / target - 1:+.0%}).")
+                lines.append(
+                    f"{item['name']}: mean {name} {value:.3f}, published {target:.3f} ({value / target - 1:+.0%})."
+                )
     pressure = sum(item["pressure_turns"] for item in summary.aggregates())
     if pressure:
         lines.append(f"{pressure} turns were under invariant pressure: the minimum set and the demands did not fit.")

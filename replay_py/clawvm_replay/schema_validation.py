@@ -166,9 +166,7 @@ class SchemaStore:
             _check_one_schema(location, schema, is_root=pointer == "")
             children = list(_children(schema))
             pending.extend((pointer + step, child) for _, step, child in reversed(children))
-            in_place[location] = [
-                location + step for keyword, step, _ in children if keyword in _APPLIED_IN_PLACE
-            ]
+            in_place[location] = [location + step for keyword, step, _ in children if keyword in _APPLIED_IN_PLACE]
             if isinstance(schema, dict) and "$ref" in schema:
                 target = self._resolve(document, schema["$ref"], location)
                 in_place[location].append(f"{target.document}#{target.pointer}")

@@ -49,6 +49,7 @@ __all__ = [
 FORMAT_NAME = "clawvm.gate_report"
 FORMAT_VERSION = 1
 
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What a half showed, reduced to what a gate may judge."""

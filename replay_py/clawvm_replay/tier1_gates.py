@@ -118,7 +118,12 @@ def _unsafe_trace() -> Trace:
     """One good update is committed, then six bad ones and one good one meet a compaction."""
     story = _story("gate_unsafe_persistence", _NO_JUMP)
     _plan_and_rule(story)
-    decision: dict[str, Any] = {"field": "decision", "operation": "set_with_version", "value": "keep the schema", "base_version": 0}
+    decision: dict[str, Any] = {
+        "field": "decision",
+        "operation": "set_with_version",
+        "value": "keep the schema",
+        "base_version": 0,
+    }
     story.turn(60, updates=[_note(**decision)])
     story.turn(160)
     bad = [

@@ -494,9 +494,7 @@ def _turn(record: dict[str, Any], prelude: tuple[Prelude, ...], line: int) -> Tu
         number=_count(record, "turn", least=1),
         transcript_tokens=_count(record, "transcript_tokens"),
         prelude=prelude,
-        calls=tuple(
-            Call(_name(item, "signature"), _demanded_level(item)) for item in _objects(record, "calls")
-        ),
+        calls=tuple(Call(_name(item, "signature"), _demanded_level(item)) for item in _objects(record, "calls")),
         demands=tuple((_name(item, "page"), _demanded_level(item)) for item in _objects(record, "demands")),
         lookups=tuple(
             Lookup(_name(item, "query"), RecallOutcome(item["outcome"])) for item in _objects(record, "lookups")

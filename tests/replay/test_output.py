@@ -143,7 +143,7 @@ except InputError as error:
 class FailingWriteTest(OutputCase):
     def test_full_disk_leaves_nothing(self):
         output = OutputDirectory(self.root)
-        with mock.patch.object(Path, "write_bytes", full_disk):
+        with mock.patch("clawvm_replay.output._write", full_disk):
             message = self.assert_refused(lambda: output.write("a.csv", b"content"))
         self.assertIn(os.strerror(errno.ENOSPC), message)
         self.assertEqual(self.names(), [])
@@ -151,7 +151,7 @@ class FailingWriteTest(OutputCase):
 
     def test_full_disk_keeps_the_file_that_was_there(self):
         path = self.put("a.csv", "before")
-        with mock.patch.object(Path, "write_bytes", full_disk):
+        with mock.patch("clawvm_replay.output._write", full_disk):
             self.assert_refused(lambda: write_atomically(path, b"content"))
         self.assertEqual(path.read_text(), "before")
         self.assertEqual(self.names(), ["out/a.csv"])
@@ -162,7 +162,7 @@ class FailingWriteTest(OutputCase):
                 file.write(b"half")
             raise KeyboardInterrupt
 
-        with mock.patch.object(Path, "write_bytes", interrupted), self.assertRaises(KeyboardInterrupt):
+        with mock.patch("clawvm_replay.output._write", interrupted), self.assertRaises(KeyboardInterrupt):
             write_atomically(self.root / "a.csv", b"content")
         self.assertEqual(self.names(), [])
 

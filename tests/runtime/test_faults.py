@@ -269,7 +269,7 @@ class DurabilityTests(_Case):
     def test_every_fault_is_in_the_trace_with_its_family(self) -> None:
         entry = self.table.entry(NOTE)
         entry.dirty = [4, 5]
-        self.observer.destroyed(entry, "reset", 2)
+        self.observer.destroyed(entry.page.id, list(entry.dirty), "reset", 2)
         self.assert_faults(flush_miss=1)
         event = self.trace.events[-1]
         self.assertEqual((event["fault"], event["family"], event["updates"]), ("flush_miss", "durability", [4, 5]))

@@ -42,7 +42,7 @@ class RequiredSetTests(unittest.TestCase):
             make_page("h", PageType.BOOTSTRAP_POLICY, base_utility=0.0),
             make_page("g", PageType.CONSTRAINT, base_utility=0.0),
             make_page("f", PageType.EVIDENCE, pin=PinClass.HARD, base_utility=9.0),
-            make_page("e", PageType.BOOTSTRAP_POLICY, pin=PinClass.SOFT, base_utility=0.0),
+            make_page("e", PageType.CONSTRAINT, pin=PinClass.SOFT, base_utility=0.0),
             make_page("d", PageType.EVIDENCE, base_utility=2.0),
             make_page("z", PageType.PLAN, base_utility=1.0),
             make_page("c", PageType.EVIDENCE, base_utility=1.0),
@@ -219,8 +219,8 @@ def by_the_book(request: SelectionRequest) -> Mapping[str, Level]:
             try_level(page.id, at_least(page, max(request.demands[page.id], page.minimum)))
     if policy.prefetch:
         for page in sorted(book.values(), key=lambda p: (p.recompute_cost, p.base_utility, p.id), reverse=True):
-            if levels[page.id] is Level.NONE and page.type not in type_rank:
-                try_level(page.id, min(page.costs))
+            if levels[page.id] is Level.NONE and Level.POINTER in page.costs:
+                try_level(page.id, Level.POINTER)
     if policy.upgrades is not None:
         steps = []
         for page in book.values():

@@ -140,12 +140,12 @@ class AttributeTests(unittest.TestCase):
             base_utility=0,
             recompute_cost=0,
             scope=Scope.SESSION,
-            pin=PinClass.SOFT,
+            pin=PinClass.HARD,
             minimum=Level.FULL,
             version=4,
         )
         self.assertEqual((page.base_utility, page.recompute_cost, page.version), (0, 0, 4))
-        self.assertEqual((page.scope, page.pin, page.minimum), (Scope.SESSION, PinClass.SOFT, Level.FULL))
+        self.assertEqual((page.scope, page.pin, page.minimum), (Scope.SESSION, PinClass.HARD, Level.FULL))
         self.assertEqual(page.provenance, SOURCE)
 
     def test_what_a_page_refuses_is_refused_before_any_work(self) -> None:
