@@ -278,7 +278,7 @@ class Engine:
         return staged
 
     def tool_execute(self, call: ToolCall, execute: Callable[[ToolCall], ToolResult]) -> ToolAnswer:
-        """Serve a call from the stored result where it can be resolved, or run it with *execute* and keep its result."""
+        """Serve a call from the stored result, or run it with *execute* and keep what it gives."""
         self._running()
         signature = call.canonical_signature()
         known = self._page_of_signature.get(signature)
@@ -478,7 +478,7 @@ class Engine:
         return result
 
     def _deferred(self) -> frozenset[int]:
-        """Return the entries of an earlier process whose page or evidence has not been declared again yet: they wait."""
+        """Return the entries of an earlier process that wait until their page and evidence are declared again."""
         return frozenset(
             entry.sequence
             for entry in self.journal.staged

@@ -252,7 +252,7 @@ class Journal:
         return self._commits
 
     def abandon(self, boundary: str, deferred: Collection[int] = ()) -> tuple[JournalEntry, ...]:
-        """Record that *boundary* destroyed everything staged but the *deferred* entries, and return what it destroyed."""
+        """Record that *boundary* destroyed everything staged but the *deferred* entries; return what is lost."""
         lost = tuple(entry for entry in self.staged if entry.sequence not in deferred)
         if lost:
             sequences = [entry.sequence for entry in lost]

@@ -102,7 +102,7 @@ class FileJournalStorage:
         self.torn_bytes = len(content) - whole
         records = []
         try:
-            # A journal torn in its first line is a part of the header; anything else is somebody's file, not ours to cut.
+            # A journal torn in its first line is a part of the header; anything else is not ours to cut.
             if not whole and not canonical_json(HEADER).encode("ascii").startswith(content):
                 raise JournalCorruptError(1, "is not a journal")
             for number, line in enumerate(content[:whole].splitlines(), start=1):

@@ -30,8 +30,8 @@ class PageEntry:
 
     ``ordinal`` is the order of first declaration (it fixes the place in the prompt); ``resident`` is the level in the
     last assembled prompt; ``first_turn`` the turn of the first access (None: never accessed); ``committed`` whether its
-    source or a writeback made it durable; ``gone`` whether a reset destroyed it; ``dirty`` the sequence numbers of its staged
-    updates; ``lost_by`` who is to blame while a hard page is below its minimum ("" while it is not).
+    source or a writeback made it durable; ``gone`` whether a reset destroyed it; ``dirty`` the sequence numbers of
+    its staged updates; ``lost_by`` who is to blame while a hard page is below its minimum ("" while it is not).
     """
 
     page: Page
@@ -91,8 +91,10 @@ class PageTable:
     def replace(self, page: Page) -> PageEntry:
         """Give a known page new content, at a version above the one it has.
 
-        New content was never seen, nor committed unless its source is durable: residency and first access start over, so that an old copy can
-        never count as a hit. Raises UnknownPageError, and PageError when the type changes.
+        New content was never seen, nor committed unless its source is durable: residency and first access start
+        over, so that an old copy can never count as a hit.
+
+        Raises UnknownPageError, and PageError when the type changes.
         """
         entry = self.entry(page.id)
         if page.type is not entry.page.type:

@@ -26,8 +26,8 @@ __all__ = ["Page", "Provenance", "Step"]
 class Provenance:
     """Where a page came from; ``kind`` is one of ``KINDS``.
 
-    What came from a durable source (a file, the harness's configuration) outlives a reset by itself; what was made in the
-    session (a tool call, a span of the transcript, the user's words) needs a writeback.
+    What came from a durable source (a file, the harness's configuration) outlives a reset by itself; what was made
+    in the session (a tool call, a span of the transcript, the user's words) needs a writeback.
     """
 
     kind: str
@@ -61,11 +61,11 @@ _FROM_TYPE: Any = None  # The default of an attribute that the rule of the page'
 class Page:
     """A typed page with token costs per level; making one enforces every rule of its type.
 
-    ``costs`` maps each supported level to its tokens (at least 1): the levels must be allowed for the type, must include `full`, and
-    must cost strictly more the higher they are (a representation that is not cheaper than a better one is dropped by
-    whoever makes the page). ``minimum`` may not be below the floor of the type. A plan is ``active`` until it is done.
-    ``base_utility`` and ``recompute_cost`` are numbers from 0 to ``MAXIMUM_WORTH``. ``texts`` gives the text of each supported
-    level, or is empty for pages that only have costs.
+    ``costs`` maps each supported level to its tokens (at least 1): the levels must be allowed for the type, must
+    include `full`, and must cost strictly more the higher they are (a representation that is not cheaper than a better
+    one is dropped by whoever makes the page). ``minimum`` may not be below the floor of the type. A plan is ``active``
+    until it is done. ``base_utility`` and ``recompute_cost`` are numbers from 0 to ``MAXIMUM_WORTH``. ``texts`` gives
+    the text of each supported level, or is empty for pages that only have costs.
 
     Raises PageError, which names the attribute at fault.
     """

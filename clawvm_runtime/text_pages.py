@@ -110,7 +110,7 @@ def updated_page_from_text(
 
 
 def with_committed_fields(page: Page, fields: Mapping[str, Any], token_counter: TokenCounter = estimate_tokens) -> Page:
-    """Return *page* with its committed fields under its text at every level above pointer; made for ``Engine``'s renderer.
+    """Return *page* with its committed fields under its text at every level above pointer: a renderer for ``Engine``.
 
     The fields are state that the agent relies on, so no shorter representation may drop them.
     """

@@ -191,8 +191,8 @@ class RejectCode(str, Enum):
 class TypeRule:
     """What pages of one type may do.
 
-    ``floor`` is the lowest minimum level a page of the type may declare, ``floor_when_done`` the same for a page that is
-    no longer active (only plans end), ``levels`` the representations it may take.
+    ``floor`` is the lowest minimum level a page of the type may declare, ``floor_when_done`` the same for a page
+    that is no longer active (only plans end), ``levels`` the representations it may take.
     """
 
     floor: Level

@@ -1,7 +1,8 @@
 """The published numbers that reports set beside ours; nothing here takes part in any computation.
 
 Source: M. Rafique, L. Bindschaedler, ClawVM, EuroMLSys '26, arXiv 2604.10352, Table 4. The authors' workloads are not
-public: ours are built from field reports, so these columns stand beside ours, they are not a target that a test enforces.
+public: ours are built from field reports, so these columns stand beside ours, they are not a target that a test
+enforces.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ def tier2_markdown(summary: Summary) -> str:
     """Return the sweep as Markdown: aggregates, faults by kind, every cell."""
     parts = [
         "# Tier 2: the sweep\n",
-        "Every number of every cell is in `tier2.summary.json` and `tier2.summary.csv`; `docs/fault-model.md` defines each.\n",
+        "Every number of every cell is in `tier2.summary.json` and `tier2.summary.csv`; `docs/fault-model.md` "
+        "defines each.\n",
         "## Means per policy\n",
         _means(summary),
         "## What separates the policies once faults are zero\n",
@@ -217,7 +218,8 @@ def _shortfalls(summary: Summary, configuration: dict[str, Any]) -> list[str]:
     )
     if configuration["horizon"]:
         lines.append(
-            "The oracle is the published one: the same greedy selector with look-ahead. It is no optimum, and no provable "
+            "The oracle is the published one: the same greedy selector with look-ahead. It is no optimum, and no "
+            "provable "
             "bound stands beside it yet."
         )
     return lines
@@ -231,19 +233,23 @@ def preliminary_markdown(reports: Sequence[GateReport], summary: Summary, config
     return "\n".join(
         [
             "# ClawVM: preliminary evaluation\n",
-            f"Six lifecycle gates (Tier 1): **{passed} of {len(reports)} pass**. Sweep (Tier 2): {len(workloads)} workloads x "
-            f"{len(budgets)} budgets x {len(summary.policies)} policies = {cells} cells, replayed through the runtime that a "
+            f"Six lifecycle gates (Tier 1): **{passed} of {len(reports)} pass**. Sweep (Tier 2): {len(workloads)} "
+            "workloads x "
+            f"{len(budgets)} budgets x {len(summary.policies)} policies = {cells} cells, replayed through the "
+            "runtime that a "
             "harness embeds. No model, no tool and no clock took part: the same input gives these bytes again.\n",
             f"- workloads: {', '.join(workloads)}",
             f"- budgets in tokens: {', '.join(map(str, budgets))}",
             f"- policies: {', '.join(policy.name for policy in summary.policies)}",
             f"- look-ahead of the oracle in turns: {configuration['horizon']}\n",
             "## Tier 1: the gates\n",
-            "Each gate runs the same trace twice. With one protection removed the fault must be seen; with it, it must not "
+            "Each gate runs the same trace twice. With one protection removed the fault must be seen; with it, it "
+            "must not "
             "happen, or the update must be rejected with its reason. Evidence: `tier1/tier1.report.json`.\n",
             _gates(reports),
             "## Table 4 beside the published one\n",
-            "Means over the cells of a policy. The published numbers come from the authors' own workloads, which are not "
+            "Means over the cells of a policy. The published numbers come from the authors' own workloads, which "
+            "are not "
             "public: they stand beside ours, not against them.\n",
             _table_4(summary),
             "## Faults by kind\n",

@@ -10,8 +10,10 @@ run_gates       all gates, for ClawVM or for any other policy that claims to pas
 report_record   the report of all gates as data
 ==============  ===================================================================================
 
-In the first half the protection is off: one field of ClawVM's row is replaced, and the fault must be seen. In the second
-half the protected policy runs the same trace: the fault must not happen, or the update must be rejected with its code. A
+In the first half the protection is off: one field of ClawVM's row is replaced, and the fault must be seen. In the
+second
+half the protected policy runs the same trace: the fault must not happen, or the update must be rejected with its
+code. A
 gate fails when either half does not show what it must, so a gate whose scenario lost its teeth fails as well.
 
 The six gates themselves are in ``tier1_gates``. Schema of the report: ``schemas/gate-report.schema.json``.
@@ -120,7 +122,8 @@ class Expectation:
 class Gate:
     """A scenario, the protection under test, and what each half must show.
 
-    ``removal`` are the fields of the policy row that take the protection away; ``evidence`` names the kinds of event that
+    ``removal`` are the fields of the policy row that take the protection away; ``evidence`` names the kinds of
+    event that
     the report quotes.
     """
 

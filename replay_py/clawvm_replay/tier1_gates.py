@@ -186,8 +186,8 @@ GATES: tuple[Gate, ...] = (
     Gate(
         id="threshold_jump_race",
         title="No flush is lost to a threshold jump",
-        scenario="One compaction is approached slowly, so that a flush at the soft threshold runs before it; at the next "
-        "one a single large result jumps past threshold and limit at once.",
+        scenario="One compaction is approached slowly, so that a flush at the soft threshold runs before it; at the "
+        "next one a single large result jumps past threshold and limit at once.",
         removal={"writeback_at_compaction": WritebackMode.SOFT_THRESHOLD},
         trace=_jump_trace,
         unprotected=Expectation(

@@ -57,7 +57,7 @@ class OutputDirectoryTest(OutputCase):
     def test_file_in_place_of_the_folder_is_refused(self):
         self.root.write_text("x")
         for force in (False, True):
-            self.assert_refused(lambda: OutputDirectory(self.root, force=force))
+            self.assert_refused(lambda force=force: OutputDirectory(self.root, force=force))
         self.assertEqual(self.root.read_text(), "x")
 
     def test_written_files_have_their_size_and_hash(self):

@@ -158,7 +158,7 @@ class LookaheadTest(unittest.TestCase):
             prompts = []
             turns = (taken.append(turn.number) or turn for turn in trace.turns)
 
-            def check(prompt):
+            def check(prompt, prompts=prompts, taken=taken, policy=policy):
                 prompts.append(prompt.turn)
                 self.assertEqual(len(taken), min(6, prompt.turn + policy.horizon))
 

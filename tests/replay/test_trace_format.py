@@ -291,7 +291,7 @@ class BadInputTest(TraceFormatCase):
                     raise OSError(5, "Input/output error")
                 return line
 
-        header, turns = read_trace(Failing(encoded(SMALL)), SOURCE)
+        _, turns = read_trace(Failing(encoded(SMALL)), SOURCE)
         with self.assertRaises(TraceError) as caught:
             list(turns)
         self.assertIn("Input/output error", str(caught.exception))
@@ -398,7 +398,7 @@ class GeneratedLines(io.RawIOBase):
 
 class StreamingTest(unittest.TestCase):
     def peak(self, turns):
-        header, stream = read_trace(io.BufferedReader(GeneratedLines(turns)), SOURCE)
+        _, stream = read_trace(io.BufferedReader(GeneratedLines(turns)), SOURCE)
         tracemalloc.start()
         try:
             count = sum(1 for _ in stream)

@@ -1,4 +1,5 @@
-"""Behaviour of the engine: the six operations, what boundaries destroy, what comes back, and what a run leaves behind."""
+"""Behaviour of the engine: the six operations, what boundaries destroy, what comes back, and what a run leaves
+behind."""
 
 import json
 import random

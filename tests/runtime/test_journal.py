@@ -1,5 +1,6 @@
 """Behaviour of the journal over both storages: staged, validated, committed; crashes, full disks, second writers."""
 
+import contextlib
 import errno
 import json
 import random
@@ -339,11 +340,9 @@ class CrashTests(_FileCase):
             place, value = rng.randrange(len(content)), rng.randrange(256)
             self.path = self.directory / "flipped"
             self.path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
-            with self.subTest(seed=SEED, case=case, place=place, value=value):
-                try:
-                    self.load().close()
-                except JournalCorruptError:
-                    pass
+            here = self.subTest(seed=SEED, case=case, place=place, value=value)
+            with here, contextlib.suppress(JournalCorruptError):
+                self.load().close()
 
     def test_records_out_of_order_or_of_another_format_are_refused(self) -> None:
         header = {"format": "clawvm.journal", "record": "header", "version": 1}
@@ -419,9 +418,9 @@ class FullDiskTests(_FileCase):
         self.addCleanup(journal.close)
         journal.stage(make_update())
         before, content = picture(journal), self.path.read_bytes()
-        with mock.patch.object(journal_storage.os, "fsync", side_effect=OSError(errno.EIO, "broken")):
-            with self.assertRaises(OSError):
-                journal.write_back(accept)
+        broken = mock.patch.object(journal_storage.os, "fsync", side_effect=OSError(errno.EIO, "broken"))
+        with broken, self.assertRaises(OSError):
+            journal.write_back(accept)
         self.assertEqual((picture(journal), self.path.read_bytes()), (before, content))
 
     def test_where_half_a_record_cannot_be_taken_back_nothing_is_appended_behind_it(self) -> None:

@@ -34,7 +34,8 @@ def make_page(page_id: str = "p", page_type: PageType = PageType.EVIDENCE, **att
 
 
 def random_page(rng: random.Random, page_id: str, *, top: int = 60) -> Page:
-    """Return a page of any type with random levels, costs, pin, minimum and worth (few values, so that ties are many)."""
+    """Return a page of any type with random levels, costs, pin, minimum and worth (few values, so that ties are
+    many)."""
     page_type = rng.choice(list(PageType))
     rule = TYPE_RULES[page_type]
     levels = sorted({FULL, *(level for level in rule.levels if rng.random() < 0.75)})

@@ -12,7 +12,8 @@ from tests.runtime.test_pages import make_page
 SEED = 20262
 NEVER, SOFT, BOUNDARY = Writeback.NEVER, Writeback.SOFT_THRESHOLD, Writeback.BOUNDARY
 
-# name, auto-pin, prefetch, writeback at compaction, at reset, pointer resolution, upgrades, horizon, share after a reset
+# name, auto-pin, prefetch, writeback at compaction, at reset, pointer resolution, upgrades, horizon, share after a
+# reset
 ROWS = {
     "retrieval": ("Retrieval", False, False, NEVER, NEVER, False, None, 0, 0.78),
     "retrieval_cache": ("Retrieval+Cache", False, False, NEVER, NEVER, True, None, 0, 0.78),

@@ -48,7 +48,8 @@ class RequiredSetTests(unittest.TestCase):
             make_page("c", PageType.EVIDENCE, base_utility=1.0),
             make_page("b", PageType.CONVERSATION_SEGMENT, base_utility=9.0),
         ]
-        self.assertEqual(sorted(order[::-1], key=install_order, reverse=True), order)
+        shuffled = order[::-1]
+        self.assertEqual(sorted(shuffled, key=install_order, reverse=True), order)
         required = chosen(order[::-1], 10_000, BARE, demands={page.id: POINTER for page in order}).required
         self.assertEqual([item.page_id for item in required], [page.id for page in order])
 

@@ -1,8 +1,10 @@
 """Daily assistant: forty turns of mail, calendar and smart home, with look-ups that are denied or fail.
 
-The story: a household assistant goes through its rounds, reads messages, checks the calendar, sets the heating, and asks
+The story: a household assistant goes through its rounds, reads messages, checks the calendar, sets the heating, and
+asks
 its memory now and then. In a group channel the memory search is not allowed, once its index is down: the assistant gets
-an empty list and no reason, and says that nothing is known (field reports: openclaw 10191, 125534). What it costs today:
+an empty list and no reason, and says that nothing is known (field reports: openclaw 10191, 125534). What it costs
+today:
 `silent_recall`, and the duplicate look at the same message.
 """
 

@@ -1,8 +1,10 @@
 """Long-horizon: one long session through several compactions; instructions, constraints and the plan have to survive.
 
 The story: a user gives rules along the way ("never touch the schema", "ask before you delete"), the agent works through
-a long plan and ticks off its steps, and the harness compacts again and again. Users report that afterwards the rules are
-gone and nothing reads the notes back (field reports: openclaw 17727, 7618, 5429; claude-code 68636, 24460), and that the
+a long plan and ticks off its steps, and the harness compacts again and again. Users report that afterwards the
+rules are
+gone and nothing reads the notes back (field reports: openclaw 17727, 7618, 5429; claude-code 68636, 24460), and
+that the
 flush before the compaction ran on a stale count or not at all (openclaw 2397, 5457). What it costs today:
 `post_compaction_bootstrap`, `pinned_invariant_miss`, `flush_miss`.
 """

@@ -1,7 +1,9 @@
 """Multi-session: one project through several resets; preferences and the plan persist, dirty state meets the boundary.
 
-The story: somebody works on a project a little every day and types /new in between, sometimes right after the agent noted
-a decision. Users report that a reset bypasses the flush (field reports: openclaw 45608, 8185), that sessions are replaced
+The story: somebody works on a project a little every day and types /new in between, sometimes right after the agent
+noted
+a decision. Users report that a reset bypasses the flush (field reports: openclaw 45608, 8185), that sessions are
+replaced
 without being asked (openclaw 93052, 130063), and that the next session knows nothing of the rules. What it costs today:
 `flush_miss` at the reset, `post_compaction_bootstrap` in the new session, `refetch` of what was known yesterday.
 """
