@@ -210,7 +210,8 @@ class _Assembly:
             for step in page.steps:
                 if step.below >= current:
                     steps.append((worth / step.delta, page.id, step.level, step))
-        steps.sort(key=lambda item: item[:3], reverse=True)
+        # Page id and level are unique together, so that no comparison reaches the step itself.
+        steps.sort(reverse=True)
         for key, page_id, level, step in steps:
             if levels.get(page_id, Level.NONE) != step.below:
                 outcome = StepOutcome.NOT_NEXT

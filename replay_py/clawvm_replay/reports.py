@@ -219,8 +219,7 @@ def _shortfalls(summary: Summary, configuration: dict[str, Any]) -> list[str]:
     if configuration["horizon"]:
         lines.append(
             "The oracle is the published one: the same greedy selector with look-ahead. It is no optimum, and no "
-            "provable "
-            "bound stands beside it yet."
+            "provable bound stands beside it yet."
         )
     return lines
 
@@ -234,23 +233,20 @@ def preliminary_markdown(reports: Sequence[GateReport], summary: Summary, config
         [
             "# ClawVM: preliminary evaluation\n",
             f"Six lifecycle gates (Tier 1): **{passed} of {len(reports)} pass**. Sweep (Tier 2): {len(workloads)} "
-            "workloads x "
-            f"{len(budgets)} budgets x {len(summary.policies)} policies = {cells} cells, replayed through the "
-            "runtime that a "
-            "harness embeds. No model, no tool and no clock took part: the same input gives these bytes again.\n",
+            f"workloads x {len(budgets)} budgets x {len(summary.policies)} policies = {cells} cells, replayed through "
+            "the runtime that a harness embeds. No model, no tool and no clock took part: the same input "
+            "gives these bytes again.\n",
             f"- workloads: {', '.join(workloads)}",
             f"- budgets in tokens: {', '.join(map(str, budgets))}",
             f"- policies: {', '.join(policy.name for policy in summary.policies)}",
             f"- look-ahead of the oracle in turns: {configuration['horizon']}\n",
             "## Tier 1: the gates\n",
             "Each gate runs the same trace twice. With one protection removed the fault must be seen; with it, it "
-            "must not "
-            "happen, or the update must be rejected with its reason. Evidence: `tier1/tier1.report.json`.\n",
+            "must not happen, or the update must be rejected with its reason. Evidence: `tier1/tier1.report.json`.\n",
             _gates(reports),
             "## Table 4 beside the published one\n",
             "Means over the cells of a policy. The published numbers come from the authors' own workloads, which "
-            "are not "
-            "public: they stand beside ours, not against them.\n",
+            "are not public: they stand beside ours, not against them.\n",
             _table_4(summary),
             "## Faults by kind\n",
             "Policy-controllable faults, summed over all cells.\n",
