@@ -1,20 +1,18 @@
-"""Canonical JSON and stable fingerprints: the same value gives the same bytes on every machine.
+"""Canonical JSON and tool signatures: the same value gives the same bytes on every machine.
 
 ===================  ========================================================
 canonical_json       one line, sorted keys, no spaces, ASCII only, no NaN
-fingerprint          short hexadecimal SHA-256 of the canonical JSON
 tool_signature       tool name + canonical arguments without presentation
 ===================  ========================================================
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-__all__ = ["PRESENTATION_ARGUMENTS", "canonical_json", "fingerprint", "tool_signature"]
+__all__ = ["PRESENTATION_ARGUMENTS", "canonical_json", "tool_signature"]
 
 PRESENTATION_ARGUMENTS = frozenset({"description", "timeout", "timeout_ms"})
 """Arguments that say how a call is shown or how long it may run, not what it asks for (default for every tool)."""
@@ -30,15 +28,6 @@ def canonical_json(value: Any) -> str:
     '{"a":[true,null],"b":1}'
     """
     return _encode(value)
-
-
-def fingerprint(value: Any, digits: int = 12) -> str:
-    """Return the first *digits* hexadecimal digits of the SHA-256 of the canonical JSON of *value*.
-
-    >>> fingerprint({"a": 1})
-    '015abd7f5cc5'
-    """
-    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()[:digits]
 
 
 def tool_signature(

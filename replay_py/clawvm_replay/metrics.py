@@ -19,7 +19,7 @@ from clawvm_runtime.engine import AssembledPrompt, Block
 from clawvm_runtime.faults import Tally, thrash_index
 from clawvm_runtime.vocabulary import FaultKind, Level
 
-__all__ = ["COUNT_FIELDS", "FAULT_FIELDS", "PRICE_MODELS", "CellMetrics", "PriceModel", "PromptMeter"]
+__all__ = ["FAULT_FIELDS", "PRICE_MODELS", "CellMetrics", "PriceModel", "PromptMeter"]
 
 DIGITS = 6
 """Digits after the point of every ratio in a report."""
@@ -183,4 +183,3 @@ class CellMetrics:
 
 
 FAULT_FIELDS = tuple(kind.value for kind in FaultKind)
-COUNT_FIELDS = ("explicit_faults", *FAULT_FIELDS, "alerts", "hits", "page_ins", "page_in_tokens")

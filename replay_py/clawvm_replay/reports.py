@@ -137,31 +137,16 @@ def _table_4(summary: Summary) -> str:
     return table(header, rows)
 
 
-def _by_workload(summary: Summary, workloads: Sequence[str]) -> str:
+def _faults_by(field: str, values: Sequence[Any], summary: Summary) -> str:
+    """Return the explicit faults of each policy, summed over the cells that share a workload or a budget."""
     return table(
-        ["policy", *(_words(workload) for workload in workloads)],
+        ["policy", *(_words(str(value)) for value in values)],
         (
             (
                 policy.name,
                 *(
-                    sum(row["explicit_faults"] for row in summary.of_policy(policy.id) if row["workload"] == workload)
-                    for workload in workloads
-                ),
-            )
-            for policy in summary.policies
-        ),
-    )
-
-
-def _by_budget(summary: Summary, budgets: Sequence[int]) -> str:
-    return table(
-        ["policy", *(str(budget) for budget in budgets)],
-        (
-            (
-                policy.name,
-                *(
-                    sum(row["explicit_faults"] for row in summary.of_policy(policy.id) if row["budget"] == budget)
-                    for budget in budgets
+                    sum(row["explicit_faults"] for row in summary.of_policy(policy.id) if row[field] == value)
+                    for value in values
                 ),
             )
             for policy in summary.policies
@@ -252,10 +237,10 @@ def preliminary_markdown(reports: Sequence[GateReport], summary: Summary, config
             "Policy-controllable faults, summed over all cells.\n",
             _by_kind(summary),
             "## Faults by workload\n",
-            _by_workload(summary, workloads),
+            _faults_by("workload", workloads, summary),
             "## Faults by budget\n",
             "A larger budget can hide a weak policy by never reaching a compaction.\n",
-            _by_budget(summary, budgets),
+            _faults_by("budget", budgets, summary),
             "## What separates the policies once faults are zero\n",
             _quality(summary),
             "## What falls short\n",

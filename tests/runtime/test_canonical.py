@@ -1,4 +1,4 @@
-"""Behaviour of canonical JSON, fingerprints and tool signatures."""
+"""Behaviour of canonical JSON and tool signatures."""
 
 import doctest
 import json
@@ -6,7 +6,7 @@ import random
 import unittest
 
 from clawvm_runtime import canonical
-from clawvm_runtime.canonical import PRESENTATION_ARGUMENTS, canonical_json, fingerprint, tool_signature
+from clawvm_runtime.canonical import PRESENTATION_ARGUMENTS, canonical_json, tool_signature
 
 SEED = 20263
 
@@ -40,7 +40,7 @@ class CanonicalTests(unittest.TestCase):
     def test_the_examples_in_the_documentation_are_true(self) -> None:
         result = doctest.testmod(canonical)
         self.assertEqual(result.failed, 0)
-        self.assertGreaterEqual(result.attempted, 3)
+        self.assertGreaterEqual(result.attempted, 2)
 
     def test_canonical_json_is_one_ascii_line_that_reads_back_and_ignores_insertion_order(self) -> None:
         rng = random.Random(SEED)
@@ -51,7 +51,6 @@ class CanonicalTests(unittest.TestCase):
             self.assertTrue(text.isascii() and "\n" not in text and "\r" not in text, message)
             self.assertEqual(json.loads(text), value, message)
             self.assertEqual(canonical_json(shuffled(rng, value)), text, message)
-            self.assertEqual(fingerprint(shuffled(rng, value)), fingerprint(value), message)
 
     def test_what_is_not_a_number_is_refused(self) -> None:
         for bad in (float("nan"), float("inf"), [-float("inf")]):
@@ -59,11 +58,6 @@ class CanonicalTests(unittest.TestCase):
                 canonical_json(bad)
         with self.assertRaises(TypeError):
             canonical_json({1, 2})
-
-    def test_a_fingerprint_has_as_many_digits_as_asked_for(self) -> None:
-        self.assertEqual(len(fingerprint([1], 20)), 20)
-        self.assertTrue(fingerprint([1], 20).startswith(fingerprint([1])))
-        self.assertNotEqual(fingerprint([1]), fingerprint(["1"]))
 
 
 class SignatureTests(unittest.TestCase):
