@@ -372,7 +372,7 @@ class Engine:
         self._emit_selection(prompt)
         self._observer.settle(selection.levels, needed, self.budget, self.turn)
         self.table.set_residency(selection.levels)
-        self.table.age(self._accessed)
+        self.table.age(self._accessed, self.policy.recency_decay)
         self._demands = {}
         self._accessed = []
         self.turn += 1

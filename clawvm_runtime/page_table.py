@@ -18,7 +18,7 @@ from clawvm_runtime.vocabulary import Level, Scope
 __all__ = ["RECENCY_DECAY", "RECENCY_FLOOR", "PageEntry", "PageTable"]
 
 RECENCY_DECAY = 0.88
-"""What every page's recency is multiplied by each turn."""
+"""What every page's recency is multiplied by each turn, unless the policy says otherwise."""
 
 RECENCY_FLOOR = 0.0001
 """A recency below this becomes 0."""
@@ -119,11 +119,11 @@ class PageTable:
         """Record that a boundary destroyed the prompt."""
         self.set_residency({})
 
-    def age(self, demanded: Iterable[str]) -> None:
-        """Decay every recency by one turn, then add 1 for each demand, O(pages with recency)."""
+    def age(self, demanded: Iterable[str], decay: float = RECENCY_DECAY) -> None:
+        """Multiply every recency by *decay*, then add 1 for each demand, O(pages with recency)."""
         aged = {}
         for page_id, recency in self._recency.items():
-            recency *= RECENCY_DECAY
+            recency *= decay
             if recency >= RECENCY_FLOOR:
                 aged[page_id] = recency
         for page_id in demanded:

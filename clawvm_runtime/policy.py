@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from clawvm_runtime.errors import PolicyError
+from clawvm_runtime.page_table import RECENCY_DECAY
 from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import PinClass
 
@@ -127,7 +128,7 @@ class Policy:
     ``auto_pin`` installs every hard page at its floor; ``prefetch`` gives every page a pointer that fits;
     ``pointer_resolution`` serves a demand from the stored result; ``upgrades`` scores the upgrade steps (None: no
     upgrades); ``budget_share_after_reset`` is the share of the token budget that is left for pages in sessions that a
-    reset began. ``reasoned_recall`` makes every look-up answer with its reason, ``validated_writeback`` runs the
+    reset began. ``recency_decay`` is what every page's recency is multiplied by each turn. ``reasoned_recall`` makes every look-up answer with its reason, ``validated_writeback`` runs the
     journal's checks before a commit; the published table has no column for these two (``docs/policies.md``).
     """
 
@@ -142,12 +143,15 @@ class Policy:
     budget_share_after_reset: float
     reasoned_recall: bool
     validated_writeback: bool
+    recency_decay: float = RECENCY_DECAY
 
     def __post_init__(self) -> None:
         if not self.id or not self.id.replace("_", "").isalnum():
             raise PolicyError(f"a policy id is letters, digits and underscores, not {self.id!r}")
         if not 0.0 < self.budget_share_after_reset <= 1.0:
             raise PolicyError(f"policy {self.id}: budget_share_after_reset must be above 0 and at most 1")
+        if not 0.0 <= self.recency_decay <= 1.0:
+            raise PolicyError(f"policy {self.id}: recency_decay must be from 0 to 1")
         if self.writeback_at_reset is Writeback.SOFT_THRESHOLD:
             raise PolicyError(f"policy {self.id}: a reset has no soft threshold; use never or boundary")
 

@@ -1,6 +1,7 @@
 """Behaviour of the engine: the six operations, what boundaries destroy, what comes back, and what a run leaves
 behind."""
 
+import dataclasses
 import json
 import random
 import tempfile
@@ -104,6 +105,17 @@ class LifecycleTests(unittest.TestCase):
         engine.post_model(demands=[("a", FULL)])
         self.assertEqual([block.page_id for block in engine.prompt_assemble().blocks], ["a"])
         self.assertEqual((engine.turn, engine.prompt_assemble().blocks), (2, ()))
+
+    def test_recency_is_multiplied_by_the_decay_of_the_policy_each_turn(self) -> None:
+        for decay in (0.0, 0.5, 0.88, 1.0):
+            engine = Engine(dataclasses.replace(POLICIES["clawvm"], recency_decay=decay), 400)
+            page = make_page("seen")
+            engine.session_start("s1", [page])
+            engine.post_model(demands=[("seen", FULL)])
+            engine.prompt_assemble()
+            self.assertEqual(engine.table.recency.get("seen"), 1.0)
+            engine.prompt_assemble()
+            self.assertEqual(engine.table.recency.get("seen", 0.0), decay)
 
 
 class BootstrapTests(unittest.TestCase):

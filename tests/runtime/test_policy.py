@@ -58,6 +58,8 @@ class RowTests(unittest.TestCase):
             {"budget_share_after_reset": 1.01},
             {"budget_share_after_reset": float("nan")},
             {"writeback_at_reset": SOFT},
+            {"recency_decay": -0.1},
+            {"recency_decay": 1.1},
         ):
             with self.subTest(change), self.assertRaises(PolicyError):
                 dataclasses.replace(row, **change)
@@ -85,6 +87,7 @@ class AblationTests(unittest.TestCase):
             "id",
             "name",
             "budget_share_after_reset",
+            "recency_decay",
         }
         self.assertEqual({feature.field for feature in FEATURES.values()}, fields)
 
