@@ -68,15 +68,16 @@ class OutputDirectory:
     """A folder for the files of one run.
 
     A folder that holds anything is refused unless *force* is given; then the files that an earlier run's manifest lists
-    are removed first, and nothing else is touched. Raises InputError.
+    are removed first, and nothing else is touched. With *resume* the folder holds an interrupted run, whose files are
+    written again. Raises InputError.
     """
 
-    def __init__(self, root: Path, *, force: bool = False) -> None:
+    def __init__(self, root: Path, *, force: bool = False, resume: bool = False) -> None:
         self.root = root
         self.files: list[WrittenFile] = []
         try:
             root.mkdir(parents=True, exist_ok=True)
-            if any(root.iterdir()):
+            if not resume and any(root.iterdir()):
                 if not force:
                     raise InputError(
                         f"{root}: is not empty; use --force to replace an earlier run, or name another folder"

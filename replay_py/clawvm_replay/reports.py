@@ -2,6 +2,7 @@
 
 ====================  ============================================================
 table                 a Markdown table
+gates_table           what both halves of each gate showed
 tier2_markdown        every cell of the sweep and the aggregate per policy
 preliminary_markdown  the five-minute report: what was run, gates, tables, gaps
 ====================  ============================================================
@@ -9,7 +10,7 @@ preliminary_markdown  the five-minute report: what was run, gates, tables, gaps
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clawvm_replay.metrics import FAULT_FIELDS
@@ -17,7 +18,7 @@ from clawvm_replay.published import CONFIGURATIONS
 from clawvm_replay.tier1 import GateReport
 from clawvm_replay.tier2 import Summary
 
-__all__ = ["preliminary_markdown", "table", "tier2_markdown"]
+__all__ = ["gates_table", "preliminary_markdown", "table", "tier2_markdown"]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -154,22 +155,23 @@ def _faults_by(field: str, values: Sequence[Any], summary: Summary) -> str:
     )
 
 
-def _gates(reports: Sequence[GateReport]) -> str:
+def gates_table(gates: Iterable[Mapping[str, Any]]) -> str:
+    """Return the table of gates, each as ``GateReport.to_record`` gives it: what both halves showed, the verdict."""
     lines = ["| gate | protection off | protection on | verdict |", "|---|---|---|---|"]
-    for report in reports:
-        off, on = (_observed(half.observation) for half in report.halves)
-        lines.append(f"| {report.gate.title} | {off} | {on} | {'PASS' if report.passed else 'FAIL'} |")
+    for gate in gates:
+        off, on = (_observed(half["observation"]) for half in gate["halves"])
+        lines.append(f"| {gate['title']} | {off} | {on} | {gate['verdict'].upper()} |")
     return "\n".join(lines) + "\n"
 
 
-def _observed(observation: Any) -> str:
-    parts = [f"{count} {_words(kind)}" for kind, count in observation.faults.items()]
-    if observation.overwritten:
-        parts.append(f"{observation.overwritten} overwritten")
-    if observation.rejected:
-        parts.append(f"{len(observation.rejected)} rejected")
-    if observation.committed:
-        parts.append(f"{observation.committed} committed")
+def _observed(observation: Mapping[str, Any]) -> str:
+    parts = [f"{count} {_words(kind)}" for kind, count in sorted(observation["faults"].items())]
+    if observation["overwritten"]:
+        parts.append(f"{observation['overwritten']} overwritten")
+    if observation["rejected"]:
+        parts.append(f"{len(observation['rejected'])} rejected")
+    if observation["committed"]:
+        parts.append(f"{observation['committed']} committed")
     return ", ".join(parts) or "no fault"
 
 
@@ -228,7 +230,7 @@ def preliminary_markdown(reports: Sequence[GateReport], summary: Summary, config
             "## Tier 1: the gates\n",
             "Each gate runs the same trace twice. With one protection removed the fault must be seen; with it, it "
             "must not happen, or the update must be rejected with its reason. Evidence: `tier1/tier1.report.json`.\n",
-            _gates(reports),
+            gates_table(report.to_record() for report in reports),
             "## Table 4 beside the published one\n",
             "Means over the cells of a policy. The published numbers come from the authors' own workloads, which "
             "are not public: they stand beside ours, not against them.\n",

@@ -28,8 +28,12 @@ _SCHEMA_OF_FORMAT = {
     "clawvm.gate_report": "gate-report.schema.json",
     "clawvm.sweep_summary": "sweep-summary.schema.json",
     "clawvm.suite_manifest": "manifest.schema.json",
+    "clawvm.experiment_rows": "experiment-rows.schema.json",
+    "clawvm.experiment_results": "experiment-results.schema.json",
+    "clawvm.claims": "claims.schema.json",
+    "clawvm.claims_report": "claims-report.schema.json",
 }
-_LINE_FORMATS = ("clawvm.trace", "clawvm.decision_trace", "clawvm.journal")
+_LINE_FORMATS = ("clawvm.trace", "clawvm.decision_trace", "clawvm.journal", "clawvm.experiment_rows")
 
 
 def _schema_directory() -> Path:

@@ -1,8 +1,9 @@
 """The preliminary suite: gates and sweep into one output directory, and the manifest that lists every file.
 
-=============  ==============================================================
-run_suite      run everything and write every file; returns the verdict
-=============  ==============================================================
+===============  ==============================================================
+run_suite        run everything and write every file; returns the verdict
+manifest_record  the manifest of what an output directory wrote
+===============  ==============================================================
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from clawvm_replay.trace_format import Trace
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.policy import POLICIES, Policy
 
-__all__ = ["document", "run_suite", "write_gates"]
+__all__ = ["document", "manifest_record", "run_suite", "write_gates"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -68,11 +69,12 @@ def run_suite(
     output.write("tier2/results/tier2.summary.md", tier2_markdown(summary).encode("ascii"))
     report = preliminary_markdown(reports, summary, configuration)
     output.write("preliminary.report.md", report.encode("ascii"))
-    output.write(MANIFEST_NAME, document(_manifest(output, configuration)))
+    output.write(MANIFEST_NAME, document(manifest_record(output, configuration)))
     return all(report.passed for report in reports)
 
 
-def _manifest(output: OutputDirectory, configuration: dict[str, Any]) -> dict[str, Any]:
+def manifest_record(output: OutputDirectory, configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest of a run: its configuration, the schemas, and every file that *output* wrote."""
     schemas = [
         {"id": schema["$id"], "name": name, "version": schema["version"]} for name, schema in schema_documents().items()
     ]

@@ -17,12 +17,12 @@ import csv
 import io
 import json
 import math
-import signal
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from clawvm_replay.execution import completed, executor_named, in_order
 from clawvm_replay.metrics import DIGITS, FAULT_FIELDS, PRICE_MODELS, CellMetrics
 from clawvm_replay.published import CONFIGURATIONS, TABLE_4
 from clawvm_replay.replay import replay_trace
@@ -71,24 +71,13 @@ def run_cell(cell: Cell) -> CellOutcome:
 def sweep(cells: Sequence[Cell], jobs: int = 1, executor: Executor | None = None) -> Iterator[CellOutcome]:
     """Yield the outcome of every cell, in the order of *cells*, whatever the number of jobs.
 
-    With *executor* its ``map`` does the work; otherwise *jobs* processes do.
+    With *executor* it does the work; otherwise *jobs* processes do.
     """
     if executor is not None:
-        yield from executor.map(run_cell, cells)
-    elif jobs <= 1:
-        yield from map(run_cell, cells)
-    else:
-        with ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent) as pool:
-            try:
-                yield from pool.map(run_cell, cells, chunksize=max(1, len(cells) // (jobs * 8)))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    # A terminal sends Ctrl-C to the workers too; their tracebacks would bury the one line that the parent prints.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        yield from in_order(completed(run_cell, cells, executor))
+        return
+    with executor_named("process", jobs) as processes:
+        yield from in_order(completed(run_cell, cells, processes))
 
 
 def _mean(values: Sequence[float]) -> float:

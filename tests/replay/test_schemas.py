@@ -1,6 +1,7 @@
 """The committed schemas: what the code writes is valid, what is broken is refused, another implementation agrees."""
 
 import copy
+import dataclasses
 import functools
 import importlib
 import itertools
@@ -11,6 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from clawvm_experiments import claims
+from clawvm_experiments.finishing import results_documents
+from clawvm_experiments.registry import EXPERIMENTS
+from clawvm_experiments.row_store import Shard, end_record, header_record, row_record
+from clawvm_experiments.running import Plan, Rows
 from clawvm_replay.output import WrittenFile
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.schema_validation import SchemaStore
@@ -108,6 +114,34 @@ def gate_reports() -> tuple[Any, ...]:
     return tuple(run_gates(GATES, POLICIES["clawvm"]))
 
 
+@functools.cache
+def gates_run() -> tuple[Plan, Rows]:
+    """Return one small experiment and its rows."""
+    plan = Plan.of([EXPERIMENTS["gates"]], True)
+    cells = plan.cells["gates"]
+    return plan, {"gates": [json.loads(json.dumps(EXPERIMENTS["gates"].run_cell(cell))) for cell in cells]}
+
+
+def rows_of_a_run() -> list[Any]:
+    """Return the records of a file of rows."""
+    plan, rows = gates_run()
+    header = header_record(plan.header("gates", Shard(1, 2)))
+    return [header, *(row_record(str(number), row) for number, row in enumerate(rows["gates"])), end_record(6)]
+
+
+def claims_report() -> Any:
+    """Return verdicts of every kind."""
+    documents = results_documents(*gates_run())
+    every = claims.read_claims()
+    judged = [claims.judge(claim, documents) for claim in every]
+    holding = next(item.claim for item in judged if item.verdict == claims.HOLDS)
+    wrong = {"at_most": -1}
+    for must_hold in (True, False):
+        altered = dataclasses.replace(holding, expected=wrong, must_hold=must_hold)
+        judged.append(claims.judge(altered, documents))
+    return json.loads(json.dumps(claims.claims_record(judged)))
+
+
 def decisions_under_pressure() -> list[Any]:
     """Return the decisions on a demand that exceeds the whole budget, and on every kind of empty look-up."""
     lookups = tuple(Lookup("why", outcome) for outcome in RecallOutcome)
@@ -159,7 +193,11 @@ def instances() -> dict[str, list[Any]]:
     decisions += [event for report in gate_reports() for half in report.halves for event in half.events]
     decisions += decisions_under_pressure()
     return {
+        "claims": [json.loads((Path(claims.__file__).parent / "claims.json").read_bytes())],
+        "claims-report": [claims_report()],
         "decision-trace": decisions,
+        "experiment-results": list(results_documents(*gates_run()).values()),
+        "experiment-rows": rows_of_a_run(),
         "gate-report": [json.loads(json.dumps(report_record(gate_reports())))],
         "journal": journal_records(),
         "manifest": [manifest()],

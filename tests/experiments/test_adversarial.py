@@ -1,0 +1,147 @@
+"""Behaviour of the adversarial experiment: verdicts follow checks and controls, and nothing that fails is hidden."""
+
+import copy
+import json
+import unittest
+
+from clawvm_experiments.adversarial import EXPERIMENT
+from clawvm_runtime.policy import POLICIES
+from clawvm_workloads.adversarial import SCENARIOS
+
+ROWS = []
+
+
+def setUpModule():
+    ROWS.extend(EXPERIMENT.run_cell(cell) for cell in EXPERIMENT.cells(True))
+
+
+def changed(change, scenario="churn"):
+    """Return the results of rows in which *change* was made to one scenario's row."""
+    rows = copy.deepcopy(ROWS)
+    change(next(row for row in rows if row.get("scenario") == scenario))
+    return EXPERIMENT.summarize(rows)
+
+
+class CellsTest(unittest.TestCase):
+    def test_one_cell_for_each_scenario_and_flood_size(self):
+        for quick, sizes in ((True, 2), (False, 7)):
+            cells = EXPERIMENT.cells(quick)
+            self.assertEqual(len({cell.id for cell in cells}), len(cells))
+            self.assertEqual(len(cells), len(SCENARIOS) + 2 + sizes)
+
+    def test_the_whole_run_has_the_published_flood_size(self):
+        floods = [cell.parameters for cell in EXPERIMENT.cells(False) if "flood" in cell.parameters]
+        self.assertIn({"flood": 1000, "pointer_tokens": 5, "budget": 8000}, floods)
+
+    def test_rows_are_plain_json_and_the_same_every_time(self):
+        again = [EXPERIMENT.run_cell(cell) for cell in EXPERIMENT.cells(True)]
+        self.assertEqual(json.dumps(again, allow_nan=False), json.dumps(ROWS, allow_nan=False))
+
+    def test_every_policy_and_every_control_is_in_the_row(self):
+        for row in ROWS:
+            if "scenario" in row:
+                self.assertEqual([item["policy"] for item in row["policies"]], list(POLICIES))
+                self.assertTrue(row["controls"])
+
+
+class FindingsTest(unittest.TestCase):
+    def test_every_check_but_the_known_defect_holds_and_every_control_breaks(self):
+        findings = EXPERIMENT.summarize(ROWS)["findings"]
+        self.assertIn(findings["adversarial_checks_failed"], ("", "shared_page.answers_exact"))
+        self.assertEqual(findings["adversarial_controls_failing"], findings["adversarial_controls_total"])
+        self.assertEqual(
+            findings["adversarial_kinds_of_check_that_a_control_breaks"], findings["adversarial_kinds_of_check_total"]
+        )
+        for name in ("controllable_faults", "updates_lost", "overwritten"):
+            self.assertEqual(findings[f"adversarial_clawvm_{name}"], 0)
+
+    def test_starvation_as_published(self):
+        findings = EXPERIMENT.summarize(ROWS)["findings"]
+        self.assertIs(findings["starvation_every_policy_faults"], True)
+        self.assertIs(findings["starvation_pressure_reported_by_every_policy"], True)
+        self.assertEqual(findings["starvation_pressure_tokens"], 432)
+
+    def test_a_policy_that_does_not_fault_is_found(self):
+        def change(row):
+            row["policies"][0].update(faults={}, pressure_faults={})
+
+        self.assertIs(changed(change, "starvation")["findings"]["starvation_every_policy_faults"], False)
+
+    def test_pressure_that_is_not_exact_is_found(self):
+        def change(row):
+            row["policies"][2]["broken"].append("pressure_exact")
+
+        findings = changed(change, "starvation")["findings"]
+        self.assertIs(findings["starvation_pressure_reported_by_every_policy"], False)
+
+    def test_faults_and_losses_of_clawvm_are_summed(self):
+        def change(row):
+            row["policies"][4].update(faults={"refetch": 2, "flush_miss": 1}, lost=4, overwritten=5)
+
+        findings = changed(change)["findings"]
+        self.assertEqual(findings["adversarial_clawvm_controllable_faults"], 3)
+        self.assertEqual(findings["adversarial_clawvm_updates_lost"], 4)
+        self.assertEqual(findings["adversarial_clawvm_overwritten"], 5)
+
+    def test_numbers_of_the_published_flood_size_need_the_whole_run(self):
+        findings = EXPERIMENT.summarize(ROWS)["findings"]
+        self.assertIsNone(findings["pointer_flood_pointer_share_1000_short"])
+        rows = copy.deepcopy(ROWS)
+        flood = next(row for row in rows if "flood" in row)["flood"]
+        flood[0].update(pages=1000, pointer_share=0.61)
+        self.assertEqual(EXPERIMENT.summarize(rows)["findings"]["pointer_flood_pointer_share_1000_short"], 0.61)
+
+    def test_a_quick_run_has_the_findings_of_the_whole_run(self):
+        findings = EXPERIMENT.summarize(ROWS)["findings"]
+        for name in SCENARIOS:
+            self.assertIn(f"adversarial_{name}_holds", findings)
+        self.assertTrue(all(value is None or isinstance(value, (bool, int, float, str)) for value in findings.values()))
+
+
+class ReportTest(unittest.TestCase):
+    def test_report_is_made_from_plain_json(self):
+        results = EXPERIMENT.summarize(ROWS)
+        report = EXPERIMENT.report(results)
+        self.assertTrue(report.startswith("## "))
+        self.assertEqual(EXPERIMENT.report(json.loads(json.dumps(results))), report)
+
+    def test_every_scenario_has_its_section(self):
+        report = EXPERIMENT.report(EXPERIMENT.summarize(ROWS))
+        for row in ROWS:
+            if "scenario" in row:
+                self.assertIn(f"### {row['title']}\n", report)
+
+    def test_a_check_that_fails_is_named(self):
+        def change(row):
+            row["checks"][0].update(holds=False, observed="3 faults")
+            row["holds"] = False
+
+        results = changed(change)
+        report = EXPERIMENT.report(results)
+        self.assertIn("- **Churn**: no policy-controllable fault. Observed: 3 faults.", report)
+        self.assertIn("churn.no_controllable_fault", results["findings"]["adversarial_checks_failed"])
+        self.assertIs(results["findings"]["adversarial_churn_holds"], False)
+
+    def test_a_control_that_breaks_nothing_is_named(self):
+        def change(row):
+            row["controls"][0].update(broke=[], fails=False)
+            row["holds"] = False
+
+        results = changed(change)
+        findings = results["findings"]
+        self.assertEqual(findings["adversarial_controls_failing"], findings["adversarial_controls_total"] - 1)
+        self.assertIn('the control "without pointer resolution" does not break', EXPERIMENT.report(results))
+
+
+class VerdictTest(unittest.TestCase):
+    def test_a_scenario_holds_when_all_checks_hold_and_all_controls_break(self):
+        for row in ROWS:
+            if "scenario" in row:
+                checks = all(check["holds"] for check in row["checks"])
+                controls = all(set(control["must_break"]) <= set(control["broke"]) for control in row["controls"])
+                with self.subTest(scenario=row["scenario"]):
+                    self.assertEqual(row["holds"], checks and controls)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,142 @@
+"""Behaviour of the claims: every row can be judged, and each kind of expectation can fail."""
+
+import dataclasses
+import unittest
+from pathlib import Path
+
+from clawvm_experiments import overhead
+from clawvm_experiments.claims import (
+    DIFFERS,
+    FAILS,
+    HOLDS,
+    KINDS,
+    NOT_RUN,
+    Claim,
+    claims_record,
+    claims_table,
+    judge,
+    read_claims,
+)
+from clawvm_experiments.registry import EXPERIMENTS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def claim(**changes):
+    values = {
+        "id": "T01",
+        "statement": "A number is what it is.",
+        "source": "ours",
+        "kind": "property",
+        "experiment": "gates",
+        "file": "gates/results.json",
+        "field": "findings.number",
+        "expected": {"value": 10},
+        "must_hold": True,
+    }
+    return Claim(**{**values, **changes})
+
+
+def verdict(expected, observed, *, must_hold=True):
+    documents = {"gates/results.json": {"findings": {"number": observed}}}
+    return judge(claim(expected=expected, must_hold=must_hold), documents).verdict
+
+
+class JudgingTest(unittest.TestCase):
+    def test_each_kind_of_expectation_holds_and_fails(self):
+        cases = [
+            ({"value": 10}, 10, 11),
+            ({"value": 10, "tolerance": 2}, 12, 12.5),
+            ({"value": 10, "relative": 0.15}, 11.5, 11.6),
+            ({"value": -10, "relative": 0.15}, -8.5, -8.4),
+            ({"value": 0, "relative": 0.15}, 0, 0.001),
+            ({"value": True}, True, False),
+            ({"value": "pass"}, "pass", "fail"),
+            ({"at_least": 3}, 3, 2.999),
+            ({"at_most": 3}, 3, 3.001),
+        ]
+        for expected, good, bad in cases:
+            with self.subTest(expected):
+                self.assertEqual(verdict(expected, good), HOLDS)
+                self.assertEqual(verdict(expected, bad), FAILS)
+                self.assertEqual(verdict(expected, bad, must_hold=False), DIFFERS)
+
+    def test_one_is_not_true_and_true_is_not_one(self):
+        self.assertEqual(verdict({"value": True}, 1), FAILS)
+        self.assertEqual(verdict({"value": 1}, True), FAILS)
+
+    def test_a_number_that_the_run_lacks_is_not_run_and_fails_nothing(self):
+        self.assertEqual(verdict({"value": 1}, None), NOT_RUN)
+        self.assertEqual(judge(claim(), {}).verdict, NOT_RUN)
+        self.assertFalse(judge(claim(), {}).failed)
+
+    def test_a_field_that_is_not_there_is_an_error_and_no_verdict(self):
+        with self.assertRaises(KeyError):
+            judge(claim(field="findings.misspelt"), {"gates/results.json": {"findings": {"number": 10}}})
+
+    def test_the_record_fails_when_a_claim_that_must_hold_does_not(self):
+        good = judge(claim(), {"gates/results.json": {"findings": {"number": 10}}})
+        bad = judge(claim(), {"gates/results.json": {"findings": {"number": 1}}})
+        harmless = judge(claim(must_hold=False), {"gates/results.json": {"findings": {"number": 1}}})
+        self.assertEqual(claims_record([good, harmless])["verdict"], "pass")
+        self.assertEqual(claims_record([good, bad])["verdict"], "fail")
+        self.assertIn("FAILS", claims_table([bad]))
+
+    def test_expectations_are_told_in_words(self):
+        words = {
+            "10": {"value": 10},
+            "10 +-2": {"value": 10, "tolerance": 2},
+            "67.8 +-15%": {"value": 67.8, "relative": 0.15},
+            "yes": {"value": True},
+            "at least 1,000": {"at_least": 1000},
+            "at most 0.5": {"at_most": 0.5},
+        }
+        for text, expected in words.items():
+            self.assertEqual(claim(expected=expected).expectation(), text)
+
+
+class CommittedClaimsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.claims = read_claims()
+
+    def test_ids_are_unique_and_in_order(self):
+        ids = [item.id for item in self.claims]
+        self.assertEqual(ids, sorted(set(ids)))
+
+    def test_every_claim_names_a_known_kind_experiment_file_and_command(self):
+        for item in self.claims:
+            with self.subTest(item.id):
+                self.assertIn(item.kind, KINDS)
+                self.assertIn(item.experiment, {*EXPERIMENTS, overhead.ID})
+                folder = "timings/" if item.experiment == overhead.ID else f"{item.experiment}/"
+                self.assertTrue(item.file.startswith(folder), item.file)
+                script = item.command.split()[1]
+                self.assertTrue((ROOT / script).is_file(), f"{script} is missing")
+
+    def test_every_experiment_has_a_claim(self):
+        self.assertEqual({item.experiment for item in self.claims}, {*EXPERIMENTS, overhead.ID})
+
+    def test_only_figures_that_took_part_in_the_choice_of_sizes_are_calibrated(self):
+        for item in self.claims:
+            if item.kind == "calibrated":
+                self.assertIn(item.experiment, {"table4", "tasks"}, item.id)
+            if item.kind == "prediction":
+                self.assertFalse(item.must_hold, f"{item.id}: a prediction is shown, whether it comes out or not")
+
+    def test_every_claim_could_fail(self):
+        """Whatever is observed, some other value of the same type gets another verdict."""
+        for item in self.claims:
+            strict = dataclasses.replace(item, must_hold=True)
+            if "value" in item.expected:
+                value = item.expected["value"]
+                other = (
+                    not value if isinstance(value, bool) else f"{value}?" if isinstance(value, str) else value * 2 + 9
+                )
+            else:
+                other = item.expected["at_least"] - 1 if "at_least" in item.expected else item.expected["at_most"] + 1
+            self.assertFalse(strict.accepts(other), item.id)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,110 @@
+"""Behaviour of the generator: one seed, the same bytes everywhere; valid traces; everything that it should produce."""
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+from clawvm_experiments.trace_changes import read_back
+from clawvm_replay.trace_format import write_trace
+from clawvm_workloads import generated
+from clawvm_workloads.draws import chance, count, one_of
+from clawvm_workloads.generated import generate
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+DIGEST = """
+import hashlib, sys
+sys.path[:0] = [{workloads!r}, {replay!r}, {root!r}]
+from clawvm_experiments.property_check import check_trace
+from clawvm_replay.trace_format import write_trace
+from clawvm_runtime.policy import POLICIES
+from clawvm_workloads.generated import generate
+digest = hashlib.sha256()
+for seed in range(25):
+    trace = generate(seed)
+    digest.update("".join(write_trace(trace.header, trace.turns)).encode("ascii"))
+    digest.update(check_trace(trace, POLICIES["clawvm"]).run.decisions)
+print(digest.hexdigest())
+""".format(workloads=str(ROOT / "workloads"), replay=str(ROOT / "replay_py"), root=str(ROOT))
+
+
+def bytes_of(trace):
+    return "".join(write_trace(trace.header, trace.turns)).encode("ascii")
+
+
+class OnlyWhatIsStable(random.Random):
+    """Refuses every draw that has changed between Python versions, or might."""
+
+    def _refuse(self, *_, **__):
+        raise AssertionError("only random() and randrange() give the same on every Python version")
+
+    choice = choices = sample = shuffle = uniform = triangular = gauss = randint = expovariate = randbytes = _refuse
+
+
+class GeneratedTest(unittest.TestCase):
+    def test_one_seed_gives_the_same_bytes(self):
+        for seed in range(40):
+            self.assertEqual(bytes_of(generate(seed)), bytes_of(generate(seed)), f"seed {seed}")
+
+    def test_traces_and_decisions_do_not_depend_on_the_hash_seed(self):
+        digests = {
+            subprocess.run(
+                [sys.executable, "-c", DIGEST],
+                env={**os.environ, "PYTHONHASHSEED": hash_seed},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for hash_seed in ("1", "4711")
+        }
+        self.assertEqual(len(digests), 1)
+        self.assertEqual(len(digests.pop().strip()), 64)
+
+    def test_only_stable_draws_are_used(self):
+        for seed in range(40):
+            generated._Story(OnlyWhatIsStable(seed)).told("generated")
+
+    def test_seeds_give_different_traces(self):
+        digests = {hashlib.sha256(bytes_of(generate(seed))[200:]).digest() for seed in range(200)}
+        self.assertEqual(len(digests), 200)
+
+    def test_every_trace_is_valid(self):
+        for seed in range(120):
+            trace = generate(seed)
+            self.assertEqual(bytes_of(read_back(trace)), bytes_of(trace), f"seed {seed}")
+
+    def test_the_seed_stands_in_the_name(self):
+        self.assertEqual(generate(42).header.workload, "generated-000042")
+
+    def test_lengths_are_mixed(self):
+        turns = [len(generate(seed).turns) for seed in range(300)]
+        self.assertTrue(any(number <= 3 for number in turns))
+        self.assertTrue(any(number >= 50 for number in turns))
+        self.assertLess(sum(turns) / len(turns), 30)
+
+
+class DrawsTest(unittest.TestCase):
+    def test_chance_knows_never_and_always(self):
+        rng = random.Random(1)
+        self.assertFalse(any(chance(rng, 0.0) for _ in range(100)))
+        self.assertTrue(all(chance(rng, 1.0) for _ in range(100)))
+
+    def test_count_has_its_mean(self):
+        rng = random.Random(2)
+        self.assertEqual({count(rng, 0.0) for _ in range(100)}, {0})
+        numbers = [count(rng, 1.5) for _ in range(4_000)]
+        self.assertAlmostEqual(sum(numbers) / len(numbers), 1.5, delta=0.15)
+
+    def test_one_of_reaches_every_item_and_needs_one(self):
+        rng = random.Random(3)
+        self.assertEqual({one_of(rng, "abc") for _ in range(100)}, set("abc"))
+        with self.assertRaises(ValueError):
+            one_of(rng, ())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,150 @@
+"""Behaviour of the quality experiment: the paired comparison, its answer in words, the look at held-out workloads."""
+
+import dataclasses
+import unittest
+
+from clawvm_experiments.quality import EXPERIMENT, EXPLORATORY, METRICS, SCORES
+from clawvm_runtime.policy import POLICIES
+from clawvm_workloads.families import BUDGETS, FAMILIES
+
+
+def rows(change=None, budgets=BUDGETS):
+    """Return rows in which all scores are alike; *change* (score, workload, budget) gives what differs."""
+    result = []
+    for score in SCORES:
+        for workload in FAMILIES:
+            for budget in budgets:
+                values = {"explicit_faults": 0, **dict.fromkeys(METRICS, 0.5), "page_in_tokens": 100}
+                values.update(change(score, workload, budget) or {} if change else {})
+                result.append({"score": score, "workload": workload, "budget": budget, **values})
+    return result
+
+
+def summarize(change=None, **options):
+    return EXPERIMENT.summarize(rows(change, **options))
+
+
+class PairedTest(unittest.TestCase):
+    def test_fewer_page_in_tokens_are_better(self):
+        def change(score, workload, budget):
+            if score == "lru" and budget == 120:
+                return {"page_in_tokens": 90}
+            if score == "lru" and (workload, budget) == ("long_horizon", 500):
+                return {"page_in_tokens": 105}
+            return None
+
+        results = summarize(change)
+        found = results["findings"]
+        counts = [found[f"lru_{outcome}_page_in_tokens_cells"] for outcome in ("better", "equal", "worse")]
+        self.assertEqual(counts, [4, 19, 1])
+        self.assertEqual(found["lru_minus_clawvm_page_in_tokens"], -35)
+        paired = results["paired"]["page_in_tokens"]
+        self.assertEqual(paired["by_workload"]["long_horizon"], {"better": 1, "equal": 4, "worse": 1, "difference": -5})
+        self.assertEqual(paired["by_budget"]["120"]["difference"], -40)
+        self.assertIn(
+            "fewer page-in tokens than utility scoring in 4 of 24 cells, as many in 19 and more in 1", results["answer"]
+        )
+
+    def test_more_is_better_where_the_metric_says_so(self):
+        def change(score, workload, budget):
+            return {"prefix_reuse": 0.6, "prompt_cost": 0.6} if score == "lru" else None
+
+        found = summarize(change)["findings"]
+        self.assertEqual(found["lru_better_prefix_reuse_cells"], 24)
+        self.assertEqual(found["lru_worse_prompt_cost_cells"], 24)
+        self.assertEqual(found["lru_minus_clawvm_prefix_reuse"], 0.1)
+        self.assertEqual(found["lru_minus_clawvm_prompt_cost"], 2.4)
+
+    def test_cells_are_paired_by_workload_and_budget_not_by_place(self):
+        def change(score, workload, budget):
+            return {"page_in_tokens": budget}
+
+        made = rows(change)
+        shuffled = [row for row in made if row["score"] != "lru"] + [row for row in made if row["score"] == "lru"][::-1]
+        self.assertEqual(EXPERIMENT.summarize(shuffled)["findings"]["lru_equal_page_in_tokens_cells"], 24)
+
+
+class AnswerTest(unittest.TestCase):
+    def test_no_difference_is_said(self):
+        self.assertIn("there is no difference", summarize()["answer"])
+
+    def test_one_sided_results_name_what_is_ahead(self):
+        def lru_ahead(score, workload, budget):
+            return {"page_in_tokens": 90} if score == "lru" else None
+
+        def utility_ahead(score, workload, budget):
+            return {"page_in_tokens": 90} if score == "clawvm" else None
+
+        self.assertIn("LRU is ahead in page-in tokens and behind in none", summarize(lru_ahead)["answer"])
+        self.assertIn("utility is ahead in page-in tokens and behind in none", summarize(utility_ahead)["answer"])
+
+    def test_mixed_results_say_that_neither_is_better_throughout(self):
+        def change(score, workload, budget):
+            return {"page_in_tokens": 90, "prefix_reuse": 0.4} if score == "lru" else None
+
+        answer = summarize(change)["answer"]
+        self.assertIn("Neither is better throughout: LRU is ahead in page-in tokens, utility in prefix reuse.", answer)
+
+    def test_share_of_the_oracles_saving_is_counted_from_no_upgrades(self):
+        tokens = {"no_upgrades": 100, "lru": 40, "clawvm": 60, "oracle_h3": 20}
+        found = summarize(lambda score, workload, budget: {"page_in_tokens": tokens.get(score, 50)})["findings"]
+        self.assertEqual(found["lru_share_of_oracle_saving"], 0.75)
+        self.assertEqual(found["clawvm_share_of_oracle_saving"], 0.5)
+
+
+class ExploratoryTest(unittest.TestCase):
+    def test_rows_differ_from_clawvm_in_their_score_only(self):
+        clawvm = POLICIES["clawvm"]
+        for name, score in EXPLORATORY.items():
+            with self.subTest(score=name):
+                policy = SCORES[name]
+                self.assertIs(policy.upgrades, score)
+                self.assertEqual(score.horizon, 0)
+                self.assertEqual(
+                    dataclasses.replace(policy, id=clawvm.id, upgrades=clawvm.upgrades, name=clawvm.name), clawvm
+                )
+
+    def test_held_out_choice_never_looks_at_its_own_workload(self):
+        lucky, steady = "utility_recency_9_6", "lru_with_utility"
+
+        def change(score, workload, budget):
+            if score == lucky and workload == "multi_session":
+                return {"page_in_tokens": 1}
+            return {"page_in_tokens": 80} if score == steady else None
+
+        held_out = {item["workload"]: item for item in summarize(change)["held_out"]}
+        # Only the others know how lucky it was in one workload; that one itself has to choose without knowing.
+        self.assertEqual(held_out["multi_session"]["chosen"], steady)
+        self.assertEqual(held_out["multi_session"]["page_in_tokens"], 480)
+        self.assertEqual(held_out["long_horizon"]["chosen"], lucky)
+        self.assertEqual(held_out["long_horizon"]["page_in_tokens"], 600)
+
+    def test_a_score_that_beats_both_is_found(self):
+        def change(score, workload, budget):
+            return {"page_in_tokens": 70} if score == "lru_with_recompute" else None
+
+        found = summarize(change)["findings"]
+        self.assertEqual(found["best_exploratory_score"], "lru_with_recompute")
+        self.assertTrue(found["exploratory_pages_in_less_than_both"])
+        self.assertFalse(summarize()["findings"]["exploratory_pages_in_less_than_both"])
+
+
+class QuickTest(unittest.TestCase):
+    def test_a_quick_run_leaves_the_findings_open(self):
+        results, complete = summarize(budgets=(120, 300)), summarize()
+        self.assertEqual(results.keys(), complete.keys())
+        self.assertEqual(results["findings"], dict.fromkeys(complete["findings"]))
+        self.assertTrue(EXPERIMENT.report(results).startswith("## "))
+
+    def test_quick_cells_are_a_part_of_the_full_ones(self):
+        full = {cell.id: cell for cell in EXPERIMENT.cells(False)}
+        quick = EXPERIMENT.cells(True)
+        self.assertEqual([full[cell.id] for cell in quick], quick)
+
+    def test_a_cell_gives_every_metric(self):
+        made = EXPERIMENT.run_cell(EXPERIMENT.cells(True)[0])
+        self.assertLessEqual(set(METRICS), set(made))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,132 @@
+"""Behaviour of the files of rows: whole rows survive a kill, a torn one is dropped, foreign ones are refused."""
+
+import json
+import random
+import tempfile
+import unittest
+from pathlib import Path
+
+from clawvm_experiments.row_store import RowFile, Shard
+from clawvm_replay.errors import InputError
+
+SEED = 20262
+HEADER = {"experiment": "made_up", "code": "0" * 64, "cells": "1" * 64, "shard": [1, 1]}
+
+
+class RowFileTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name, "deep", "made_up.rows.jsonl")
+
+    def opened(self, *, resume=True, **changes):
+        file = RowFile(self.path, {**HEADER, **changes}, resume=resume)
+        self.addCleanup(file.close)
+        return file
+
+    def filled(self, rows):
+        file = self.opened(resume=False)
+        for cell, row in rows.items():
+            file.add(cell, row)
+        return file
+
+    def test_rows_come_back_as_they_were_written(self):
+        rows = {"a": {"faults": 3, "ratio": 0.1 + 0.2, "none": None}, "b": {"list": [1, "x"]}}
+        self.filled(rows)
+        self.assertEqual(self.opened().rows, rows)
+
+    def test_a_row_counts_in_the_form_in_which_it_is_read_back(self):
+        file = self.filled({"a": {"z": 1, "a": 2, "by_budget": {120: 3}}})
+        self.assertEqual(json.dumps(file.rows), json.dumps(self.opened().rows))
+        self.assertEqual(list(file.rows["a"]), ["a", "by_budget", "z"])
+        self.assertEqual(file.rows["a"]["by_budget"], {"120": 3})
+
+    def test_a_file_cut_anywhere_keeps_its_whole_rows_and_can_be_continued(self):
+        rows = {f"cell-{number}": {"value": number, "text": "x" * number} for number in range(6)}
+        self.filled(rows).finish()
+        content = self.path.read_bytes()
+        for cut in range(len(content) + 1):
+            self.path.write_bytes(content[:cut])
+            file = RowFile(self.path, HEADER, resume=True)
+            self.assertEqual(file.rows, dict(list(rows.items())[: len(file.rows)]), cut)
+            self.assertEqual(len(file.rows), max(0, min(6, content[:cut].count(b"\n") - 1)), cut)
+            for cell, row in rows.items():
+                if cell not in file.rows:
+                    file.add(cell, row)
+            file.finish()
+            file.close()
+            self.assertEqual(self.path.read_bytes(), content, f"cut at {cut}")
+
+    def test_without_resume_the_file_starts_empty(self):
+        self.filled({"a": {}, "b": {}})
+        self.assertEqual(self.opened(resume=False).rows, {})
+        self.assertEqual(self.opened().rows, {})
+
+    def test_rows_of_other_code_cells_or_shard_are_refused(self):
+        self.filled({"a": {}})
+        for change in ({"code": "2" * 64}, {"cells": "2" * 64}, {"shard": [1, 2]}, {"experiment": "another"}):
+            with self.subTest(change), self.assertRaisesRegex(InputError, "other code, other cells or another shard"):
+                RowFile(self.path, {**HEADER, **change}, resume=True)
+
+    def test_what_is_no_row_is_refused_with_its_line(self):
+        good = self.filled({"a": {}}).path.read_bytes()
+        for line in (
+            b"{}",
+            b"nonsense",
+            b"\xff\xfe",
+            b'{"record":"row","cell":"a","row":{}}',
+            b'{"record":"end","rows":7}',
+            b'{"record":"row","cell":1,"row":{}}',
+            b'{"record":"row","cell":"b","row":[]}',
+            b"[" * 100_000,
+        ):
+            self.path.write_bytes(good + line + b"\n")
+            with self.subTest(line[:40]), self.assertRaisesRegex(InputError, ":3: is no row of a cell"):
+                RowFile(self.path, HEADER, resume=True)
+
+    def test_a_record_after_the_end_is_refused(self):
+        self.filled({"a": {}}).finish()
+        self.path.write_bytes(self.path.read_bytes() + b'{"record":"end","rows":1}\n')
+        with self.assertRaisesRegex(InputError, ":4: a record after the end record"):
+            RowFile(self.path, HEADER, resume=True)
+
+    def test_only_a_finished_file_can_be_merged(self):
+        file = self.filled({"a": {"n": 1}})
+        with self.assertRaisesRegex(InputError, "not finished"):
+            RowFile.finished(self.path, HEADER)
+        file.finish()
+        self.assertEqual(RowFile.finished(self.path, HEADER), {"a": {"n": 1}})
+        with self.assertRaisesRegex(InputError, "other code"):
+            RowFile.finished(self.path, {**HEADER, "code": "9" * 64})
+        with self.assertRaisesRegex(InputError, "cannot be read"):
+            RowFile.finished(self.path.with_name("missing"), HEADER)
+
+    def test_a_folder_that_cannot_be_written_is_one_line(self):
+        self.path.parent.mkdir()
+        self.path.mkdir()
+        with self.assertRaises(InputError) as caught:
+            RowFile(self.path, HEADER, resume=False)
+        self.assertNotIn("\n", str(caught.exception))
+
+
+class ShardTest(unittest.TestCase):
+    def test_the_shards_of_any_division_hold_every_item_once(self):
+        rng = random.Random(SEED)
+        for _ in range(100):
+            items = list(range(rng.randrange(40)))
+            count = rng.randrange(1, 12)
+            parts = [Shard(number, count).part_of(items) for number in range(1, count + 1)]
+            self.assertEqual(sorted(item for part in parts for item in part), items, f"seed {SEED}")
+            self.assertLessEqual(max(map(len, parts)) - min(map(len, parts)), 1)
+
+    def test_a_shard_is_written_as_i_of_n(self):
+        self.assertEqual(Shard.from_text("2/7"), Shard(2, 7))
+        self.assertTrue(Shard.from_text("1/1").is_whole)
+        for text in ("0/2", "3/2", "1", "/", "a/b", "1/0", "-1/2", "1/2/3", "1/99999"):
+            with self.subTest(text), self.assertRaises(Exception) as caught:
+                Shard.from_text(text)
+            self.assertIn("must be i/n", str(caught.exception))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,149 @@
+"""Behaviour of a run: resumed, divided and merged runs give the rows of one whole run, and nothing is run twice."""
+
+import random
+import tempfile
+import unittest
+from collections import Counter
+from pathlib import Path
+from unittest import mock
+
+from clawvm_experiments import running
+from clawvm_experiments.experiment import Cell, Experiment
+from clawvm_experiments.row_store import Shard
+from clawvm_experiments.running import Plan, Usage, collect, row_path, run_plan
+from clawvm_replay.errors import InputError
+
+SEED = 20263
+WHOLE = Shard()
+RUNS = Counter()
+"""How often each cell was run, over all experiments of this file."""
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a run before its time."""
+
+
+def made_up(name, cells):
+    def run_cell(cell):
+        RUNS[name, cell.id] += 1
+        return {"square": cell.parameters["number"] ** 2}
+
+    return Experiment(
+        id=name,
+        title=name,
+        question="?",
+        cells=lambda quick: [Cell(f"cell-{number}", {"number": number}) for number in range(2 if quick else cells)],
+        run_cell=run_cell,
+        summarize=lambda rows: {"findings": {"sum": sum(row["square"] for row in rows)}},
+        report=lambda results: "## made up\n",
+    )
+
+
+class RunningTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        RUNS.clear()
+        self.experiments = [made_up("first", 7), made_up("second", 4)]
+        known = {item.id: item for item in self.experiments}
+        patch = mock.patch.object(running, "EXPERIMENTS", known)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.plan = Plan.of(self.experiments, quick=False)
+        self.expected = {
+            "first": [{"square": number**2} for number in range(7)],
+            "second": [{"square": number**2} for number in range(4)],
+        }
+
+    def run_part(self, folder, *, shard=WHOLE, resume=False, stop_after=None, plan=None):
+        def progress(done, total, name):
+            if done == stop_after:
+                raise Interrupted
+
+        return run_plan(
+            plan or self.plan,
+            self.root / folder,
+            shard=shard,
+            resume=resume,
+            executor=None,
+            progress=progress,
+            usage=Usage(),
+        )
+
+    def test_a_whole_run_gives_the_rows_in_the_order_of_the_cells(self):
+        self.assertEqual(self.plan.ordered(self.run_part("whole")), self.expected)
+        self.assertEqual(set(RUNS.values()), {1})
+
+    def test_a_run_interrupted_anywhere_resumes_where_it_stopped(self):
+        for stop_after in range(1, 11):
+            with self.subTest(stop_after=stop_after):
+                RUNS.clear()
+                folder = f"interrupted-{stop_after}"
+                with self.assertRaises(Interrupted):
+                    self.run_part(folder, stop_after=stop_after)
+                self.assertEqual(RUNS.total(), stop_after)
+                rows = self.run_part(folder, resume=True)
+                self.assertEqual(self.plan.ordered(rows), self.expected)
+                self.assertEqual(set(RUNS.values()), {1}, "a cell was run twice")
+                self.assertEqual(len(RUNS), 11)
+
+    def test_without_resume_everything_runs_again(self):
+        self.run_part("again")
+        self.run_part("again")
+        self.assertEqual(set(RUNS.values()), {2})
+
+    def test_shards_of_any_division_merge_to_the_rows_of_one_run(self):
+        rng = random.Random(SEED)
+        for count in (1, 2, 3, 5, 11, 20):
+            numbers = sorted(range(1, count + 1), key=lambda _: rng.random())
+            if count == 1:
+                continue
+            folders = [self.root / f"division-{count}-{number % 2}" for number in numbers]
+            for number, folder in zip(numbers, folders):
+                self.run_part(folder.name, shard=Shard(number, count))
+            with self.subTest(count=count, seed=SEED):
+                merged = collect(self.plan, sorted(set(folders)))
+                self.assertEqual(self.plan.ordered(merged), self.expected)
+
+    def test_a_missing_shard_is_named(self):
+        self.run_part("shards", shard=Shard(1, 3))
+        self.run_part("shards", shard=Shard(3, 3))
+        with self.assertRaisesRegex(InputError, "shard 2 of 3 is missing for first"):
+            collect(self.plan, [self.root / "shards"])
+
+    def test_an_unfinished_shard_is_refused(self):
+        with self.assertRaises(Interrupted):
+            self.run_part("shards", shard=Shard(1, 2), stop_after=2)
+        self.run_part("shards", shard=Shard(2, 2))
+        with self.assertRaisesRegex(InputError, "not finished"):
+            collect(self.plan, [self.root / "shards"])
+
+    def test_a_shard_that_is_there_twice_is_refused(self):
+        for folder in ("a", "b"):
+            self.run_part(folder, shard=Shard(1, 1 + 1))
+        with self.assertRaisesRegex(InputError, "there twice"):
+            collect(self.plan, [self.root / "a", self.root / "b"])
+
+    def test_different_divisions_do_not_mix(self):
+        self.run_part("shards", shard=Shard(1, 2))
+        self.run_part("shards", shard=Shard(1, 3))
+        with self.assertRaisesRegex(InputError, "different divisions"):
+            collect(self.plan, [self.root / "shards"])
+
+    def test_a_folder_without_shards_and_foreign_files_are_refused(self):
+        (self.root / "empty").mkdir()
+        with self.assertRaisesRegex(InputError, "no file of a shard"):
+            collect(self.plan, [self.root / "empty"])
+        row_path(self.root / "empty", "third", Shard(1, 2)).write_text("{}\n")
+        with self.assertRaisesRegex(InputError, "belongs to no experiment"):
+            collect(self.plan, [self.root / "empty"])
+
+    def test_rows_of_a_quick_run_are_not_rows_of_a_full_one(self):
+        self.run_part("mixed", plan=Plan.of(self.experiments, quick=True))
+        with self.assertRaisesRegex(InputError, "other cells"):
+            self.run_part("mixed", resume=True)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,152 @@
+"""Behaviour of the task replays: what was calibrated comes out, and the findings follow the rows."""
+
+import copy
+import json
+import unittest
+
+from clawvm_experiments.experiment import Cell
+from clawvm_experiments.tasks import EXPERIMENT
+from clawvm_experiments.tasks_report import HYBRID_PINNED
+from clawvm_runtime.policy import POLICIES
+from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.tasks import TASKS
+
+ROWS = {}
+
+
+def setUpModule():
+    ROWS["quick"] = [EXPERIMENT.run_cell(cell) for cell in EXPERIMENT.cells(True)]
+    ROWS["published"] = [EXPERIMENT.run_cell(Cell(name, {"task": name, "budgets": [180, 300]})) for name in TASKS]
+
+
+def of(rows, task, **wanted):
+    row = next(row for row in rows if row["task"] == task)
+    return next(run for run in row["runs"] if all(run[name] == value for name, value in wanted.items()))
+
+
+class CellsTest(unittest.TestCase):
+    def test_one_cell_for_each_task_over_all_budgets(self):
+        cells = EXPERIMENT.cells(False)
+        self.assertEqual([cell.id for cell in cells], list(TASKS))
+        self.assertEqual({tuple(cell.parameters["budgets"]) for cell in cells}, {BUDGETS})
+
+    def test_a_quick_run_has_three_tasks_of_each_category(self):
+        categories = [row["category"] for row in ROWS["quick"]]
+        self.assertEqual({category: categories.count(category) for category in categories}, dict.fromkeys(categories, 3))
+        self.assertEqual(len(categories), 9)
+
+    def test_every_policy_replays_every_budget_plain_and_stretched(self):
+        runs = ROWS["quick"][0]["runs"]
+        self.assertEqual(sum(run["session"] == "plain" for run in runs), 3 * len(POLICIES) + 1)
+        self.assertEqual(sum(run["session"] == "stretched" for run in runs), 2 * len(POLICIES))
+        self.assertEqual([run["budget"] for run in runs if run["policy"] == HYBRID_PINNED.id], [180])
+
+    def test_rows_are_plain_json_and_the_same_every_time(self):
+        again = [EXPERIMENT.run_cell(cell) for cell in EXPERIMENT.cells(True)]
+        self.assertEqual(json.dumps(again, allow_nan=False), json.dumps(ROWS["quick"], allow_nan=False))
+
+
+class CalibratedTest(unittest.TestCase):
+    def setUp(self):
+        self.results = EXPERIMENT.summarize(ROWS["published"])
+        self.findings = self.results["findings"]
+
+    def test_success_rates_at_the_published_budgets(self):
+        self.assertEqual(self.findings["tasks_hybrid_success_180"], 0.766667)
+        self.assertEqual(self.findings["tasks_hybrid_success_300"], 1.0)
+        self.assertEqual(self.findings["tasks_clawvm_success_180"], 1.0)
+        self.assertEqual(self.findings["tasks_clawvm_success_300"], 1.0)
+
+    def test_the_seven_failures_are_bootstrap_faults_of_debugging_tasks_after_a_compaction(self):
+        failures = self.results["hybrid_failures"]
+        self.assertEqual(len(failures), 7)
+        self.assertEqual({item["category"] for item in failures}, {"debugging"})
+        self.assertEqual({kind for item in failures for kind in item["faults"]}, {"post_compaction_bootstrap"})
+        self.assertTrue(all(item["compactions"] for item in failures))
+
+    def test_at_300_no_compaction_comes_in_them(self):
+        self.assertEqual(self.findings["tasks_hybrid_compactions_300"], 0)
+
+    def test_auto_pin_alone_removes_the_failures(self):
+        self.assertEqual(self.findings["tasks_hybrid_failures_180_with_auto_pin"], 0)
+
+    def test_stretched_sessions_bring_some_of_them_back(self):
+        self.assertEqual(self.findings["tasks_hybrid_failures_returning_300_stretched"], 4)
+        self.assertEqual(self.findings["tasks_hybrid_success_300_stretched"], 0.866667)
+        self.assertTrue(all(item["compactions_stretched_at_300"] for item in self.results["hybrid_failures"]))
+
+
+class SummaryTest(unittest.TestCase):
+    def change(self, task, changes, **wanted):
+        rows = copy.deepcopy(ROWS["published"])
+        of(rows, task, **wanted).update(changes)
+        return EXPERIMENT.summarize(rows)
+
+    def test_a_failure_outside_debugging_is_found(self):
+        results = self.change(
+            "morning_mail",
+            {"success": False, "faults": {"flush_miss": 2}, "compactions": 0},
+            session="plain",
+            budget=180,
+            policy="compaction_hybrid",
+        )
+        findings = results["findings"]
+        self.assertEqual(findings["tasks_hybrid_failures_180"], 8)
+        self.assertEqual(findings["tasks_hybrid_failures_outside_debugging_180"], 1)
+        self.assertEqual(findings["tasks_hybrid_faults_other_than_bootstrap_180"], 2)
+        self.assertEqual(findings["tasks_hybrid_failures_without_compaction_180"], 1)
+        self.assertEqual(findings["tasks_hybrid_success_180"], round(22 / 30, 6))
+        self.assertIn("| morning_mail | routine | 2 flush miss |", EXPERIMENT.report(results))
+
+    def test_a_compaction_at_300_is_found(self):
+        results = self.change(
+            "flaky_login_test", {"compactions": 1}, session="plain", budget=300, policy="compaction_hybrid"
+        )
+        self.assertEqual(results["findings"]["tasks_hybrid_compactions_300"], 1)
+        self.assertNotIn("because none comes", EXPERIMENT.report(results))
+
+    def test_a_fault_of_clawvm_is_found_wherever_it_is(self):
+        results = self.change(
+            "check_a_claim",
+            {"success": False, "faults": {"refetch": 3}},
+            session="stretched",
+            budget=300,
+            policy="clawvm",
+        )
+        self.assertEqual(results["findings"]["tasks_clawvm_faults"], 3)
+        self.assertEqual(results["findings"]["tasks_clawvm_success_300_stretched"], round(29 / 30, 6))
+
+    def test_pressure_is_found(self):
+        results = self.change("check_a_claim", {"pressure_turns": 2}, session="plain", budget=300, policy="lru")
+        self.assertEqual(results["findings"]["tasks_pressure_turns"], 2)
+
+    def test_a_quick_run_has_the_same_findings_without_what_needs_all_tasks(self):
+        quick = EXPERIMENT.summarize(ROWS["quick"])["findings"]
+        self.assertEqual(list(quick), list(EXPERIMENT.summarize(ROWS["published"])["findings"]))
+        for name in ("tasks_hybrid_success_180", "tasks_clawvm_success_300", "tasks_hybrid_failures_180"):
+            self.assertIsNone(quick[name])
+        self.assertEqual(quick["tasks_hybrid_failures_outside_debugging_180"], 0)
+        self.assertEqual(quick["tasks_total"], 9)
+
+    def test_a_quick_run_still_has_failures(self):
+        failures = EXPERIMENT.summarize(ROWS["quick"])["hybrid_failures"]
+        self.assertEqual([item["task"] for item in failures], ["flaky_login_test", "crash_in_checkout"])
+
+
+class ReportTest(unittest.TestCase):
+    def test_report_says_what_is_calibrated(self):
+        report = EXPERIMENT.report(EXPERIMENT.summarize(ROWS["published"]))
+        self.assertTrue(report.startswith("## "))
+        self.assertIn("| Compaction-Hybrid | 180 | 76.7 % | 76.7 % (23 of 30) | calibrated |", report)
+        self.assertIn("| ClawVM | 180 | 100.0 % | 100.0 % (30 of 30) | prediction |", report)
+
+    def test_report_of_a_quick_run_says_so(self):
+        self.assertIn("*A quick run: 9 of 30 tasks", EXPERIMENT.report(EXPERIMENT.summarize(ROWS["quick"])))
+
+    def test_report_is_made_from_plain_json(self):
+        results = EXPERIMENT.summarize(ROWS["quick"])
+        self.assertEqual(EXPERIMENT.report(json.loads(json.dumps(results))), EXPERIMENT.report(results))
+
+
+if __name__ == "__main__":
+    unittest.main()

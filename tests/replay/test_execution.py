@@ -1,0 +1,91 @@
+"""Behaviour of the executors: the same results, whoever does the work, and one line for a wrong name."""
+
+import importlib.util
+import operator
+import random
+import unittest
+from concurrent.futures import Executor, Future
+
+from clawvm_replay.errors import InputError
+from clawvm_replay.execution import completed, executor_named, in_order
+
+SEED = 20261
+
+
+class Plugged(Executor):
+    """An executor that somebody else wrote: it does the work when it is asked, in this process."""
+
+    def __init__(self, jobs):
+        self.jobs = jobs
+        self.is_shut_down = False
+
+    def submit(self, function, /, *arguments, **keywords):
+        future = Future()
+        try:
+            future.set_result(function(*arguments, **keywords))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        self.is_shut_down = True
+
+
+class NoExecutor:
+    """Something that takes a number and is no executor."""
+
+    def __init__(self, jobs):
+        pass
+
+
+class ExecutionTest(unittest.TestCase):
+    def test_every_executor_gives_the_same_results_in_order(self):
+        items = list(range(50))
+        for name in ("serial", "process", "thread", "concurrent.futures:ThreadPoolExecutor", f"{__name__}:Plugged"):
+            with self.subTest(executor=name), executor_named(name, 2) as executor:
+                self.assertEqual(list(in_order(completed(operator.neg, items, executor))), [-item for item in items])
+
+    def test_results_come_as_soon_as_they_are_known_with_the_index_of_their_item(self):
+        self.assertEqual(list(completed(operator.neg, [3, 5])), [(0, -3), (1, -5)])
+        with executor_named("thread", 2) as executor:
+            self.assertEqual(sorted(completed(operator.neg, [3, 5], executor)), [(0, -3), (1, -5)])
+
+    def test_order_is_restored_whatever_came_first(self):
+        rng = random.Random(SEED)
+        for _ in range(50):
+            indexes = list(range(rng.randrange(20)))
+            shuffled = sorted(indexes, key=lambda _: rng.random())
+            self.assertEqual(list(in_order((index, index * 2) for index in shuffled)), [i * 2 for i in indexes], SEED)
+
+    def test_an_error_in_a_cell_ends_the_work(self):
+        for name in ("serial", "process", "thread"):
+            with self.subTest(name), self.assertRaises(TypeError), executor_named(name, 2) as executor:
+                list(completed(operator.neg, [1, "x", 2], executor))
+
+    def test_an_executor_that_was_plugged_in_gets_the_jobs_and_is_shut_down(self):
+        with executor_named(f"{__name__}:Plugged", 3) as executor:
+            self.assertEqual(executor.jobs, 3)
+        self.assertTrue(executor.is_shut_down)
+
+    def test_a_wrong_name_is_one_line_that_says_what_is_known(self):
+        wrong = {
+            "warp": "unknown executor 'warp'; known: serial, process, thread, dask, and module:attribute",
+            "no_such_module:Pool": "cannot be made",
+            "concurrent.futures:NoSuchPool": "cannot be made",
+            f"{__name__}:NoExecutor": "has no submit",
+        }
+        for name, words in wrong.items():
+            with self.subTest(name), self.assertRaises(InputError) as caught, executor_named(name, 2):
+                pass
+            self.assertIn(words, str(caught.exception))
+            self.assertNotIn("\n", str(caught.exception))
+
+    def test_dask_without_its_package_or_an_address_says_what_to_do(self):
+        installed = importlib.util.find_spec("distributed") is not None
+        with self.assertRaises(InputError) as caught, executor_named("dask", 2):
+            pass
+        self.assertIn("dask:tcp://HOST:PORT" if installed else "clawvm[dask]", str(caught.exception))
+
+
+if __name__ == "__main__":
+    unittest.main()

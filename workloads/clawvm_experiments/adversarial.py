@@ -1,0 +1,187 @@
+"""Adversarial scenarios: each under ClawVM, under the other policies, and under ClawVM with something taken away.
+
+==============  =====================================================================
+EXPERIMENT      one cell for each scenario, one for each size of the pointer flood
+==============  =====================================================================
+
+A scenario *holds* when every check holds under ClawVM and every control breaks the checks that it names: a check that
+cannot fail would prove nothing. A failed check is a defect, and the report names it.
+
+Source: paper, adversarial tests (starvation, churn, cascade reset); the others are ours. ``docs/adversarial.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clawvm_experiments.adversarial_report import report
+from clawvm_experiments.experiment import Cell, Experiment, Row
+from clawvm_runtime.policy import FEATURES, POLICIES
+from clawvm_runtime.selector import select
+from clawvm_workloads.adversarial import SCENARIOS
+from clawvm_workloads.adversarial.controls import Control
+from clawvm_workloads.adversarial.pointer_flood import LINE_TOKENS, SHORT_TOKENS, measure, pointer_flood
+from clawvm_workloads.adversarial.scenario import CHECKS, Run, Scenario
+from clawvm_workloads.adversarial.stale_storm import stale_storm
+
+__all__ = ["EXPERIMENT"]
+
+CLAWVM = POLICIES["clawvm"]
+FLOOD_PAGES, FLOOD_BUDGET = 1000, 8000
+FLOOD_POLICIES = (CLAWVM, CLAWVM.without(FEATURES["prefetch"]), POLICIES["lru"])
+
+
+def cells(quick: bool) -> list[Cell]:
+    """Return one cell for each scenario and flood size; a quick run has a smaller flood and fewer storms."""
+    pages, budget = (FLOOD_PAGES // 10, FLOOD_BUDGET // 5) if quick else (FLOOD_PAGES, FLOOD_BUDGET)
+    sizes = [(100, tokens) for tokens in (SHORT_TOKENS, LINE_TOKENS)]
+    if not quick:
+        sizes += [(size, tokens) for size in (300, FLOOD_PAGES) for tokens in (SHORT_TOKENS, LINE_TOKENS)]
+        sizes.append((2 * FLOOD_PAGES, SHORT_TOKENS))
+    chosen = [Cell(name, {"scenario": name}) for name in SCENARIOS]
+    chosen.append(Cell("pointer_flood", {"scenario": "pointer_flood", "pages": pages, "budget": budget}))
+    chosen.append(Cell("stale_storm", {"scenario": "stale_storm", "seeds": list(range(1, 3 if quick else 21))}))
+    chosen += [
+        Cell(f"flood-p{size:04d}-t{tokens:02d}", {"flood": size, "pointer_tokens": tokens, "budget": FLOOD_BUDGET})
+        for size, tokens in sizes
+    ]
+    return chosen
+
+
+def run_cell(cell: Cell) -> Row:
+    """Return what a scenario showed, or what one flood size made of the prompt."""
+    parameters = cell.parameters
+    if "flood" in parameters:
+        sizes = (parameters["flood"], parameters["pointer_tokens"], parameters["budget"])
+        return {"flood": [measure(policy, *sizes) for policy in FLOOD_POLICIES]}
+    scenario = _scenario(parameters)
+    runs = {policy.id: scenario.run(policy, select, "") for policy in POLICIES.values()}
+    controls = [_control(scenario, control) for control in scenario.controls]
+    checks = [
+        {"name": check.name, "must_hold": CHECKS[check.name], "holds": check.holds, "observed": check.observed}
+        for check in runs[CLAWVM.id].checks
+    ]
+    return {
+        "scenario": scenario.id,
+        "title": scenario.title,
+        "story": scenario.story,
+        "budget": scenario.budget,
+        "checks": checks,
+        "controls": controls,
+        "policies": [{"policy": policy, **_counts(run)} for policy, run in runs.items()],
+        "holds": all(check["holds"] for check in checks) and all(control["fails"] for control in controls),
+    }
+
+
+def _scenario(parameters: Mapping[str, Any]) -> Scenario:
+    name = parameters["scenario"]
+    if name == "pointer_flood":
+        return pointer_flood(parameters["pages"], parameters["budget"])
+    if name == "stale_storm":
+        return stale_storm(parameters["seeds"])
+    return SCENARIOS[name]
+
+
+def _control(scenario: Scenario, control: Control) -> Row:
+    weakened = dataclasses.replace(CLAWVM, id="clawvm_weakened", **control.removal)
+    run = scenario.run(weakened, control.selector, control.variant)
+    return {
+        "change": control.change,
+        "must_break": list(control.breaks),
+        "broke": list(run.broken),
+        "fails": set(control.breaks) <= set(run.broken),
+    }
+
+
+def _counts(run: Run) -> Row:
+    return {
+        "faults": dict(run.faults),
+        "pressure_faults": dict(run.pressure_faults),
+        "pressure_turns": run.pressure_turns,
+        "pressure_tokens": run.pressure_tokens,
+        "committed": run.committed,
+        "rejected": len(run.rejected),
+        "lost": run.lost,
+        "overwritten": run.overwritten,
+        "broken": list(run.broken),
+    }
+
+
+def summarize(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return scenarios, flood sizes, and the findings."""
+    scenarios = [row for row in rows if "scenario" in row]
+    flood = [item for row in rows if "flood" in row for item in row["flood"]]
+    return {"scenarios": scenarios, "flood": flood, "findings": _findings(scenarios, flood)}
+
+
+def _findings(scenarios: Sequence[Row], flood: Sequence[Row]) -> dict[str, Any]:
+    checks = [(row["scenario"], check) for row in scenarios for check in row["checks"]]
+    controls = [control for row in scenarios for control in row["controls"]]
+    failed = [f"{scenario}.{check['name']}" for scenario, check in checks if not check["holds"]]
+    breakable = {name for control in controls if control["fails"] for name in control["must_break"]}
+    clawvm = [_of_policy(row, CLAWVM.id) for row in scenarios]
+    findings: dict[str, Any] = {
+        "adversarial_scenarios_total": len(scenarios),
+        "adversarial_scenarios_holding": sum(row["holds"] for row in scenarios),
+        "adversarial_checks_total": len(checks),
+        "adversarial_checks_passed": len(checks) - len(failed),
+        "adversarial_checks_failed": ", ".join(failed),
+        "adversarial_controls_total": len(controls),
+        "adversarial_controls_failing": sum(control["fails"] for control in controls),
+        "adversarial_kinds_of_check_total": len({check["name"] for _, check in checks}),
+        "adversarial_kinds_of_check_that_a_control_breaks": len({check["name"] for _, check in checks} & breakable),
+        "adversarial_clawvm_controllable_faults": sum(sum(item["faults"].values()) for item in clawvm),
+        "adversarial_clawvm_updates_lost": sum(item["lost"] for item in clawvm),
+        "adversarial_clawvm_overwritten": sum(item["overwritten"] for item in clawvm),
+    }
+    for row in scenarios:
+        findings[f"adversarial_{row['scenario']}_holds"] = row["holds"]
+    findings.update(_starvation(next(row for row in scenarios if row["scenario"] == "starvation")))
+    findings.update(_flood_findings(flood))
+    return findings
+
+
+def _of_policy(row: Row, policy: str) -> dict[str, Any]:
+    return dict(next(item for item in row["policies"] if item["policy"] == policy))
+
+
+def _starvation(row: Row) -> dict[str, Any]:
+    """Return the published statements about starvation as findings."""
+    return {
+        "starvation_every_policy_faults": all(item["faults"] or item["pressure_faults"] for item in row["policies"]),
+        "starvation_pressure_reported_by_every_policy": all(
+            item["pressure_turns"] > 0 and "pressure_exact" not in item["broken"] for item in row["policies"]
+        ),
+        "starvation_pressure_turns": _of_policy(row, CLAWVM.id)["pressure_turns"],
+        "starvation_pressure_tokens": _of_policy(row, CLAWVM.id)["pressure_tokens"],
+    }
+
+
+def _flood_findings(flood: Sequence[Row]) -> dict[str, Any]:
+    """Return ClawVM's numbers at the published size, None where a quick run did not try it."""
+    findings: dict[str, Any] = {"pointer_flood_line_tokens": LINE_TOKENS}
+    for word, tokens in (("short", SHORT_TOKENS), ("line", LINE_TOKENS)):
+        sizes = (CLAWVM.id, FLOOD_PAGES, tokens)
+        found = next((item for item in flood if (item["policy"], item["pages"], item["pointer_tokens"]) == sizes), None)
+        for name in ("pointer_share", "named_share", "resident_share"):
+            findings[f"pointer_flood_{name}_1000_{word}"] = None if found is None else found[name]
+    findings["pointer_flood_clawvm_unmet_demands"] = sum(
+        item["unmet_demands"] for item in flood if item["policy"] == CLAWVM.id
+    )
+    findings["pointer_flood_clawvm_faults"] = sum(
+        item["explicit_faults"] for item in flood if item["policy"] == CLAWVM.id
+    )
+    return findings
+
+
+EXPERIMENT = Experiment(
+    id="adversarial",
+    title="Adversarial scenarios",
+    question="What holds when somebody tries to make it fail?",
+    cells=cells,
+    run_cell=run_cell,
+    summarize=summarize,
+    report=report,
+)

@@ -1,0 +1,177 @@
+"""Running: every cell of every experiment that is not done yet, through any executor, into files of rows.
+
+==============  ================================================================================
+Plan            which experiments, quick or full, and the cells of each
+run_plan        run what is missing; rows go to disk as they come
+collect         the rows of finished shards, each cell exactly once
+Usage           processor time per experiment, for the file of timings
+==============  ================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clawvm_experiments.experiment import Cell, Experiment, Row
+from clawvm_experiments.registry import EXPERIMENTS
+from clawvm_experiments.row_store import RowFile, Shard
+from clawvm_experiments.source_digest import source_digest
+from clawvm_replay.errors import InputError
+from clawvm_replay.execution import completed
+from clawvm_runtime.canonical import canonical_json
+
+__all__ = ["Plan", "Rows", "Usage", "collect", "run_plan"]
+
+Rows = dict[str, list[Row]]
+"""The rows of each experiment, in the order of its cells."""
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Processor seconds that the cells of each experiment took in this run."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, experiment_id: str, seconds: float) -> None:
+        """Add the time of one cell."""
+        self.seconds[experiment_id] = self.seconds.get(experiment_id, 0.0) + seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which experiments run, quick or full, and the cells of each."""
+
+    quick: bool
+    experiments: tuple[Experiment, ...]
+    cells: dict[str, tuple[Cell, ...]]
+
+    @classmethod
+    def of(cls, experiments: Sequence[Experiment], quick: bool) -> Plan:
+        """Return the plan for these experiments."""
+        return cls(quick, tuple(experiments), {item.id: tuple(item.cells(quick)) for item in experiments})
+
+    def part(self, shard: Shard) -> dict[str, list[Cell]]:
+        """Return the cells of each experiment that belong to a shard."""
+        chosen: dict[str, list[Cell]] = {item.id: [] for item in self.experiments}
+        for experiment_id, cell in shard.part_of([(name, cell) for name in self.cells for cell in self.cells[name]]):
+            chosen[experiment_id].append(cell)
+        return chosen
+
+    def header(self, experiment_id: str, shard: Shard) -> dict[str, Any]:
+        """Return what the header of a row file says: experiment, shard, and the digests of code and cells."""
+        cells = [[cell.id, cell.parameters] for cell in self.cells[experiment_id]]
+        return {
+            "cells": hashlib.sha256(canonical_json(cells).encode("ascii")).hexdigest(),
+            "code": source_digest(),
+            "experiment": experiment_id,
+            "shard": [shard.number, shard.count],
+        }
+
+    def ordered(self, rows: dict[str, dict[str, Row]]) -> Rows:
+        """Return the rows of each experiment in the order of its cells; every cell must be there."""
+        return {name: [rows[name][cell.id] for cell in cells] for name, cells in self.cells.items()}
+
+
+def row_path(folder: Path, experiment_id: str, shard: Shard) -> Path:
+    """Return where the rows of an experiment's shard lie."""
+    part = "" if shard.is_whole else f".shard-{shard.number:04d}-of-{shard.count:04d}"
+    return folder / f"{experiment_id}{part}.rows.jsonl"
+
+
+def run_plan(
+    plan: Plan,
+    folder: Path,
+    *,
+    shard: Shard,
+    resume: bool,
+    executor: Executor | None,
+    progress: Progress,
+    usage: Usage,
+) -> dict[str, dict[str, Row]]:
+    """Run the cells of *shard* that have no row in *folder* yet; return all rows of the shard by cell id.
+
+    Rows are on disk before they count: a run that is interrupted at any point can be resumed.
+    """
+    wanted = plan.part(shard)
+    with _row_files(plan, folder, shard, resume=resume) as files:
+        work = [(name, cell) for name, cells in wanted.items() for cell in cells if cell.id not in files[name].rows]
+        total = sum(map(len, wanted.values()))
+        done = total - len(work)
+        for index, (row, seconds) in completed(_run, work, executor):
+            name, cell = work[index]
+            files[name].add(cell.id, row)
+            usage.add(name, seconds)
+            done += 1
+            progress(done, total, f"{name} {cell.id}")
+        for file in files.values():
+            file.finish()
+        return {name: file.rows for name, file in files.items()}
+
+
+@contextmanager
+def _row_files(plan: Plan, folder: Path, shard: Shard, *, resume: bool) -> Iterator[dict[str, RowFile]]:
+    with ExitStack() as stack:
+        files = {}
+        for item in plan.experiments:
+            file = RowFile(row_path(folder, item.id, shard), plan.header(item.id, shard), resume=resume)
+            stack.callback(file.close)
+            files[item.id] = file
+        yield files
+
+
+def _run(work: tuple[str, Cell]) -> tuple[Row, float]:
+    """Run one cell wherever this is called; the time goes to the file of timings only."""
+    experiment_id, cell = work
+    begin = time.process_time()
+    row = EXPERIMENTS[experiment_id].run_cell(cell)
+    return row, time.process_time() - begin
+
+
+def collect(plan: Plan, folders: Sequence[Path]) -> dict[str, dict[str, Row]]:
+    """Return the rows of all shards that lie in *folders*, by experiment and cell id.
+
+    Raises InputError when a shard is missing, unfinished, there twice, or made by other code.
+    """
+    rows: dict[str, dict[str, Row]] = {item.id: {} for item in plan.experiments}
+    for shard, found in _shards(plan, folders).items():
+        for name, path in found.items():
+            rows[name].update(RowFile.finished(path, plan.header(name, shard)))
+    for name, cells in plan.cells.items():
+        missing = [cell.id for cell in cells if cell.id not in rows[name]]
+        if missing:
+            raise InputError(f"{name}: no shard holds the row of cell {missing[0]!r} ({len(missing)} missing)")
+    return rows
+
+
+def _shards(plan: Plan, folders: Sequence[Path]) -> dict[Shard, dict[str, Path]]:
+    """Return the row files of each shard; all of them belong to one division into shards."""
+    found: dict[Shard, dict[str, Path]] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.shard-*-of-*.rows.jsonl")):
+            experiment_id, _, part = path.name.removesuffix(".rows.jsonl").partition(".shard-")
+            number, _, count = part.partition("-of-")
+            if experiment_id not in plan.cells or not (number.isdecimal() and count.isdecimal()):
+                raise InputError(f"{path}: belongs to no experiment of this merge")
+            files = found.setdefault(Shard(int(number), int(count)), {})
+            if experiment_id in files:
+                raise InputError(f"{path}: this shard is there twice; the other is {files[experiment_id]}")
+            files[experiment_id] = path
+    counts = sorted({shard.count for shard in found})
+    if not counts:
+        raise InputError(f"{', '.join(map(str, folders))}: no file of a shard (*.shard-*-of-*.rows.jsonl)")
+    if len(counts) > 1:
+        raise InputError(f"shards of different divisions: of {counts[0]} and of {counts[1]}")
+    for shard in (Shard(number, counts[0]) for number in range(1, counts[0] + 1)):
+        absent = [name for name in plan.cells if name not in found.get(shard, {})]
+        if absent:
+            raise InputError(f"shard {shard.number} of {shard.count} is missing for {absent[0]}")
+    return found
