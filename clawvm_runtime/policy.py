@@ -128,8 +128,9 @@ class Policy:
     ``auto_pin`` installs every hard page at its floor; ``prefetch`` gives every page a pointer that fits;
     ``pointer_resolution`` serves a demand from the stored result; ``upgrades`` scores the upgrade steps (None: no
     upgrades); ``budget_share_after_reset`` is the share of the token budget that is left for pages in sessions that a
-    reset began. ``recency_decay`` is what every page's recency is multiplied by each turn. ``reasoned_recall`` makes every look-up answer with its reason, ``validated_writeback`` runs the
-    journal's checks before a commit; the published table has no column for these two (``docs/policies.md``).
+    reset began. ``recency_decay`` is what every page's recency is multiplied by each turn. ``reasoned_recall`` makes
+    every look-up answer with its reason, ``validated_writeback`` runs the journal's checks before a commit; the
+    published table has no column for these two (``docs/policies.md``).
     """
 
     id: str

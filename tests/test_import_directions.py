@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "clawvm_runtime"
 REPLAY = ROOT / "replay_py"
 WORKLOADS = ROOT / "workloads"
-OURS = {"clawvm_runtime", "clawvm_replay", "clawvm_workloads"}
+BESIDE_REPLAY = ("clawvm_oracle", "clawvm_pictures")
+OURS = {"clawvm_runtime", "clawvm_replay", "clawvm_workloads", *BESIDE_REPLAY, "clawvm_experiments"}
 
 
 def imports(path):
@@ -53,11 +54,19 @@ class ImportDirectionsTest(unittest.TestCase):
     def test_replay_imports_only_runtime_and_itself(self):
         self.assert_only(REPLAY / "clawvm_replay", {"clawvm_runtime", "clawvm_replay"})
 
-    def test_workloads_do_not_import_a_command_line(self):
-        self.assert_only(WORKLOADS / "clawvm_workloads", OURS)
-        for path in files(WORKLOADS / "clawvm_workloads"):
-            with self.subTest(path=path.name):
-                self.assertFalse([name for name in imports(path) if "cli" in name.split(".")])
+    def test_oracle_and_pictures_import_only_runtime_replay_and_themselves(self):
+        for room in BESIDE_REPLAY:
+            self.assert_only(REPLAY / room, {"clawvm_runtime", "clawvm_replay", room})
+
+    def test_families_import_no_experiment_and_experiments_no_command_line(self):
+        self.assert_only(WORKLOADS / "clawvm_workloads", {"clawvm_runtime", "clawvm_replay", "clawvm_workloads"})
+        self.assert_only(WORKLOADS / "clawvm_experiments", OURS)
+
+    def test_nothing_but_the_registry_of_experiments_and_what_runs_them_knows_all_of_them(self):
+        for path in files(WORKLOADS / "clawvm_experiments"):
+            if path.stem != "running":
+                with self.subTest(path=path.name):
+                    self.assertNotIn("clawvm_experiments.registry", set(imports(path)))
 
     def test_families_do_not_import_the_engine(self):
         for path in files(WORKLOADS / "clawvm_workloads"):
@@ -70,7 +79,7 @@ class ImportDirectionsTest(unittest.TestCase):
             local = {path.stem for path in folder.glob("*.py")} | {
                 path.name for path in folder.iterdir() if (path / "__init__.py").exists()
             }
-            self.assert_only(folder, OURS | local)
+            self.assert_only(folder, OURS | local | {"clawvm_cli"})
 
 
 class RuntimeLayersTest(unittest.TestCase):

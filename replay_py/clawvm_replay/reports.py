@@ -200,13 +200,13 @@ def _shortfalls(summary: Summary, configuration: dict[str, Any]) -> list[str]:
     if pressure:
         lines.append(f"{pressure} turns were under invariant pressure: the minimum set and the demands did not fit.")
     lines.append(
-        "The sizes and schedules of the workload families are a first choice, not yet calibrated to the published "
-        "magnitudes; the authors' workloads are not public."
+        "The authors' workloads are not public. The sizes and schedules of ours were calibrated to the published means "
+        "of this table, so that their agreement is no evidence by itself; `docs/workloads.md` tells what was chosen."
     )
     if configuration["horizon"]:
         lines.append(
-            "The oracle is the published one: the same greedy selector with look-ahead. It is no optimum, and no "
-            "provable bound stands beside it yet."
+            "The oracle is the published one: the same greedy selector with look-ahead. It is no optimum; provable "
+            "bounds are an experiment of their own (`workloads/run_bounds.py`)."
         )
     return lines
 

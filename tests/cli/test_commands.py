@@ -229,8 +229,8 @@ class ExplainTest(CommandTest):
         result = run(EXPLAIN, TRACE, "--turn", 10, "--page", "rule-no-migrations")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("required at structured: auto-pin holds every hard page at its floor; it fitted", result.stdout)
-        result = run(EXPLAIN, TRACE, "--turn", 10, "--page", "file-1")
-        self.assertIn("upgrade to structured: 6 tokens", result.stdout)
+        result = run(EXPLAIN, TRACE, "--turn", 22, "--page", "file-1")
+        self.assertIn("upgrade to structured: 4 tokens", result.stdout)
         self.assertIn("did not fit what was left", result.stdout)
 
     def test_a_decision_trace_tells_the_same_as_its_trace(self) -> None:

@@ -1,11 +1,14 @@
 """Behaviour of the workload families: deterministic, one story for all budgets, destructive boundaries included."""
 
 import unittest
+from collections import Counter
 from pathlib import Path
 
 from clawvm_replay.tier2 import Cell, run_cell
 from clawvm_replay.trace_format import open_trace, read_trace, write_trace
+from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES
+from clawvm_workloads import daily_assistant, evidence_heavy, long_horizon, multi_session
 from clawvm_workloads.families import BUDGETS, FAMILIES, committed_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -49,6 +52,28 @@ class FamiliesTest(unittest.TestCase):
             with self.subTest(family=name):
                 metrics = run_cell(Cell(family(120), POLICIES["clawvm"])).metrics
                 self.assertGreater(metrics.compactions + metrics.resets, 0)
+
+    def test_every_rung_of_a_ladder_costs_more_than_the_one_below(self):
+        # Otherwise the single pass of the upgrades would leave a page one level short (docs/selection.md).
+        for name, family in FAMILIES.items():
+            for turn in family(120).turns:
+                for item in turn.prelude:
+                    page = item if isinstance(item, Page) else getattr(item, "page", None)
+                    if page is not None:
+                        deltas = [step.delta for step in page.steps]
+                        with self.subTest(family=name, page=page.id):
+                            self.assertEqual(deltas, sorted(set(deltas)))
+
+    def test_all_families_run_in_the_same_harness(self):
+        shapes = [module.SHAPE for module in (daily_assistant, evidence_heavy, long_horizon, multi_session)]
+        self.assertEqual(len({(shape.soft_share, shape.summary_share) for shape in shapes}), 1)
+
+    def test_every_result_is_returned_to(self):
+        # A stride that divides the number of results would read the same few again and again.
+        for name in ("evidence_heavy", "long_horizon"):
+            calls = Counter(call.signature for turn in FAMILIES[name](120).turns for call in turn.calls)
+            with self.subTest(family=name):
+                self.assertEqual([signature for signature, count in calls.items() if count < 3], [])
 
     def test_every_family_costs_a_weak_policy_faults(self):
         for name, family in FAMILIES.items():

@@ -228,10 +228,10 @@ def _report(results: dict[str, Any]) -> str:
     parts = [
         "## Bounds: how far from optimal\n",
         f"{defined} of {results['cells']} cells (families x budgets); {results['cells_under_pressure']} left out "
-        "because their minimum set does not fit. Reloaded tokens: page-ins, or the same content retrieved again where a "
-        "policy cannot page in. Brought in: tokens that the prompt before did not hold. The bounds in the first two "
-        "tables are for policies that meet every floor and demand; in the third, each policy is held against bounds for "
-        "what its own prompts met. The bound for any policy is reached by some policy; it is zero in "
+        "because their minimum set does not fit. Reloaded tokens: page-ins, or the same content retrieved again where "
+        "a policy cannot page in. Brought in: tokens that the prompt before did not hold. The bounds in the first two "
+        "tables are for policies that meet every floor and demand; in the third, each policy is held against bounds "
+        "for what its own prompts met. The bound for any policy is reached by some policy; it is zero in "
         f"{gaps['cells_where_any_policy_bound_is_zero']} cells and says nothing there.\n",
         "### Reloaded tokens, mean over the families\n",
         table(

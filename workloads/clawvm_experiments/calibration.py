@@ -28,7 +28,15 @@ from types import MappingProxyType
 from typing import Any
 
 from clawvm_replay.metrics import FAULT_FIELDS, CellMetrics
-from clawvm_replay.published import TABLE_4
+from clawvm_replay.published import (
+    FAULT_FREE,
+    HYBRID_BUDGET,
+    HYBRID_FAULTS,
+    TABLE_4,
+    TABLE_6,
+    TABLE_6_BUDGET,
+    TOLERANCE,
+)
 from clawvm_replay.replay import replay_trace
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_workloads import daily_assistant, evidence_heavy, long_horizon, multi_session
@@ -37,7 +45,6 @@ from clawvm_workloads.families import BUDGETS
 __all__ = [
     "COMMITTED",
     "SEARCHED",
-    "TOLERANCE",
     "Figure",
     "Prediction",
     "Ranges",
@@ -62,9 +69,6 @@ Rows = Mapping[str, Sequence[CellMetrics]]
 Ranges = Mapping[str, Mapping[str, Sequence[Any]]]
 """The values that a search may give to a constant, by family and field."""
 
-TOLERANCE = 0.15
-"""The largest relative gap of a calibrated figure."""
-
 _MODULES: Mapping[str, Any] = MappingProxyType(
     {module.NAME: module for module in (evidence_heavy, long_horizon, multi_session, daily_assistant)}
 )
@@ -73,8 +77,6 @@ COMMITTED: Shapes = MappingProxyType({name: module.SHAPE for name, module in _MO
 
 SEARCHED = ("retrieval", "retrieval_cache", "compaction_hybrid", "clawvm")
 """Where they show no fault, LRU and Oracle count what ClawVM counts: a search need not replay them."""
-
-_COMPLETE = ("lru", "clawvm", "oracle_h3")
 
 _FAULTS_OF_FAMILY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -86,31 +88,17 @@ _FAULTS_OF_FAMILY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The faults that a family exists for: Retrieval shows each of them at the smallest budget."""
 
-_REMOVAL_BUDGET = 180
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """What removing a feature from ClawVM may bring: ``needed`` kinds of fault, ``allowed`` ones, and no other.
-
-    ``published`` is the total of Table 6: 180 tokens, four workloads.
-    """
-
-    needed: tuple[str, ...]
-    allowed: tuple[str, ...]
-    published: int
-
-
-_REMOVALS: Mapping[str, Removal] = MappingProxyType(
+_KINDS_OF_REMOVAL: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "pointer_resolution": Removal(("duplicate_tool",), ("refetch",), 126),
-        "writeback_at_compaction": Removal(("flush_miss",), (), 20),
-        "auto_pin": Removal(("post_compaction_bootstrap",), ("pinned_invariant_miss",), 9),
-        "writeback_at_reset": Removal(("flush_miss",), (), 3),
-        "upgrade_scoring": Removal((), (), 0),
-        "prefetch": Removal((), (), 0),
+        "pointer_resolution": ("duplicate_tool", "refetch"),
+        "writeback_at_compaction": ("flush_miss",),
+        "auto_pin": ("post_compaction_bootstrap", "pinned_invariant_miss"),
+        "writeback_at_reset": ("flush_miss",),
+        "upgrade_scoring": (),
+        "prefetch": (),
     }
 )
+"""The only kinds of fault that removing a feature from ClawVM may bring; the first of them it has to bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +163,9 @@ def loss(rows: Rows) -> float:
 
 def removals(shapes: Shapes) -> dict[str, Counter[str]]:
     """Return the faults by kind of ClawVM without one feature, at 180 tokens, summed over the families."""
-    traces = [_MODULES[name].build(_REMOVAL_BUDGET, shape) for name, shape in shapes.items()]
+    traces = [_MODULES[name].build(TABLE_6_BUDGET, shape) for name, shape in shapes.items()]
     result = {}
-    for feature_id in _REMOVALS:
+    for feature_id in _KINDS_OF_REMOVAL:
         policy = POLICIES["clawvm"].without(FEATURES[feature_id])
         counts: Counter[str] = Counter()
         for trace in traces:
@@ -199,9 +187,9 @@ def _broken_cells(rows: Rows) -> Iterator[str]:
             where = f"{row.workload} at {row.budget}, {policy_id}"
             if row.pressure_turns:
                 yield f"{where}: {row.pressure_turns} turns under pressure"
-            if policy_id in _COMPLETE and row.explicit_faults:
+            if policy_id in FAULT_FREE and row.explicit_faults:
                 yield f"{where}: {row.explicit_faults} faults"
-        if policy_id in _COMPLETE:
+        if policy_id in FAULT_FREE:
             for name in dict.fromkeys(row.workload for row in cells):
                 if len({row.thrash_index for row in cells if row.workload == name}) > 1:
                     yield f"{name}, {policy_id}: the thrash index depends on the budget"
@@ -220,26 +208,23 @@ def _lost_stories(rows: Rows) -> Iterator[str]:
 
 def _impure_removals(shapes: Shapes) -> Iterator[str]:
     for feature_id, counts in removals(shapes).items():
-        removal = _REMOVALS[feature_id]
-        for kind in removal.needed:
-            if not counts[kind]:
-                yield f"without {feature_id}: no {kind}, which the feature prevents"
-        for kind in sorted(counts.keys() - {*removal.needed, *removal.allowed}):
+        kinds = _KINDS_OF_REMOVAL[feature_id]
+        if kinds and not counts[kinds[0]]:
+            yield f"without {feature_id}: no {kinds[0]}, which the feature prevents"
+        for kind in sorted(counts.keys() - set(kinds)):
             yield f"without {feature_id}: {counts[kind]} {kind}"
 
 
 def predictions(shapes: Shapes, rows: Rows) -> list[Prediction]:
-    """Return the published numbers that were not used: Compaction-Hybrid at 120 tokens, and Table 6."""
-    smallest = [row for row in rows["compaction_hybrid"] if row.budget == BUDGETS[0]]
-    hybrid = f"Compaction-Hybrid at {BUDGETS[0]}"
-    result = [
-        Prediction(f"{hybrid}: all faults", sum(row.explicit_faults for row in smallest), 26),
-        Prediction(f"{hybrid}: bootstrap", sum(row.post_compaction_bootstrap for row in smallest), 7),
-        Prediction(f"{hybrid}: flush-miss", sum(row.flush_miss for row in smallest), 5),
-    ]
+    """Return the published numbers that are no part of the loss: Compaction-Hybrid at 120 tokens, and Table 6."""
+    cells = [row for row in rows["compaction_hybrid"] if row.budget == HYBRID_BUDGET]
+    result = []
+    for field, published in HYBRID_FAULTS.items():
+        name = f"Compaction-Hybrid at {HYBRID_BUDGET}: {field.replace('_', ' ')}"
+        result.append(Prediction(name, sum(getattr(row, field) for row in cells), published))
     for feature_id, counts in removals(shapes).items():
-        name = f"ClawVM at {_REMOVAL_BUDGET} without {FEATURES[feature_id].name}"
-        result.append(Prediction(name, sum(counts.values()), _REMOVALS[feature_id].published))
+        name = f"ClawVM at {TABLE_6_BUDGET} without {FEATURES[feature_id].name}"
+        result.append(Prediction(name, sum(counts.values()), TABLE_6[feature_id].total))
     return result
 
 

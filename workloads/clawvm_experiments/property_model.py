@@ -8,7 +8,7 @@ This is a second, much simpler account of the same rules. It shares data with th
 names) and no logic: nothing here calls the engine, the selector, the journal, the observer or the simulated harness. It
 knows nothing of selection either, because what the contract promises does not depend on how spare tokens are spent.
 
-Rules: ``docs/selection.md`` (minimum set), ``docs/journal.md`` (checks and merge rules), ``docs/trace-format.md``
+Rules: ``docs/selection.md`` (minimum set), ``docs/journal.md`` (checks), ``docs/trace-format.md``
 (order of a turn, accounting).
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clawvm_experiments.property_expected import Access, Content, Expected, ExpectedTurn, Fate
-from clawvm_experiments.property_model_updates import Held, change, merged, objection
+from clawvm_experiments.property_model_updates import Held, change, kept, objection
 from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import (
     BoundaryEvent,
@@ -202,7 +202,7 @@ class _Book:
         code = objection(update, held, version, value, resolves)
         if code or held is None:
             return Fate("rejected", self.number, code)
-        self.committed[update.page_id, update.field] = (version + 1, merged(update, value))
+        self.committed[update.page_id, update.field] = (version + 1, kept(update, value))
         self.history.setdefault(update.page_id, []).append(update)
         change(held, update)
         return Fate("committed", self.number)

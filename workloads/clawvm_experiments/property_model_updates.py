@@ -4,7 +4,7 @@
 Held           a page as it is held now
 objection      the code with which an update has to be rejected
 change         what a committed update does to its page
-merged         the committed value after an update
+kept           what a field holds after a commit, as far as later checks ask
 =============  ==========================================================
 
 Written from ``docs/journal.md``; shares no logic with ``clawvm_runtime.updates``.
@@ -19,7 +19,7 @@ from clawvm_runtime.pages import Page
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
 
-__all__ = ["Held", "change", "merged", "objection"]
+__all__ = ["Held", "change", "kept", "objection"]
 
 _LEVELS = {level.label: level for level in Level}
 _CONTROL = ("pin", "minimum", "status")
@@ -115,14 +115,6 @@ def _floor(held: Held) -> Level:
     return rule.floor if held.active or rule.floor_when_done is None else rule.floor_when_done
 
 
-def merged(update: Update, committed: Any) -> Any:
-    """Return the committed value after *update*."""
-    value = update.value
-    if update.operation == "set_with_version" or committed is None:
-        return value
-    if update.operation == "merge":
-        return {**committed, **value}
-    if isinstance(committed, str) and isinstance(value, str):
-        return committed + value
-    lists = [item if isinstance(item, list) else [item] for item in (committed, value)]
-    return lists[0] + lists[1]
+def kept(update: Update, committed: Any) -> Any:
+    """Return what a field holds after *update*, as far as later checks ask: nothing, an object, or something else."""
+    return committed if update.operation == "append" and committed is not None else update.value

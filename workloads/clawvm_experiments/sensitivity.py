@@ -17,6 +17,7 @@ from typing import Any
 from clawvm_experiments.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS, STRUCTURED, CountTable
 from clawvm_experiments.counting_rules import RULE_SETS, Counts, count, metrics_counts
 from clawvm_experiments.experiment import Cell, Experiment, Row, family_trace
+from clawvm_experiments.figures import sensitivity_figures
 from clawvm_experiments.run_facts import facts_of_run
 from clawvm_experiments.sensitivity_report import report
 from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, Setting
@@ -245,4 +246,5 @@ EXPERIMENT = Experiment(
     run_cell=run_cell,
     summarize=summarize,
     report=report,
+    figures=sensitivity_figures,
 )

@@ -20,11 +20,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from clawvm_experiments.trace_changes import (
+    highest_cost,
     page_in,
     page_names,
     read_back,
     with_accounting,
     with_budget,
+    with_cost_at_most,
     with_costs,
     with_header,
     with_pages,
@@ -176,7 +178,7 @@ def _fewer_pages(search: _Search) -> None:
 
     _leave_out(names, improves)
     for name in page_names(search.best):
-        for cost in sorted({_highest_cost(search.best, name, level) for level in Level}):
+        for cost in sorted({highest_cost(search.best, name, level) for level in Level}):
             smaller = max(1, search.best.header.budget - cost)
             if search.improves(with_budget(smaller, _without_pages({name}, search.best))):
                 break
@@ -252,9 +254,9 @@ def _smaller_numbers(search: _Search) -> None:
     for name in page_names(search.best):
         search.improves(with_pages(search.best, _cheapest, name))
         for level in (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL):
-            _lower(search, _highest_cost(search.best, name, level), partial(_with_cost_at_most, name, level))
+            _lower(search, highest_cost(search.best, name, level), partial(with_cost_at_most, name, level))
             # Where cost and budget hold each other up, both go down together.
-            _lower(search, _highest_cost(search.best, name, level), partial(_with_cost_and_budget, name, level))
+            _lower(search, highest_cost(search.best, name, level), partial(_with_cost_and_budget, name, level))
     for at, turn in enumerate(search.best.turns):
         _lower(search, turn.transcript_tokens, partial(with_transcript, at))
     _lower(search, search.best.header.budget, with_budget)
@@ -284,19 +286,6 @@ def _cheapest(page: Page) -> Page:
     return with_costs(page, dict.fromkeys(page.costs, 1))
 
 
-def _highest_cost(trace: Trace, name: str, level: Level) -> int:
-    pages = [page for turn in trace.turns for item in turn.prelude if (page := page_in(item)) is not None]
-    return max((page.costs.get(level, 0) for page in pages if page.id == name), default=0)
-
-
-def _with_cost_at_most(name: str, level: Level, tokens: int, trace: Trace) -> Trace:
-    def cheaper(page: Page) -> Page:
-        costs = {other: min(cost, tokens) if other is level else cost for other, cost in page.costs.items()}
-        return with_costs(page, costs)
-
-    return with_pages(trace, cheaper, name)
-
-
 def _with_cost_and_budget(name: str, level: Level, tokens: int, trace: Trace) -> Trace:
-    spared = _highest_cost(trace, name, level) - tokens
-    return with_budget(max(1, trace.header.budget - spared), _with_cost_at_most(name, level, tokens, trace))
+    spared = highest_cost(trace, name, level) - tokens
+    return with_budget(max(1, trace.header.budget - spared), with_cost_at_most(name, level, tokens, trace))

@@ -6,6 +6,7 @@ with_*           a trace with another header, other turns, other pages
 page_in          the page that an item of a trace brings with it
 page_names       the pages of a trace
 with_costs       a page with other costs, which still rise
+highest_cost     the most that a page costs at a level
 ===============  ==================================================================
 """
 
@@ -21,11 +22,13 @@ from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import Level
 
 __all__ = [
+    "highest_cost",
     "page_in",
     "page_names",
     "read_back",
     "with_accounting",
     "with_budget",
+    "with_cost_at_most",
     "with_costs",
     "with_header",
     "with_pages",
@@ -109,3 +112,19 @@ def with_costs(page: Page, wanted: Mapping[Level, int]) -> Page:
     for level in page.levels:
         below = costs[level] = max(below + 1, wanted[level])
     return page.changed(costs=costs)
+
+
+def highest_cost(trace: Trace, name: str, level: Level) -> int:
+    """Return the highest cost (tokens) that the page called *name* has at *level* anywhere; 0 where it has none."""
+    pages = [page for turn in trace.turns for item in turn.prelude if (page := page_in(item)) is not None]
+    return max((page.costs.get(level, 0) for page in pages if page.id == name), default=0)
+
+
+def with_cost_at_most(name: str, level: Level, tokens: int, trace: Trace) -> Trace:
+    """Return *trace* with the page called *name* at a cost of at most *tokens* at *level*, where costs still rise."""
+
+    def cheaper(page: Page) -> Page:
+        costs = {other: min(cost, tokens) if other is level else cost for other, cost in page.costs.items()}
+        return with_costs(page, costs)
+
+    return with_pages(trace, cheaper, name)

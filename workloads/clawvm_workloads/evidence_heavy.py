@@ -1,9 +1,10 @@
 """Evidence-heavy: a debugging session that reads the same files, listings and test logs again and again.
 
-The story: a test fails, the agent reads its way through a repository, comes back to what it read before, edits a file
-now and then and has to read that one anew. Users count such re-reads and duplicate calls and ask why the harness forgot
-what was on screen ten turns ago (field reports: openclaw 128148, hermes-agent 84857; re-reads are 50 to 90 % of the
-reads in recorded sessions). What it costs today: `refetch` and `duplicate_tool`.
+The story: a test fails, the agent reads its way through a repository. One resource is in front for a few turns and read
+in each of them; beside it the agent goes back to what it read before. Now and then it edits what is in front and has to
+read that anew. Users count such re-reads and duplicate calls and ask why the harness forgot what was on screen ten
+turns ago (field reports: openclaw 128148, hermes-agent 84857; re-reads are 50 to 90 % of the reads in recorded
+sessions). What it costs today: `refetch` and `duplicate_tool`.
 """
 
 from __future__ import annotations
@@ -23,24 +24,25 @@ NAME = "evidence_heavy"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes in tokens, schedules in turns."""
+    """Sizes in tokens, schedules in turns; calibrated, see ``docs/workloads.md``."""
 
-    turns: int = 48
-    files: int = 14
-    new_file_every: int = 3
-    rereads_per_turn: int = 1
-    reread_stride: int = 5
-    edit_every: int = 16
+    turns: int = 88
+    resources: int = 11
+    new_resource_every: int = 4
+    front_turns: int = 3
+    returns_per_turn: int = 2
+    return_stride: int = 5
+    edit_every: int = 12
     finding_every: int = 9
-    instructions: int = 2
-    instruction: Ladder = Ladder(3, 13, 20, 34)
-    constraint: Ladder = Ladder(2, 7, 10, 15)
-    plan: Ladder = Ladder(3, 9, 14, 22)
-    file: Ladder = Ladder(2, 8, 16, 30)
-    log: Ladder = Ladder(2, 6, 12, 26)
-    transcript_per_turn: int = 34
-    limit_in_budgets: float = 3.6
-    soft_share: float = 0.8
+    instructions: int = 1
+    instruction: Ladder = Ladder(3, 10, 16, 28)
+    constraint: Ladder = Ladder(2, 6, 9, 14)
+    plan: Ladder = Ladder(3, 8, 13, 22)
+    file: Ladder = Ladder(2, 6, 12, 22)
+    log: Ladder = Ladder(2, 5, 10, 18)
+    transcript_per_turn: int = 28
+    limit_in_budgets: float = 5.0
+    soft_share: float = 0.95
     summary_share: float = 0.15
 
 
@@ -68,18 +70,20 @@ def build(budget: int, shape: Shape = SHAPE) -> Trace:
     story.page("plan", PageType.PLAN, shape.plan, provenance=_user(1), base_utility=8.0)
 
     reads: list[Call] = []
+    front = 0
     for turn in range(1, shape.turns + 1):
         calls = []
-        if turn % shape.new_file_every == 1 and len(reads) < shape.files:
+        if turn % shape.new_resource_every == 1 and len(reads) < shape.resources:
             reads.append(_first_read(story, shape, len(reads) + 1))
             calls.append(reads[-1])
+        if turn % shape.front_turns == 1:
+            front = (front + shape.return_stride) % len(reads)
         if turn % shape.edit_every == 0:
-            edited = (turn // shape.edit_every - 1) % len(reads)
-            _edit(story, shape, edited + 1)
-        for repeat in range(shape.rereads_per_turn):
-            again = reads[(turn * shape.reread_stride + repeat * 7) % len(reads)]
-            if again not in calls:
-                calls.append(again)
+            _edit(story, shape, front + 1)
+        beside = [(turn * shape.return_stride + 2 * place) % len(reads) for place in range(shape.returns_per_turn)]
+        for number in (front, *beside):
+            if reads[number] not in calls:
+                calls.append(reads[number])
         updates = [_finding(turn)] if turn % shape.finding_every == 0 else []
         demands = [("plan", Level.STRUCTURED)] if turn % shape.finding_every == 0 else []
         story.turn(shape.transcript_per_turn, calls=calls, demands=demands, updates=updates)

@@ -1,12 +1,11 @@
 """Long-horizon: one long session through several compactions; instructions, constraints and the plan have to survive.
 
 The story: a user gives rules along the way ("never touch the schema", "ask before you delete"), the agent works through
-a long plan and ticks off its steps, and the harness compacts again and again. Users report that afterwards the
-rules are
-gone and nothing reads the notes back (field reports: openclaw 17727, 7618, 5429; claude-code 68636, 24460), and
-that the
-flush before the compaction ran on a stale count or not at all (openclaw 2397, 5457). What it costs today:
-`post_compaction_bootstrap`, `pinned_invariant_miss`, `flush_miss`.
+a long plan and ticks off its steps. It opens a chapter, looks at it again in the next turns, and keeps going back to
+earlier ones; the harness compacts again and again. Users report that afterwards the rules are gone and nothing reads
+the notes back (field reports: openclaw 17727, 7618, 5429; claude-code 68636, 24460), and that the flush before the
+compaction ran on a stale count or not at all (openclaw 2397, 5457). What it costs today: `post_compaction_bootstrap`,
+`pinned_invariant_miss`, `flush_miss`.
 """
 
 from __future__ import annotations
@@ -26,26 +25,25 @@ NAME = "long_horizon"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes in tokens, schedules in turns."""
+    """Sizes in tokens, schedules in turns; calibrated, see ``docs/workloads.md``."""
 
-    turns: int = 60
+    turns: int = 72
     rules_at: tuple[int, ...] = (2, 11, 25)
+    rule_consulted_every: int = 30
     steps: int = 10
-    step_update_every: int = 5
-    rule_consulted_every: int = 10
-    evidence_every: int = 4
-    reread_every: int = 3
-    reread_stride: int = 3
+    step_update_every: int = 8
+    chapter_every: int = 8
+    looked_at_again: int = 2
     long_result_every: int = 14
     instructions: int = 2
-    instruction: Ladder = Ladder(3, 14, 22, 38)
-    constraint: Ladder = Ladder(2, 6, 9, 14)
-    plan: Ladder = Ladder(3, 10, 15, 26)
-    evidence: Ladder = Ladder(2, 7, 14, 28)
-    transcript_per_turn: int = 26
+    instruction: Ladder = Ladder(3, 10, 16, 28)
+    constraint: Ladder = Ladder(2, 5, 8, 12)
+    plan: Ladder = Ladder(3, 8, 13, 22)
+    chapter: Ladder = Ladder(2, 6, 12, 22)
+    transcript_per_turn: int = 22
     long_result: int = 90
-    limit_in_budgets: float = 3.2
-    soft_share: float = 0.8
+    limit_in_budgets: float = 3.6
+    soft_share: float = 0.95
     summary_share: float = 0.15
 
 
@@ -72,37 +70,46 @@ def build(budget: int, shape: Shape = SHAPE) -> Trace:
     story.page("plan", PageType.PLAN, shape.plan, provenance=Provenance("user", "turn-1"), base_utility=8.0)
 
     rules: list[str] = []
-    reads: list[Call] = []
+    chapters: list[Call] = []
     for turn in range(1, shape.turns + 1):
         demands: list[tuple[str, Level]] = []
-        calls = []
         updates = []
         if turn in shape.rules_at:
             rules.append(_new_rule(story, shape, len(rules) + 1, turn))
             demands.append((rules[-1], Level.STRUCTURED))
         elif rules and turn % shape.rule_consulted_every == 0:
             demands.append((rules[(turn // shape.rule_consulted_every) % len(rules)], Level.STRUCTURED))
-        if turn % shape.evidence_every == 1:
-            number = len(reads) + 1
-            reads.append(
-                story.tool(
-                    "read",
-                    {"path": f"docs/chapter_{number}.md"},
-                    f"chapter-{number}",
-                    shape.evidence,
-                    base_utility=5.0,
-                    recompute_cost=8.0,
-                )
-            )
-            calls.append(reads[-1])
-        elif turn % shape.reread_every == 0:
-            calls.append(reads[(turn * shape.reread_stride) % len(reads)])
+        calls = _chapters(story, shape, turn, chapters)
         if turn % shape.step_update_every == 0:
             demands.append(("plan", Level.STRUCTURED))
             updates.append(_tick(turn // shape.step_update_every, shape.steps))
         growth = shape.long_result if turn % shape.long_result_every == 0 else shape.transcript_per_turn
         story.turn(growth, calls=calls, demands=demands, updates=updates)
     return story.trace()
+
+
+def _chapters(story: TraceBuilder, shape: Shape, turn: int, chapters: list[Call]) -> list[Call]:
+    """Return the reads of one turn: a new chapter or the one in work, and one of the earlier chapters."""
+    calls = []
+    since = (turn - 1) % shape.chapter_every
+    if since == 0:
+        number = len(chapters) + 1
+        chapters.append(
+            story.tool(
+                "read",
+                {"path": f"docs/chapter_{number}.md"},
+                f"chapter-{number}",
+                shape.chapter,
+                base_utility=5.0,
+                recompute_cost=8.0,
+            )
+        )
+    if since <= shape.looked_at_again:
+        calls.append(chapters[-1])
+    earlier = chapters[turn % len(chapters)]
+    if earlier not in calls:
+        calls.append(earlier)
+    return calls
 
 
 def _new_rule(story: TraceBuilder, shape: Shape, number: int, turn: int) -> str:
