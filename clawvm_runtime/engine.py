@@ -180,6 +180,7 @@ class Engine:
         self._accessed: list[str] = []
         self._injected: set[str] = set()
         self._page_of_signature: dict[str, str] = {}
+        self._superseded: set[str] = set()  # Signatures whose page holds another call's result by now.
         self._recovered = frozenset(entry.sequence for entry in self.journal.staged)
         self._prompt_budget = budget
 
@@ -282,15 +283,14 @@ class Engine:
         self._running()
         signature = call.canonical_signature()
         known = self._page_of_signature.get(signature)
-        if known is not None and call.deterministic:
+        if known is not None and call.deterministic and signature not in self._superseded:
             return self._execute_again(call, signature, self.table.entry(known), execute)
         result = execute(call)
         if result.page is None:
             self._emit_tool(call, signature, result, executed=True)
             return ToolAnswer(result.outcome, None, executed=True)
         # The signature is remembered only once the table has taken the page: it must never lead to another page.
-        entry = self._keep_result(result.page)
-        self._page_of_signature[signature] = result.page.id
+        entry = self._keep_result(result.page, signature)
         self._emit_tool(call, signature, result, executed=True)
         return ToolAnswer(result.outcome, entry.page, True, self._access(entry, call.level))
 
@@ -309,17 +309,24 @@ class Engine:
             page.id != entry.page.id or (page.costs, page.texts) != (entry.page.costs, entry.page.texts)
         ):
             # The world has changed since: what the tool gives now takes the place of what was lost.
-            entry = self._keep_result(page)
+            entry = self._keep_result(page, signature)
             entry.first_turn = self.turn
-            self._page_of_signature[signature] = page.id
             self._demands[page.id] = page.level_at_least(call.level)
         return ToolAnswer(result.outcome, None if page is None else entry.page, True, judgement)
 
-    def _keep_result(self, page: Page) -> PageEntry:
-        if page.id in self.table:
-            self.replace(page)
-        else:
+    def _keep_result(self, page: Page, signature: str) -> PageEntry:
+        before = self._declared_pages.get(page.id)
+        if before is None:
             self.declare(page)
+        else:
+            if (page.costs, page.texts) != (before.costs, before.texts):
+                # Another call left this page; served from it, its repetition would get what it never asked for.
+                self._superseded.update(
+                    other for other, page_id in self._page_of_signature.items() if page_id == page.id
+                )
+            self.replace(page)
+        self._page_of_signature[signature] = page.id
+        self._superseded.discard(signature)
         return self.table.entry(page.id)
 
     def _emit_tool(self, call: ToolCall, signature: str, result: ToolResult, *, executed: bool) -> None:

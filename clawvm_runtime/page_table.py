@@ -112,8 +112,9 @@ class PageTable:
 
     def set_residency(self, levels: Mapping[str, Level]) -> None:
         """Record what the assembled prompt holds; pages that are not named are at `none`, O(pages)."""
+        absent = Level.NONE
         for page_id, entry in self._entries.items():
-            entry.resident = levels.get(page_id, Level.NONE)
+            entry.resident = levels.get(page_id, absent)
 
     def drop_residency(self) -> None:
         """Record that a boundary destroyed the prompt."""

@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import Policy
-from clawvm_runtime.vocabulary import PIN_RANK, TYPE_RULES, Level
+from clawvm_runtime.vocabulary import PIN_RANK, TYPE_RULES, Level, PinClass
 
 __all__ = [
     "Reason",
@@ -111,6 +111,12 @@ class Selector(Protocol):
         ...
 
 
+# Named once: before Python 3.12, looking a member up in its class costs more than the comparison that it is for.
+_HARD = PinClass.HARD
+_NONE, _POINTER, _FULL = Level.NONE, Level.POINTER, Level.FULL
+_APPLIED, _DID_NOT_FIT, _NOT_NEXT = StepOutcome.APPLIED, StepOutcome.DID_NOT_FIT, StepOutcome.NOT_NEXT
+
+
 def install_order(page: Page) -> tuple[int, int, float, str]:
     """Return the key by which required pages are installed, highest first."""
     return (PIN_RANK[page.pin], TYPE_RULES[page.type].rank, page.base_utility, page.id)
@@ -126,7 +132,7 @@ def minimum_set(pages: Iterable[Page], demands: Mapping[str, Level], injected: C
         wanted = demands.get(page.id)
         if wanted is not None:
             tokens += page.costs[page.level_at_least(max(wanted, page.minimum))]
-        elif page.is_hard or page.id in injected:
+        elif page.pin is _HARD or page.id in injected:
             tokens += page.floor_cost
     return tokens
 
@@ -168,30 +174,31 @@ class _Assembly:
 
     def install_required(self) -> None:
         request = self.request
+        injected, wanted, auto_pin = request.injected, request.demands, request.policy.auto_pin
         floors: list[tuple[Page, Reason]] = []
         demands: list[Page] = []
         for page in request.pages:
-            if page.id in request.injected:
+            if page.id in injected:
                 floors.append((page, Reason.INJECTED))
-            elif request.policy.auto_pin and page.is_hard:
+            elif auto_pin and page.pin is _HARD:
                 floors.append((page, Reason.FLOOR))
-            if page.id in request.demands:
+            if page.id in wanted:
                 demands.append(page)
         # All floors before any demand: under pressure a costly demand must not take the room of another page's floor.
         # When the required set fits, the order changes nothing.
         for page, reason in sorted(floors, key=lambda item: install_order(item[0]), reverse=True):
             self._require(page, page.floor_level, reason)
         for page in sorted(demands, key=install_order, reverse=True):
-            self._require(page, page.level_at_least(max(request.demands[page.id], page.minimum)), Reason.DEMAND)
+            self._require(page, page.level_at_least(max(wanted[page.id], page.minimum)), Reason.DEMAND)
 
     def _require(self, page: Page, level: Level, reason: Reason) -> None:
         self.required.append(Required(page.id, level, reason, self.raise_to(page, level)))
 
     def prefetch_pointers(self) -> None:
-        absent = [page for page in self.request.pages if page.id not in self.levels and Level.POINTER in page.costs]
+        absent = [page for page in self.request.pages if page.id not in self.levels and _POINTER in page.costs]
         absent.sort(key=lambda page: (page.recompute_cost, page.base_utility, page.id), reverse=True)
         for page in absent:
-            if self.raise_to(page, Level.POINTER):
+            if self.raise_to(page, _POINTER):
                 self.prefetched.append(page.id)
             else:
                 self.prefetch_refused.append(page.id)
@@ -203,8 +210,8 @@ class _Assembly:
         recency, future = request.recency, request.future_demands
         steps = []
         for page in request.pages:
-            current = levels.get(page.id, Level.NONE)
-            if current == Level.FULL:
+            current = levels.get(page.id, _NONE)
+            if current == _FULL:
                 continue
             worth = score(page, recency.get(page.id, 0.0), future.get(page.id, 0))
             for step in page.steps:
@@ -213,14 +220,14 @@ class _Assembly:
         # Page id and level are unique together, so that no comparison reaches the step itself.
         steps.sort(reverse=True)
         for key, page_id, level, step in steps:
-            if levels.get(page_id, Level.NONE) != step.below:
-                outcome = StepOutcome.NOT_NEXT
+            if levels.get(page_id, _NONE) != step.below:
+                outcome = _NOT_NEXT
             elif step.delta > self.left:
-                outcome = StepOutcome.DID_NOT_FIT
+                outcome = _DID_NOT_FIT
             else:
                 levels[page_id] = level
                 self.left -= step.delta
-                outcome = StepOutcome.APPLIED
+                outcome = _APPLIED
             self.steps.append(TriedStep(page_id, level, step.delta, key, outcome))
 
     def selection(self) -> Selection:

@@ -1,12 +1,17 @@
 """Behaviour of the adversarial experiment: verdicts follow checks and controls, and nothing that fails is hidden."""
 
 import copy
+import dataclasses
 import json
 import unittest
+from unittest import mock
 
+from clawvm_experiments import adversarial
 from clawvm_experiments.adversarial import EXPERIMENT
+from clawvm_experiments.experiment import Cell
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.adversarial import SCENARIOS
+from clawvm_workloads.adversarial.controls import Control
 
 ROWS = []
 
@@ -47,7 +52,7 @@ class CellsTest(unittest.TestCase):
 class FindingsTest(unittest.TestCase):
     def test_every_check_but_the_known_defect_holds_and_every_control_breaks(self):
         findings = EXPERIMENT.summarize(ROWS)["findings"]
-        self.assertIn(findings["adversarial_checks_failed"], ("", "shared_page.answers_exact"))
+        self.assertEqual(findings["adversarial_checks_failed"], "")
         self.assertEqual(findings["adversarial_controls_failing"], findings["adversarial_controls_total"])
         self.assertEqual(
             findings["adversarial_kinds_of_check_that_a_control_breaks"], findings["adversarial_kinds_of_check_total"]
@@ -141,6 +146,14 @@ class VerdictTest(unittest.TestCase):
                 controls = all(set(control["must_break"]) <= set(control["broke"]) for control in row["controls"])
                 with self.subTest(scenario=row["scenario"]):
                     self.assertEqual(row["holds"], checks and controls)
+
+    def test_a_control_that_takes_nothing_away_does_not_count_as_failing(self):
+        toothless = Control("nothing", ("no_controllable_fault",))
+        scenario = dataclasses.replace(SCENARIOS["threshold_jump"], controls=(toothless,))
+        with mock.patch.object(adversarial, "SCENARIOS", {scenario.id: scenario}):
+            row = EXPERIMENT.run_cell(Cell(scenario.id, {"scenario": scenario.id}))
+        self.assertEqual([control["fails"] for control in row["controls"]], [False])
+        self.assertIs(row["holds"], False)
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ class ShrinkingTest(unittest.TestCase):
         def fails(trace):
             return any(item.property is Property.ZERO_FAULTS for item in check_trace(trace, policy).violations)
 
-        failing = [seed for seed in range(12) if fails(generate(seed))]
-        self.assertGreaterEqual(len(failing), 3)
-        for seed in failing[:3]:
+        failing = [seed for seed in range(15) if fails(generate(seed))]
+        self.assertGreaterEqual(len(failing), 4)
+        for seed in failing[:4]:
             with self.subTest(seed=seed):
                 shrunk = shrink(generate(seed), fails)
                 size = TraceSize.of(shrunk.trace)

@@ -9,7 +9,7 @@ from clawvm_experiments.tasks import EXPERIMENT
 from clawvm_experiments.tasks_report import HYBRID_PINNED
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import BUDGETS
-from clawvm_workloads.tasks import TASKS
+from clawvm_workloads.tasks import CATEGORIES, TASKS
 
 ROWS = {}
 
@@ -32,8 +32,7 @@ class CellsTest(unittest.TestCase):
 
     def test_a_quick_run_has_three_tasks_of_each_category(self):
         categories = [row["category"] for row in ROWS["quick"]]
-        self.assertEqual({category: categories.count(category) for category in categories}, dict.fromkeys(categories, 3))
-        self.assertEqual(len(categories), 9)
+        self.assertEqual(sorted(categories), sorted(3 * list(CATEGORIES)))
 
     def test_every_policy_replays_every_budget_plain_and_stretched(self):
         runs = ROWS["quick"][0]["runs"]

@@ -298,6 +298,27 @@ class ToolTests(unittest.TestCase):
         self.assertEqual((self.runs, engine.table.entry("result").page.version), (2, 2))
         self.assertEqual(faults(engine), {})
 
+    def test_a_call_whose_page_took_another_calls_result_runs_again(self) -> None:
+        engine = running("clawvm")
+
+        def read(call: ToolCall) -> ToolResult:
+            self.runs += 1
+            return ToolResult(ToolOutcome.OK, make_page("shared", costs={FULL: {"a": 30, "b": 50}[call.tool]}))
+
+        for tool, cost, executed in (("a", 30, True), ("b", 50, True), ("a", 30, True), ("a", 30, False), ("b", 50, True)):
+            answer = engine.tool_execute(ToolCall(tool), read)
+            engine.prompt_assemble()
+            assert answer.page is not None
+            self.assertEqual((answer.executed, answer.page.costs[FULL]), (executed, cost), tool)
+        self.assertEqual((self.runs, faults(engine)), (4, {}))
+
+    def test_calls_with_equal_results_share_a_page_and_are_both_served(self) -> None:
+        engine = running("clawvm")
+        for tool, executed in (("a", True), ("b", True), ("a", False), ("b", False)):
+            self.assertIs(engine.tool_execute(ToolCall(tool), self.execute).executed, executed)
+            engine.prompt_assemble()
+        self.assertEqual((self.runs, faults(engine)), (2, {}))
+
     def test_a_call_that_gave_no_page_runs_again(self) -> None:
         engine = running("clawvm")
         for outcome in (ToolOutcome.DENIED, ToolOutcome.ERROR, ToolOutcome.EMPTY):

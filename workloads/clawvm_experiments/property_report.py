@@ -56,8 +56,8 @@ def report(results: dict[str, Any]) -> str:
 def _statements(results: dict[str, Any]) -> str:
     broken = Counter(kind for violation in results["violations"] for kind in violation["all_properties"])
     return table(
-        ["statement", "what it says", "workloads that break it"],
-        [(kind.value, text, broken[kind.value]) for kind, text in STATEMENTS.items()],
+        ["statement", "workloads that break it"],
+        [(f"`{kind.value}`: {text}", broken[kind.value]) for kind, text in STATEMENTS.items()],
     )
 
 
@@ -92,8 +92,8 @@ def _size(size: dict[str, int]) -> str:
 
 def _coverage(results: dict[str, Any]) -> str:
     counts = results["counts"]
-    lines = [
-        (group, ", ".join(f"{kind} {counts.get(f'{group}/{kind}', 0):,}" for kind in kinds))
-        for group, kinds in GROUPS.items()
-    ]
-    return table(["what", "how often"], lines)
+    lines = []
+    for group, kinds in GROUPS.items():
+        numbers = ", ".join(f"{kind} {counts.get(f'{group}/{kind}', 0):,}" for kind in kinds)
+        lines.append(f"- **{group}**: {numbers}\n")
+    return "".join(lines)

@@ -1,0 +1,199 @@
+"""What a trace asks of memory, apart from any policy's choices: the input of every bound.
+
+================  =========================================================================================
+Content           a page between two replacements: what can be kept
+Use               warm accesses of one turn to one content at one level
+TurnNeeds         one turn: uses, loss, what its prompt has to hold and what may enter there
+DemandSequence    a whole trace under one budget; ``met_by`` keeps only the requirements that a run met
+ObservedRun       a replay with its sequence and its prompts
+observe_run       replay a trace and record both
+================  =========================================================================================
+
+The sequence is read off the engine while it runs (decision trace and selection requests), so that there is no second
+account of what a turn asks for. ``docs/bounds.md`` says what in it could depend on the policy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from clawvm_replay.metrics import CellMetrics
+from clawvm_replay.replay import replay_trace
+from clawvm_replay.trace_format import Trace
+from clawvm_runtime.decision_trace import DecisionTrace, Event
+from clawvm_runtime.faults import Verdict
+from clawvm_runtime.policy import Policy
+from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
+from clawvm_runtime.vocabulary import Level, level_from_name
+
+__all__ = ["Content", "DemandSequence", "ObservedRun", "Prompt", "TurnNeeds", "Use", "observe_run"]
+
+
+class Content(NamedTuple):
+    """A page between two replacements: old content can never serve an access to new content."""
+
+    page_id: str
+    generation: int
+
+
+Prompt = Mapping[Content, Level]
+"""What one prompt holds; contents at `none` are left out."""
+
+
+class Use(NamedTuple):
+    """Warm accesses of one turn to one content that the prompt before could have served.
+
+    The level they need, how many there are, and the tokens of one page-in.
+    """
+
+    content: Content
+    level: Level
+    times: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnNeeds:
+    """One turn: the uses are judged against the prompt before, then the turn's own prompt is assembled.
+
+    ``unavoidable`` are the tokens of warm accesses that no prompt could have served: a boundary lies between the prompt
+    before and them, or their page did not exist when that prompt was assembled. ``lost`` tells whether a boundary lies
+    between the two prompts, so that nothing is carried over. ``required`` is what the turn's prompt has to hold,
+    ``allowed`` what the floors and the demands of the turn let in: the same, unless the requirements were reduced to
+    what a run met.
+    """
+
+    unavoidable: int
+    uses: tuple[Use, ...]
+    lost: bool
+    allowed: Prompt
+    required: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class DemandSequence:
+    """The turns of a trace under a budget (tokens), with the cost of every level of every content."""
+
+    budget: int
+    ladders: Mapping[Content, Mapping[Level, int]]
+    turns: tuple[TurnNeeds, ...]
+
+    def tokens(self, content: Content, level: Level) -> int:
+        """Return what *content* costs at *level* (tokens); nothing at `none`."""
+        return self.ladders[content][level] if level else 0
+
+    def rooms(self) -> tuple[int, ...]:
+        """Return the tokens that each prompt has left beside what it has to hold; negative under pressure."""
+        return tuple(
+            self.budget - sum(self.tokens(content, level) for content, level in turn.required.items())
+            for turn in self.turns
+        )
+
+    @property
+    def under_pressure(self) -> bool:
+        """Whether some prompt cannot hold what it has to: then no policy can, and no bound is defined."""
+        return any(room < 0 for room in self.rooms())
+
+    def met_by(self, prompts: Sequence[Prompt]) -> DemandSequence:
+        """Return the sequence without the requirements that *prompts* (one for each turn) did not meet."""
+        turns = tuple(
+            dataclasses.replace(turn, required=_met(turn.required, prompt)) for turn, prompt in zip(self.turns, prompts)
+        )
+        return dataclasses.replace(self, turns=turns)
+
+
+def _met(required: Prompt, prompt: Prompt) -> Prompt:
+    return {content: level for content, level in required.items() if prompt.get(content, Level.NONE) >= level}
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRun:
+    """A replay: its metrics, what the trace asked of it, and what its prompts held."""
+
+    metrics: CellMetrics
+    sequence: DemandSequence
+    prompts: tuple[Prompt, ...]
+
+    @property
+    def met(self) -> DemandSequence:
+        """The sequence with only the requirements that this run met: what its own bounds are computed from."""
+        return self.sequence.met_by(self.prompts)
+
+
+def observe_run(trace: Trace, policy: Policy, selector: Selector = select) -> ObservedRun:
+    """Replay *trace* under *policy* at the trace's budget and record what was asked and what was held."""
+    recorder = _Recorder(selector)
+    metrics = replay_trace(trace, policy, decisions=DecisionTrace(recorder.event), selector=recorder.select)
+    sequence = DemandSequence(trace.header.budget, recorder.ladders, tuple(recorder.turns()))
+    return ObservedRun(metrics, sequence, tuple(recorder.prompts))
+
+
+_Accesses = Counter[tuple[Content, Level]]
+
+
+class _Recorder:
+    """Listens to a replay at two places: its decisions, and the requests of its selector."""
+
+    def __init__(self, selector: Selector) -> None:
+        self._selector = selector
+        self._generation: Counter[str] = Counter()
+        self._present: set[Content] = set()
+        self._served: Counter[tuple[Content, Level]] = Counter()
+        self._unavoidable: Counter[tuple[Content, Level]] = Counter()
+        self._lost = False
+        self._turns: list[tuple[_Accesses, _Accesses, bool, Prompt]] = []
+        self.ladders: dict[Content, Mapping[Level, int]] = {}
+        self.prompts: list[Prompt] = []
+
+    def _content(self, page_id: str) -> Content:
+        return Content(page_id, self._generation[page_id])
+
+    def event(self, event: Event) -> None:
+        kind = event["event"]
+        if kind == "page" and event["cause"] == "replaced":
+            self._generation[event["page"]] += 1
+        elif kind == "demand":
+            content = self._content(event["page"])
+            # What the harness injected is there before the first prompt: a hit on it is nobody's doing.
+            injected = event["verdict"] == Verdict.HIT.value and not self._turns
+            if event["verdict"] != Verdict.COLD.value and not injected:
+                could_be_held = content in self._present and not self._lost
+                (self._served if could_be_held else self._unavoidable)[content, level_from_name(event["level"])] += 1
+        elif kind == "boundary":
+            self._lost = True
+
+    def select(self, request: SelectionRequest) -> Selection:
+        selection = self._selector(request)
+        required: dict[Content, Level] = {}
+        for page in request.pages:
+            content = self._content(page.id)
+            self.ladders.setdefault(content, page.costs)
+            if page.id in request.demands:
+                required[content] = page.level_at_least(max(request.demands[page.id], page.minimum))
+            elif page.is_hard or page.id in request.injected:
+                required[content] = page.floor_level
+        self._turns.append((self._unavoidable, self._served, self._lost, required))
+        self.prompts.append({self._content(page_id): level for page_id, level in selection.levels.items()})
+        self._present = {self._content(page.id) for page in request.pages}
+        self._served, self._unavoidable, self._lost = Counter(), Counter(), False
+        return selection
+
+    def turns(self) -> list[TurnNeeds]:
+        # Costs are looked up last: the turn in which a page is used may replace it before the request shows it.
+        return [
+            TurnNeeds(
+                sum(times * self.ladders[content][level] for (content, level), times in unavoidable.items()),
+                tuple(
+                    Use(content, level, served[content, level], self.ladders[content][level])
+                    for content, level in sorted(served)
+                ),
+                lost,
+                required,
+                required,
+            )
+            for unavoidable, served, lost, required in self._turns
+        ]

@@ -1,0 +1,1 @@
+"""Pictures as SVG and a self-contained HTML page, made with the standard library alone."""

@@ -1,0 +1,290 @@
+"""The residency map of a session: pages down, turns across, at each place the level at which the page stood.
+
+===============  ======================================================================
+residency_map    the map of a decision trace as SVG
+TURNS_MOST       so many turns are drawn unless a window is asked for
+PAGES_MOST       so many pages are drawn unless another number is asked for
+WINDOW_MOST      the longest window that can be asked for
+===============  ======================================================================
+
+A level is told by colour and by height. Faults, page-ins, boundaries, flushes and turns under pressure are marked. On
+hover stands the decision behind a cell, as the decision trace has it. Equal cells side by side are one rectangle, so a
+long session stays small. What is left out is said in the picture.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from clawvm_pictures.chart_frame import EDGE, Frame
+from clawvm_pictures.lanes import lanes
+from clawvm_pictures.lettering import shortened, text_width, value_text
+from clawvm_pictures.markers import marker
+from clawvm_pictures.residency_legend import LEVEL_HEIGHTS, boundary_style, fault_look, legend_entries
+from clawvm_pictures.residency_words import left_out, map_title, summary, words
+from clawvm_pictures.session_record import (
+    ABSENT,
+    GONE,
+    BoundaryMark,
+    FaultMark,
+    PageRow,
+    Run,
+    SessionRecord,
+    read_session,
+)
+from clawvm_pictures.svg import Attribute, Markup, element, hover, label, path, picture
+from clawvm_replay.errors import InputError
+from clawvm_runtime.decision_trace import Event
+
+__all__ = ["PAGES_MOST", "TURNS_MOST", "WINDOW_MOST", "residency_map"]
+
+TURNS_MOST = 300
+PAGES_MOST = 80
+WINDOW_MOST = 2000
+
+_GRID_WIDTH = 880.0  # What the turns share, as long as each is neither narrower nor wider than the next two.
+_NARROWEST, _WIDEST = 4.0, 17.0
+_ROW, _CELL = 20.0, 16.0
+_GUTTER = 190.0
+_SMALL = 12.0
+_LANE = 16.0
+_LABEL_LANES = 3
+
+
+def residency_map(
+    events: Iterable[Event],
+    title: str | None = None,
+    *,
+    turns: tuple[int, int] | None = None,
+    pages_most: int = PAGES_MOST,
+) -> str:
+    """Return the residency map of a decision trace as SVG.
+
+    Without *turns*, the first ``TURNS_MOST`` turns are drawn; with it those from its first to its last. Of more than
+    *pages_most* pages those stay that have the most faults, page-ins and demands. Raises InputError for a window that
+    holds no turn or more than ``WINDOW_MOST``, and what ``read_session`` raises. O(events + cells drawn).
+    """
+    first, last = turns or (1, TURNS_MOST)
+    if not 1 <= first <= last:
+        raise InputError(f"a window of turns goes from a first to a last one, from 1; {first} to {last} does not")
+    if last - first >= WINDOW_MOST:
+        raise InputError(f"turns {first} to {last} are {last - first + 1}; at most {WINDOW_MOST} fit one picture")
+    if pages_most < 1:
+        raise InputError(f"a map of {pages_most} pages shows nothing")
+    return _Map(read_session(events, first, last), title, pages_most).svg()
+
+
+class _Map:
+    """A map while it is being drawn, from top to bottom."""
+
+    def __init__(self, record: SessionRecord, title: str | None, pages_most: int) -> None:
+        self.record = record
+        self.title = title or map_title(record)
+        self.rows = _chosen(record, pages_most)
+        shown = {row.page for row in self.rows}
+        self.summary = summary(record)
+        self.notes = left_out(record, shown)
+        self.faults = [fault for fault in record.faults if fault.page in shown]
+        self.page_ins = [mark for mark in record.page_ins if mark.page in shown]
+        self.lookup_faults = [fault for fault in record.faults if fault.page == ""]
+        self.turns = record.last - record.first + 1
+        self.column = max(_NARROWEST, min(_WIDEST, float(int(_GRID_WIDTH / self.turns))))
+        names = [row.page for row in self.rows]
+        self.gutter = min(_GUTTER, max((text_width(name, _SMALL) for name in names), default=0.0))
+        self.gutter = max(self.gutter, 110.0)
+        self.left = EDGE + self.gutter + 8
+        last_names = [self.x(mark.turn) + 8 + text_width(mark.boundary, _SMALL) for mark in record.boundaries]
+        self.width = max(640.0, EDGE + max([self.x(record.last + 1) + 14, *last_names]))
+        self.parts: list[Markup] = []
+
+    def x(self, turn: int) -> float:
+        """Return the left end of a turn's column."""
+        return self.left + (turn - self.record.first) * self.column
+
+    def svg(self) -> str:
+        frame = Frame(self.width, self.title)
+        frame.paragraph(self.summary)
+        for note in self.notes:
+            frame.paragraph(note, "cvp-strong")
+        frame.legend(legend_entries(self.record, [*self.faults, *self.lookup_faults]))
+        self.parts.extend(frame.parts)
+        top, labels = self._boundary_labels(frame.y + 4)
+        y = self._lanes(top)
+        numbers = [y + _SMALL * 1.3]
+        y = grid_top = numbers[0] + 4
+        places: dict[str, float] = {}
+        page_type = None
+        for row in self.rows:
+            if row.type != page_type:
+                page_type = row.type
+                y += _SMALL * 1.6
+                self.parts.append(label(words(page_type), EDGE, y - 4, "cvp-small cvp-strong"))
+            places[row.page] = y
+            self._row(row, y)
+            y += _ROW
+        self._boundary_lines(labels, top, grid_top, y)
+        self._marks(places)
+        y += _SMALL * 1.5
+        for at in (*numbers, y):
+            self._turn_numbers(at)
+        y += 4
+        self.parts.append(label("turn", self.left + self.column * self.turns / 2, y + _SMALL, "cvp-quiet", "middle"))
+        description = f"Residency map. {self.summary} {' '.join(self.notes)}".strip()
+        return picture(self.width, y + _SMALL + EDGE, self.title, description, self.parts, wide=True)
+
+    # --- above the grid -------------------------------------------------------------------------------
+
+    def _boundary_labels(self, y: float) -> tuple[float, list[tuple[BoundaryMark, float | None]]]:
+        """Place the boundaries' names so that none touches another; return where they end, and where each begins."""
+        marks = self.record.boundaries
+        spans = [(self.x(mark.turn), self.x(mark.turn) + 8 + text_width(mark.boundary, _SMALL)) for mark in marks]
+        rows = lanes(spans)
+        used = min(max(rows, default=-1) + 1, _LABEL_LANES)
+        placed: list[tuple[BoundaryMark, float | None]] = []
+        for mark, (begin, _), row in zip(marks, spans, rows):
+            if row >= used:
+                placed.append((mark, None))  # Lines are too close for more names; their style and hover tell.
+                continue
+            at = y + (row + 1) * _LANE
+            self.parts.append(label(mark.boundary, begin + 4, at - 4, "cvp-small cvp-clear"))
+            placed.append((mark, at - _LANE + 2))
+        return y + used * _LANE, placed
+
+    def _lanes(self, y: float) -> float:
+        """Draw the lanes of what concerns no single page; return where they end."""
+        record = self.record
+        if record.pressure:
+            self._lane_name("pressure", y)
+            for turn, missing in record.pressure.items():
+                x = self.x(turn)
+                lines = [
+                    path([(x + 1 + shift, y + 12), (x + 1 + shift + 3, y + 3)])
+                    for shift in range(0, max(1, int(self.column) - 3), 4)
+                ]
+                text = f"turn {turn}: invariant pressure, {value_text(missing)} tokens missing"
+                self._spot(turn, y, text, element("path", {"class": "cvp-pressure", "d": "".join(lines)}))
+            y += _LANE
+        if record.flushes:
+            self._lane_name("flush due", y)
+            for turn, performed in record.flushes.items():
+                middle = self.x(turn) + self.column / 2
+                text = f"turn {turn}: best-effort flush {'performed' if performed else 'due, but the policy has none'}"
+                style = "cvp-flush" if performed else "cvp-axis"
+                tick = element("path", {"class": style, "d": path([(middle, y + 3), (middle, y + 13)])})
+                self._spot(turn, y, text, tick)
+            y += _LANE
+        if self.lookup_faults:
+            self._lane_name("look-ups", y)
+            for fault in self.lookup_faults:
+                text = f"turn {fault.turn}: FAULT {fault.text}"
+                self._spot(fault.turn, y, text, self._fault(fault, y + 8, _CELL))
+            y += _LANE
+        return y
+
+    def _lane_name(self, text: str, y: float) -> None:
+        self.parts.append(label(text, self.left - 8, y + 12, "cvp-small cvp-quiet", "end"))
+
+    def _spot(self, turn: int, y: float, text: str, drawn: Markup) -> None:
+        area: dict[str, Attribute] = {"x": self.x(turn), "y": y, "width": self.column, "height": _LANE}
+        self.parts.append(element("g", None, hover(text), element("rect", {"class": "cvp-hit", **area}), drawn))
+
+    def _turn_numbers(self, y: float) -> None:
+        record = self.record
+        room = text_width(f"{record.last:,}", _SMALL) + 8
+        step = next(
+            step
+            for power in range(8)
+            for step in (10**power, 2 * 10**power, 5 * 10**power)
+            if step * self.column >= room
+        )
+        turns = [turn for turn in range(record.first, record.last + 1) if turn % step == 0]
+        if not turns or (turns[0] - record.first) * self.column >= room:
+            turns.insert(0, record.first)
+        for turn in turns:
+            style = "cvp-small cvp-quiet cvp-clear"
+            self.parts.append(label(f"{turn:,}", self.x(turn) + self.column / 2, y, style, "middle"))
+
+    # --- the grid ---------------------------------------------------------------------------------------
+
+    def _row(self, row: PageRow, y: float) -> None:
+        name = shortened(row.page, self.gutter, _SMALL)
+        text = label(name, EDGE + self.gutter, y + _ROW - 6, "cvp-small", "end")
+        about = f"{row.page}, {words(row.type)}"
+        self.parts.append(element("g", None, hover(about), text))
+        there = [run for run in row.runs if run.level not in (ABSENT, GONE)]
+        bottom = y + _ROW - 2.5
+        line = "".join(path([(self.x(run.first), bottom), (self.x(run.last + 1), bottom)]) for run in there)
+        self.parts.append(element("path", {"class": "cvp-base", "d": line}))
+        for run in row.runs:
+            self.parts.append(self._run(row.page, run, y))
+
+    def _run(self, page: str, run: Run, y: float) -> Markup:
+        x, width = self.x(run.first), self.column * (run.last - run.first + 1)
+        when = f"turn {run.first}" if run.first == run.last else f"turns {run.first} to {run.last}"
+        level = "" if run.level == ABSENT else f": {'none' if run.level == GONE else run.level}"
+        text = "\n".join([f"{page}, {when}{level}", *run.texts])
+        children = [
+            hover(text),
+            element("rect", {"class": "cvp-hit", "x": x, "y": y, "width": width, "height": _ROW}),
+        ]
+        if run.level == GONE:
+            middle = y + _ROW - 3 - _CELL / 2
+            children.append(element("path", {"class": "cvp-gone", "d": path([(x, middle), (x + width, middle)])}))
+        height = 0.0 if run.level in (ABSENT, GONE) else LEVEL_HEIGHTS[run.level] * _CELL
+        if height:
+            number = list(LEVEL_HEIGHTS).index(run.level)
+            # A hair narrower, so that the next cell's decision is seen to be another one.
+            place: dict[str, Attribute] = {"x": x, "width": width - min(0.75, self.column / 8)}
+            top = y + _ROW - 3 - height
+            style = f"cvp-fill-level-{number}"
+            children.append(element("rect", {"class": style, **place, "y": top, "height": height}))
+        return element("g", {"class": "cvp-run"}, *children)
+
+    def _fault(self, fault: FaultMark, y: float, room: float) -> Markup:
+        shape, style = fault_look(fault.kind, fault.controllable)
+        radius = max(3.0, min(5.5, self.column * 0.55, room * 0.56))
+        return marker(shape, self.x(fault.turn) + self.column / 2, y, radius, style)
+
+    def _marks(self, places: dict[str, float]) -> None:
+        for mark in self.page_ins:
+            middle = self.x(mark.turn) + self.column / 2
+            radius = max(1.5, min(2.8, self.column * 0.3))
+            self.parts.append(marker("circle", middle, places[mark.page] + _ROW - 3 - _CELL / 2, radius, "cvp-pagein"))
+        together = Counter((fault.page, fault.turn) for fault in self.faults)
+        drawn: Counter[tuple[str, int]] = Counter()
+        for fault in self.faults:
+            where = fault.page, fault.turn
+            share = _CELL / together[where]
+            y = places[fault.page] + _ROW - 3 - _CELL + share * (drawn[where] + 0.5)
+            drawn[where] += 1
+            self.parts.append(self._fault(fault, y, share))
+
+    def _boundary_lines(
+        self, labels: Sequence[tuple[BoundaryMark, float | None]], top: float, grid_top: float, bottom: float
+    ) -> None:
+        for mark, label_top in labels:
+            x = self.x(mark.turn)
+            begins = f", {mark.session} begins" if mark.session else ""
+            text = f"{mark.boundary} before the prompt of turn {mark.turn}{begins}"
+            line = path([(x, top if label_top is None else label_top), (x, bottom)])
+            # Wider than the line itself, above the cells only, so that the cells below keep their own text.
+            area: dict[str, Attribute] = {"x": x - 4, "y": top - _LANE, "width": 8, "height": grid_top - top + _LANE}
+            hit = element("rect", {"class": "cvp-hit", **area})
+            drawn = element("path", {"class": boundary_style(mark.boundary), "d": line})
+            self.parts.append(element("g", None, hover(text), hit, drawn))
+
+
+def _chosen(record: SessionRecord, most: int) -> list[PageRow]:
+    """Return the rows to draw in prompt order."""
+    rows = sorted(record.rows.values(), key=lambda row: row.prompt_order)
+    if len(rows) <= most:
+        return rows
+    faults = Counter(fault.page for fault in record.faults)
+    page_ins = Counter(mark.page for mark in record.page_ins)
+    weights = {
+        row.page: (-faults[row.page], -page_ins[row.page], -row.demands, -len(row.runs), place)
+        for place, row in enumerate(rows)
+    }
+    kept = set(sorted(weights, key=weights.__getitem__)[:most])
+    return [row for row in rows if row.page in kept]

@@ -1,0 +1,139 @@
+"""The experiment: its cells, its rows on easy and on impossible traces, its findings and its report."""
+
+import json
+import unittest
+
+from clawvm_experiments.bounds import EXPERIMENT
+from clawvm_oracle.demand_only_oracle import DEMAND_ONLY
+from clawvm_oracle.rows import trace_row
+from clawvm_replay.trace_builder import Ladder
+from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.vocabulary import Level, PageType
+from tests.oracle.support import story
+
+CHOSEN = ("family-daily_assistant-b0120", "family-evidence_heavy-b0120", "upgrade-blocked", "upgrade-single_pass")
+
+
+def pressed_trace():
+    """Return a trace whose second turn needs more than the budget."""
+    builder = story(budget=20)
+    builder.page("a", PageType.EVIDENCE, Ladder(2, 4, 8, 15))
+    builder.page("b", PageType.EVIDENCE, Ladder(2, 4, 8, 15))
+    builder.turn(1, demands=[("a", Level.FULL)])
+    builder.turn(1, demands=[("a", Level.FULL), ("b", Level.FULL)])
+    return builder.trace()
+
+
+class CellTests(unittest.TestCase):
+    def test_cells_are_unique_plain_data_and_a_quick_run_has_every_kind(self) -> None:
+        full, quick = EXPERIMENT.cells(False), EXPERIMENT.cells(True)
+        for cells in (full, quick):
+            self.assertEqual(len({cell.id for cell in cells}), len(cells))
+            self.assertEqual({cell.parameters["kind"] for cell in cells}, {"family", "small", "unit", "upgrade"})
+            json.dumps([dict(cell.parameters) for cell in cells])
+        self.assertLess(len(quick), len(full) // 2)
+
+    def test_a_full_run_has_all_families_and_budgets_and_hundreds_of_cases(self) -> None:
+        full = EXPERIMENT.cells(False)
+        self.assertEqual(sum(cell.parameters["kind"] == "family" for cell in full), 24)
+        for kind in ("small", "unit"):
+            seeds = [
+                seed
+                for cell in full
+                if cell.parameters["kind"] == kind
+                for seed in range(
+                    cell.parameters["first_seed"], cell.parameters["first_seed"] + cell.parameters["cases"]
+                )
+            ]
+            self.assertEqual(seeds, list(range(len(seeds))))
+            self.assertGreaterEqual(len(seeds), 400)
+
+
+class ResultTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cells = [cell for cell in EXPERIMENT.cells(True) if cell.id in CHOSEN]
+        cls.rows = [json.loads(json.dumps(EXPERIMENT.run_cell(cell), allow_nan=False)) for cell in cells]
+        small = {"first_seed": 0, "cases": 4}
+        checks = [cell for cell in EXPERIMENT.cells(True) if cell.parameters["kind"] in ("small", "unit")]
+        cls.rows += [
+            EXPERIMENT.run_cell(type(cell)(cell.id, {"kind": cell.parameters["kind"], **small})) for cell in checks
+        ]
+
+    def test_a_row_is_the_same_every_time(self) -> None:
+        cell = next(cell for cell in EXPERIMENT.cells(True) if cell.id == CHOSEN[0])
+        self.assertIn(EXPERIMENT.run_cell(cell), self.rows)
+
+    def test_findings_are_flat_and_name_every_policy(self) -> None:
+        findings = EXPERIMENT.summarize(self.rows)["findings"]
+        self.assertTrue(all(isinstance(value, (bool, int, float, str)) for value in findings.values()))
+        for policy_id in (*POLICIES, DEMAND_ONLY.id):
+            self.assertIn(f"{policy_id}_over_demand_only_bound", findings)
+            self.assertGreaterEqual(findings[f"{policy_id}_brought_in_over_bound"], 1.0)
+        self.assertIs(findings["bounds_respected_by_every_policy"], True)
+        self.assertIs(findings["belady_cases_equal"], True)
+        self.assertEqual((findings["brute_force_cases"], findings["brute_force_violations"]), (4, 0))
+
+    def test_the_band_encloses_the_demand_only_oracle(self) -> None:
+        results = EXPERIMENT.summarize(self.rows)
+        lower, upper = results["bounds"], results["series"]["reloaded"][DEMAND_ONLY.id]
+        self.assertEqual(list(upper), ["120"])
+        self.assertLessEqual(lower["any_policy"]["120"], lower["demand_only"]["120"])
+        self.assertLessEqual(lower["demand_only"]["120"], upper["120"])
+
+    def test_a_run_below_its_bound_is_noticed(self) -> None:
+        for measure, bound, policy_id in (
+            ("reloaded", "any_policy", "clawvm"),
+            ("brought_in", "brought_in", "clawvm"),
+            ("reloaded", "demand_only", "retrieval_cache"),
+        ):
+            rows = json.loads(json.dumps(self.rows))
+            policy = next(row for row in rows if row["kind"] == "family")["policies"][policy_id]
+            policy["bounds"][bound] = policy[measure] + 1
+            with self.subTest(bound=bound, policy=policy_id):
+                findings = EXPERIMENT.summarize(rows)["findings"]
+                self.assertIs(findings["bounds_respected_by_every_policy"], False)
+
+    def test_a_failed_check_is_told_in_findings_and_report(self) -> None:
+        rows = json.loads(json.dumps(self.rows))
+        for row in rows:
+            if row["kind"] == "small":
+                row["violations"].append("seed 3: exact, lru: 2 > 1")
+            if row["kind"] == "unit":
+                row["different"].append("seed 4: misses")
+        results = EXPERIMENT.summarize(rows)
+        self.assertEqual(results["findings"]["brute_force_violations"], 1)
+        self.assertIs(results["findings"]["belady_cases_equal"], False)
+        report = EXPERIMENT.report(results)
+        self.assertIn("- seed 3: exact, lru: 2 > 1\n", report)
+        self.assertIn("- seed 4: misses\n", report)
+
+    def test_report_is_markdown_of_results_that_went_through_a_file(self) -> None:
+        results = EXPERIMENT.summarize(self.rows)
+        report = EXPERIMENT.report(json.loads(json.dumps(results)))
+        self.assertEqual(report, EXPERIMENT.report(results))
+        self.assertTrue(report.startswith("## "))
+        self.assertIn("| lower bound, demand-only |", report)
+
+
+class PressureTests(unittest.TestCase):
+    def test_under_pressure_there_is_no_band_but_every_run_keeps_its_own_bounds(self) -> None:
+        row = trace_row(pressed_trace())
+        self.assertEqual((row["bounds"], row["pressure_turns"]), (None, 1))
+        self.assertNotIn(DEMAND_ONLY.id, row["policies"])
+        for policy in row["policies"].values():
+            self.assertFalse(policy["meets_all"])
+            self.assertLessEqual(policy["bounds"]["any_policy"], policy["reloaded"])
+            self.assertLessEqual(policy["bounds"]["brought_in"], policy["brought_in"])
+
+    def test_such_cells_are_counted_and_left_out(self) -> None:
+        rows = [{"kind": "family", **trace_row(pressed_trace())}]
+        results = EXPERIMENT.summarize(rows)
+        self.assertEqual(results["findings"]["cells_under_pressure"], 1)
+        self.assertEqual(results["findings"]["clawvm_over_demand_only_bound"], "undefined")
+        self.assertEqual(results["budgets"], [])
+        self.assertIn("0 of 1 cells", EXPERIMENT.report(results))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,258 @@
+"""Charts: every value is in the picture, nothing hides anything, and bad data are refused."""
+
+from __future__ import annotations
+
+import math
+import re
+import unittest
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+
+from clawvm_pictures.charts import (
+    Band,
+    BarSeries,
+    Bin,
+    Dot,
+    Mark,
+    Series,
+    Verdict,
+    bar_chart,
+    dot_grid,
+    histogram,
+    line_chart,
+)
+from tests.pictures.support import HOSTILE, SVG, parsed, problems, texts, titles
+
+BUDGETS = (120, 180, 240, 300, 380, 500)
+
+
+def lines(*series: Series, **more: object) -> str:
+    return line_chart(title="t", x_label="budget (tokens)", y_label="faults", series=series, **more)  # type: ignore[arg-type]
+
+
+def bars(*series: BarSeries, categories: tuple[str, ...] = ("a", "b"), stacked: bool = False) -> str:
+    return bar_chart(title="t", value_label="faults", categories=categories, series=series, stacked=stacked)
+
+
+def counted(*bins: Bin, marks: tuple[Mark, ...] = ()) -> str:
+    return histogram(title="t", x_label="ratio", y_label="cases", bins=bins, marks=marks)
+
+
+def grid(dots: list[list[Dot]], rows: tuple[str, ...] = ("r",), columns: tuple[str, ...] = ("c",)) -> str:
+    return dot_grid(title="t", rows=rows, columns=columns, dots=dots)
+
+
+CHARTS: dict[str, Callable[[], str]] = {
+    "lines": lambda: lines(Series("one", [(x, x / 7) for x in BUDGETS]), Series("two", [(x, 0) for x in BUDGETS])),
+    "no series": lambda: lines(),
+    "empty series": lambda: lines(Series("one", [])),
+    "one point": lambda: lines(Series("one", [(5, 5)])),
+    "all equal": lambda: lines(*(Series(f"s{i}", [(x, 0) for x in BUDGETS]) for i in range(9))),
+    "huge": lambda: lines(Series("one", [(0, -1e308), (1e12, 1e308)])),
+    "tiny": lambda: lines(Series("one", [(0, 5e-324), (1e-300, 1e-310)])),
+    "log": lambda: lines(Series("one", [(0, 0), (1, 1e6), (2, -50)]), logarithmic=True),
+    "many points": lambda: lines(*(Series(f"s{i}", [(x, x * i) for x in range(300)]) for i in range(4))),
+    "gaps": lambda: lines(Series("one", [(1, None), (2, 3), (3, None), (4, 5)])),
+    "band": lambda: lines(Series("one", [(1, 2)]), band=Band("bounds", [(2, 1, 9), (1, 0, 4)])),
+    "hostile": lambda: lines(Series(HOSTILE, [(1, 2)]), band=Band(HOSTILE, [(1, 0, 4)]), description=HOSTILE),
+    "bars": lambda: bars(BarSeries("one", [1, 2]), BarSeries("two", [None, -4.5])),
+    "stack": lambda: bars(BarSeries("one", [1, 2]), BarSeries("two", [0, None]), stacked=True),
+    "no bars": lambda: bars(categories=()),
+    "no bar series": lambda: bars(),
+    "no values": lambda: bars(BarSeries("one", [None, None]), stacked=True),
+    "huge bars": lambda: bars(BarSeries("one", [1e307, 5e-324])),
+    "hostile bars": lambda: bars(BarSeries(HOSTILE, [1, 2]), categories=(HOSTILE, HOSTILE * 5)),
+    "histogram": lambda: counted(Bin(0, 0.5, 3), Bin(0.5, 1, 1200), marks=(Mark("median", 0.6), Mark("worst", 0.59))),
+    "no bins": lambda: counted(),
+    "empty bins": lambda: counted(Bin(0, 1, 0)),
+    "hostile bins": lambda: counted(Bin(0, 1, 1), marks=(Mark(HOSTILE, 0.5), Mark(HOSTILE * 9, 0.5))),
+    "dots": lambda: grid([[Dot(verdict, "why") for verdict in Verdict]], columns=tuple("abcd")),
+    "no dots": lambda: grid([], rows=(), columns=()),
+    "hostile dots": lambda: grid([[Dot(Verdict.HOLDS, HOSTILE)]], rows=(HOSTILE * 9,), columns=(HOSTILE * 9,)),
+}
+
+
+class EveryChartTest(unittest.TestCase):
+    def test_is_well_formed_stands_alone_and_has_no_number_that_is_none(self) -> None:
+        for name, draw in CHARTS.items():
+            with self.subTest(chart=name):
+                self.assertEqual(problems(draw()), [])
+
+    def test_has_the_same_bytes_each_time(self) -> None:
+        for name, draw in CHARTS.items():
+            with self.subTest(chart=name):
+                self.assertEqual(draw(), draw())
+
+    def test_keeps_its_texts_inside_the_picture(self) -> None:
+        for name, draw in CHARTS.items():
+            tree = parsed(draw())
+            _, _, width, height = map(float, tree.attrib["viewBox"].split())
+            for element in tree.iter(SVG + "text"):
+                with self.subTest(chart=name, text=element.text):
+                    self.assertTrue(0 <= float(element.attrib["x"]) <= width)
+                    self.assertTrue(0 <= float(element.attrib["y"]) <= height)
+
+    def test_every_data_mark_is_inside_the_picture(self) -> None:
+        for name, draw in CHARTS.items():
+            tree = parsed(draw())
+            _, _, width, height = map(float, tree.attrib["viewBox"].split())
+            for element in tree.iter(SVG + "path"):
+                data = re.sub(r"a[^Z]*Z", "", element.attrib["d"])
+                for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", data):
+                    with self.subTest(chart=name, path=data):
+                        self.assertTrue(-0.01 <= float(x) <= width + 0.01 and -0.01 <= float(y) <= height + 0.01)
+
+    def test_bad_data_are_refused(self) -> None:
+        refused: tuple[Callable[[], str], ...] = (
+            lambda: lines(Series("one", [(1, math.nan)])),
+            lambda: lines(Series("one", [(math.inf, 1)])),
+            lambda: lines(Series("one", [(1, True)])),
+            lambda: lines(band=Band("b", [(1, 0, math.inf)])),
+            lambda: bars(BarSeries("one", [math.nan, 1])),
+            lambda: bars(BarSeries("one", [1])),
+            lambda: bars(BarSeries("one", [-1, 1]), stacked=True),
+            lambda: counted(Bin(1, 1, 3)),
+            lambda: counted(Bin(0, 1, -3)),
+            lambda: counted(Bin(0, 1, 3), marks=(Mark("m", math.nan),)),
+            lambda: grid([]),
+            lambda: grid([[]]),
+        )
+        for bad in refused:
+            with self.assertRaises(ValueError):
+                bad()
+
+
+def line_paths(svg: str) -> list[ElementTree.Element]:
+    """Return the lines of the data, without those of the legend, which stand before the first grid line."""
+    elements = list(parsed(svg).iter())
+    first = next(i for i, element in enumerate(elements) if element.attrib.get("class") in ("cvp-grid", "cvp-axis"))
+    return [element for element in elements[first:] if element.attrib.get("class", "").startswith("cvp-line")]
+
+
+class LineChartTest(unittest.TestCase):
+    def test_every_value_stands_at_its_point(self) -> None:
+        svg = lines(Series("one", [(x, x * 1000 + 0.5) for x in BUDGETS]), Series("two", [(120, 0)]))
+        for budget in BUDGETS:
+            self.assertIn(f"one: {budget * 1000 + 0.5:,} at {budget}", titles(svg))
+        self.assertIn("two: 0 at 120", titles(svg))
+
+    def test_names_and_labels_are_there_and_points_come_in_order_of_x(self) -> None:
+        svg = lines(Series("one", [(500, 1), (120, 2)]), band=Band("bounds", [(500, 1, 2), (120, 0, 3)]))
+        for text in ("t", "budget (tokens)", "faults", "one", "bounds", "120", "500"):
+            self.assertIn(text, texts(svg))
+        (line,) = line_paths(svg)
+        xs = [float(x) for x, _ in re.findall(r"([\d.]+) ([\d.]+)", line.attrib["d"])]
+        self.assertEqual(xs, sorted(xs))
+        self.assertIn("bounds: 1 to 2 at 500", titles(svg))
+
+    def test_series_that_coincide_share_the_line_in_stripes_and_set_their_markers_side_by_side(self) -> None:
+        svg = lines(*(Series(f"s{i}", [(x, 0) for x in BUDGETS]) for i in range(3)))
+        paths = line_paths(svg)
+        self.assertEqual({path.attrib["stroke-dasharray"] for path in paths}, {"7 14"})
+        self.assertEqual([path.attrib["stroke-dashoffset"] for path in paths], ["0", "-7", "-14"])
+        places = {}
+        for element in parsed(svg).iter(SVG + "path"):
+            title = element.find(SVG + "title")
+            if title is not None:
+                places[title.text] = [float(value) for value in re.findall(r"-?[\d.]+", element.attrib["d"])[:2]]
+        for budget in BUDGETS:
+            middles = sorted(places[f"s{i}: 0 at {budget}"][0] for i in range(3))
+            self.assertGreater(min(b - a for a, b in zip(middles, middles[1:])), 5.0)
+
+    def test_series_that_only_meet_keep_their_own_dash(self) -> None:
+        svg = lines(Series("a", [(0, 0), (1, 1), (2, 9)]), Series("b", [(0, 9), (1, 1), (2, 0)]))
+        self.assertEqual([path.attrib.get("stroke-dasharray") for path in line_paths(svg)], [None, "7 3"])
+
+    def test_series_part_where_they_part(self) -> None:
+        svg = lines(Series("a", [(0, 0), (1, 0), (2, 9)]), Series("b", [(0, 0), (1, 0), (2, 3)]))
+        self.assertEqual([path.attrib.get("stroke-dasharray") for path in line_paths(svg)], ["7 7", None, "7 7", "7 3"])
+
+    def test_a_gap_breaks_the_line(self) -> None:
+        svg = lines(Series("a", [(0, 1), (1, 2), (2, None), (3, 4), (4, 5)]))
+        self.assertEqual(len(line_paths(svg)), 2)
+
+    def test_a_series_keeps_its_style_whatever_its_place(self) -> None:
+        for svg in (
+            lines(Series("x", [(0, 1), (1, 1)], style=4)),
+            lines(Series("y", []), Series("x", [(0, 1)], style=4)),
+        ):
+            self.assertIn("cvp-fill-series-5", svg)
+
+    def test_the_legend_never_stands_on_data(self) -> None:
+        svg = lines(*(Series(f"a long name of a series {i}", [(x, 100) for x in BUDGETS]) for i in range(12)))
+        names = [float(e.attrib["y"]) for e in parsed(svg).iter(SVG + "text") if "a long name" in (e.text or "")]
+        tops = [float(y) for path in line_paths(svg) for _, y in re.findall(r"([\d.]+) ([\d.]+)", path.attrib["d"])]
+        self.assertLess(max(names), min(tops))
+
+
+class BarChartTest(unittest.TestCase):
+    def test_every_value_stands_behind_its_bar(self) -> None:
+        svg = bars(BarSeries("one", [1200, 0.5]), BarSeries("two", [0, None]))
+        for text in ("1,200", "0.5", "0", "no value"):
+            self.assertIn(text, texts(svg))
+        for text in ("a, one: 1,200", "b, one: 0.5", "a: one 1,200, two 0", "b: one 0.5, two no value"):
+            self.assertIn(text, titles(svg))
+
+    def test_bars_are_as_long_as_their_values(self) -> None:
+        svg = bars(BarSeries("one", [300, 100]))
+        widths = {
+            title.text: float(element.attrib["width"])
+            for element in parsed(svg).iter(SVG + "rect")
+            if (title := element.find(SVG + "title")) is not None
+        }
+        self.assertAlmostEqual(widths["a, one: 300"], 3 * widths["b, one: 100"], delta=0.1)
+
+    def test_a_stack_adds_up_and_tells_its_parts(self) -> None:
+        svg = bars(BarSeries("one", [1, 2]), BarSeries("two", [4, 0]), stacked=True)
+        self.assertIn("5", texts(svg))
+        for text in ("a, one: 1", "a, two: 4", "b: one 2, two 0"):
+            self.assertIn(text, titles(svg))
+
+    def test_a_small_value_is_seen_beside_a_large_one_and_zero_is_not(self) -> None:
+        svg = bars(BarSeries("one", [100_000, 1]), BarSeries("two", [0, 0]), stacked=True)
+        drawn = {
+            title.text: float(element.attrib["width"])
+            for element in parsed(svg).iter(SVG + "rect")
+            if (title := element.find(SVG + "title")) is not None
+        }
+        self.assertEqual(drawn.keys(), {"a, one: 100,000", "b, one: 1"})
+        self.assertGreaterEqual(drawn["b, one: 1"], 1.5)
+
+    def test_negative_bars_go_to_the_left_of_zero(self) -> None:
+        svg = bars(BarSeries("one", [-5, 5]))
+        rects = [e for e in parsed(svg).iter(SVG + "rect") if e.find(SVG + "title") is not None]
+        begin, end = (float(rect.attrib["x"]) for rect in rects)
+        self.assertAlmostEqual(begin + float(rects[0].attrib["width"]), end, delta=0.1)
+
+
+class HistogramTest(unittest.TestCase):
+    def test_counts_and_marks_are_there_and_marks_do_not_overlap(self) -> None:
+        svg = counted(Bin(0, 0.5, 3), Bin(0.5, 1, 1200), marks=(Mark("median", 0.6), Mark("worst", 0.59)))
+        for text in ("3", "1,200", "median 0.6", "worst 0.59"):
+            self.assertIn(text, texts(svg))
+        self.assertIn("0.5 to 1: 1,200", titles(svg))
+        heights = {e.text: e.attrib["y"] for e in parsed(svg).iter(SVG + "text")}
+        self.assertNotEqual(heights["median 0.6"], heights["worst 0.59"])
+
+    def test_bars_are_as_high_as_their_counts(self) -> None:
+        svg = counted(Bin(0, 1, 10), Bin(1, 2, 30))
+        bars = [e for e in parsed(svg).iter(SVG + "rect") if e.attrib["class"].startswith("cvp-fill")]
+        low, high = (float(e.attrib["height"]) for e in bars)
+        self.assertAlmostEqual(high, 3 * low, delta=0.1)
+
+
+class DotGridTest(unittest.TestCase):
+    def test_every_verdict_has_a_shape_of_its_own_and_tells_its_detail(self) -> None:
+        svg = grid([[Dot(verdict, f"because {verdict.name}") for verdict in Verdict]], columns=tuple("abcd"))
+        for verdict, column in zip(Verdict, "abcd"):
+            self.assertIn(f"r, {column}: {verdict.value}; because {verdict.name}", titles(svg))
+
+    def test_many_columns_make_a_wide_picture_that_scrolls(self) -> None:
+        columns = tuple(f"setting {i}" for i in range(60))
+        svg = grid([[Dot(Verdict.HOLDS)] * 60], columns=columns)
+        self.assertEqual(parsed(svg).attrib["class"], "cvp cvp-wide")
+        self.assertTrue(set(columns) <= set(texts(svg)))
+
+
+if __name__ == "__main__":
+    unittest.main()
