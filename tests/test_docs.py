@@ -41,12 +41,19 @@ class DocumentsTest(unittest.TestCase):
 
     def test_every_script_and_subcommand_stands_in_the_readme(self) -> None:
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        for script in sorted(ROOT.glob("replay_py/*.py")):
-            self.assertIn(f"`replay_py/{script.name}`", readme)
+        for script in sorted([*ROOT.glob("replay_py/*.py"), *ROOT.glob("workloads/*.py")]):
+            self.assertIn(f"`{script.relative_to(ROOT).as_posix()}`", readme)
         from clawvm_cli import COMMANDS
 
         for name in COMMANDS:
             self.assertIn(f"`clawvm {name}`", readme)
+
+    def test_the_execution_guide_has_a_row_for_every_claim(self) -> None:
+        from clawvm_experiments.claims import guide_table
+
+        guide = (ROOT / "EXPERIMENTS.md").read_text(encoding="utf-8")
+        rows = guide.split("<!-- claims: begin -->\n")[1].split("<!-- claims: end -->")[0]
+        self.assertEqual(rows, guide_table(), "replace the table by the output of python3 workloads/list_claims.py")
 
     def test_every_relative_link_leads_to_a_file(self) -> None:
         for path in DOCUMENTS:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from clawvm_cli.common import OK, Parser, positive, run
-from clawvm_cli.explain import _events
+from clawvm_cli.decision_source import decision_events
 from clawvm_pictures.map_page import map_page
 from clawvm_pictures.residency_map import PAGES_MOST, TURNS_MOST, WINDOW_MOST, residency_map
 from clawvm_replay.errors import InputError
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None, program: str = "draw_residency_map.py") 
 
 def _run(arguments: argparse.Namespace) -> int:
     draw = map_page if arguments.out is not None and arguments.out.suffix == ".html" else residency_map
-    events = list(_events(arguments))
+    events = list(decision_events(arguments.file, arguments.policy, arguments.budget))
     try:
         text = draw(events, turns=arguments.turns, pages_most=arguments.pages_most)
     except InputError as error:

@@ -43,7 +43,7 @@ pre{background:var(--shade);padding:.75rem;border-radius:4px}
 nav ol{columns:18rem;padding-left:1.5rem;max-width:none}
 .scroll{overflow-x:auto;max-width:100%;position:relative}
 .scroll:focus-visible{outline:2px solid var(--link);outline-offset:2px}
-table{border-collapse:collapse;font-size:.9rem;margin:.75rem 0}
+table{border-collapse:separate;border-spacing:0;font-size:.9rem;margin:.75rem 0}
 caption{text-align:left;color:var(--muted);font-size:.85rem;padding-bottom:.3rem}
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 th,td{padding:.3rem .65rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule);min-width:3.5rem}
@@ -66,6 +66,7 @@ a{color:inherit}
 h2,h3,h4{break-after:avoid}
 figure,tr{break-inside:avoid}
 thead{display:table-header-group}
+.figures{grid-template-columns:1fr 1fr}
 .scroll{overflow:visible}
 figure.wide::after{content:none}
 .scroll .cvp-wide{max-width:100%;height:auto}

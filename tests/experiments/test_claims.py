@@ -120,7 +120,7 @@ class CommittedClaimsTest(unittest.TestCase):
     def test_only_figures_that_took_part_in_the_choice_of_sizes_are_calibrated(self):
         for item in self.claims:
             if item.kind == "calibrated":
-                self.assertIn(item.experiment, {"table4", "tasks"}, item.id)
+                self.assertIn(item.experiment, {"table4", "ablations", "tasks"}, item.id)
             if item.kind == "prediction":
                 self.assertFalse(item.must_hold, f"{item.id}: a prediction is shown, whether it comes out or not")
 

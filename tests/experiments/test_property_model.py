@@ -159,6 +159,20 @@ class AccessTest(unittest.TestCase):
         )
         self.assertEqual([(access.cold, access.repeated) for access in (*first, *second)], [(True, False)] * 2)
 
+    def test_a_call_whose_page_took_another_calls_result_runs_again(self):
+        first, second = tool("first", "shared", 5), tool("second", "shared", 9)
+        turns = [{"calls": (Call(name, FULL),)} for name in ("first", "second", "first", "first", "second")]
+        turns[0]["prelude"] = (first, second)
+        accesses = [access for turn in self.accesses(*turns) for access in turn]
+        self.assertEqual([access.repeated for access in accesses], [False, False, False, True, False])
+        self.assertEqual([access.cost for access in accesses], [5, 9, 5, 5, 9])
+
+    def test_calls_with_equal_results_share_a_page(self):
+        turns = [{"calls": (Call(name, FULL),)} for name in ("first", "second", "first", "second")]
+        turns[0]["prelude"] = (tool("first", "shared"), tool("second", "shared"))
+        repeated = [access.repeated for turn in self.accesses(*turns) for access in turn]
+        self.assertEqual(repeated, [False, False, True, True])
+
     def test_a_tool_without_a_result_is_no_access(self):
         denied = ToolDeclaration("read", "read", ToolOutcome.DENIED, None)
         self.assertEqual(self.accesses({"prelude": (denied,), "calls": (Call("read", FULL),)}), [()])

@@ -19,6 +19,7 @@ from operator import getitem
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row, family_trace
+from clawvm_experiments.figures import bounds_figures
 from clawvm_oracle.demand_only_oracle import DEMAND_ONLY
 from clawvm_oracle.distribution import EDGES, distribution
 from clawvm_oracle.rows import BOUND_NAMES, UTILITY_POLICIES, small_row, trace_row, unit_row, upgrade_row
@@ -317,4 +318,5 @@ EXPERIMENT = Experiment(
     run_cell=_run_cell,
     summarize=_summarize,
     report=_report,
+    figures=bounds_figures,
 )

@@ -6,6 +6,7 @@ read_claims     all claims
 judge           the verdict on one claim, from the documents that a run wrote
 claims_record   all verdicts as plain JSON data
 claims_table    the same as a Markdown table
+guide_table     every claim with its command, output, expectation and cost: what EXPERIMENTS.md shows
 ==============  ======================================================================================
 
 A claim names an output file and a field in it. Expected is one of ``value`` (with ``tolerance``, absolute, or
@@ -34,6 +35,7 @@ __all__ = [
     "Judged",
     "claims_record",
     "claims_table",
+    "guide_table",
     "judge",
     "read_claims",
 ]
@@ -63,8 +65,8 @@ class Claim:
 
     @property
     def command(self) -> str:
-        """The command whose output shows it."""
-        return f"python3 workloads/run_{self.experiment}.py --out-root out/{self.experiment}"
+        """The command whose output shows it; it may be run again."""
+        return f"python3 workloads/run_{self.experiment}.py --out-root out-{self.experiment.replace('_', '-')} --force"
 
     def accepts(self, observed: Any) -> bool:
         """Return whether the observed value is what is expected."""
@@ -133,10 +135,37 @@ def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((Path(__file__).parent / "claims.json").read_text(encoding="utf-8"))
+    return document
+
+
 def read_claims() -> list[Claim]:
     """Return every claim, in the order of the file."""
-    document = json.loads((Path(__file__).parent / "claims.json").read_text(encoding="utf-8"))
-    return [Claim(**record) for record in document["claims"]]
+    return [Claim(**record) for record in _document()["claims"]]
+
+
+def guide_table() -> str:
+    """Return every claim with its command, where its number stands, what is expected, and what the command costs."""
+    costs = _document()["costs"]
+    return table(
+        ["claim", "statement", "kind", "command", "output", "field", "expected", "must hold", "time (s)", "memory (MB)"],
+        (
+            (
+                claim.id,
+                claim.statement,
+                claim.kind,
+                f"`{claim.command}`",
+                f"`{claim.file}`",
+                f"`{claim.field}`",
+                claim.expectation(),
+                claim.must_hold,
+                costs[claim.experiment]["seconds"],
+                costs[claim.experiment]["megabytes"],
+            )
+            for claim in read_claims()
+        ),
+    )
 
 
 def judge(claim: Claim, documents: Mapping[str, Any]) -> Judged:

@@ -55,6 +55,7 @@ class _Book:
     pages: dict[str, Held] = field(default_factory=dict)
     tools: dict[str, ToolDeclaration] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
+    superseded: set[str] = field(default_factory=set)
     updates: list[Update] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
     by_id: dict[str, int] = field(default_factory=dict)
@@ -128,13 +129,22 @@ class _Book:
     def _call(self, call: Call) -> None:
         declaration = self.tools[call.signature]
         known = self.results.get(call.signature)
-        repeated = known is not None and declaration.deterministic
-        if known is None or not declaration.deterministic:
+        repeated = known is not None and declaration.deterministic and call.signature not in self.superseded
+        if known is None or not repeated:
             if declaration.page is None:
                 return
-            known = self.results[call.signature] = declaration.page.id
-            self._enter(declaration.page)
+            known = declaration.page.id
+            self._keep(call.signature, declaration.page)
         self._demand(known, call.level, repeated)
+
+    def _keep(self, signature: str, page: Page) -> None:
+        """Take a result in; other calls whose result it displaces will run again."""
+        old = self.pages.get(page.id)
+        if old is not None and old.record.costs != page.costs:
+            self.superseded.update(other for other, page_id in self.results.items() if page_id == page.id)
+        self.superseded.discard(signature)
+        self.results[signature] = page.id
+        self._enter(page)
 
     def _demand(self, page_id: str, level: Level, repeated: bool = False) -> None:
         held = self._held(page_id)

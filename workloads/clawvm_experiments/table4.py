@@ -36,7 +36,6 @@ from clawvm_workloads.families import BUDGETS, FAMILIES
 
 __all__ = ["EXPERIMENT"]
 
-QUICK_BUDGETS = (120, 300)
 HYBRID = "compaction_hybrid"
 HYBRID_FINDINGS = {
     "explicit_faults": "hybrid_120_faults",
@@ -53,7 +52,7 @@ def _cells(quick: bool) -> list[Cell]:
         )
         for policy_id in POLICIES
         for workload in FAMILIES
-        for budget in (QUICK_BUDGETS if quick else BUDGETS)
+        for budget in BUDGETS
     ]
 
 

@@ -71,6 +71,7 @@ class _Story:
     pages: dict[str, Page] = field(default_factory=dict)
     tools: dict[str, ToolDeclaration] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
+    superseded: set[str] = field(default_factory=set)
     updates: UpdateSource = field(init=False)
     names: int = 0
     sessions: int = 1
@@ -241,12 +242,16 @@ class _Story:
         """Note what the call leaves in the page table, so that only pages that are there get demanded."""
         declaration = self.tools[call.signature]
         known = self.results.get(call.signature)
-        if known is not None and declaration.deterministic:
+        if known is not None and declaration.deterministic and call.signature not in self.superseded:
             self._needs(needed, known, call.level)
         elif declaration.page is not None:
-            self.pages[declaration.page.id] = declaration.page
-            self.results[call.signature] = declaration.page.id
-            self._needs(needed, declaration.page.id, call.level)
+            page = declaration.page
+            if page.id in self.pages and self.pages[page.id].costs != page.costs:
+                self.superseded.update(other for other, page_id in self.results.items() if page_id == page.id)
+            self.superseded.discard(call.signature)
+            self.pages[page.id] = page
+            self.results[call.signature] = page.id
+            self._needs(needed, page.id, call.level)
 
     def _needs(self, needed: dict[str, Level], page_id: str, level: Level) -> None:
         needed[page_id] = max(level, needed.get(page_id, Level.NONE))
