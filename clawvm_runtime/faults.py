@@ -250,7 +250,10 @@ class FaultObserver:
         blame = "pressure" if under_pressure else "policy"
         for entry in self._table:
             page = entry.page
-            if not page.is_hard and not page.is_bootstrap:
+            if not page.is_hard:  # Bootstrap pages always are.
+                if entry.lost_by and levels.get(page.id, Level.NONE) >= page.minimum:
+                    # Back in a prompt while it is not hard: once it is hard again, the next loss is a new one.
+                    entry.lost_by = ""
                 continue
             resident = levels.get(page.id, Level.NONE)
             below = resident < page.minimum

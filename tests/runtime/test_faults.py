@@ -210,6 +210,16 @@ class FloorTests(_Case):
         self.end_turn()
         self.assert_faults()
 
+    def test_a_loss_ends_also_in_a_prompt_of_a_time_when_the_page_is_not_hard(self) -> None:
+        hard = self.table.entry(RULE).page
+        for there, misses in (((), 1), ((RULE,), 2)):
+            self.end_turn(lost=(RULE,))
+            self.table.amend(hard.changed(pin=PinClass.NONE))
+            self.end_turn(lost=() if there else (RULE,))
+            self.table.amend(hard)
+            self.end_turn(lost=(RULE,))
+            self.assert_faults(pinned_invariant_miss=misses)
+
     def test_a_bootstrap_page_is_never_a_pinned_invariant_miss(self) -> None:
         self.end_turn(lost=(BOOT,))
         self.assert_faults()
