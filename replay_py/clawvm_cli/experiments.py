@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from clawvm_cli.common import FAILED, OK, Parser, Progress, names_from, positive, run
-from clawvm_experiments import overhead
 from clawvm_experiments.claims import Judged, claims_table
 from clawvm_experiments.finishing import TIMINGS, Timings, read_back, results_documents, write_results
+from clawvm_experiments.overhead import experiment as overhead
 from clawvm_experiments.registry import EXPERIMENTS
 from clawvm_experiments.row_store import Shard
 from clawvm_experiments.running import Plan, Usage, row_path, run_plan

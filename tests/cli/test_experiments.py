@@ -1,4 +1,4 @@
-"""Behaviour of the experiment commands: same bytes however the work is done, resumed after a kill, one line for errors."""
+"""Behaviour of the experiment commands: same bytes however the work is done, resumption, one line for errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unittest import mock
 from clawvm_cli import experiments
 from clawvm_experiments import finishing
 from clawvm_experiments.claims import read_claims
-from tests.cli.support import ROOT, command, run
+from tests.cli.support import command, run
 
 ALL = "workloads/run_all_experiments.py"
 SMALL = ("--quick", "--experiments", "gates,table4,ablations")

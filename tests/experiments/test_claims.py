@@ -4,7 +4,6 @@ import dataclasses
 import unittest
 from pathlib import Path
 
-from clawvm_experiments import overhead
 from clawvm_experiments.claims import (
     DIFFERS,
     FAILS,
@@ -17,6 +16,7 @@ from clawvm_experiments.claims import (
     judge,
     read_claims,
 )
+from clawvm_experiments.overhead import experiment as overhead
 from clawvm_experiments.registry import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent

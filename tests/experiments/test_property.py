@@ -8,14 +8,14 @@ import unittest
 from collections import Counter
 from unittest import mock
 
-from clawvm_experiments import property as property_experiment
-from clawvm_experiments.broken_selectors import BROKEN_SELECTORS
+from clawvm_experiments.claim_property import experiment as property_experiment
+from clawvm_experiments.claim_property.broken_selectors import BROKEN_SELECTORS
+from clawvm_experiments.claim_property.check import check_trace
+from clawvm_experiments.claim_property.coverage import coverage_of, uncovered
+from clawvm_experiments.claim_property.experiment import EXPERIMENT, NO_PROTECTIONS
+from clawvm_experiments.claim_property.shrinking import TraceSize
+from clawvm_experiments.claim_property.statements import Property
 from clawvm_experiments.experiment import Cell
-from clawvm_experiments.property import EXPERIMENT, NO_PROTECTIONS
-from clawvm_experiments.property_check import check_trace
-from clawvm_experiments.property_coverage import coverage_of, uncovered
-from clawvm_experiments.property_statements import Property
-from clawvm_experiments.shrinking import TraceSize
 from clawvm_replay.trace_format import Trace, read_trace
 from clawvm_runtime import engine, faults
 from clawvm_runtime.policy import FEATURES, POLICIES, policy_named
@@ -159,6 +159,11 @@ class ExperimentTest(unittest.TestCase):
         results = EXPERIMENT.summarize([row])
         self.assertEqual(results["findings"]["violations"], len(row["violations"]))
         self.assertIn("zero_faults", EXPERIMENT.report(results))
+        written = EXPERIMENT.attachments(results)
+        self.assertEqual(list(written), [f"counterexample-{item['seed']:06d}.trace.jsonl" for item in shrunk])
+        for item, text in zip(shrunk, written.values()):
+            header, turns = read_trace(io.BytesIO(text.encode("ascii")), "counterexample")
+            self.assertEqual(TraceSize.of(Trace(header, tuple(turns))).to_record(), item["size_after"])
 
     def test_findings_and_report(self):
         cells = [
@@ -180,6 +185,10 @@ class ExperimentTest(unittest.TestCase):
         report = EXPERIMENT.report(results)
         self.assertTrue(report.startswith("## "))
         self.assertIn("Workloads that break a statement: 0", report)
+        self.assertEqual(
+            set(EXPERIMENT.attachments(results)),
+            {"without-auto-pin.trace.jsonl", "selector-forgets-a-demand.trace.jsonl"},
+        )
 
     def test_the_digest_follows_the_decisions(self):
         first, second = EXPERIMENT.run_cell(seeds_cell(0, 2)), EXPERIMENT.run_cell(seeds_cell(1, 2))

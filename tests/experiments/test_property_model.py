@@ -4,9 +4,9 @@ import ast
 import unittest
 from pathlib import Path
 
-import clawvm_experiments.property_model as property_model
-from clawvm_experiments.property_expected import Fate
-from clawvm_experiments.property_model import expect
+import clawvm_experiments.claim_property.model as property_model
+from clawvm_experiments.claim_property.expected import Fate
+from clawvm_experiments.claim_property.model import expect
 from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import (
     Accounting,
@@ -328,7 +328,7 @@ class HarnessTest(unittest.TestCase):
         self.assertTrue(result.turns[0].after_boundary)
 
 
-REFEREE = ("property_model.py", "property_model_updates.py", "property_expected.py")
+REFEREE = ("model.py", "model_updates.py", "expected.py")
 DATA = {
     "clawvm_replay.errors": {"TraceError"},
     "clawvm_runtime.pages": {"Page"},

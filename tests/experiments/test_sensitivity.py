@@ -6,14 +6,14 @@ import random
 import unittest
 from unittest import mock
 
-from clawvm_experiments import harness_settings as change
-from clawvm_experiments import sensitivity
-from clawvm_experiments.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS, STRUCTURED, CountTable
-from clawvm_experiments.counting_rules import RULE_SETS, Counts
 from clawvm_experiments.experiment import Cell
-from clawvm_experiments.sensitivity import EXPERIMENT, tried
-from clawvm_experiments.sensitivity_report import dependence
-from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, select_in_one_order, select_without_injection
+from clawvm_experiments.sensitivity import experiment as sensitivity
+from clawvm_experiments.sensitivity import harness_settings as change
+from clawvm_experiments.sensitivity.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS, STRUCTURED, CountTable
+from clawvm_experiments.sensitivity.counting_rules import RULE_SETS, Counts
+from clawvm_experiments.sensitivity.experiment import EXPERIMENT, tried
+from clawvm_experiments.sensitivity.report import dependence
+from clawvm_experiments.sensitivity.settings import GROUPS, SETTINGS, select_in_one_order, select_without_injection
 from clawvm_replay.harness import Due, TranscriptAccount
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import Ladder, TraceBuilder

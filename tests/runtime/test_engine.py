@@ -305,7 +305,8 @@ class ToolTests(unittest.TestCase):
             self.runs += 1
             return ToolResult(ToolOutcome.OK, make_page("shared", costs={FULL: {"a": 30, "b": 50}[call.tool]}))
 
-        for tool, cost, executed in (("a", 30, True), ("b", 50, True), ("a", 30, True), ("a", 30, False), ("b", 50, True)):
+        calls = [("a", 30, True), ("b", 50, True), ("a", 30, True), ("a", 30, False), ("b", 50, True)]
+        for tool, cost, executed in calls:
             answer = engine.tool_execute(ToolCall(tool), read)
             engine.prompt_assemble()
             assert answer.page is not None

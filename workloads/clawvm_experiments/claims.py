@@ -149,7 +149,7 @@ def guide_table() -> str:
     """Return every claim with its command, where its number stands, what is expected, and what the command costs."""
     costs = _document()["costs"]
     return table(
-        ["claim", "statement", "kind", "command", "output", "field", "expected", "must hold", "time (s)", "memory (MB)"],
+        ["claim", "statement", "kind", "command", "output", "field", "expected", "must hold", "seconds", "megabytes"],
         (
             (
                 claim.id,

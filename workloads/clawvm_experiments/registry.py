@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from clawvm_experiments import (
-    ablations,
-    adversarial,
-    bounds,
-    gates,
-    prompt_cache,
-    property,
-    quality,
-    sensitivity,
-    table4,
-    tasks,
-    weights,
-)
+from clawvm_experiments import ablations, bounds, gates, prompt_cache, quality, table4, weights
+from clawvm_experiments.adversarial import experiment as adversarial
+from clawvm_experiments.claim_property import experiment as claim_property
 from clawvm_experiments.experiment import Experiment
+from clawvm_experiments.sensitivity import experiment as sensitivity
+from clawvm_experiments.tasks import experiment as tasks
 
 __all__ = ["EXPERIMENTS"]
 
@@ -33,7 +25,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             quality,
             tasks,
             adversarial,
-            property,
+            claim_property,
             bounds,
             prompt_cache,
             sensitivity,

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clawvm_experiments.sensitivity_settings import GROUPS
+from clawvm_experiments.sensitivity.settings import GROUPS
 from clawvm_replay.reports import table
 
 __all__ = ["dependence", "report"]

@@ -18,8 +18,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from clawvm_experiments.property_expected import Access, Content, Expected, ExpectedTurn, Fate
-from clawvm_experiments.property_model_updates import Held, change, kept, objection
+from clawvm_experiments.claim_property.expected import Access, Content, Expected, ExpectedTurn, Fate
+from clawvm_experiments.claim_property.model_updates import Held, change, kept, objection
 from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import (
     BoundaryEvent,

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from clawvm_experiments.overhead_cases import POLICY, make_demands, make_pages, started_engine
-from clawvm_experiments.overhead_timing import Case, Record, Work, nanoseconds
+from clawvm_experiments.overhead.cases import POLICY, make_demands, make_pages, started_engine
+from clawvm_experiments.overhead.timing import Case, Record, Work, nanoseconds
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.engine import Engine, RecallAnswer, ToolCall, ToolResult
 from clawvm_runtime.journal import Journal

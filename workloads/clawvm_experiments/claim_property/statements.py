@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from clawvm_experiments.property_expected import Access, Expected, ExpectedTurn, Fate
+from clawvm_experiments.claim_property.expected import Access, Expected, ExpectedTurn, Fate
 from clawvm_replay.metrics import FAULT_FIELDS, CellMetrics
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.engine import AssembledPrompt

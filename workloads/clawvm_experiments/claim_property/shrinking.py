@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from clawvm_experiments.trace_changes import (
+from clawvm_experiments.claim_property.trace_changes import (
     highest_cost,
     page_in,
     page_names,

@@ -16,7 +16,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clawvm_experiments.adversarial_report import report
+from clawvm_experiments.adversarial.report import report
 from clawvm_experiments.experiment import Cell, Experiment, Row
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_runtime.selector import select

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from clawvm_experiments.overhead_cases import (
+from clawvm_experiments.overhead.cases import (
     DEMANDS_PER_TURN,
     FAMILY_BUDGET,
     POLICY,
@@ -33,10 +33,10 @@ from clawvm_experiments.overhead_cases import (
     size_cases,
     time_reference,
 )
-from clawvm_experiments.overhead_operations import OPERATION_PAGES, disk_cases, operation_cases
-from clawvm_experiments.overhead_report import report
-from clawvm_experiments.overhead_timing import Case, Timing, peak_kb, repeat
-from clawvm_experiments.overhead_verdicts import PUBLISHED, findings, verdicts
+from clawvm_experiments.overhead.operations import OPERATION_PAGES, disk_cases, operation_cases
+from clawvm_experiments.overhead.report import report
+from clawvm_experiments.overhead.timing import Case, Timing, peak_kb, repeat
+from clawvm_experiments.overhead.verdicts import PUBLISHED, findings, verdicts
 from clawvm_runtime.canonical import canonical_json
 from clawvm_workloads.families import FAMILIES
 

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from clawvm_experiments.claim_property.coverage import GROUPS
+from clawvm_experiments.claim_property.statements import Property
 from clawvm_experiments.experiment import Row
-from clawvm_experiments.property_coverage import GROUPS
-from clawvm_experiments.property_statements import Property
 from clawvm_replay.reports import table
 
 __all__ = ["STATEMENTS", "report"]

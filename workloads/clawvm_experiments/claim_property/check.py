@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from clawvm_experiments.property_expected import Expected
-from clawvm_experiments.property_model import expect
-from clawvm_experiments.property_statements import Property, Run, Violation, violations_of
-from clawvm_experiments.trace_changes import read_back
+from clawvm_experiments.claim_property.expected import Expected
+from clawvm_experiments.claim_property.model import expect
+from clawvm_experiments.claim_property.statements import Property, Run, Violation, violations_of
+from clawvm_experiments.claim_property.trace_changes import read_back
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.canonical import canonical_json

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from clawvm_experiments.run_facts import Access, Lookup, RunFacts, Shortfall
+from clawvm_experiments.sensitivity.run_facts import Access, Lookup, RunFacts, Shortfall
 from clawvm_replay.metrics import DIGITS, CellMetrics
 from clawvm_runtime.faults import Verdict, thrash_index
 from clawvm_runtime.vocabulary import FaultKind, RecallOutcome

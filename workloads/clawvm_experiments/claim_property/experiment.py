@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from clawvm_experiments.broken_selectors import BROKEN_SELECTORS
+from clawvm_experiments.claim_property.broken_selectors import BROKEN_SELECTORS
+from clawvm_experiments.claim_property.check import MakeSelector, Verdict, check_trace, plain_selector
+from clawvm_experiments.claim_property.coverage import coverage_of, uncovered
+from clawvm_experiments.claim_property.report import report
+from clawvm_experiments.claim_property.shrinking import TraceSize, shrink
+from clawvm_experiments.claim_property.statements import Property, Violation
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_experiments.property_check import MakeSelector, Verdict, check_trace, plain_selector
-from clawvm_experiments.property_coverage import coverage_of, uncovered
-from clawvm_experiments.property_report import report
-from clawvm_experiments.property_statements import Property, Violation
-from clawvm_experiments.shrinking import TraceSize, shrink
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.trace_format import Trace, write_trace
 from clawvm_runtime.policy import FEATURES, POLICIES, Policy
@@ -226,6 +226,18 @@ def _findings(
     }
 
 
+def traces(results: dict[str, Any]) -> dict[str, str]:
+    """Return every shrunk trace as a file: of each violation, and of each protection whose absence was noticed."""
+    found = {f"counterexample-{row['seed']:06d}": row for row in results["violations"]}
+    found.update({f"without-{row['name'].replace('_', '-')}": row for row in results["features"]})
+    found.update({f"selector-{row['name'].replace('_', '-')}": row for row in results["selectors"]})
+    return {
+        f"{name}.trace.jsonl": "".join(f"{line}\n" for line in row["counterexample"])
+        for name, row in found.items()
+        if "counterexample" in row
+    }
+
+
 EXPERIMENT = Experiment(
     id="property",
     title="The claim as a property",
@@ -234,4 +246,5 @@ EXPERIMENT = Experiment(
     run_cell=run_cell,
     summarize=summarize,
     report=report,
+    attachments=traces,
 )

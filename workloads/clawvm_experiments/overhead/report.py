@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clawvm_experiments.overhead_verdicts import FIGURES, SUBJECTS
+from clawvm_experiments.overhead.verdicts import FIGURES, SUBJECTS
 from clawvm_replay.reports import table
 
 __all__ = ["report"]

@@ -18,7 +18,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from clawvm_experiments.harness_settings import (
+from clawvm_experiments.sensitivity.harness_settings import (
     TraceChange,
     compaction_every_turn,
     compaction_first,

@@ -22,7 +22,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from clawvm_experiments.experiment import family_trace
-from clawvm_experiments.overhead_timing import Case, Record, Work, nanoseconds
+from clawvm_experiments.overhead.timing import Case, Record, Work, nanoseconds
 from clawvm_replay.replay import replay, replay_trace
 from clawvm_replay.trace_format import Prelude, Replacement, ToolDeclaration, Trace, Turn
 from clawvm_runtime.canonical import canonical_json

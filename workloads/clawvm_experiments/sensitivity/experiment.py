@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from clawvm_experiments.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS, STRUCTURED, CountTable
-from clawvm_experiments.counting_rules import RULE_SETS, Counts, count, metrics_counts
 from clawvm_experiments.experiment import Cell, Experiment, Row, family_trace
 from clawvm_experiments.figures import sensitivity_figures
-from clawvm_experiments.run_facts import facts_of_run
-from clawvm_experiments.sensitivity_report import report
-from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, Setting
+from clawvm_experiments.sensitivity.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS, STRUCTURED, CountTable
+from clawvm_experiments.sensitivity.counting_rules import RULE_SETS, Counts, count, metrics_counts
+from clawvm_experiments.sensitivity.report import report
+from clawvm_experiments.sensitivity.run_facts import facts_of_run
+from clawvm_experiments.sensitivity.settings import GROUPS, SETTINGS, Setting
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.decision_trace import DecisionTrace

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from clawvm_experiments.counting_rules import Counts
+from clawvm_experiments.sensitivity.counting_rules import Counts
 from clawvm_replay.metrics import DIGITS
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_runtime.vocabulary import FaultKind

@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import chain
 
-from clawvm_experiments.property_expected import Expected
-from clawvm_experiments.property_statements import Run
+from clawvm_experiments.claim_property.expected import Expected
+from clawvm_experiments.claim_property.statements import Run
 from clawvm_replay.trace_format import Replacement, ToolDeclaration, Trace, Turn
 from clawvm_runtime.pages import Page
 from clawvm_runtime.updates import CONTROL_FIELDS

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_experiments.tasks_report import (
+from clawvm_experiments.tasks.report import (
     HYBRID,
     HYBRID_PINNED,
     PLAIN,

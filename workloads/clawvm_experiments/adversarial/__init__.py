@@ -1,0 +1,1 @@
+"""Adversarial scenarios as an experiment, and their report."""

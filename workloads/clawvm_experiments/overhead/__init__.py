@@ -1,0 +1,1 @@
+"""Overhead: what the policy engine costs in microseconds; the only experiment that reads a clock."""

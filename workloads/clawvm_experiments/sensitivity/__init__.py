@@ -1,0 +1,1 @@
+"""Sensitivity: the conclusions under other harness settings, other structures, other counting rules."""

@@ -1,0 +1,1 @@
+"""Task replays: thirty small tasks, and their report."""
