@@ -6,6 +6,7 @@ SeriesStyle   colour, marker and dash of the series with a number
 LegendEntry   a sample and the text behind it
 Frame         stacks heading, legend and notes, and knows where the next thing goes
 finite        a value that a chart has a place for
+x_axis        the line below a plot with its ticks
 centred       lines of text around a middle that stay inside the picture
 ============  ====================================================================
 
@@ -18,9 +19,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from clawvm_pictures.axes import Scale
 from clawvm_pictures.lettering import shortened, text_width, wrapped
 from clawvm_pictures.style import DASHES, MARKERS, SERIES_COLOURS
-from clawvm_pictures.svg import Markup, label
+from clawvm_pictures.svg import Markup, element, label, path
 
 __all__ = [
     "EDGE",
@@ -33,6 +35,7 @@ __all__ = [
     "SeriesStyle",
     "centred",
     "finite",
+    "x_axis",
 ]
 
 WIDTH = 500.0
@@ -49,6 +52,16 @@ def finite(value: float, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{what}: a chart has no place for {value!r}")
     return value
+
+
+def x_axis(scale: Scale, left: float, right: float, bottom: float) -> list[Markup]:
+    """Return the line below a plot with its ticks and their values."""
+    parts = [element("path", {"class": "cvp-axis", "d": path([(left, bottom), (right, bottom)])})]
+    for tick, shown in scale.labelled(TEXT_SIZE):
+        x = scale.position(tick)
+        parts.append(element("path", {"class": "cvp-axis", "d": path([(x, bottom), (x, bottom + 4)])}))
+        parts.append(label(shown, x, bottom + 4 + TEXT_SIZE * 1.1, "cvp-quiet", "middle"))
+    return parts
 
 
 def centred(text: str, middle: float, y: float, width: float) -> list[Markup]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clawvm_pictures.axes import Scale, linear_scale, point_scale
-from clawvm_pictures.chart_frame import EDGE, TEXT_SIZE, WIDTH, Frame, centred, finite
+from clawvm_pictures.chart_frame import EDGE, TEXT_SIZE, WIDTH, Frame, centred, finite, x_axis
 from clawvm_pictures.lanes import lanes
 from clawvm_pictures.lettering import shortened, text_width, value_text
 from clawvm_pictures.style import SERIES_COLOURS
@@ -76,7 +76,7 @@ def histogram(
         *(part for one in bins for part in _bar(one, x_scale, y_scale)),
         *_marks(placed, x_scale, frame.y, bottom),
         *(part for one in bins for part in _count(one, x_scale, y_scale)),
-        *_ticks(x_scale, left, right, bottom),
+        *x_axis(x_scale, left, right, bottom),
         *lines,
     ]
     height = bottom + TEXT_SIZE * (2.1 + 1.3 * len(lines)) + EDGE / 2
@@ -141,12 +141,3 @@ def _marks(placed: list[tuple[Mark, str, float, int]], scale: Scale, top: float,
         lines.append(element("path", {"class": "cvp-mark", "d": path([(x, y + 3), (x, bottom)])}, hover(text)))
         texts.append(label(text, middle, y, "cvp-strong cvp-clear", "middle"))
     return [*lines, *texts]  # A text stands above the lines of other marks.
-
-
-def _ticks(scale: Scale, left: float, right: float, bottom: float) -> list[Markup]:
-    parts = [element("path", {"class": "cvp-axis", "d": path([(left, bottom), (right, bottom)])})]
-    for tick, shown in scale.labelled(TEXT_SIZE):
-        x = scale.position(tick)
-        parts.append(element("path", {"class": "cvp-axis", "d": path([(x, bottom), (x, bottom + 4)])}))
-        parts.append(label(shown, x, bottom + 4 + TEXT_SIZE * 1.1, "cvp-quiet", "middle"))
-    return parts

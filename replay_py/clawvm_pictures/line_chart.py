@@ -16,7 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clawvm_pictures.axes import Scale, linear_scale, logarithmic_scale, point_scale
-from clawvm_pictures.chart_frame import EDGE, TEXT_SIZE, WIDTH, Frame, LegendEntry, Sample, SeriesStyle, centred, finite
+from clawvm_pictures.chart_frame import (
+    EDGE,
+    TEXT_SIZE,
+    WIDTH,
+    Frame,
+    LegendEntry,
+    Sample,
+    SeriesStyle,
+    centred,
+    finite,
+    x_axis,
+)
 from clawvm_pictures.coincidence import PlacedPoint, pieces, placed
 from clawvm_pictures.lettering import text_width, value_text
 from clawvm_pictures.markers import marker
@@ -118,7 +129,7 @@ class _LineChart:
         for index, row in enumerate(self.places):
             parts.extend(self._markers(index, row))
         lines = centred(self.x_label, (self.left + self.right) / 2, self.bottom + TEXT_SIZE * 2.9, WIDTH)
-        parts.extend([*_x_axis(self.x_scale, self.left, self.right, self.bottom), *lines])
+        parts.extend([*x_axis(self.x_scale, self.left, self.right, self.bottom), *lines])
         height = self.bottom + TEXT_SIZE * (2.1 + 1.3 * len(lines)) + EDGE / 2
         return picture(WIDTH, height, self.title, self.description or self._described(), parts)
 
@@ -200,15 +211,6 @@ def _grid(scale: Scale, left: float, right: float) -> list[Markup]:
         style = "cvp-axis" if tick == 0 else "cvp-grid"
         parts.append(element("path", {"class": style, "d": path([(left, y), (right, y)])}))
         parts.append(label(text, left - 6, y + TEXT_SIZE * 0.36, "cvp-quiet", "end"))
-    return parts
-
-
-def _x_axis(scale: Scale, left: float, right: float, bottom: float) -> list[Markup]:
-    parts = [element("path", {"class": "cvp-axis", "d": path([(left, bottom), (right, bottom)])})]
-    for tick, shown in scale.labelled(TEXT_SIZE):
-        x = scale.position(tick)
-        parts.append(element("path", {"class": "cvp-axis", "d": path([(x, bottom), (x, bottom + 4)])}))
-        parts.append(label(shown, x, bottom + 4 + TEXT_SIZE * 1.1, "cvp-quiet", "middle"))
     return parts
 
 

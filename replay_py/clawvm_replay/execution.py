@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -101,7 +101,7 @@ def completed(
     """Yield (index, result) for every item, each as soon as it is known; without an executor in this process.
 
     *function* stands at the top level of a module, so that another process can import it. The first error that
-    *function* raises ends the iteration and cancels what has not begun.
+    *function* raises ends the iteration and cancels what has not begun. Raises InputError when a worker process dies.
     """
     if executor is None:
         yield from ((index, function(item)) for index, item in enumerate(items))
@@ -112,6 +112,8 @@ def completed(
             index_of[executor.submit(function, item)] = index
         for future in as_completed(index_of):
             yield index_of.pop(future), future.result()
+    except BrokenExecutor:
+        raise InputError("a worker ended in the middle of a cell (killed, or out of memory)") from None
     except BaseException:
         for future in index_of:
             future.cancel()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import operator
+import os
 import random
 import unittest
 from concurrent.futures import Executor, Future
@@ -61,6 +62,10 @@ class ExecutionTest(unittest.TestCase):
         for name in ("serial", "process", "thread"):
             with self.subTest(name), self.assertRaises(TypeError), executor_named(name, 2) as executor:
                 list(completed(operator.neg, [1, "x", 2], executor))
+
+    def test_a_worker_that_dies_is_one_line(self):
+        with self.assertRaisesRegex(InputError, "a worker ended"), executor_named("process", 2) as executor:
+            list(completed(os._exit, [1, 1, 1], executor))
 
     def test_an_executor_that_was_plugged_in_gets_the_jobs_and_is_shut_down(self):
         with executor_named(f"{__name__}:Plugged", 3) as executor:

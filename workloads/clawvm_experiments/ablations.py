@@ -18,13 +18,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, replay_cell
+from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, replay_cell
 from clawvm_experiments.figures import ablation_figures
 from clawvm_replay.metrics import DIGITS, FAULT_FIELDS
 from clawvm_replay.published import COUNT_TOLERANCE, TABLE_6, TABLE_6_BUDGET, TOLERANCE, Mark, PublishedFigure
 from clawvm_replay.reports import table
 from clawvm_runtime.policy import FEATURES, POLICIES, Policy
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import BUDGETS
 
 __all__ = ["ADDITIONS", "EXPERIMENT", "PREVENTS", "Addition"]
 
@@ -87,12 +87,7 @@ VARIANTS = MappingProxyType(_variants())
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return [
-        Cell(f"{workload}-b{budget:04d}-{variant}", {"workload": workload, "budget": budget, "variant": variant})
-        for variant in VARIANTS
-        for workload in FAMILIES
-        for budget in ((TABLE_6_BUDGET,) if quick else BUDGETS)
-    ]
+    return family_cells("variant", VARIANTS, (TABLE_6_BUDGET,) if quick else BUDGETS)
 
 
 def _run(cell: Cell) -> Row:

@@ -3,6 +3,7 @@
 ==============  ====================================================================================
 Cell            one independent unit of work: an id and plain data
 Experiment      one row of the registry; runs nowhere by itself, any executor can map its cells
+family_cells    a cell for each policy (or other variant) in each family at each budget
 replay_cell     the metrics of one family at one budget under one policy, as most experiments need it
 ==============  ====================================================================================
 
@@ -11,7 +12,7 @@ Rows and results are plain JSON data, so that they can be written, merged and re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -22,7 +23,7 @@ from clawvm_replay.trace_format import Trace
 from clawvm_runtime.policy import Policy
 from clawvm_workloads.families import FAMILIES
 
-__all__ = ["Cell", "Experiment", "Row", "family_trace", "no_files", "replay_cell"]
+__all__ = ["Cell", "Experiment", "Row", "family_cells", "family_trace", "no_files", "replay_cell"]
 
 Row = dict[str, Any]
 """What a cell gives: plain JSON data."""
@@ -61,6 +62,16 @@ class Experiment:
     report: Callable[[dict[str, Any]], str]
     figures: Callable[[dict[str, Any]], Mapping[str, str]] = no_files
     attachments: Callable[[dict[str, Any]], Mapping[str, str]] = no_files
+
+
+def family_cells(name: str, variants: Iterable[str], budgets: Sequence[int]) -> list[Cell]:
+    """Return a cell for each of *variants*, a parameter called *name*, in each family at each budget (tokens)."""
+    return [
+        Cell(f"{workload}-b{budget:04d}-{variant}", {"workload": workload, "budget": budget, name: variant})
+        for variant in variants
+        for workload in FAMILIES
+        for budget in budgets
+    ]
 
 
 @cache

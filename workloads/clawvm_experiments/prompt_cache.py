@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, family_trace
+from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, family_trace
 from clawvm_experiments.figures import prompt_cache_figures
 from clawvm_replay.metrics import DIGITS, PRICE_MODELS, PriceModel
 from clawvm_replay.prefix_breaks import BLOCK_ORDERS, BreakCause, BreakObserver, PrefixBreak, ReorderedMeter
@@ -24,7 +24,7 @@ from clawvm_replay.replay import replay_trace
 from clawvm_replay.reports import table
 from clawvm_runtime.engine import AssembledPrompt
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import BUDGETS
 
 __all__ = ["EXPERIMENT", "PRICES"]
 
@@ -63,15 +63,7 @@ COUNTS = ("turns", "prompt_tokens", "reused_tokens", "first_prompt_tokens", "cha
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return [
-        Cell(
-            f"{workload}-b{budget:04d}-{policy_id}",
-            {"workload": workload, "budget": budget, "policy": policy_id},
-        )
-        for policy_id in POLICIES
-        for workload in FAMILIES
-        for budget in (QUICK_BUDGETS if quick else BUDGETS)
-    ]
+    return family_cells("policy", POLICIES, QUICK_BUDGETS if quick else BUDGETS)
 
 
 def _run(cell: Cell) -> Row:

@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, replay_cell
+from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, replay_cell
 from clawvm_experiments.figures import quality_figures
 from clawvm_replay.metrics import DIGITS
 from clawvm_replay.reports import table
 from clawvm_runtime.policy import FEATURES, POLICIES, UPGRADE_SCORES, LinearScore, Policy
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import BUDGETS
 
 __all__ = ["EXPERIMENT", "EXPLORATORY", "METRICS"]
 
@@ -78,12 +78,7 @@ SCORES = MappingProxyType(_policies())
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return [
-        Cell(f"{workload}-b{budget:04d}-{score}", {"workload": workload, "budget": budget, "score": score})
-        for score in SCORES
-        for workload in FAMILIES
-        for budget in (QUICK_BUDGETS if quick else BUDGETS)
-    ]
+    return family_cells("score", SCORES, QUICK_BUDGETS if quick else BUDGETS)
 
 
 def _run(cell: Cell) -> Row:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, replay_cell
+from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, replay_cell
 from clawvm_experiments.figures import table4_figures
 from clawvm_replay.metrics import DIGITS, FAULT_FIELDS, CellMetrics
 from clawvm_replay.published import (
@@ -32,7 +32,7 @@ from clawvm_replay.published import (
 from clawvm_replay.reports import table
 from clawvm_replay.tier2 import Summary
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import BUDGETS
 
 __all__ = ["EXPERIMENT"]
 
@@ -45,15 +45,7 @@ HYBRID_FINDINGS = {
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return [
-        Cell(
-            f"{workload}-b{budget:04d}-{policy_id}",
-            {"workload": workload, "budget": budget, "policy": policy_id},
-        )
-        for policy_id in POLICIES
-        for workload in FAMILIES
-        for budget in BUDGETS
-    ]
+    return family_cells("policy", POLICIES, BUDGETS)
 
 
 def _run(cell: Cell) -> Row:
