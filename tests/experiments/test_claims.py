@@ -61,6 +61,22 @@ class JudgingTest(unittest.TestCase):
                 self.assertEqual(verdict(expected, bad), FAILS)
                 self.assertEqual(verdict(expected, bad, must_hold=False), DIFFERS)
 
+    def test_a_word_is_never_above_or_below_a_number(self):
+        for expected in ({"at_least": 3}, {"at_most": 3}, {"value": 3}):
+            self.assertEqual(verdict(expected, "undefined"), FAILS)
+            self.assertEqual(verdict(expected, True), FAILS)
+
+    def test_a_quick_run_may_have_fewer_of_something(self):
+        thousands = claim(expected={"at_least": 5000}, expected_quick={"at_least": 300})
+        for quick, observed, expected in (
+            (False, 4999, FAILS),
+            (False, 5000, HOLDS),
+            (True, 299, FAILS),
+            (True, 300, HOLDS),
+        ):
+            documents = {"gates/results.json": {"quick": quick, "findings": {"number": observed}}}
+            self.assertEqual(judge(thousands, documents).verdict, expected)
+
     def test_one_is_not_true_and_true_is_not_one(self):
         self.assertEqual(verdict({"value": True}, 1), FAILS)
         self.assertEqual(verdict({"value": 1}, True), FAILS)
