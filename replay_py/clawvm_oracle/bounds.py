@@ -1,7 +1,8 @@
 """Three lower bounds for a whole trace: no policy of the kind that each is for can stay below it.
 
 ====================  ================================================================================
-any_policy_bound      reloaded tokens of any policy, prefetching ones too; some policy reaches it
+any_policy_bound      reloaded tokens of any policy, prefetching ones too
+any_policy_plan       prompts that reach that bound exactly
 demand_only_bound     reloaded tokens of any policy that lets pages in, or up, only on demand
 brought_in_bound      tokens brought into the prompts by any policy
 ====================  ================================================================================
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from clawvm_oracle.demand_sequence import Content, DemandSequence, Use
+from clawvm_oracle.demand_sequence import Content, DemandSequence, Prompt, Use
 from clawvm_oracle.intervals import returns, use_chances, use_intervals
-from clawvm_oracle.knapsack import Option, best_value
+from clawvm_oracle.knapsack import Option, best_choice, best_value
 from clawvm_oracle.packing import pack
 from clawvm_oracle.usable_rooms import usable_rooms
 from clawvm_runtime.vocabulary import Level
 
-__all__ = ["any_policy_bound", "brought_in_bound", "demand_only_bound", "use_tokens"]
+__all__ = ["any_policy_bound", "any_policy_plan", "brought_in_bound", "demand_only_bound", "use_tokens"]
 
 
 def use_tokens(sequence: DemandSequence) -> int:
@@ -45,26 +46,51 @@ def any_policy_bound(sequence: DemandSequence) -> int:
     saved = 0
     for index, turn in enumerate(sequence.turns[1:]):
         required = sequence.turns[index].required
-        uses: dict[Content, list[Use]] = defaultdict(list)
-        for use in turn.uses:
-            if required.get(use.content, Level.NONE) >= use.level:
-                saved += use.times * use.tokens
-            else:
-                uses[use.content].append(use)
-        groups = []
-        for content, wanted in uses.items():
-            there = sequence.tokens(content, required.get(content, Level.NONE))
-            groups.append(
-                [
-                    Option(
-                        sequence.tokens(content, top.level) - there,
-                        sum(use.times * use.tokens for use in wanted if use.level <= top.level),
-                    )
-                    for top in wanted
-                ]
-            )
-        saved += best_value(groups, rooms[index])
+        saved += sum(use.times * use.tokens for use in turn.uses if _served(use, required))
+        saved += best_value([list(options) for options in _fillings(sequence, index).values()], rooms[index])
     return use_tokens(sequence) - saved
+
+
+def any_policy_plan(sequence: DemandSequence) -> list[Prompt]:
+    """Return prompts that reach ``any_policy_bound``: what is required, and beside it the best for the next turn.
+
+    Raises ValueError under pressure.
+    """
+    prompts: list[Prompt] = []
+    for index, room in enumerate(_rooms(sequence)):
+        prompt = dict(sequence.turns[index].required)
+        fillings = _fillings(sequence, index)
+        chosen = best_choice([list(options) for options in fillings.values()], room)
+        for (content, options), option in zip(fillings.items(), chosen):
+            if option is not None:
+                prompt[content] = options[option]
+        prompts.append(prompt)
+    return prompts
+
+
+def _served(use: Use, prompt: Prompt) -> bool:
+    return prompt.get(use.content, Level.NONE) >= use.level
+
+
+def _fillings(sequence: DemandSequence, index: int) -> dict[Content, dict[Option, Level]]:
+    """Return the levels to which a prompt can raise each page that the next turn uses, by what that takes and saves."""
+    required = sequence.turns[index].required
+    uses: dict[Content, list[Use]] = defaultdict(list)
+    for turn in sequence.turns[index + 1 : index + 2]:  # Nothing comes after the last prompt.
+        for use in turn.uses:
+            if not _served(use, required):
+                uses[use.content].append(use)
+    fillings: dict[Content, dict[Option, Level]] = {}
+    for content, wanted in uses.items():
+        there = sequence.tokens(content, required.get(content, Level.NONE))
+        fillings[content] = {
+            Option(
+                sequence.tokens(content, top.level) - there,
+                sum(use.times * use.tokens for use in wanted if use.level <= top.level),
+            ): top.level
+            for top in wanted
+        }
+    return fillings
 
 
 def demand_only_bound(sequence: DemandSequence) -> int:

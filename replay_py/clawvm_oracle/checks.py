@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from clawvm_oracle.belady import minimum_misses, unit_trace
-from clawvm_oracle.bounds import any_policy_bound, brought_in_bound, demand_only_bound
+from clawvm_oracle.bounds import any_policy_bound, any_policy_plan, brought_in_bound, demand_only_bound
 from clawvm_oracle.brute_force import Optimum, least_brought_in, least_reloaded, least_reloaded_on_demand
 from clawvm_oracle.demand_only_oracle import DEMAND_ONLY, PlannedSelector, plan
 from clawvm_oracle.demand_sequence import DemandSequence, ObservedRun, Prompt, observe_run
@@ -77,6 +77,8 @@ def check_small_case(seed: int) -> CaseCheck:
     # The engine itself reaches the optima: what the search calls possible is possible.
     for optimum in (exact.reloaded, exact.on_demand):
         check.equal("engine, optimum", _played(trace, optimum.prompts).metrics.page_in_tokens, optimum.tokens)
+    filled = _played(trace, any_policy_plan(sequence)).metrics.page_in_tokens
+    check.equal("engine, any-policy plan", filled, exact.reloaded.tokens)
     played = _played(trace, exact.brought_in.prompts)
     check.equal("engine, brought in", brought_in_tokens(played.sequence, played.prompts), exact.brought_in.tokens)
 

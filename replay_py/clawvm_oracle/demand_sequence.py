@@ -174,7 +174,7 @@ class _Recorder:
             self.ladders.setdefault(content, page.costs)
             if page.id in request.demands:
                 required[content] = page.level_at_least(max(request.demands[page.id], page.minimum))
-            elif page.is_hard or page.id in request.injected:
+            elif page.is_hard:  # Injected pages are: instructions always are.
                 required[content] = page.floor_level
         self._turns.append((self._unavoidable, self._served, self._lost, required))
         self.prompts.append({self._content(page_id): level for page_id, level in selection.levels.items()})

@@ -32,25 +32,19 @@ class MinimumCostFlow:
         self._cost: list[int] = []
         self.potentials: list[int] = [0] * (nodes + 2)
 
-    def add_arc(self, tail: int, head: int, capacity: int, cost: int) -> int:
-        """Add an arc and return its number for ``flow``."""
-        arc = len(self._head)
+    def add_arc(self, tail: int, head: int, capacity: int, cost: int) -> None:
+        """Add an arc."""
         for start, end, room, price in ((tail, head, capacity, cost), (head, tail, 0, -cost)):
             self._leaving[start].append(len(self._head))
             self._head.append(end)
             self._left.append(room)
             self._cost.append(price)
-        return arc
-
-    def flow(self, arc: int) -> int:
-        """Return the flow on an arc after ``solve``."""
-        return self._left[arc ^ 1]
 
     def solve(self, supplies: Sequence[int]) -> int:
         """Ship the *supplies* (negative: demands; they add up to 0) at the least cost and return that cost.
 
-        Afterwards ``potentials`` hold an optimal dual solution. Raises ValueError when the supplies do not add up to 0
-        or cannot be shipped. To be called once.
+        Afterwards ``potentials`` hold an optimal dual solution, where the supplies reach every node. Raises ValueError
+        when the supplies do not add up to 0 or cannot be shipped. To be called once.
         """
         if sum(supplies) or len(supplies) != self._nodes:
             raise ValueError("supplies must be given for every node and add up to 0")

@@ -94,7 +94,7 @@ class PublishedFigure:
         """
         if self.value == 0:
             return "0" if ours == 0 else f"{ours:+g}"
-        return f"{100 * (ours - self.value) / abs(self.value):+.1f} %"
+        return f"{100 * (ours / self.value - 1):+.1f} %"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,19 @@ __all__ = ["gates_table", "preliminary_markdown", "table", "tier2_markdown"]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table; numbers stand right-aligned, the first column left."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "|".join(["---"] + ["---:"] * (len(header) - 1)) + "|"]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    """Return a Markdown table; columns of numbers stand right-aligned, columns with words left."""
+    content = [tuple(row) for row in rows]
+    rules = ["---"]
+    for column in range(1, len(header)):
+        rules.append("---" if any(_is_words(row[column]) for row in content) else "---:")
+    lines = ["| " + " | ".join(header) + " |", "|" + "|".join(rules) + "|"]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in content]
     return "\n".join(lines) + "\n"
+
+
+def _is_words(value: object) -> bool:
+    """Whether a cell holds words; a text such as ``+3.1 %`` or ``34 to 36`` counts as a number."""
+    return isinstance(value, str) and not any(letter.isdigit() for letter in value[:3]) and value not in ("", "-")
 
 
 def _cell(value: object) -> str:

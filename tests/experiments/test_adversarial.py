@@ -79,6 +79,45 @@ class FindingsTest(unittest.TestCase):
         findings = changed(change, "starvation")["findings"]
         self.assertIs(findings["starvation_pressure_reported_by_every_policy"], False)
 
+    def test_faults_and_reports_of_every_policy_are_one_finding(self):
+        name = "starvation_every_policy_faults_and_reports"
+        self.assertIs(EXPERIMENT.summarize(ROWS)["findings"][name], True)
+
+        def without_fault(row):
+            row["policies"][0].update(faults={}, pressure_faults={})
+
+        def without_report(row):
+            row["policies"][2]["broken"].append("pressure_exact")
+
+        for change in (without_fault, without_report):
+            self.assertIs(changed(change, "starvation")["findings"][name], False)
+
+    def test_no_control_breaks_nothing(self):
+        name = "adversarial_controls_that_break_nothing"
+        self.assertEqual(EXPERIMENT.summarize(ROWS)["findings"][name], 0)
+        self.assertEqual(changed(lambda row: row["controls"][0].update(fails=False))["findings"][name], 1)
+
+    def places(self, results):
+        names = ("broken_in_their_own_scenario", "broken_only_in_another_scenario", "broken_in_no_scenario")
+        return tuple(results["findings"][f"adversarial_checks_{name}"] for name in names)
+
+    def test_checks_are_counted_by_where_a_control_breaks_them(self):
+        results = EXPERIMENT.summarize(ROWS)
+        self.assertEqual(self.places(results), (66, 35, 0))
+        self.assertEqual(sum(self.places(results)), results["findings"]["adversarial_checks_passed"])
+
+        def without_controls(row):
+            row["controls"] = []
+
+        # All five checks of churn are broken there; each is of a kind that another scenario breaks as well.
+        self.assertEqual(self.places(changed(without_controls)), (61, 40, 0))
+        # The storm breaks seven of its checks; only it has the journal alone and the reopened journal.
+        own, elsewhere, nowhere = self.places(changed(without_controls, "stale_storm"))
+        self.assertEqual((own, elsewhere, nowhere), (59, 40, 2))
+
+    def test_a_check_that_fails_anyway_counts_as_broken_nowhere(self):
+        self.assertEqual(self.places(changed(lambda row: row["checks"][0].update(holds=False))), (65, 35, 0))
+
     def test_faults_and_losses_of_clawvm_are_summed(self):
         def change(row):
             row["policies"][4].update(faults={"refetch": 2, "flush_miss": 1}, lost=4, overwritten=5)
@@ -109,6 +148,27 @@ class ReportTest(unittest.TestCase):
         report = EXPERIMENT.report(results)
         self.assertTrue(report.startswith("## "))
         self.assertEqual(EXPERIMENT.report(json.loads(json.dumps(results))), report)
+
+    def test_report_says_where_checks_are_broken(self):
+        report = EXPERIMENT.report(EXPERIMENT.summarize(ROWS))
+        self.assertIn("66 of the checks are broken by a control of their own scenario", report)
+        self.assertIn("35 are broken only by a control of another scenario", report)
+        self.assertIn("0 are of a kind that no control breaks", report)
+        self.assertIn("| Starvation | 5 of 5 | 6 of 6 | 5 of 5 |", report)
+        self.assertIn("| Threshold jump | 8 of 8 | 3 of 3 | 3 of 8 |", report)
+        section = report.split("### Threshold jump\n")[1]
+        self.assertRegex(section, r"no staged update lost \| yes \| 0 lost \| yes \|")
+        self.assertRegex(section, r"no committed value replaced unseen \| yes \| 0 overwritten \| no \|")
+
+    def test_report_counts_the_controllable_faults_under_starvation(self):
+        self.assertIn("faults there none is policy-controllable", EXPERIMENT.report(EXPERIMENT.summarize(ROWS)))
+        for count, words in ((1, "1 is"), (3, "3 are")):
+
+            def change(row, count=count):
+                row["policies"][4].update(faults={"refetch": count}, pressure_faults={"refetch": 10})
+
+            report = EXPERIMENT.report(changed(change, "starvation"))
+            self.assertIn(f"Of ClawVM's {10 + count} faults there {words} policy-controllable", report)
 
     def test_every_scenario_has_its_section(self):
         report = EXPERIMENT.report(EXPERIMENT.summarize(ROWS))

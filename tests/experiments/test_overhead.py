@@ -353,6 +353,15 @@ class DocumentTests(unittest.TestCase):
         self.assertIn("43.0 to 43.0: met", text)
         self.assertNotIn("Warning", text)
 
+    def test_the_report_names_budget_units_and_what_is_not_published(self) -> None:
+        text = overhead.report(self.measured([[43000], [43000], [43000]]))
+        self.assertIn("Every family's trace at 180 tokens", text)
+        self.assertIn("No figure is published for a single operation.", text)
+        headers = [line for line in text.splitlines() if line.startswith("|") and "| spread |" in line]
+        self.assertEqual(len(headers), 5)
+        for header in headers:
+            self.assertIn("| median, us | p95, us | costliest, us | worst, us |", header)
+
 
 class VerdictTests(unittest.TestCase):
     def test_a_figure_is_met_up_to_its_limit_and_below_where_it_says_so(self) -> None:

@@ -56,6 +56,7 @@ class SeedsTest(unittest.TestCase):
             counts.update(coverage_of(trace, verdict.expected, verdict.run))
         self.assertEqual(uncovered(counts), [])
         self.assertGreater(counts["workloads with several resets"], 10)
+        self.assertGreater(counts["tool call/displaced result"], 25)
         self.assertTrue(0.35 < counts["workloads that fit"] / counts["workloads"] < 0.65, counts["workloads that fit"])
 
     def test_what_never_occurred_is_named(self):
@@ -95,6 +96,21 @@ class RedTest(unittest.TestCase):
 
         with mock.patch.object(engine, "minimum_set", one_less):
             self.assertIn(Property.PRESSURE_REPORTED, broken_by(CLAWVM, lambda: select, 25))
+
+    def test_a_repeated_call_that_is_served_another_calls_result_is_caught(self):
+        class NothingIsDisplaced(set):
+            def __contains__(self, _):
+                return False
+
+        build = engine.Engine.__init__
+
+        def forgetful(self, *arguments, **named):
+            build(self, *arguments, **named)
+            self._superseded = NothingIsDisplaced()
+
+        with mock.patch.object(engine.Engine, "__init__", forgetful):
+            broken = broken_by(CLAWVM, lambda: select, 25)
+        self.assertIn(Property.RIGHT_VERDICTS, broken)
 
     def test_an_observer_that_looks_away_is_caught(self):
         with mock.patch.object(faults.FaultObserver, "_check_floors", lambda *_, **__: None):
@@ -179,16 +195,36 @@ class ExperimentTest(unittest.TestCase):
         self.assertEqual(findings["workloads_tried"], 20)
         self.assertEqual(findings["turns_tried"], sum(len(generate(seed).turns) for seed in range(20)))
         self.assertEqual(findings["violations"], 0)
+        turns = [turn for seed in range(20) for turn in generate(seed).turns]
+        self.assertEqual(findings["demands_tried"], sum(len(turn.demands) for turn in turns))
+        self.assertEqual(findings["tool_calls_tried"], sum(len(turn.calls) for turn in turns))
+        without_result = findings["demands_tried"] + findings["tool_calls_tried"] - findings["accesses_tried"]
+        self.assertTrue(0 < without_result < findings["tool_calls_tried"])
         self.assertEqual((findings["protections"], findings["protections_caught"]), (1, 1))
         self.assertEqual((findings["harmless_features"], findings["harmless_features_quiet"]), (1, 1))
         self.assertEqual((findings["broken_selectors"], findings["broken_selectors_caught"]), (1, 1))
         report = EXPERIMENT.report(results)
         self.assertTrue(report.startswith("## "))
         self.assertIn("Workloads that break a statement: 0", report)
+        self.assertIn(f"{findings['demands_tried']} demands, {findings['tool_calls_tried']} tool calls", report)
         self.assertEqual(
             set(EXPERIMENT.attachments(results)),
             {"without-auto-pin.trace.jsonl", "selector-forgets-a-demand.trace.jsonl"},
         )
+
+    def test_a_statement_that_no_proof_breaks_is_seen(self):
+        rows = [EXPERIMENT.run_cell(seeds_cell(0, 1))]
+        rows += [EXPERIMENT.run_cell(Cell("x", {"part": "selector", "name": "overshoots", "seeds": 6}))]
+        broken = rows[-1]["failing_seeds_by_property"]
+        results = EXPERIMENT.summarize(rows)
+        unbroken = [kind.value for kind in Property if not broken[kind.value]]
+        self.assertEqual(results["statements_no_proof_breaks"], unbroken)
+        self.assertEqual(results["findings"]["statements_no_proof_breaks"], len(unbroken))
+        self.assertIn("nothing_lost", unbroken)
+        self.assertNotIn("within_budget", unbroken)
+        report = EXPERIMENT.report(results)
+        self.assertIn("| overshoots | " + " | ".join(str(broken[kind.value]) for kind in Property) + " |", report)
+        self.assertIn(f"none of these breaks: {', '.join(f'`{name}`' for name in unbroken)}.", report)
 
     def test_the_digest_follows_the_decisions(self):
         first, second = EXPERIMENT.run_cell(seeds_cell(0, 2)), EXPERIMENT.run_cell(seeds_cell(1, 2))

@@ -166,12 +166,14 @@ class AccessTest(unittest.TestCase):
         accesses = [access for turn in self.accesses(*turns) for access in turn]
         self.assertEqual([access.repeated for access in accesses], [False, False, False, True, False])
         self.assertEqual([access.cost for access in accesses], [5, 9, 5, 5, 9])
+        self.assertEqual(expected(*turns).harness["displaced_result"], 2)
 
     def test_calls_with_equal_results_share_a_page(self):
         turns = [{"calls": (Call(name, FULL),)} for name in ("first", "second", "first", "second")]
         turns[0]["prelude"] = (tool("first", "shared"), tool("second", "shared"))
         repeated = [access.repeated for turn in self.accesses(*turns) for access in turn]
         self.assertEqual(repeated, [False, False, True, True])
+        self.assertNotIn("displaced_result", expected(*turns).harness)
 
     def test_a_tool_without_a_result_is_no_access(self):
         denied = ToolDeclaration("read", "read", ToolOutcome.DENIED, None)

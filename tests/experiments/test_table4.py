@@ -71,7 +71,7 @@ class VerdictTest(unittest.TestCase):
     def test_a_negative_figure_is_compared_by_its_size(self):
         figure = PublishedFigure("change", -0.4, Mark.CALIBRATED)
         self.assertEqual((figure.comes_out(-0.35), figure.comes_out(-0.3)), (True, False))
-        self.assertEqual(figure.gap(-0.3), "+25.0 %")
+        self.assertEqual(figure.gap(-0.3), "-25.0 %")
 
 
 class SummaryTest(unittest.TestCase):
@@ -132,17 +132,30 @@ class SummaryTest(unittest.TestCase):
                 else item
             )
 
-        findings = EXPERIMENT.summarize(rows(change=change))["findings"]
+        results = EXPERIMENT.summarize(rows(change=change))
+        findings = results["findings"]
         self.assertFalse(findings["fault_free_thrash_equal_across_budgets"])
         self.assertTrue(findings["fault_free_thrash_equal_across_upgrade_orders"])
+        self.assertIn("Here it is not the same at every budget", EXPERIMENT.report(results))
 
     def test_a_thrash_that_moves_with_the_upgrade_order_is_seen(self):
         def change(item):
             return {**item, "thrash_index": 0.8} if item["policy"] == "lru" else item
 
-        findings = EXPERIMENT.summarize(rows(change=change))["findings"]
+        results = EXPERIMENT.summarize(rows(change=change))
+        findings = results["findings"]
         self.assertTrue(findings["fault_free_thrash_equal_across_budgets"])
         self.assertFalse(findings["fault_free_thrash_equal_across_upgrade_orders"])
+        self.assertIn("and not the same for the three upgrade orders", EXPERIMENT.report(results))
+
+    def test_the_order_of_the_policies_is_told_when_it_is_another_one(self):
+        def change(item):
+            return {**item, "explicit_faults": item["explicit_faults"] + (80 if item["policy"] == swapped else 0)}
+
+        for swapped in ("retrieval_cache", "compaction_hybrid", "clawvm"):
+            findings = EXPERIMENT.summarize(rows(change=change))["findings"]
+            self.assertFalse(findings["faults_stand_in_published_order"], swapped)
+        self.assertTrue(EXPERIMENT.summarize(rows())["findings"]["faults_stand_in_published_order"])
 
     def test_one_fault_of_clawvm_costs_a_cell(self):
         def change(item):

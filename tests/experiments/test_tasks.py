@@ -102,7 +102,7 @@ class SummaryTest(unittest.TestCase):
             "flaky_login_test", {"compactions": 1}, session="plain", budget=300, policy="compaction_hybrid"
         )
         self.assertEqual(results["findings"]["tasks_hybrid_compactions_300"], 1)
-        self.assertNotIn("because none comes", EXPERIMENT.report(results))
+        self.assertIn("At 300 tokens 1 compaction falls in them, and 7 of 7 succeed.", EXPERIMENT.report(results))
 
     def test_a_fault_of_clawvm_is_found_wherever_it_is(self):
         results = self.change(
@@ -138,6 +138,24 @@ class ReportTest(unittest.TestCase):
         self.assertTrue(report.startswith("## "))
         self.assertIn("| Compaction-Hybrid | 180 | 76.7 % | 76.7 % (23 of 30) | calibrated |", report)
         self.assertIn("| ClawVM | 180 | 100.0 % | 100.0 % (30 of 30) | prediction |", report)
+
+    def test_report_says_what_becomes_of_the_failures_at_300(self):
+        results = EXPERIMENT.summarize(ROWS["published"])
+        self.assertIn("At 300 tokens no compaction falls in them, and 7 of 7 succeed.", EXPERIMENT.report(results))
+        results["findings"]["tasks_hybrid_compactions_300"] = 3
+        results["hybrid_failures"][0]["success_at_300"] = False
+        self.assertIn("At 300 tokens 3 compactions fall in them, and 6 of 7 succeed.", EXPERIMENT.report(results))
+
+    def test_report_says_how_many_failures_stay_away_in_stretched_sessions(self):
+        results = EXPERIMENT.summarize(ROWS["published"])
+        self.assertIn("- At 300 tokens, 3 of 7 failures stay away also in stretched", EXPERIMENT.report(results))
+        for item in results["hybrid_failures"]:
+            item["faults_stretched_at_300"] = {"post_compaction_bootstrap": 1}
+        self.assertNotIn("stay away", EXPERIMENT.report(results))
+
+    def test_report_says_that_stretched_sessions_are_no_longer(self):
+        report = EXPERIMENT.report(EXPERIMENT.summarize(ROWS["published"]))
+        self.assertIn("A stretched session has as many turns as the plain one.", report)
 
     def test_report_of_a_quick_run_says_so(self):
         self.assertIn("*A quick run: 9 of 30 tasks", EXPERIMENT.report(EXPERIMENT.summarize(ROWS["quick"])))

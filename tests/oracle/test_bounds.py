@@ -4,14 +4,15 @@ import unittest
 from unittest import mock
 
 from clawvm_oracle import checks
-from clawvm_oracle.bounds import any_policy_bound, brought_in_bound, demand_only_bound, use_tokens
+from clawvm_oracle.bounds import any_policy_bound, any_policy_plan, brought_in_bound, demand_only_bound, use_tokens
 from clawvm_oracle.brute_force import least_brought_in, least_reloaded, least_reloaded_on_demand
 from clawvm_oracle.checks import CaseCheck, check_small_case, is_demand_only
+from clawvm_oracle.demand_only_oracle import DEMAND_ONLY, PlannedSelector
 from clawvm_oracle.demand_sequence import observe_run
 from clawvm_oracle.measures import brought_in_tokens, reloaded_tokens
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import FAMILIES
-from tests.oracle.support import FULL, STRUCTURED, Needs, sequence
+from clawvm_workloads.families import BUDGETS, FAMILIES
+from tests.oracle.support import FULL, STRUCTURED, Needs, content, sequence
 
 CASES = 60
 LADDERS = {"a": {STRUCTURED: 2, FULL: 6}, "b": {FULL: 6}, "c": {FULL: 6}}
@@ -72,13 +73,43 @@ class ByHandTests(unittest.TestCase):
 
     def test_under_pressure_no_bound_is_defined(self) -> None:
         needs = sequence(5, LADDERS, demands("a"))
-        for bound in (any_policy_bound, demand_only_bound, brought_in_bound):
+        for bound in (any_policy_bound, any_policy_plan, demand_only_bound, brought_in_bound):
             with self.assertRaisesRegex(ValueError, "under pressure"):
                 bound(needs)
 
     def test_nothing_asked_costs_nothing(self) -> None:
         self.assertEqual(three(sequence(5, LADDERS, [])), (0, 0, 0))
         self.assertEqual(use_tokens(sequence(5, LADDERS, [Needs(), Needs()])), 0)
+
+
+class AnyPolicyPlanTests(unittest.TestCase):
+    def test_it_holds_what_it_has_to_and_the_best_for_the_next_turn(self) -> None:
+        turns = [Needs({"a": FULL}), Needs({"b": FULL}, {"a": STRUCTURED}), Needs({"a": FULL})]
+        self.assertEqual(
+            any_policy_plan(sequence(12, LADDERS, turns)),
+            [{content("a"): FULL}, {content("a"): FULL, content("b"): FULL}, {content("a"): FULL}],
+        )
+        # Without the room to raise a, its floor stays as it is.
+        self.assertEqual(
+            any_policy_plan(sequence(11, LADDERS, turns))[1], {content("a"): STRUCTURED, content("b"): FULL}
+        )
+
+    def test_it_fetches_ahead_what_nobody_asked_for_in_the_turn(self) -> None:
+        needs = sequence(12, LADDERS, demands("a", "b", "c", "a", "b", "c"))
+        self.assertEqual(any_policy_plan(needs)[3], {content("a"): FULL, content("b"): FULL})
+
+    def test_played_by_the_engine_it_reaches_the_bound_in_every_family_cell(self) -> None:
+        reloaded = 0
+        for name, family in FAMILIES.items():
+            for budget in BUDGETS:
+                trace = family(budget)
+                needs = observe_run(trace, DEMAND_ONLY).sequence
+                played = observe_run(trace, DEMAND_ONLY, PlannedSelector(any_policy_plan(needs)))
+                with self.subTest(family=name, budget=budget):
+                    self.assertEqual(played.metrics.page_in_tokens, any_policy_bound(needs))
+                    self.assertEqual(played.met, needs)
+                reloaded += played.metrics.page_in_tokens
+        self.assertGreater(reloaded, 0)
 
 
 class BruteForceTests(unittest.TestCase):
@@ -124,6 +155,14 @@ class SmallCaseTests(unittest.TestCase):
             with mock.patch.object(checks, name, lambda needs, right=right: right(needs) + 1):
                 found = [text for number in (seed, *range(6)) for text in check_small_case(number).violations]
             self.assertTrue([text for text in found if "bound" in text], name)
+
+    def test_a_plan_that_does_not_reach_its_bound_is_noticed(self) -> None:
+        def only_required(needs):
+            return [turn.required for turn in needs.turns]
+
+        with mock.patch.object(checks, "any_policy_plan", only_required):
+            found = [text for seed in range(10) for text in check_small_case(seed).violations]
+        self.assertTrue(any(text.startswith("engine, any-policy plan") for text in found), found)
 
     def test_an_optimum_that_is_too_high_is_noticed(self) -> None:
         def too_high(search):

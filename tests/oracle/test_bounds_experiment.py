@@ -3,9 +3,9 @@
 import json
 import unittest
 
-from clawvm_experiments.bounds import EXPERIMENT
+from clawvm_experiments.bounds.experiment import EXPERIMENT
+from clawvm_experiments.bounds.rows import trace_row
 from clawvm_oracle.demand_only_oracle import DEMAND_ONLY
-from clawvm_oracle.rows import trace_row
 from clawvm_replay.trace_builder import Ladder
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.vocabulary import Level, PageType
@@ -66,10 +66,11 @@ class ResultTests(unittest.TestCase):
 
     def test_findings_are_flat_and_name_every_policy(self) -> None:
         findings = EXPERIMENT.summarize(self.rows)["findings"]
-        self.assertTrue(all(isinstance(value, (bool, int, float, str)) for value in findings.values()))
+        self.assertTrue(all(value is None or isinstance(value, (bool, int, float)) for value in findings.values()))
         for policy_id in (*POLICIES, DEMAND_ONLY.id):
             self.assertIn(f"{policy_id}_over_demand_only_bound", findings)
             self.assertGreaterEqual(findings[f"{policy_id}_brought_in_over_bound"], 1.0)
+            self.assertGreaterEqual(findings[f"{policy_id}_over_any_policy_bound"], 1.0)
         self.assertIs(findings["bounds_respected_by_every_policy"], True)
         self.assertIs(findings["belady_cases_equal"], True)
         self.assertEqual((findings["brute_force_cases"], findings["brute_force_violations"]), (4, 0))
@@ -80,6 +81,61 @@ class ResultTests(unittest.TestCase):
         self.assertEqual(list(upper), ["120"])
         self.assertLessEqual(lower["any_policy"]["120"], lower["demand_only"]["120"])
         self.assertLessEqual(lower["demand_only"]["120"], upper["120"])
+
+    def test_the_distance_from_the_optimum_is_reloaded_over_the_bound_for_any_policy(self) -> None:
+        results = EXPERIMENT.summarize(self.rows)
+        families = [row["policies"]["clawvm"] for row in self.rows if row["kind"] == "family"]
+        reloaded, bound = (
+            sum(reached) for reached in zip(*((cell["reloaded"], cell["bounds"]["any_policy"]) for cell in families))
+        )
+        self.assertGreater(bound, 0)
+        self.assertEqual(results["findings"]["clawvm_over_any_policy_bound"], round(reloaded / bound, 6))
+        self.assertEqual(
+            results["policies"]["clawvm"]["reloaded_over_any_policy_bound_by_budget"],
+            {"120": round(reloaded / bound, 6)},
+        )
+        report = EXPERIMENT.report(results)
+        self.assertIn(f"| ClawVM | {reloaded:,} | {bound:,} | {reloaded / bound:,.3f} |", report)
+
+    def test_where_the_bound_is_zero_there_is_no_ratio(self) -> None:
+        rows = json.loads(json.dumps(self.rows))
+        for row in rows:
+            if row["kind"] == "family":
+                row["policies"]["clawvm"]["bounds"]["any_policy"] = 0
+        results = EXPERIMENT.summarize(rows)
+        self.assertIsNone(results["findings"]["clawvm_over_any_policy_bound"])
+        self.assertEqual(results["policies"]["clawvm"]["reloaded_over_any_policy_bound_by_budget"], {"120": None})
+        self.assertIn("| 0 | - |", EXPERIMENT.report(results))
+
+    def test_the_bound_for_any_policy_is_reached_by_a_plan_in_every_cell(self) -> None:
+        findings = EXPERIMENT.summarize(self.rows)["findings"]
+        self.assertEqual((findings["any_policy_plan_reaches_bound"], findings["cells_with_bounds"]), (2, 2))
+        for name, value in (("page_in_tokens", 1), ("reloaded", 1), ("meets_all", False)):
+            rows = json.loads(json.dumps(self.rows))
+            next(row for row in rows if row["kind"] == "family")["any_policy_plan"][name] = value
+            with self.subTest(forged=name):
+                self.assertEqual(EXPERIMENT.summarize(rows)["findings"]["any_policy_plan_reaches_bound"], 1)
+
+    def test_only_policies_without_prefetch_and_upgrades_are_bounded_by_the_demand_only_bound(self) -> None:
+        report = EXPERIMENT.report(EXPERIMENT.summarize(self.rows))
+        for policy_id, policy in {**POLICIES, DEMAND_ONLY.id: DEMAND_ONLY}.items():
+            (line,) = (text for text in report.splitlines() if text.startswith(f"| {policy.name} |") and "| a " in text)
+            bounded = policy_id in ("retrieval", "retrieval_cache", DEMAND_ONLY.id)
+            with self.subTest(policy=policy_id):
+                self.assertTrue(line.endswith("| a bound |" if bounded else "| a comparison |"), line)
+
+    def test_each_bound_stands_beside_its_ratio(self) -> None:
+        results = EXPERIMENT.summarize(self.rows)
+        report = EXPERIMENT.report(results)
+        self.assertIn("**The denominators differ**", report)
+        for policy_id, item in results["policies"].items():
+            for measure, bound, ratio in (
+                ("reloaded", "any_policy", "reloaded_over_any_policy_bound"),
+                ("reloaded", "demand_only", "reloaded_over_demand_only_bound"),
+                ("brought_in", "brought_in", "brought_in_over_bound"),
+            ):
+                with self.subTest(policy=policy_id, bound=bound):
+                    self.assertIn(f"| {item[measure]:,} | {item['bounds'][bound]:,} | {item[ratio]:,.3f} |", report)
 
     def test_a_run_below_its_bound_is_noticed(self) -> None:
         for measure, bound, policy_id in (
@@ -119,7 +175,7 @@ class ResultTests(unittest.TestCase):
 class PressureTests(unittest.TestCase):
     def test_under_pressure_there_is_no_band_but_every_run_keeps_its_own_bounds(self) -> None:
         row = trace_row(pressed_trace())
-        self.assertEqual((row["bounds"], row["pressure_turns"]), (None, 1))
+        self.assertEqual((row["bounds"], row["any_policy_plan"], row["pressure_turns"]), (None, None, 1))
         self.assertNotIn(DEMAND_ONLY.id, row["policies"])
         for policy in row["policies"].values():
             self.assertFalse(policy["meets_all"])
@@ -130,7 +186,9 @@ class PressureTests(unittest.TestCase):
         rows = [{"kind": "family", **trace_row(pressed_trace())}]
         results = EXPERIMENT.summarize(rows)
         self.assertEqual(results["findings"]["cells_under_pressure"], 1)
-        self.assertEqual(results["findings"]["clawvm_over_demand_only_bound"], "undefined")
+        self.assertEqual(results["findings"]["clawvm_over_demand_only_bound"], None)
+        self.assertNotIn("undefined", results["findings"].values())
+        self.assertEqual(results["findings"]["cells_with_bounds"], 0)
         self.assertEqual(results["budgets"], [])
         self.assertIn("0 of 1 cells", EXPERIMENT.report(results))
 

@@ -4,7 +4,7 @@ import random
 import unittest
 from itertools import product
 
-from clawvm_oracle.knapsack import Option, best_value
+from clawvm_oracle.knapsack import Option, best_choice, best_value
 
 SEED = 20263
 
@@ -16,6 +16,16 @@ def by_trying(groups, capacity):
         for choice in choices
         if sum(option.weight for option in choice) <= capacity
     )
+
+
+def checked(test, groups, capacity):
+    """Return the value of the chosen options, which are of their groups and fit."""
+    chosen = best_choice(groups, capacity)
+    test.assertEqual(len(chosen), len(groups))
+    options = [option for option in chosen if option is not None]
+    test.assertTrue(all(option is None or option in group for group, option in zip(groups, chosen)))
+    test.assertLessEqual(sum(option.weight for option in options), capacity)
+    return sum(option.value for option in options)
 
 
 class KnapsackTests(unittest.TestCase):
@@ -33,6 +43,10 @@ class KnapsackTests(unittest.TestCase):
     def test_an_option_below_the_hull_can_be_the_best(self) -> None:
         self.assertEqual(best_value([[Option(2, 3), Option(5, 10)], [Option(3, 9)]], 5), 12)
 
+    def test_the_choice_names_an_option_or_none_for_each_group(self) -> None:
+        self.assertEqual(best_choice([[Option(5, 6)], [], [Option(2, 3), Option(5, 10)]], 6), [None, None, (5, 10)])
+        self.assertEqual(best_choice([[Option(2, 3), Option(5, 10)], [Option(3, 9)]], 5), [(2, 3), (3, 9)])
+
     def test_equals_the_best_of_all_choices(self) -> None:
         rng = random.Random(SEED)
         for case in range(400):
@@ -43,6 +57,7 @@ class KnapsackTests(unittest.TestCase):
             capacity = rng.randrange(30)
             with self.subTest(seed=SEED, case=case, groups=groups, capacity=capacity):
                 self.assertEqual(best_value(groups, capacity), by_trying(groups, capacity))
+                self.assertEqual(checked(self, groups, capacity), by_trying(groups, capacity))
 
 
 if __name__ == "__main__":

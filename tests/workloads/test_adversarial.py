@@ -4,6 +4,7 @@ import dataclasses
 import unittest
 from unittest import mock
 
+from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import Ladder, TraceBuilder
 from clawvm_runtime.journal import Journal
 from clawvm_runtime.policy import POLICIES
@@ -13,8 +14,9 @@ from clawvm_workloads.adversarial import SCENARIOS, pin_flood, residency
 from clawvm_workloads.adversarial import stale_storm as storms
 from clawvm_workloads.adversarial.in_flight import IN_FLIGHT
 from clawvm_workloads.adversarial.ledger import needs
+from clawvm_workloads.adversarial.misreports import MISREPORTS
 from clawvm_workloads.adversarial.pointer_flood import LINE_TOKENS, flood_trace, measure, pointer_flood
-from clawvm_workloads.adversarial.scenario import CHECKS, RESIDENCY, Check, told
+from clawvm_workloads.adversarial.scenario import CHECKS, DURABILITY, RESIDENCY, Check, told
 from clawvm_workloads.adversarial.scripted import values_check
 from clawvm_workloads.adversarial.signatures import SIGNATURES
 from clawvm_workloads.adversarial.stale_storm import stale_storm, storm
@@ -141,6 +143,13 @@ class ControlsTest(unittest.TestCase):
         named = {name for scenario in EVERY for control in scenario.controls for name in control.breaks}
         self.assertEqual(named, set(CHECKS))
 
+    def test_every_check_of_pressure_of_a_told_scenario_is_broken_by_a_control_there(self):
+        for scenario in EVERY:
+            if "pressure_exact" in {check.name for check in scenario.run(CLAWVM, select, "").checks}:
+                broke = {name for control in scenario.controls for name in controlled(scenario, control).broken}
+                with self.subTest(scenario=scenario.id):
+                    self.assertIn("pressure_exact", broke)
+
     def test_a_control_that_takes_nothing_away_breaks_nothing(self):
         for scenario in EVERY:
             for control in scenario.controls:
@@ -209,6 +218,26 @@ class PointerFloodTest(unittest.TestCase):
         self.assertEqual((found["pointer_share"], found["named_share"]), (0.42, 0.57))
         self.assertEqual((found["unmet_demands"], found["explicit_faults"], found["pressure_turns"]), (0, 0, 0))
 
+    def test_the_resident_share_counts_the_demands_that_the_prompt_before_holds(self):
+        lru = POLICIES["lru"]
+        for policy, pages, tokens in ((CLAWVM, 100, LINE_TOKENS), (lru, 100, 5), (lru, 300, 5)):
+            trace = flood_trace(pages, tokens, 8000)
+            prompts = []
+            replay_trace(trace, policy, observe=prompts.append)
+            resident = warm = 0
+            known = set()
+            for turn, before in zip(trace.turns[1:], prompts):
+                known |= {page_id for page_id, _ in trace.turns[turn.number - 2].demands}
+                held = {block.page_id: block.level for block in before.blocks}
+                for page_id, level in turn.demands:
+                    if page_id in known:
+                        warm += 1
+                        resident += held.get(page_id, Level.NONE) >= level
+            found = measure(policy, pages, tokens, 8000)
+            with self.subTest(policy=policy.id, pages=pages):
+                self.assertGreater(found["page_in_tokens"], 0)
+                self.assertEqual((found["warm_accesses"], found["resident_share"]), (warm, round(resident / warm, 6)))
+
     def test_more_pointers_than_room_leave_pages_unnamed(self):
         found = measure(CLAWVM, 400, LINE_TOKENS, 8000)
         self.assertLess(found["named_share"], 0.6)
@@ -253,7 +282,45 @@ class StormTest(unittest.TestCase):
         self.assertEqual(len(both.rejected), storm(3).stale + storm(4).stale)
 
 
+class MisreportsTest(unittest.TestCase):
+    def test_every_false_report_of_starvation_breaks_the_check_of_pressure_and_no_other(self):
+        for variant in filter(None, MISREPORTS):
+            with self.subTest(variant=variant):
+                self.assertEqual(SCENARIOS["starvation"].run(CLAWVM, select, variant).broken, ("pressure_exact",))
+
+    def test_one_token_is_missing_in_each_of_the_six_turns(self):
+        run = SCENARIOS["starvation"].run(CLAWVM, select, "understated_pressure")
+        self.assertEqual((run.pressure_turns, run.pressure_tokens), (6, 426))
+
+    def test_pressure_that_only_the_prompts_leave_out_is_still_in_the_decision_trace(self):
+        run = SCENARIOS["starvation"].run(CLAWVM, select, "pressure_not_in_prompts")
+        self.assertEqual((run.pressure_turns, run.pressure_tokens), (6, 432))
+        self.assertEqual(SCENARIOS["starvation"].run(CLAWVM, select, "pressure_not_in_trace").pressure_turns, 0)
+
+    def test_an_unknown_variant_is_refused(self):
+        with self.assertRaises(ValueError):
+            SCENARIOS["starvation"].run(CLAWVM, select, "no_such_variant")
+
+
 class ChecksTest(unittest.TestCase):
+    def test_a_told_scenario_sees_what_is_overwritten_lost_and_rejected(self):
+        def build():
+            story = TraceBuilder("overwrites", 120, "", None)
+            story.page("plan", PageType.PLAN, Ladder(3, 10, 14, 22))
+            for value in ("ship", "stop"):
+                update = note(field="goal", operation="set_with_version", value=value, base_version=0)
+                story.turn(0, updates=[update])
+                story.reset(f"session-{value}")
+            story.turn(0)
+            return story.trace()
+
+        rejected = ("DESTRUCTIVE_OP",)
+        self.assertEqual(told(build, DURABILITY, rejected)(CLAWVM, select, "").broken, ())
+        trusting = dataclasses.replace(CLAWVM, id="trusting", validated_writeback=False)
+        run = told(build, DURABILITY, rejected)(trusting, select, "")
+        self.assertEqual(run.broken, ("nothing_overwritten", "rejections_exact"))
+        self.assertIn("nothing_lost", told(build, DURABILITY, rejected)(POLICIES["retrieval"], select, "").broken)
+
     def test_an_unknown_check_is_refused(self):
         with self.assertRaises(ValueError):
             Check("no_such_check", True)

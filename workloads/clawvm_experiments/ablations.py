@@ -258,7 +258,7 @@ def _report(results: dict[str, Any]) -> str:
         f"come out (within {TOLERANCE:.0%} or {COUNT_TOLERANCE}, a zero only as zero; totals not counted again). "
         f"{_misses(results['table_6'])}\n",
         "### Does each removal cause only the faults that the feature prevents?\n",
-        f"Over all {len(budgets)} budgets that ran. For the first six features this was a condition of the choice of "
+        f"Over {len(budgets)} budgets. For the first six features this was a condition of the choice of "
         "workloads at 180 tokens, and only there.\n",
         table(
             ["removed", "prevents", "its faults", "other kinds", "pure"],
@@ -274,6 +274,7 @@ def _report(results: dict[str, Any]) -> str:
             ),
         ),
         "### Faults by budget in tokens, one feature removed\n",
+        "All six kinds; the thrash index is the mean of the cells.\n",
         table(
             ["removed", *map(str, budgets), "thrash index"],
             ((item["name"], *item["faults_by_budget"], item["mean_thrash"]) for item in removed.values()),

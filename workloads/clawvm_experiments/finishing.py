@@ -33,6 +33,8 @@ RESULTS_FORMAT_VERSION = 1
 TIMINGS = "timings"
 """Folder of what was measured with a clock, and so differs from run to run."""
 
+OVERHEAD = f"{TIMINGS}/overhead.json"
+
 
 def results_documents(plan: Plan, rows: Rows) -> dict[str, dict[str, Any]]:
     """Return the results document of each experiment, by its path in the out-root."""
@@ -84,7 +86,9 @@ def write_results(output: OutputDirectory, plan: Plan, rows: Rows, timings: Timi
         output.write(f"{item.id}/report.md", reports[item.id].encode("utf-8"))
         for name, text in (*figures[item.id].items(), *item.attachments(results).items()):
             output.write(f"{item.id}/{name}", text.encode("utf-8"))
-    known = {item.id for item in plan.experiments} | ({"overhead"} if timings.documents else set())
+    known = {item.id for item in plan.experiments}
+    if OVERHEAD in timings.documents:
+        known.add("overhead")
     judged = [judge(claim, {**documents, **timings.documents}) for claim in read_claims() if claim.experiment in known]
     lasting = [item for item in judged if not item.claim.file.startswith(f"{TIMINGS}/")]
     output.write("claims.json", document(claims_record(lasting)))

@@ -297,6 +297,7 @@ def _report(results: dict[str, Any]) -> str:
         ),
         _order_sentence(results),
         "### Prefix reuse by budget in tokens and by workload\n",
+        "Reused tokens over all prompt tokens; the quality experiment shows the mean of the cells' shares instead.\n",
         _reuse_table(results, "budgets", "reuse_by_budget"),
         _reuse_table(results, "workloads", "reuse_by_workload"),
         "### Which decisions break the prefix\n",

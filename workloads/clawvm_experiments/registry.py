@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from clawvm_experiments import ablations, bounds, gates, prompt_cache, quality, table4, weights
+from clawvm_experiments import ablations, gates, prompt_cache, quality, table4, weights
 from clawvm_experiments.adversarial import experiment as adversarial
+from clawvm_experiments.bounds import experiment as bounds
 from clawvm_experiments.claim_property import experiment as claim_property
 from clawvm_experiments.experiment import Experiment
 from clawvm_experiments.sensitivity import experiment as sensitivity

@@ -179,6 +179,7 @@ def _findings(
         findings[f"{metric}_lowest"] = min(values)
         findings[f"{metric}_default"] = default[metric]
         findings[f"{metric}_highest"] = max(values)
+        findings[f"{metric}_range"] = round(max(values) - min(values), DIGITS)
         findings[f"{metric}_moved_most_by"] = _strongest(alone, metric)
     return findings if complete else {**dict.fromkeys(findings), "runs": len(rows)}
 
@@ -194,7 +195,7 @@ def _report(results: dict[str, Any]) -> str:
         "the ranges. Published is that fault counts and thrash index are identical in all runs (*prediction*).\n",
         f"**{_identical(results)}**\n",
         table(
-            ["workload", "fault counts", "thrash indices", "thrash index", "different qualities"],
+            ["workload", "fault counts", "thrash indices", "thrash index", "different quality numbers"],
             (
                 (
                     item["workload"],
@@ -209,7 +210,8 @@ def _report(results: dict[str, Any]) -> str:
         "The columns count how many different values the settings gave; the last one counts different combinations of "
         "the metrics below.\n",
         "### What the weights do move\n",
-        "Tokens and costs (in plain tokens) are summed over the workloads, the rest is their mean.\n",
+        "Tokens and costs (in plain tokens) are summed over the workloads, the rest is their mean. The "
+        "published ranges differ in width, and what moves most may only be what was moved furthest.\n",
         table(
             ["metric", "lowest", "default", "highest", "moved most by"],
             (

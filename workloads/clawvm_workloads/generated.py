@@ -183,6 +183,10 @@ class _Story:
             tool, arguments = known.tool, {"path": known.arguments["path"]}
             if known.page is not None:
                 page_id, page_type = known.page.id, known.page.type
+        elif self.results and chance(rng, 0.3):
+            # Its result will displace the one of another call.
+            shared = self.pages[self.results[one_of(rng, tuple(self.results))]]
+            page_id, page_type = shared.id, shared.type
         elif self.pages and chance(rng, 0.1):
             shared = self.pages[one_of(rng, tuple(self.pages))]
             page_id, page_type = shared.id, shared.type
@@ -208,7 +212,7 @@ class _Story:
         needed: dict[str, Level] = {}
         calls = []
         for _ in range(count(rng, nature.calls) if self.tools else 0):
-            call = Call(one_of(rng, tuple(self.tools)), self._level())
+            call = Call(self._signature(), self._level())
             self._called(call, needed)
             calls.append(call)
         demands = []
@@ -234,6 +238,12 @@ class _Story:
             lookups=tuple(lookups),
             updates=tuple(updates),
         )
+
+    def _signature(self) -> str:
+        """Return what to call: any tool, and more often one whose stored result another call displaced."""
+        if self.superseded and chance(self.rng, 0.3):
+            return one_of(self.rng, sorted(self.superseded))
+        return one_of(self.rng, tuple(self.tools))
 
     def _level(self) -> Level:
         return one_of(self.rng, [level for level in DEMANDABLE if level <= self.nature.highest_demand])

@@ -16,7 +16,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clawvm_experiments.adversarial.report import report
+from clawvm_experiments.adversarial.report import broken_here, report
 from clawvm_experiments.experiment import Cell, Experiment, Row
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_runtime.selector import select
@@ -121,6 +121,9 @@ def _findings(scenarios: Sequence[Row], flood: Sequence[Row]) -> dict[str, Any]:
     controls = [control for row in scenarios for control in row["controls"]]
     failed = [f"{scenario}.{check['name']}" for scenario, check in checks if not check["holds"]]
     breakable = {name for control in controls if control["fails"] for name in control["must_break"]}
+    held = [(row, check["name"]) for row in scenarios for check in row["checks"] if check["holds"]]
+    here = sum(name in broken_here(row) for row, name in held)
+    somewhere = {name for row in scenarios for name in broken_here(row)}
     clawvm = [_of_policy(row, CLAWVM.id) for row in scenarios]
     findings: dict[str, Any] = {
         "adversarial_scenarios_total": len(scenarios),
@@ -130,6 +133,10 @@ def _findings(scenarios: Sequence[Row], flood: Sequence[Row]) -> dict[str, Any]:
         "adversarial_checks_failed": ", ".join(failed),
         "adversarial_controls_total": len(controls),
         "adversarial_controls_failing": sum(control["fails"] for control in controls),
+        "adversarial_controls_that_break_nothing": sum(not control["fails"] for control in controls),
+        "adversarial_checks_broken_in_their_own_scenario": here,
+        "adversarial_checks_broken_in_no_scenario": sum(name not in somewhere for _, name in held),
+        "adversarial_checks_broken_only_in_another_scenario": sum(name in somewhere for _, name in held) - here,
         "adversarial_kinds_of_check_total": len({check["name"] for _, check in checks}),
         "adversarial_kinds_of_check_that_a_control_breaks": len({check["name"] for _, check in checks} & breakable),
         "adversarial_clawvm_controllable_faults": sum(sum(item["faults"].values()) for item in clawvm),
@@ -149,11 +156,12 @@ def _of_policy(row: Row, policy: str) -> dict[str, Any]:
 
 def _starvation(row: Row) -> dict[str, Any]:
     """Return the published statements about starvation as findings."""
+    faults = all(item["faults"] or item["pressure_faults"] for item in row["policies"])
+    reports = all(item["pressure_turns"] > 0 and "pressure_exact" not in item["broken"] for item in row["policies"])
     return {
-        "starvation_every_policy_faults": all(item["faults"] or item["pressure_faults"] for item in row["policies"]),
-        "starvation_pressure_reported_by_every_policy": all(
-            item["pressure_turns"] > 0 and "pressure_exact" not in item["broken"] for item in row["policies"]
-        ),
+        "starvation_every_policy_faults": faults,
+        "starvation_pressure_reported_by_every_policy": reports,
+        "starvation_every_policy_faults_and_reports": faults and reports,
         "starvation_pressure_turns": _of_policy(row, CLAWVM.id)["pressure_turns"],
         "starvation_pressure_tokens": _of_policy(row, CLAWVM.id)["pressure_tokens"],
     }

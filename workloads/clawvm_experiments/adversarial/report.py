@@ -2,6 +2,7 @@
 
 ========================  ==========================================================================
 PUBLISHED_POINTER_SHARE   the share that bare pointers took in an independent port of the rules
+broken_here               the checks of a scenario that one of its own controls breaks
 report                    the results as Markdown
 ========================  ==========================================================================
 """
@@ -15,12 +16,18 @@ from clawvm_replay.reports import table
 from clawvm_runtime.policy import POLICIES, policy_named
 from clawvm_workloads.adversarial.pointer_flood import LINE_TOKENS
 
-__all__ = ["PUBLISHED_POINTER_SHARE", "report"]
+__all__ = ["PUBLISHED_POINTER_SHARE", "broken_here", "report"]
 
 PUBLISHED_POINTER_SHARE = (0.59, 0.75)
 """Share of the budget that bare pointers took at 1,000 pages and 8,000 tokens."""
 
 CLAWVM = "clawvm"
+
+
+def broken_here(row: Mapping[str, Any]) -> set[str]:
+    """Return the names of the checks of a scenario that hold under ClawVM and that one of its own controls breaks."""
+    broke = {name for control in row["controls"] for name in control["broke"]}
+    return broke & {check["name"] for check in row["checks"] if check["holds"]}
 
 
 def report(results: dict[str, Any]) -> str:
@@ -31,16 +38,28 @@ def report(results: dict[str, Any]) -> str:
         f"{findings['adversarial_checks_passed']} of {findings['adversarial_checks_total']} checks hold under ClawVM "
         f"in {findings['adversarial_scenarios_total']} scenarios; {findings['adversarial_controls_failing']} of "
         f"{findings['adversarial_controls_total']} controls break what they must. A control is ClawVM with one thing "
-        "taken away: where it breaks nothing, the checks prove nothing.\n",
+        "taken away or reported falsely.\n",
+        _strength(findings),
         _verdicts(results),
         _defects(results),
         "### Starvation, beside the published statement\n",
-        _starvation_reading(findings),
+        _starvation_reading(results),
         "### Pointer flood: what bare pointers leave\n",
         _flood_reading(results),
         *(_one(row) for row in results["scenarios"]),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _strength(findings: Mapping[str, Any]) -> str:
+    """Return how many checks were seen to fail, and where."""
+    return (
+        f"{findings['adversarial_checks_broken_in_their_own_scenario']} of the checks are broken by a control of their "
+        f"own scenario: they can fail there. {findings['adversarial_checks_broken_only_in_another_scenario']} are "
+        "broken only by a control of another scenario: it shows that a check of this kind can fail, not that it would "
+        f"fail in this one. {findings['adversarial_checks_broken_in_no_scenario']} are of a kind that no control "
+        "breaks; these would prove nothing.\n"
+    )
 
 
 def _words(counts: Mapping[str, int]) -> str:
@@ -58,11 +77,19 @@ def _verdicts(results: dict[str, Any]) -> str:
                 row["title"],
                 f"{held} of {len(row['checks'])}",
                 f"{failing} of {len(row['controls'])}",
+                f"{len(broken_here(row))} of {len(row['checks'])}",
                 ", ".join(POLICIES[item["policy"]].name for item in others) or "none",
                 "holds" if row["holds"] else "FAILS",
             )
         )
-    header = ["scenario", "checks under ClawVM", "controls that break", "other policies that break a check", "verdict"]
+    header = [
+        "scenario",
+        "checks under ClawVM",
+        "controls that break",
+        "checks that a control here breaks",
+        "other policies that break a check",
+        "verdict",
+    ]
     return table(header, lines)
 
 
@@ -82,7 +109,12 @@ def _defects(results: dict[str, Any]) -> str:
     return "### What does not hold\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
-def _starvation_reading(findings: Mapping[str, Any]) -> str:
+def _starvation_reading(results: dict[str, Any]) -> str:
+    findings = results["findings"]
+    row = next(row for row in results["scenarios"] if row["scenario"] == "starvation")
+    clawvm = next(item for item in row["policies"] if item["policy"] == CLAWVM)
+    controllable = sum(clawvm["faults"].values())
+    total = controllable + sum(clawvm["pressure_faults"].values())
     faults = "every policy faults" if findings["starvation_every_policy_faults"] else "not every policy faults"
     exact = findings["starvation_pressure_reported_by_every_policy"]
     reported = "every policy reports" if exact else "not every policy reports"
@@ -90,7 +122,8 @@ def _starvation_reading(findings: Mapping[str, Any]) -> str:
         f"Published: with a minimum set above the budget every policy faults, and the pressure is reported. Ours: "
         f"{faults}, and {reported} the pressure with exactly the tokens that the trace implies "
         f"({findings['starvation_pressure_turns']} turns, {findings['starvation_pressure_tokens']} tokens under "
-        "ClawVM). None of ClawVM's faults there is policy-controllable unless a check below says so.\n"
+        f"ClawVM). Of ClawVM's {total} faults there {controllable or 'none'} "
+        f"{'are' if controllable > 1 else 'is'} policy-controllable.\n"
     )
 
 
@@ -137,7 +170,15 @@ def _flood_reading(results: dict[str, Any]) -> str:
 
 
 def _one(row: Mapping[str, Any]) -> str:
-    checks = [(check["must_hold"], check["holds"], check["observed"]) for check in row["checks"]]
+    checks = [
+        (
+            check["must_hold"],
+            check["holds"],
+            check["observed"],
+            "yes" if check["name"] in broken_here(row) else "no",
+        )
+        for check in row["checks"]
+    ]
     controls = [
         (control["change"], ", ".join(control["must_break"]), ", ".join(control["broke"]) or "nothing")
         for control in row["controls"]
@@ -171,7 +212,7 @@ def _one(row: Mapping[str, Any]) -> str:
         [
             f"### {row['title']}\n",
             f"{row['story']} Budget {row['budget']:,} tokens. Verdict: {'holds' if row['holds'] else 'FAILS'}.\n",
-            table(["must hold under ClawVM", "holds", "observed"], checks),
+            table(["must hold under ClawVM", "holds", "observed", "broken by a control here"], checks),
             table(["taken away", "must break", "broke"], controls),
             table(header, policies),
         ]

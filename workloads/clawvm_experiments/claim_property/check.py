@@ -5,7 +5,7 @@ Verdict            the violations of one trace, with what was expected and what 
 check_trace        replay a trace twice and check all statements
 =================  ===========================================================================
 
-What must come out is worked out from the trace alone by ``property_model``; ``property_statements`` compares.
+What must come out is worked out from the trace alone by ``model``; ``statements`` compares.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *(outcome.value for outcome in ToolOutcome),
         "served from the store",
         "not deterministic",
+        "displaced result",
     ),
     "access": ("cold", "hit", "page-in", "alert"),
     "budget in tokens": (*(name for _, name in _BUDGETS), _LARGE_BUDGET),
@@ -98,6 +99,7 @@ def coverage_of(trace: Trace, expected: Expected, run: Run) -> Counter[str]:
                 deterministic[item.signature] = item.deterministic
         counts["tool call/not deterministic"] += sum(not deterministic[call.signature] for call in turn.calls)
         _count_turn(counts, turn, budget)
+    counts["tool call/displaced result"] = expected.harness.get("displaced_result", 0)
     _count_boundaries(counts, expected)
     _count_fates(counts, expected, run)
     _count_outcomes(counts, run)

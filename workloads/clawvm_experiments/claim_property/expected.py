@@ -84,7 +84,7 @@ class Expected:
     """Everything that must come out of a replay of one trace.
 
     ``fates`` are in the order of staging. ``harness`` counts what it does: boundaries that are named or fall due,
-    flushes, threshold jumps, boundaries that meet updates.
+    flushes, threshold jumps, boundaries that meet updates; and calls that run again because their result was displaced.
     """
 
     turns: tuple[ExpectedTurn, ...]

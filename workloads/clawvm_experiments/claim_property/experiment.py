@@ -4,7 +4,7 @@
 EXPERIMENT    chunks of seeds under ClawVM; then each protection removed, and broken selectors
 ============  =====================================================================================
 
-The statements are in ``property_statements``, the workloads in ``clawvm_workloads.generated``. ``docs/property.md``.
+The statements are in ``statements``, the workloads in ``clawvm_workloads.generated``. ``docs/property.md``.
 """
 
 from __future__ import annotations
@@ -179,10 +179,16 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
     violations = [violation for row in chunks for violation in row["violations"]]
     features = [row for row in rows if row["part"] == "feature"]
     selectors = [row for row in rows if row["part"] == "selector"]
+    unbroken = [
+        kind.value
+        for kind in Property
+        if not any(row["failing_seeds_by_property"][kind.value] for row in (*features, *selectors))
+    ]
     digest = hashlib.sha256("".join(row["digest"] for row in chunks).encode("ascii")).hexdigest()
     return {
         "findings": {
             **_findings(counts, violations, features, selectors),
+            "statements_no_proof_breaks": len(unbroken),
             "seeds_tried": sum(row["seeds"] for row in chunks),
             "decision_traces_sha256": digest,
         },
@@ -191,6 +197,7 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "violations": violations,
         "features": features,
         "selectors": selectors,
+        "statements_no_proof_breaks": unbroken,
     }
 
 
@@ -206,7 +213,9 @@ def _findings(
         "workloads_under_pressure": counts["workloads"] - counts["workloads that fit"],
         "turns_tried": counts["turns"],
         "turns_under_pressure": counts["turns under pressure"],
-        "demands_tried": counts["accesses"],
+        "demands_tried": counts["demands"],
+        "tool_calls_tried": counts["calls"],
+        "accesses_tried": counts["accesses"],
         "updates_tried": counts["updates"],
         "lookups_tried": counts["look-ups"],
         "boundaries_passed": counts["boundaries"],

@@ -129,7 +129,10 @@ class _Book:
     def _call(self, call: Call) -> None:
         declaration = self.tools[call.signature]
         known = self.results.get(call.signature)
-        repeated = known is not None and declaration.deterministic and call.signature not in self.superseded
+        repeatable = known is not None and declaration.deterministic
+        repeated = repeatable and call.signature not in self.superseded
+        if repeatable and not repeated:
+            self.harness["displaced_result"] += 1
         if known is None or not repeated:
             if declaration.page is None:
                 return

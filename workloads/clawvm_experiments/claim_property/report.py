@@ -37,16 +37,22 @@ def report(results: dict[str, Any]) -> str:
         [
             "## The claim as a property\n",
             f"{findings['workloads_tried']:,} generated workloads, {findings['turns_tried']:,} turns, "
-            f"{findings['demands_tried']:,} demands, {findings['updates_tried']:,} updates and "
-            f"{findings['boundaries_passed']:,} boundaries under ClawVM. The minimum set fits in every turn of "
-            f"{findings['workloads_that_fit']:,} workloads; in the others {findings['turns_under_pressure']:,} turns "
-            f"do not fit. **Workloads that break a statement: {findings['violations']}.**\n",
+            f"{findings['demands_tried']:,} demands, {findings['tool_calls_tried']:,} tool calls (together "
+            f"{findings['accesses_tried']:,} accesses: a call without a result is none), "
+            f"{findings['updates_tried']:,} updates and {findings['boundaries_passed']:,} boundaries under ClawVM. "
+            f"The minimum set fits in every turn of {findings['workloads_that_fit']:,} workloads; in the others "
+            f"{findings['turns_under_pressure']:,} turns do not fit. "
+            f"**Workloads that break a statement: {findings['violations']}.**\n",
             _statements(results),
             "### Proof that the check can fail\n",
             "One thing is taken away at a time. A protection or a broken selector has to be caught; what only spends "
             "spare tokens must not be. The first failing seed was shrunk; sizes are turns / pages / items.\n",
             _proofs(results["features"], "removed from ClawVM"),
             _proofs(results["selectors"], "selector"),
+            "The first statement that the first failing seed breaks stands above. All failing seeds, by every "
+            "statement that they break:\n",
+            _by_statement([*results["features"], *results["selectors"]]),
+            _unbroken(results["statements_no_proof_breaks"]),
             "### What was generated\n",
             _coverage(results),
         ]
@@ -67,7 +73,7 @@ def _proofs(rows: Sequence[Row], what: str) -> str:
         "must fail",
         "failing seeds",
         "first",
-        "statement broken",
+        "first statement broken",
         "faults counted",
         "size before",
         "size after",
@@ -84,6 +90,17 @@ def _proof_line(row: Row) -> tuple[object, ...]:
     faults = ", ".join(row["fault_kinds"]) or "none"
     sizes = (_size(row["size_before"]), _size(row["size_after"]))
     return (*line, row["first_seed"], row["property"], faults, *sizes, row["candidates"])
+
+
+def _by_statement(rows: Sequence[Row]) -> str:
+    return table(
+        ["removed or broken", *(f"`{kind.value}`" for kind in Property)],
+        [(row["name"], *(row["failing_seeds_by_property"][kind.value] for kind in Property)) for row in rows],
+    )
+
+
+def _unbroken(names: Sequence[str]) -> str:
+    return f"Statements that none of these breaks: {', '.join(f'`{name}`' for name in names) or 'none'}.\n"
 
 
 def _size(size: dict[str, int]) -> str:

@@ -1,7 +1,7 @@
 """The claim as statements about one run: what came out of a replay against what the contract says must come out.
 
 =================  =========================================================================================
-Property           the statements, two of which need more than one run
+Property           the statements; `same_bytes` needs a second replay
 Violation          one statement that does not hold: where, and what was seen
 Run                what one replay gave: prompts, decision events and their bytes, metrics
 violations_of      everything that is wrong with a run, a pure function

@@ -17,7 +17,8 @@ __all__ = ["report"]
 
 Row = Mapping[str, Any]
 
-_TIMES = ("median_us", "p95_us", "costliest_us", "worst_us")
+_TIMES = {"median_us": "median, us", "p95_us": "p95, us", "costliest_us": "costliest, us", "worst_us": "worst, us"}
+"""The columns of every table of rows, by field."""
 
 
 def report(document: dict[str, Any]) -> str:
@@ -34,8 +35,8 @@ def report(document: dict[str, Any]) -> str:
             "worst stands beside our worst and beside our costliest: the former depends on what else runs here.\n",
             _verdicts(document),
             "### Turns of the workload families\n",
-            "Every family's trace at its budget, replayed without a decision trace, pages declared and boundaries "
-            "passed as they come. The turn includes the simulated harness and the metrics around the engine.\n",
+            f"Every family's trace at {document['configuration']['family_budget']} tokens, replayed without a decision "
+            "trace, pages declared and boundaries passed as they come. The turn includes the simulated harness and the metrics around the engine.\n",
             _rows(document["families"], ["workload", "part", "pages"], peak=True),
             "### Turns by size of the page table\n",
             f"{document['configuration']['demands_per_turn']} demands a turn. *select* is selection alone; "
@@ -44,7 +45,8 @@ def report(document: dict[str, Any]) -> str:
             "### The turn under other policies\n",
             _rows(document["policies"], ["policy", "pages", "budget"]),
             "### Lifecycle operations\n",
-            f"A table of {document['configuration']['operation_pages']} pages. *dirty* counts the staged updates that "
+            "No figure is published for a single operation. A table of "
+            f"{document['configuration']['operation_pages']} pages. *dirty* counts the staged updates that "
             "the operation finds. The journal's file is written without `fsync`.\n",
             _rows(document["operations"], ["operation", "situation", "policy", "journal"]),
             "### The disk\n",
@@ -90,7 +92,7 @@ def _verdict(verdict: Row | None) -> str:
 
 def _rows(rows: Iterable[Row], names: Sequence[str], *, peak: bool = False) -> str:
     return table(
-        [*names, *(field.removesuffix("_us") for field in _TIMES), "spread", "x ref", *(["peak KB"] if peak else [])],
+        [*names, *_TIMES.values(), "spread", "x ref", *(["peak KB"] if peak else [])],
         (
             (
                 *(row[name] for name in names),

@@ -1,10 +1,10 @@
 """The conclusions of the evaluation as functions of its counts, so that any setting can put them to the test.
 
 =============  ===============================================================================
-CountTable     the counts of a sweep (families x budgets x policies) and of its ablations
-Verdict        whether a conclusion holds, and the number behind it
-Conclusion     a statement, what its number means, and the function that judges it
-CONCLUSIONS    all of them by id
+CONCLUSIONS    all of them by id: those of the sweep and its ablations, then those of the tasks
+STRUCTURED     the policies that are said to be without faults
+OWN_KINDS      the kinds of fault that the removal of a feature may cause
+FREE_FEATURES  the features whose removal is said to cost none
 =============  ===============================================================================
 
 Source: the published evaluation's text and tables; those about page-in tokens are ours.
@@ -12,17 +12,16 @@ Source: the published evaluation's text and tables; those about page-in tokens a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from clawvm_experiments.sensitivity.counting_rules import Counts
+from clawvm_experiments.sensitivity.count_table import Conclusion, CountTable, Verdict
+from clawvm_experiments.sensitivity.task_conclusions import TASK_CONCLUSIONS
 from clawvm_replay.metrics import DIGITS
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_runtime.vocabulary import FaultKind
 
-__all__ = ["CONCLUSIONS", "FREE_FEATURES", "OWN_KINDS", "STRUCTURED", "Conclusion", "CountTable", "Verdict"]
+__all__ = ["CONCLUSIONS", "FREE_FEATURES", "OWN_KINDS", "STRUCTURED"]
 
 STRUCTURED = ("lru", "clawvm", "oracle_h3")
 """The policies with ClawVM's structure, which are said to be without faults."""
@@ -46,56 +45,6 @@ FREE_FEATURES = ("upgrade_scoring", "prefetch")
 def _ablated(feature: str) -> str:
     """Return the policy id of ClawVM without *feature*."""
     return POLICIES["clawvm"].without(FEATURES[feature]).id
-
-
-class CountTable:
-    """The counts of a sweep, with the ablations of ClawVM at one budget under their own policy ids."""
-
-    def __init__(self, counts: Iterable[Counts]) -> None:
-        self._by_policy: dict[str, list[Counts]] = {}
-        for item in counts:
-            self._by_policy.setdefault(item.policy, []).append(item)
-        self.budgets = sorted({item.budget for item in self._by_policy["clawvm"]})
-
-    def of(self, policy: str, budget: int | None = None) -> list[Counts]:
-        """Return the counts of one policy, at one budget or at all."""
-        return [item for item in self._by_policy[policy] if budget is None or item.budget == budget]
-
-    def faults(self, policy: str, budget: int | None = None) -> int:
-        """Return the total of explicit faults."""
-        return sum(item.explicit_faults for item in self.of(policy, budget))
-
-    def faults_of_kinds(self, policy: str, kinds: Iterable[FaultKind], budget: int | None = None) -> int:
-        """Return the total of faults of these kinds."""
-        wanted = tuple(kinds)
-        return sum(item.faults[kind] for item in self.of(policy, budget) for kind in wanted)
-
-    def thrash(self, policy: str, budget: int | None = None) -> float:
-        """Return the mean thrash index over the runs."""
-        runs = self.of(policy, budget)
-        return round(math.fsum(item.thrash_index for item in runs) / len(runs), DIGITS)
-
-    def page_in_tokens(self, policy: str, budget: int | None = None) -> int:
-        """Return the total of page-in tokens."""
-        return sum(item.page_in_tokens for item in self.of(policy, budget))
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a conclusion holds and the number behind it; None where the number does not exist."""
-
-    holds: bool
-    number: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Conclusion:
-    """A statement about a sweep; ``number`` says what the verdict's number is and when the statement holds."""
-
-    id: str
-    statement: str
-    number: str
-    judge: Callable[[CountTable], Verdict]
 
 
 def _ratio(value: float, reference: float) -> float | None:
@@ -279,6 +228,7 @@ CONCLUSIONS: Mapping[str, Conclusion] = MappingProxyType(
                 "quotient by the better of the two; holds up to 1",
                 _lookahead_fewest,
             ),
+            *TASK_CONCLUSIONS,
         )
     }
 )

@@ -2,7 +2,8 @@
 
 =====================  =====================================================================
 TraceChange            a function from a trace to the changed trace
-soft_threshold_scaled  the flush falls due earlier or later
+soft_threshold_scaled  the flush falls due earlier
+flush_gap_scaled       the flush falls due nearer to the compaction or further from it
 flush_at_once          the flush falls due in the first turn of every compaction cycle
 flush_never            the flush never falls due
 limit_scaled           compaction limit, soft threshold and summary grow or shrink together
@@ -10,8 +11,8 @@ compaction_never       no compaction falls due by accounting
 compaction_every_turn  one falls due in every turn
 summary_scaled         a compaction leaves a larger or smaller summary
 growth_scaled          every turn grows the transcript by more or less
-growth_gathered        the growth of several turns comes in one turn
-growth_even            every turn grows the transcript by the same
+growth_gathered        the growth of several turns of a session comes in one turn
+growth_even            every turn of a session grows the transcript by the same
 compaction_first       a compaction precedes the first turn: nothing injected is left
 pinned_as              every page of a type gets another pin class
 durable_sources        every page comes from a source that outlives a reset
@@ -46,6 +47,7 @@ __all__ = [
     "compaction_never",
     "durable_sources",
     "flush_at_once",
+    "flush_gap_scaled",
     "flush_never",
     "growth_even",
     "growth_gathered",
@@ -91,6 +93,20 @@ def soft_threshold_scaled(percent: int) -> TraceChange:
     )
 
 
+def flush_gap_scaled(percent: int) -> TraceChange:
+    """Return the change that scales the gap from the soft threshold to the compaction limit, which stays.
+
+    Up to 100 percent the flush still falls due below the limit, however near to it the threshold was: scaling the
+    threshold itself up would pass the limit, which is no later flush but none.
+    """
+
+    def change(old: Accounting) -> Accounting:
+        gap = (old.compaction_limit - old.soft_threshold) * percent // 100
+        return dataclasses.replace(old, soft_threshold=max(0, old.compaction_limit - gap))
+
+    return lambda trace: _accounted(trace, change)
+
+
 def flush_at_once(trace: Trace) -> Trace:
     """Put the soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
     return _accounted(trace, lambda old: dataclasses.replace(old, soft_threshold=0))
@@ -119,8 +135,8 @@ def compaction_never(trace: Trace) -> Trace:
 
 
 def compaction_every_turn(trace: Trace) -> Trace:
-    """Put the compaction limit at 0 tokens: every turn with a transcript is followed by a compaction."""
-    return _accounted(trace, lambda old: dataclasses.replace(old, compaction_limit=0))
+    """Put limit, threshold and summary at 1 token: every turn with more than one, or after another, compacts."""
+    return _accounted(trace, lambda old: Accounting(compaction_limit=1, soft_threshold=1, summary_tokens=1))
 
 
 def summary_scaled(percent: int) -> TraceChange:
@@ -145,26 +161,44 @@ def growth_scaled(percent: int) -> TraceChange:
     return lambda trace: _grown(trace, [turn.transcript_tokens * percent // 100 for turn in trace.turns])
 
 
+def _sessions(trace: Trace) -> list[list[Turn]]:
+    """Return the turns of each session: a reset before a turn empties the transcript and begins the next session."""
+    sessions: list[list[Turn]] = []
+    for turn in trace.turns:
+        boundaries = [item.boundary for item in turn.prelude if isinstance(item, BoundaryEvent)]
+        if not sessions or Boundary.RESET in boundaries:
+            sessions.append([])
+        sessions[-1].append(turn)
+    return sessions
+
+
 def growth_gathered(turns: int) -> TraceChange:
-    """Return the change that lets the growth of *turns* turns come with the last of them; the total stays."""
+    """Return the change that lets the growth of *turns* turns come with the last of them.
+
+    What waits at the end of a session comes with its last turn, so that every session keeps its total.
+    """
 
     def change(trace: Trace) -> Trace:
         growth = []
-        waiting = 0
-        for turn in trace.turns:
-            waiting += turn.transcript_tokens
-            comes = turn.number % turns == 0 or turn is trace.turns[-1]
-            growth.append(waiting if comes else 0)
-            waiting = 0 if comes else waiting
+        for session in _sessions(trace):
+            waiting = 0
+            for turn in session:
+                waiting += turn.transcript_tokens
+                comes = turn.number % turns == 0 or turn is session[-1]
+                growth.append(waiting if comes else 0)
+                waiting = 0 if comes else waiting
         return _grown(trace, growth)
 
     return change
 
 
 def growth_even(trace: Trace) -> Trace:
-    """Spread the transcript growth evenly over the turns, the remainder over the first ones; the total stays."""
-    share, more = divmod(sum(turn.transcript_tokens for turn in trace.turns), len(trace.turns))
-    return _grown(trace, [share + (index < more) for index in range(len(trace.turns))])
+    """Spread the growth of each session evenly over its turns, the remainder over its first ones."""
+    growth: list[int] = []
+    for session in _sessions(trace):
+        share, more = divmod(sum(turn.transcript_tokens for turn in session), len(session))
+        growth += [share + (index < more) for index in range(len(session))]
+    return _grown(trace, growth)
 
 
 # --- what stands before the turns --------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """The settings under which the conclusions are tried: one assumption changed at a time, and some corners.
 
-=========  ====================================================================================
-Setting    what is changed: the traces, the policies, the selector, the share of the budget
-SETTINGS   all of them by id; "default" changes nothing
-GROUPS     the groups of settings with their titles
-=========  ====================================================================================
+====================  =========================================================================
+Setting               what is changed: the traces, the policies, the selector, the share of the budget
+SETTINGS              all of them by id; "default" changes nothing
+GROUPS                the groups of settings with their titles
+WITHOUT_EFFECT        settings that give the families the runs of the default, each with the reason
+OUTSIDE_TRACE_FORMAT  settings whose traces can be replayed but not written and read, with the reason
+====================  =========================================================================
 
 Counting decisions are no settings of a run: they are rule sets over the same runs (``counting_rules``).
 """
@@ -25,6 +27,7 @@ from clawvm_experiments.sensitivity.harness_settings import (
     compaction_never,
     durable_sources,
     flush_at_once,
+    flush_gap_scaled,
     flush_never,
     growth_even,
     growth_gathered,
@@ -39,7 +42,15 @@ from clawvm_runtime.policy import Policy, Writeback
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
 from clawvm_runtime.vocabulary import PageType, PinClass
 
-__all__ = ["GROUPS", "SETTINGS", "Setting", "select_in_one_order", "select_without_injection"]
+__all__ = [
+    "GROUPS",
+    "OUTSIDE_TRACE_FORMAT",
+    "SETTINGS",
+    "WITHOUT_EFFECT",
+    "Setting",
+    "select_in_one_order",
+    "select_without_injection",
+]
 
 PolicyChange = Callable[[Policy], Policy]
 
@@ -127,7 +138,8 @@ _HARNESS = (
     Setting("flush_at_once", "harness", "flush in the first turn of a cycle", flush_at_once, only_flushes=True),
     Setting("soft_x0.5", "harness", "soft threshold x 0.5", soft_threshold_scaled(50), only_flushes=True),
     Setting("soft_x0.75", "harness", "soft threshold x 0.75", soft_threshold_scaled(75), only_flushes=True),
-    Setting("soft_x1.15", "harness", "soft threshold x 1.15", soft_threshold_scaled(115), only_flushes=True),
+    Setting("gap_x2", "harness", "flush at twice the gap to the limit", flush_gap_scaled(200), only_flushes=True),
+    Setting("gap_x0.5", "harness", "flush at half the gap to the limit", flush_gap_scaled(50), only_flushes=True),
     Setting("flush_never", "harness", "no flush ever", flush_never, only_flushes=True),
     Setting("compaction_every_turn", "harness", "compaction in every turn", compaction_every_turn),
     Setting("limit_x0.5", "harness", "compaction limit x 0.5", limit_scaled(50)),
@@ -138,9 +150,7 @@ _HARNESS = (
     Setting("summary_x0", "harness", "summary of 0 tokens", summary_scaled(0)),
     Setting("summary_x2", "harness", "summary x 2", summary_scaled(200)),
     Setting("summary_x4", "harness", "summary x 4", summary_scaled(400)),
-    Setting("growth_x0.5", "harness", "transcript growth x 0.5", growth_scaled(50)),
     Setting("growth_x1.5", "harness", "transcript growth x 1.5", growth_scaled(150)),
-    Setting("growth_x2", "harness", "transcript growth x 2", growth_scaled(200)),
     Setting("growth_even", "harness", "the same growth in every turn", growth_even),
     Setting("growth_by_3", "harness", "growth of 3 turns at once", growth_gathered(3)),
     Setting("growth_by_6", "harness", "growth of 6 turns at once", growth_gathered(6)),
@@ -170,11 +180,6 @@ _STRUCTURE = (
     _structure("compaction_first", "compaction before the first turn", compaction_first),
     _structure("durable_sources", "pages outlive a reset", durable_sources),
     _structure("hybrid_at_boundary", "Compaction-Hybrid commits at the compaction", policy_change=_HYBRID_AT_BOUNDARY),
-    _structure(
-        "hybrid_never",
-        "Compaction-Hybrid never commits",
-        policy_change=_only("compaction_hybrid", writeback_at_compaction=Writeback.NEVER),
-    ),
     _structure("reasoned_recall", "reasoned recall for all", policy_change=_each(reasoned_recall=True)),
     _structure("validated_writeback", "validated writeback for all", policy_change=_each(validated_writeback=True)),
 )
@@ -191,11 +196,10 @@ def _corner(setting_id: str, title: str, *trace_changes: TraceChange, **more: An
 _CORNERS = (
     _corner("short_no_flush", "limit x 0.5, no flush", limit_scaled(50), flush_never),
     _corner("long_early_flush", "limit x 2, flush in the first turn", limit_scaled(200), flush_at_once),
-    _corner("jumpy_and_late", "growth of 3 turns at once, soft x 1.15", growth_gathered(3), soft_threshold_scaled(115)),
+    _corner("jumpy_and_late", "growth of 3 turns at once, half the gap", growth_gathered(3), flush_gap_scaled(50)),
     _corner("large_and_fast", "summary x 2, growth x 2", summary_scaled(200), growth_scaled(200)),
     _corner("kindest", "kindest to the baselines", growth_even, policy_change=_kindest),
     _corner("half_budget", "half budget", budget_percent=50),
-    _corner("half_budget_one_order", "half budget, one order", selector=select_in_one_order, budget_percent=50),
 )
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
@@ -203,4 +207,22 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         setting.id: setting
         for setting in (Setting("default", "default", "nothing changed"), *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
     }
+)
+
+WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
+    {
+        "reset_share_1": "what a session needs right after a reset fits in the smaller share too",
+        "plan_none": "a soft pin only adds to the rank of an upgrade, and no access depends on the plan's",
+        "preference_soft": "a soft pin only adds to the rank of an upgrade, and no access depends on a preference's",
+        "one_order": "no demand for a hard page takes the room of another page's floor",
+        "not_injected": "auto-pin installs the same pages, and without it a page that never was there is no loss",
+        "validated_writeback": "every update of the families is valid",
+    }
+)
+"""They stay listed: that a decision does not matter to the families is an answer, and the results count them apart."""
+
+_SUMMARY_ABOVE = "the soft threshold of 0 tokens is below the summary, which a header may not say"
+
+OUTSIDE_TRACE_FORMAT: Mapping[str, str] = MappingProxyType(
+    {"flush_at_once": _SUMMARY_ABOVE, "long_early_flush": _SUMMARY_ABOVE}
 )

@@ -4,6 +4,7 @@
 SCENARIOS       the scenarios that take no parameter, by id
 ledger          what a trace needs turn by turn, told without the engine
 controls        what is taken away so that a check must break
+misreports      false reports of pressure, so that the check of the reports must break
 scenario        what a scenario and a check are; scenarios that are told as traces
 scripted        scenarios that are told to the engine itself
 stories         pages, ladders and updates that several scenarios tell of

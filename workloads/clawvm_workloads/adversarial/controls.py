@@ -26,7 +26,7 @@ class Control:
     """One thing that is taken away from ClawVM, and the checks that must break without it.
 
     ``removal`` are fields of the policy row, ``selector`` takes the place of the engine's, and ``variant`` is for a
-    scenario that can leave something out by itself.
+    scenario that can leave something out, or report something falsely, by itself.
     """
 
     change: str

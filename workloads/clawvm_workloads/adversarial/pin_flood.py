@@ -16,6 +16,7 @@ from clawvm_replay.trace_builder import Ladder, TraceBuilder
 from clawvm_replay.trace_format import Accounting, Call, Trace
 from clawvm_runtime.vocabulary import Level, PageType, PinClass, RejectCode
 from clawvm_workloads.adversarial.controls import HALF_EMPTY, OVERFULL, removal
+from clawvm_workloads.adversarial.misreports import OVERSTATED, UNDERSTATED
 from clawvm_workloads.adversarial.scenario import DURABILITY, RESIDENCY, Scenario, told
 from clawvm_workloads.adversarial.stories import (
     BUDGET,
@@ -87,7 +88,7 @@ PIN_FLOODS: tuple[Scenario, ...] = (
         "budget to the last token, also in the turn of a compaction.",
         budget=BUDGET,
         run=told(fits, RESIDENCY),
-        controls=(_NO_PIN, OVERFULL, HALF_EMPTY),
+        controls=(_NO_PIN, OVERFULL, HALF_EMPTY, OVERSTATED),
     ),
     Scenario(
         id="pin_flood_overflow",
@@ -96,6 +97,6 @@ PIN_FLOODS: tuple[Scenario, ...] = (
         "shorter results end the pressure.",
         budget=BUDGET,
         run=told(overflow, (*RESIDENCY, *DURABILITY), (RejectCode.POLICY_VIOLATION.value,) * 3),
-        controls=(_NO_PIN, removal("validated_writeback", "pressure_exact", "rejections_exact")),
+        controls=(_NO_PIN, removal("validated_writeback", "pressure_exact", "rejections_exact"), UNDERSTATED),
     ),
 )

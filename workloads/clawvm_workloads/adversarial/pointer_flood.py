@@ -30,6 +30,7 @@ from clawvm_runtime.selector import Selection, SelectionRequest, select
 from clawvm_runtime.token_counter import estimate_tokens
 from clawvm_runtime.vocabulary import Level, PageType
 from clawvm_workloads.adversarial.controls import Control, removal
+from clawvm_workloads.adversarial.misreports import OVERSTATED
 from clawvm_workloads.adversarial.scenario import RESIDENCY, Scenario, told
 from clawvm_workloads.adversarial.stories import EVIDENCE
 
@@ -104,6 +105,7 @@ def pointer_flood(pages: int, budget: int) -> Scenario:
             ),
             removal("pointer_resolution", "no_controllable_fault"),
             removal("auto_pin", "floors_hold"),
+            OVERSTATED,
         ),
     )
 

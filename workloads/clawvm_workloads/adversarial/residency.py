@@ -20,6 +20,7 @@ from clawvm_runtime.policy import Writeback as WritebackMode
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType
 from clawvm_workloads.adversarial.controls import HALF_EMPTY, OVERFULL, Control, removal
+from clawvm_workloads.adversarial.misreports import NOT_IN_PROMPTS, NOT_IN_TRACE, OVERSTATED, UNDERSTATED
 from clawvm_workloads.adversarial.scenario import DURABILITY, RESIDENCY, Scenario, told
 from clawvm_workloads.adversarial.stories import BUDGET, GUIDE, PLAN, SHORT_RULE, note, open_story, read, user
 
@@ -128,7 +129,7 @@ BOUNDARY_AND_ROOM: tuple[Scenario, ...] = (
         "are shortened and everything fits again.",
         budget=BUDGET,
         run=told(starvation, RESIDENCY),
-        controls=(_NO_PIN, OVERFULL, HALF_EMPTY),
+        controls=(_NO_PIN, OVERFULL, HALF_EMPTY, UNDERSTATED, NOT_IN_PROMPTS, NOT_IN_TRACE),
     ),
     Scenario(
         id="churn",
@@ -137,7 +138,13 @@ BOUNDARY_AND_ROOM: tuple[Scenario, ...] = (
         "call and by reference, through several compactions.",
         budget=BUDGET,
         run=told(churn, RESIDENCY),
-        controls=(removal("pointer_resolution", "no_controllable_fault"), _NO_PIN, OVERFULL, HALF_EMPTY),
+        controls=(
+            removal("pointer_resolution", "no_controllable_fault"),
+            _NO_PIN,
+            OVERFULL,
+            HALF_EMPTY,
+            OVERSTATED,
+        ),
     ),
     Scenario(
         id="cascade_reset",
@@ -146,7 +153,11 @@ BOUNDARY_AND_ROOM: tuple[Scenario, ...] = (
         "was known is asked for.",
         budget=BUDGET,
         run=told(cascade_reset, (*RESIDENCY, *DURABILITY)),
-        controls=(removal("writeback_at_reset", *_LOSES), removal("writeback_at_compaction", *_LOSES)),
+        controls=(
+            removal("writeback_at_reset", *_LOSES),
+            removal("writeback_at_compaction", *_LOSES),
+            OVERSTATED,
+        ),
     ),
     Scenario(
         id="threshold_jump",
@@ -161,6 +172,7 @@ BOUNDARY_AND_ROOM: tuple[Scenario, ...] = (
                 {"writeback_at_compaction": WritebackMode.SOFT_THRESHOLD},
             ),
             removal("writeback_at_compaction", *_LOSES),
+            OVERSTATED,
         ),
     ),
 )

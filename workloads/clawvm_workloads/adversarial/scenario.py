@@ -8,7 +8,8 @@ Scenario         a hostile life and its controls
 told             how a scenario that is told as a trace runs, through the replay
 ===============  ==================================================================================
 
-A check that no control can break proves nothing, so every scenario names at least one.
+A check that no control can break proves nothing, so every kind of check is broken by a control of some scenario. The
+experiment counts which checks are broken by a control of their own scenario, and which are not.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from clawvm_runtime.selector import Selector
 from clawvm_runtime.vocabulary import Level
 from clawvm_workloads.adversarial.controls import Control
 from clawvm_workloads.adversarial.ledger import TurnNeed, needs
+from clawvm_workloads.adversarial.misreports import misreported
 
 __all__ = [
     "CHECKS",
@@ -145,7 +147,7 @@ def counted(events: Sequence[Event]) -> dict[str, Any]:
 def told(build: Callable[[], Trace], checks: Sequence[str], rejections: tuple[str, ...] = ()) -> Callable[..., Run]:
     """Return how a scenario that is told as a trace runs: replayed, and judged by what the trace alone implies.
 
-    *rejections* are the reject codes that its updates must get, in journal order.
+    *rejections* are the reject codes that its updates must get, in journal order. Its variants are ``MISREPORTS``.
     """
     return partial(_run, build, checks, rejections)
 
@@ -160,15 +162,16 @@ def _run(
 ) -> Run:
     trace = build()
     decisions = DecisionTrace()
-    prompts: list[AssembledPrompt] = []
-    replay_trace(trace, policy, decisions=decisions, selector=selector, observe=prompts.append)
-    counts = counted(decisions.events)
+    observed: list[AssembledPrompt] = []
+    replay_trace(trace, policy, decisions=decisions, selector=selector, observe=observed.append)
+    events, prompts = misreported(variant, decisions.events, observed)
+    counts = counted(events)
     budget = trace.header.budget
     turns = needs(trace)
     judged = [
         _no_fault(counts),
         within_budget(prompts, budget),
-        _pressure(decisions.events, prompts, turns, budget),
+        _pressure(events, prompts, turns, budget),
         _held("floors_hold", prompts, [need.floors_due(budget) for need in turns]),
         _held("demands_met", prompts, [need.demands_due(budget) for need in turns]),
         Check("nothing_lost", counts["lost"] == 0, f"{counts['lost']} lost"),

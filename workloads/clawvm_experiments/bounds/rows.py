@@ -1,4 +1,4 @@
-"""Rows of plain data: what one trace, one range of seeds or one adversarial request gives, for an experiment to map.
+"""Rows of plain data: what one trace, one range of seeds or one adversarial request gives.
 
 ==================  ==============================================================================
 BOUND_NAMES         the three bounds of a row
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from clawvm_oracle.bounds import any_policy_bound, brought_in_bound, demand_only_bound
+from clawvm_oracle.bounds import any_policy_bound, any_policy_plan, brought_in_bound, demand_only_bound
 from clawvm_oracle.checks import check_small_case, check_unit_case, is_demand_only
 from clawvm_oracle.demand_only_oracle import DEMAND_ONLY, PlannedSelector, plan
 from clawvm_oracle.demand_sequence import DemandSequence, ObservedRun, observe_run
@@ -34,9 +34,10 @@ _Known = list[tuple[DemandSequence, dict[str, int]]]
 
 
 def trace_row(trace: Trace) -> dict[str, Any]:
-    """Return what every policy and the demand-only oracle reach on *trace*, beside the bounds.
+    """Return what every policy, the demand-only oracle and the any-policy plan reach on *trace*, beside the bounds.
 
-    Under pressure no policy can meet everything: then ``bounds`` is None and the oracle is left out.
+    Under pressure no policy can meet everything: then ``bounds`` and ``any_policy_plan`` are None and the oracle is
+    left out.
     """
     recorders = {policy_id: UtilityRecorder() for policy_id in UTILITY_POLICIES}
     runs = {
@@ -55,6 +56,7 @@ def trace_row(trace: Trace) -> dict[str, Any]:
         "budget": trace.header.budget,
         "pressure_turns": runs["clawvm"].metrics.pressure_turns,
         "bounds": None if pressed else _bounds(sequence, known),
+        "any_policy_plan": None if pressed else _plan_row(trace, sequence, known),
         "policies": {
             policy_id: {
                 "demand_only": is_demand_only(POLICIES.get(policy_id, DEMAND_ONLY)),
@@ -91,6 +93,12 @@ def _policy_row(run: ObservedRun, sequence: DemandSequence, known: _Known) -> di
         "same_needs": run.sequence == sequence,
         "bounds": _bounds(met, known),
     }
+
+
+def _plan_row(trace: Trace, sequence: DemandSequence, known: _Known) -> dict[str, Any]:
+    """Return what the engine counts when it plays the plan that is said to reach the bound for any policy."""
+    run = observe_run(trace, DEMAND_ONLY, PlannedSelector(any_policy_plan(sequence)))
+    return _policy_row(run, sequence, known)
 
 
 def _utility(shares: Iterable[UtilityShare]) -> dict[str, Any]:

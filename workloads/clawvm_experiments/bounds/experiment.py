@@ -1,7 +1,7 @@
 """Bounds: how far every policy is from the best possible, by what it reloads, brings in and upgrades.
 
 ==============  ================================================================================
-family cells    one family at one budget: every policy between lower bound and demand-only oracle
+family cells    one family at one budget: every policy beside the bounds and what reaches them
 small cells     seeded small cases against an exhaustive search
 unit cells      strings of references to pages of one size against Belady's MIN
 upgrade cells   requests that were made to mislead the greedy upgrades
@@ -18,15 +18,14 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
+from clawvm_experiments.bounds.report import NAMES, report
+from clawvm_experiments.bounds.rows import BOUND_NAMES, UTILITY_POLICIES, small_row, trace_row, unit_row, upgrade_row
 from clawvm_experiments.experiment import Cell, Experiment, Row, family_trace
 from clawvm_experiments.figures import bounds_figures
 from clawvm_oracle.demand_only_oracle import DEMAND_ONLY
 from clawvm_oracle.distribution import EDGES, distribution
-from clawvm_oracle.rows import BOUND_NAMES, UTILITY_POLICIES, small_row, trace_row, unit_row, upgrade_row
 from clawvm_oracle.upgrade_optimum import ADVERSARIAL_LADDERS
 from clawvm_replay.metrics import DIGITS
-from clawvm_replay.reports import table
-from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import BUDGETS, FAMILIES
 
 __all__ = ["EXPERIMENT"]
@@ -35,7 +34,6 @@ QUICK_BUDGETS = (120, 300)
 SMALL_CASES, SMALL_CHUNK = 600, 50
 UNIT_CASES, UNIT_CHUNK = 600, 100
 QUICK_CASES = 30
-NAMES = {DEMAND_ONLY.id: DEMAND_ONLY.name, **{policy.id: policy.name for policy in POLICIES.values()}}
 
 
 def _cells(quick: bool) -> list[Cell]:
@@ -58,6 +56,9 @@ def _cells(quick: bool) -> list[Cell]:
 def _family_row(workload: str, budget: int) -> Row:
     return trace_row(family_trace(workload, budget))
 
+
+_Cell = Mapping[str, Any]
+"""What one policy reached in one family cell."""
 
 _KINDS: Mapping[str, Callable[..., Row]] = {
     "family": _family_row,
@@ -94,13 +95,23 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "cells_under_pressure": len(families) - len(defined),
         "budgets": budgets,
         "policies": {
-            policy_id: _policy_summary([row["policies"][policy_id] for row in defined]) for policy_id in NAMES
+            policy_id: _policy_summary(
+                [row["policies"][policy_id] for row in defined],
+                {
+                    str(budget): [row["policies"][policy_id] for row in defined if row["budget"] == budget]
+                    for budget in budgets
+                },
+            )
+            for policy_id in NAMES
         },
         "series": {
             measure: {policy_id: _by_budget(defined, budgets, "policies", policy_id, measure) for policy_id in NAMES}
             for measure in ("reloaded", "brought_in")
         },
         "bounds": {name: _by_budget(defined, budgets, "bounds", name) for name in BOUND_NAMES},
+        "any_policy_plan": {
+            measure: _by_budget(defined, budgets, "any_policy_plan", measure) for measure in ("reloaded", "brought_in")
+        },
         "gaps": _gaps(defined),
         "utility_edges": list(EDGES),
         "utility": {policy_id: _utility_summary(families, policy_id) for policy_id in UTILITY_POLICIES},
@@ -122,22 +133,33 @@ def _by_budget(rows: Sequence[Row], budgets: Sequence[int], *path: str) -> dict[
     return {str(budget): _mean([_at(path, row) for row in rows if row["budget"] == budget]) for budget in budgets}
 
 
-def _policy_summary(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    reloaded, brought_in = (sum(cell[name] for cell in cells) for name in ("reloaded", "brought_in"))
-    bounds = {name: sum(cell["bounds"][name] for cell in cells) for name in BOUND_NAMES}
+def _policy_summary(cells: Sequence[_Cell], by_budget: Mapping[str, Sequence[_Cell]]) -> dict[str, Any]:
     return {
-        "reloaded": reloaded,
-        "brought_in": brought_in,
-        "bounds": bounds,
-        "reloaded_over_demand_only_bound": _ratio(reloaded, bounds["demand_only"]),
-        "brought_in_over_bound": _ratio(brought_in, bounds["brought_in"]),
+        **{measure: _total(cells, measure) for measure in ("reloaded", "brought_in")},
+        "bounds": {name: _total(cells, "bounds", name) for name in BOUND_NAMES},
+        "demand_only": all(cell["demand_only"] for cell in cells),
+        "reloaded_over_any_policy_bound": _over(cells, "reloaded", "any_policy"),
+        "reloaded_over_any_policy_bound_by_budget": {
+            budget: _over(some, "reloaded", "any_policy") for budget, some in by_budget.items()
+        },
+        "reloaded_over_demand_only_bound": _over(cells, "reloaded", "demand_only"),
+        "brought_in_over_bound": _over(cells, "brought_in", "brought_in"),
         "meets_all_in": sum(cell["meets_all"] for cell in cells),
         "same_needs_in": sum(cell["same_needs"] for cell in cells),
         "below_a_bound_in": sum(_below(cell) for cell in cells),
     }
 
 
-def _below(cell: Mapping[str, Any]) -> bool:
+def _total(cells: Sequence[_Cell], *path: str) -> int:
+    return sum(_at(path, cell) for cell in cells)
+
+
+def _over(cells: Sequence[_Cell], measure: str, bound: str) -> float | None:
+    """Return the tokens of all cells over their bounds; None where the bound is zero, so that there is no ratio."""
+    return _ratio(_total(cells, measure), _total(cells, "bounds", bound))
+
+
+def _below(cell: _Cell) -> bool:
     """Return whether a run stayed below a bound that was proved for it."""
     bounds = cell["bounds"]
     lower = bounds["demand_only"] if cell["demand_only"] else bounds["any_policy"]
@@ -145,10 +167,14 @@ def _below(cell: Mapping[str, Any]) -> bool:
 
 
 def _gaps(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return how close the demand-only oracle comes to the demand-only bound, cell by cell."""
+    """Return, cell by cell, whether the plans that the engine played reach the bounds that they are made for."""
+    plans = [(row["any_policy_plan"], row["bounds"]["any_policy"]) for row in rows]
     pairs = [(row["policies"][DEMAND_ONLY.id]["reloaded"], row["bounds"]["demand_only"]) for row in rows]
     ratios = [ratio for upper, lower in pairs if (ratio := _ratio(upper, lower)) is not None]
     return {
+        "cells_where_any_policy_plan_reaches_bound": sum(
+            plan["meets_all"] and plan["reloaded"] == plan["page_in_tokens"] == bound for plan, bound in plans
+        ),
         "cells_where_oracle_reaches_bound": sum(upper == lower for upper, lower in pairs),
         "largest_oracle_over_bound": max(ratios, default=None),
         "cells_where_any_policy_bound_is_zero": sum(row["bounds"]["any_policy"] == 0 for row in rows),
@@ -193,6 +219,8 @@ def _findings(results: Mapping[str, Any]) -> dict[str, Any]:
             item["same_needs_in"] == results["cells"] - results["cells_under_pressure"] for item in policies.values()
         ),
         "cells_under_pressure": results["cells_under_pressure"],
+        "cells_with_bounds": results["cells"] - results["cells_under_pressure"],
+        "any_policy_plan_reaches_bound": results["gaps"]["cells_where_any_policy_plan_reaches_bound"],
         "cells_where_any_policy_bound_is_zero": results["gaps"]["cells_where_any_policy_bound_is_zero"],
         "cells_where_demand_only_oracle_reaches_bound": results["gaps"]["cells_where_oracle_reaches_bound"],
         "largest_demand_only_oracle_over_bound": results["gaps"]["largest_oracle_over_bound"],
@@ -212,102 +240,10 @@ def _findings(results: Mapping[str, Any]) -> dict[str, Any]:
     for name, row in results["upgrades"].items():
         findings[f"knapsack_adversarial_{name}_ratio"] = row["ratio"]
     for policy_id, item in policies.items():
+        findings[f"{policy_id}_over_any_policy_bound"] = item["reloaded_over_any_policy_bound"]
         findings[f"{policy_id}_over_demand_only_bound"] = item["reloaded_over_demand_only_bound"]
         findings[f"{policy_id}_brought_in_over_bound"] = item["brought_in_over_bound"]
-    return {name: "undefined" if value is None else value for name, value in findings.items()}
-
-
-# --- the report -------------------------------------------------------------------------------------
-
-
-def _report(results: dict[str, Any]) -> str:
-    findings, gaps, small, unit = (results[name] for name in ("findings", "gaps", "small", "unit"))
-    budgets = [str(budget) for budget in results["budgets"]]
-    series, bounds = results["series"], results["bounds"]
-    defined = results["cells"] - results["cells_under_pressure"]
-    oracle = series["reloaded"][DEMAND_ONLY.id]
-    parts = [
-        "## Bounds: how far from optimal\n",
-        f"{defined} of {results['cells']} cells (families x budgets); {results['cells_under_pressure']} left out "
-        "because their minimum set does not fit. Reloaded tokens: page-ins, or the same content retrieved again where "
-        "a policy cannot page in. Brought in: tokens that the prompt before did not hold. The bounds in the first two "
-        "tables are for policies that meet every floor and demand; in the third, each policy is held against bounds "
-        "for what its own prompts met. The bound for any policy is reached by some policy; it is zero in "
-        f"{gaps['cells_where_any_policy_bound_is_zero']} cells and says nothing there.\n",
-        "### Reloaded tokens, mean over the families\n",
-        table(
-            ["policy or bound", *budgets],
-            [
-                ["lower bound, any policy", *bounds["any_policy"].values()],
-                ["lower bound, demand-only", *bounds["demand_only"].values()],
-                ["upper bound: demand-only oracle", *oracle.values()],
-                *([NAMES[key], *row.values()] for key, row in series["reloaded"].items() if key != DEMAND_ONLY.id),
-            ],
-        ),
-        "### Brought-in tokens, mean over the families\n",
-        table(
-            ["policy or bound", *budgets],
-            [
-                ["lower bound, any policy", *bounds["brought_in"].values()],
-                *([NAMES[key], *row.values()] for key, row in series["brought_in"].items()),
-            ],
-        ),
-        "### Every policy against its own bounds\n",
-        "Below 1 against the demand-only bound means that prefetch or upgrades saved more than any policy without them "
-        "could. Against the other bounds nobody can be below 1.\n",
-        table(
-            ["policy", "reloaded / demand-only bound", "brought in / bound", "below a bound", "meets everything in"],
-            (
-                (
-                    NAMES[policy_id],
-                    item["reloaded_over_demand_only_bound"],
-                    item["brought_in_over_bound"],
-                    f"{item['below_a_bound_in']} cells",
-                    f"{item['meets_all_in']} cells",
-                )
-                for policy_id, item in results["policies"].items()
-            ),
-        ),
-        f"The demand-only oracle reaches the demand-only bound in {gaps['cells_where_oracle_reaches_bound']} of "
-        f"{defined} cells; at most it is {findings['largest_demand_only_oracle_over_bound']} times the bound.\n",
-        "### Greedy upgrades against the exact knapsack\n",
-        _utility_table(results),
-        _worst_text(results),
-        "### Checks\n",
-        f"- Exhaustive search: {small['cases']} small cases, {small['comparisons']} comparisons, "
-        f"{len(small['violations'])} violated. The demand-only bound is exact in {small['bound_is_exact']}, the oracle "
-        f"in {small['oracle_is_exact']}.\n"
-        f"- Belady's MIN: {unit['cases']} strings of references ({unit['searched']} also searched exhaustively), "
-        f"{len(unit['different'])} with another number of misses.\n",
-        *(f"- {text}\n" for text in (*small["violations"], *unit["different"])),
-    ]
-    return "\n".join(parts)
-
-
-def _utility_table(results: Mapping[str, Any]) -> str:
-    columns = ("count", "minimum", "p1", "p5", "quartile_1", "median", "quartile_3", "mean", "share_optimal")
-    return table(
-        ["score", "prompts", *(name.replace("_", " ") for name in columns[1:])],
-        ((NAMES[policy_id], *(item[name] for name in columns)) for policy_id, item in results["utility"].items()),
-    )
-
-
-def _worst_text(results: Mapping[str, Any]) -> str:
-    lines = []
-    for policy_id, item in results["utility"].items():
-        worst = item["worst"]
-        if worst is not None:
-            lines.append(
-                f"- Worst for {NAMES[policy_id]}: {worst['ratio']} in turn {worst['turn']} of {worst['workload']} at "
-                f"{worst['budget']}, {worst['tokens_left']} tokens left for {len(worst['pages'])} pages."
-            )
-    for name, worst in results["upgrades"].items():
-        pages = "; ".join(f"score {score:g}, steps {steps}" for _, score, steps in worst["pages"])
-        lines.append(
-            f"- Made to mislead ({name.replace('_', ' ')}): {worst['ratio']} with {worst['tokens_left']} tokens left "
-            f"and pages of {pages}."
-        )
-    return "\n".join(lines) + "\n"
+    return findings
 
 
 EXPERIMENT = Experiment(
@@ -317,6 +253,6 @@ EXPERIMENT = Experiment(
     cells=_cells,
     run_cell=_run_cell,
     summarize=_summarize,
-    report=_report,
+    report=report,
     figures=bounds_figures,
 )
