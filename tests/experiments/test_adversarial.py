@@ -116,7 +116,9 @@ class FindingsTest(unittest.TestCase):
         self.assertEqual((own, elsewhere, nowhere), (59, 40, 2))
 
     def test_a_check_that_fails_anyway_counts_as_broken_nowhere(self):
-        self.assertEqual(self.places(changed(lambda row: row["checks"][0].update(holds=False))), (65, 35, 0))
+        results = changed(lambda row: row["checks"][0].update(holds=False))
+        self.assertEqual(self.places(results), (65, 35, 0))
+        self.assertIn("| Churn | 4 of 5 | 5 of 5 | 4 of 5 |", EXPERIMENT.report(results))
 
     def test_faults_and_losses_of_clawvm_are_summed(self):
         def change(row):

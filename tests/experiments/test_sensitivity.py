@@ -1,23 +1,43 @@
 """Behaviour of the sensitivity experiment: changes change only what they say, conclusions can fail, results add up."""
 
 import dataclasses
+import io
 import json
 import random
 import unittest
+from pathlib import Path
 from unittest import mock
 
 from clawvm_experiments.experiment import Cell
 from clawvm_experiments.sensitivity import experiment as sensitivity
 from clawvm_experiments.sensitivity import harness_settings as change
-from clawvm_experiments.sensitivity.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS, STRUCTURED, CountTable
+from clawvm_experiments.sensitivity.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS, STRUCTURED
+from clawvm_experiments.sensitivity.count_table import CountTable
 from clawvm_experiments.sensitivity.counting_rules import RULE_SETS, Counts
 from clawvm_experiments.sensitivity.experiment import EXPERIMENT, tried
+from clawvm_experiments.sensitivity.orders import compare_orders
 from clawvm_experiments.sensitivity.report import dependence
-from clawvm_experiments.sensitivity.settings import GROUPS, SETTINGS, select_in_one_order, select_without_injection
+from clawvm_experiments.sensitivity.settings import (
+    GROUPS,
+    OUTSIDE_TRACE_FORMAT,
+    SETTINGS,
+    WITHOUT_EFFECT,
+    select_in_one_order,
+    select_without_injection,
+)
+from clawvm_experiments.sensitivity.task_conclusions import TASK_BUDGET, task_counts
 from clawvm_replay.harness import Due, TranscriptAccount
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import Ladder, TraceBuilder
-from clawvm_replay.trace_format import Accounting, BoundaryEvent, Replacement, ToolDeclaration
+from clawvm_replay.trace_format import (
+    Accounting,
+    BoundaryEvent,
+    Replacement,
+    ToolDeclaration,
+    TraceError,
+    read_trace,
+    write_trace,
+)
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import FEATURES, POLICIES, Writeback
 from clawvm_runtime.selector import SelectionRequest, minimum_set, select
@@ -34,6 +54,15 @@ def family(name="long_horizon", budget=120):
 
 def growth(trace):
     return [turn.transcript_tokens for turn in trace.turns]
+
+
+def session_totals(trace):
+    totals = [0]
+    for turn in trace.turns:
+        if any(isinstance(item, BoundaryEvent) and item.boundary is Boundary.RESET for item in turn.prelude):
+            totals.append(0)
+        totals[-1] += turn.transcript_tokens
+    return totals
 
 
 def pages_of(trace):
@@ -69,7 +98,10 @@ class AccountingChangesTest(unittest.TestCase):
                 summary: lambda old: old.summary_tokens * 2,
             },
             change.compaction_never: {limit: lambda old: change.OUT_OF_REACH},
-            change.compaction_every_turn: {limit: lambda old: 0},
+            change.compaction_every_turn: {limit: lambda old: 1, soft: lambda old: 1, summary: lambda old: 1},
+            change.flush_gap_scaled(50): {
+                soft: lambda old: old.compaction_limit - (old.compaction_limit - old.soft_threshold) // 2
+            },
             change.summary_scaled(0): {summary: lambda old: 0},
         }
         for change_of, fields in expected.items():
@@ -98,6 +130,29 @@ class AccountingChangesTest(unittest.TestCase):
         self.assertEqual(early[0], Due.FLUSH)
         for before, after in zip(early, early[1:]):
             self.assertEqual(after is Due.FLUSH, before is Due.COMPACTION)
+
+    def test_a_scaled_gap_moves_the_flush_and_never_passes_the_limit(self):
+        for share in (0, 50, 97, 99):
+            accounting = Accounting(compaction_limit=100, soft_threshold=share, summary_tokens=0)
+            trace = dataclasses.replace(family(), header=dataclasses.replace(family().header, accounting=accounting))
+            later, sooner = (change.flush_gap_scaled(percent)(trace).header.accounting for percent in (50, 200))
+            self.assertTrue(share <= later.soft_threshold <= 100)
+            self.assertEqual(sooner.soft_threshold, max(0, 100 - 2 * (100 - share)))
+
+    def test_the_later_flush_still_runs(self):
+        """It falls due somewhere in the families, nowhere earlier than by default, somewhere later."""
+        later = 0
+        flushes = 0
+        for name in FAMILIES:
+            for budget in (120, 500):
+                usual = self.dues(family(name, budget))
+                moved = self.dues(SETTINGS["gap_x0.5"].trace_change(family(name, budget)))
+                flushes += moved.count(Due.FLUSH)
+                later += usual != moved
+                for turn in range(len(usual)):
+                    self.assertLessEqual(moved[:turn].count(Due.FLUSH), usual[:turn].count(Due.FLUSH))
+        self.assertGreater(flushes, 0)
+        self.assertGreater(later, 0)
 
     def test_every_setting_that_only_moves_flushes_keeps_the_compactions(self):
         for setting in SETTINGS.values():
@@ -133,13 +188,31 @@ class GrowthChangesTest(unittest.TestCase):
         self.assert_only_growth_changed(trace, after)
         self.assertEqual(growth(after), [0, 0, 7, 0, 24])
 
-    def test_even_growth_keeps_the_total(self):
+    def test_what_waits_before_a_reset_comes_before_it(self):
+        builder = TraceBuilder("story", 120, "", None)
+        for tokens in (1, 2, 4, 8):
+            builder.turn(tokens)
+        builder.reset("session-2")
+        for tokens in (16, 32):
+            builder.turn(tokens)
+        self.assertEqual(growth(change.growth_gathered(3)(builder.trace())), [0, 0, 7, 8, 0, 48])
+        self.assertEqual(growth(change.growth_even(builder.trace())), [4, 4, 4, 3, 24, 24])
+
+    def test_every_session_keeps_its_total(self):
+        for name in FAMILIES:
+            trace = family(name)
+            for change_of in (change.growth_gathered(3), change.growth_gathered(6), change.growth_even):
+                after = change_of(trace)
+                self.assert_only_growth_changed(trace, after)
+                self.assertEqual(session_totals(after), session_totals(trace))
+        self.assertGreater(len(session_totals(family("multi_session"))), 1)
+
+    def test_even_growth_is_even_in_each_session(self):
         trace = family()
-        after = change.growth_even(trace)
-        self.assert_only_growth_changed(trace, after)
-        self.assertEqual(sum(growth(after)), sum(growth(trace)))
-        self.assertLessEqual(max(growth(after)) - min(growth(after)), 1)
-        self.assertEqual(growth(after), sorted(growth(after), reverse=True))
+        self.assertEqual(len(session_totals(trace)), 1)
+        after = growth(change.growth_even(trace))
+        self.assertLessEqual(max(after) - min(after), 1)
+        self.assertEqual(after, sorted(after, reverse=True))
 
 
 class PreludeChangesTest(unittest.TestCase):
@@ -230,6 +303,25 @@ class OneOrderTest(unittest.TestCase):
         self.assertEqual(select_in_one_order(request).levels, {"asked": Level.FULL})
 
 
+class OrdersComparedTest(unittest.TestCase):
+    def test_generated_workloads_tell_the_orders_apart_under_pressure_and_families_do_not(self):
+        orders = compare_orders(25, [120])
+        self.assertGreater(orders["generated"]["changed_under"], 0)
+        for part in orders.values():
+            self.assertGreater(part["under_pressure"], 0)
+            self.assertEqual(part["changed_without"], 0)
+        self.assertEqual(sum(part["under_pressure"] + part["without_pressure"] for part in orders.values()), 87)
+
+    def test_a_selector_that_changes_runs_without_pressure_shows(self):
+        def without_floors(request):
+            policy = dataclasses.replace(request.policy, auto_pin=False)
+            return select(dataclasses.replace(request, policy=policy, injected=()))
+
+        with mock.patch("clawvm_experiments.sensitivity.orders.select_in_one_order", without_floors):
+            orders = compare_orders(10, [120])
+        self.assertGreater(orders["generated"]["changed_without"], 0)
+
+
 def generated_page(chance, number):
     page_type = list(PageType)[chance.randrange(len(PageType))]
     sizes = [chance.randrange(1, 9) for _ in range(4)]
@@ -287,6 +379,34 @@ def without(feature):
     return CLAWVM.without(FEATURES[feature]).id
 
 
+def made_up_tasks():
+    """Tasks that meet the conclusions about tasks: one failure in debugging, none anywhere else."""
+    nothing = dict.fromkeys(FaultKind, 0)
+    failed = {**nothing, FaultKind.POST_COMPACTION_BOOTSTRAP: 2}
+    return [
+        made_up_task("flaky_login_test", "compaction_hybrid", failed),
+        made_up_task("morning_mail", "compaction_hybrid", nothing),
+        made_up_task("flaky_login_test", "clawvm", nothing),
+    ]
+
+
+def made_up_task(task, policy, faults):
+    return dataclasses.replace(made_up(policy, TASK_BUDGET, faults, 0, 0.0), workload=task)
+
+
+def with_faults(place, **faults):
+    tasks = made_up_tasks()
+    changed = {FaultKind(kind): number for kind, number in faults.items()}
+    tasks[place] = dataclasses.replace(tasks[place], faults={**tasks[place].faults, **changed})
+    return tasks
+
+
+TASK_VIOLATIONS = {
+    "task_kinds": with_faults(0, flush_miss=1),
+    "task_debugging": with_faults(1, post_compaction_bootstrap=1),
+    "task_clawvm": with_faults(2, refetch=1),
+}
+
 VIOLATIONS = {
     "no_faults": [("lru", 500, {FaultKind.REFETCH: 1})],
     "fault_order": [("clawvm", 120, {FaultKind.REFETCH: 6})],
@@ -317,19 +437,40 @@ def violated(violations):
 
 class ConclusionsTest(unittest.TestCase):
     def test_all_hold_on_counts_that_meet_them(self):
-        table = CountTable(made_up_counts())
+        table = CountTable(made_up_counts(), made_up_tasks())
         for conclusion in CONCLUSIONS.values():
             with self.subTest(conclusion=conclusion.id):
                 self.assertTrue(conclusion.judge(table).holds)
 
     def test_each_fails_on_counts_that_violate_it(self):
-        self.assertEqual(set(VIOLATIONS), set(CONCLUSIONS))
+        self.assertEqual(VIOLATIONS.keys() | TASK_VIOLATIONS.keys(), set(CONCLUSIONS))
         for name, violations in VIOLATIONS.items():
             with self.subTest(conclusion=name):
                 self.assertFalse(CONCLUSIONS[name].judge(CountTable(violated(violations))).holds)
 
+    def test_conclusions_about_tasks_fail_each_on_its_own(self):
+        for name, tasks in TASK_VIOLATIONS.items():
+            table = CountTable(made_up_counts(), tasks)
+            verdicts = {item: CONCLUSIONS[item].judge(table) for item in TASK_VIOLATIONS}
+            self.assertEqual(
+                {item: verdict.holds for item, verdict in verdicts.items()},
+                {item: item != name for item in TASK_VIOLATIONS},
+            )
+            self.assertEqual(verdicts[name].number, 1)
+
+    def test_conclusions_about_tasks_are_not_tried_without_tasks(self):
+        for name in TASK_VIOLATIONS:
+            verdict = CONCLUSIONS[name].judge(CountTable(made_up_counts()))
+            self.assertEqual((verdict.holds, verdict.number), (None, None))
+
+    def test_without_a_failure_there_is_nothing_that_failures_could_show(self):
+        table = CountTable(made_up_counts(), with_faults(0, post_compaction_bootstrap=0))
+        for name in ("task_kinds", "task_debugging"):
+            verdict = CONCLUSIONS[name].judge(table)
+            self.assertEqual((verdict.holds, verdict.number), (False, None))
+
     def test_numbers(self):
-        table = CountTable(made_up_counts())
+        table = CountTable(made_up_counts(), made_up_tasks())
         numbers = {name: item.judge(table).number for name, item in CONCLUSIONS.items()}
         self.assertEqual(
             numbers,
@@ -348,6 +489,9 @@ class ConclusionsTest(unittest.TestCase):
                 "lru_tokens": 0.8,
                 "lookahead_saves": 0.6,
                 "lookahead_fewest": 0.75,
+                "task_kinds": 0,
+                "task_debugging": 0,
+                "task_clawvm": 0,
             },
         )
 
@@ -372,11 +516,59 @@ class ConclusionsTest(unittest.TestCase):
         self.assertEqual((verdicts["lru_tokens"].holds, verdicts["lru_tokens"].number), (True, None))
 
 
+def equal_settings(settings, budgets, policies):
+    """Return the groups of *settings*, two or more each, that give every family the same counts."""
+    groups = {}
+    for name, setting in settings.items():
+        counts = tuple(
+            repr(sensitivity._counts(setting, workload, budget, setting.policy(POLICIES[policy])))
+            for policy in policies
+            for workload in FAMILIES
+            for budget in budgets
+        )
+        groups.setdefault(counts, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 class SettingsTest(unittest.TestCase):
     def test_every_setting_belongs_to_a_group_and_has_a_title_of_its_own(self):
         settings = [item for item in SETTINGS.values() if item.id != "default"]
         self.assertLessEqual({item.group for item in settings}, set(GROUPS))
         self.assertEqual(len({item.title for item in settings}), len(settings))
+
+    def test_no_two_settings_give_the_same_runs_but_those_named_without_effect(self):
+        """Compared first at the smallest budget; what is equal there is compared under all policies."""
+        for same in equal_settings(SETTINGS, [120], ["compaction_hybrid", "clawvm"]):
+            settings = {name: SETTINGS[name] for name in same}
+            for group in equal_settings(settings, [120, 180], list(POLICIES)):
+                self.assertEqual(group, ["default", *WITHOUT_EFFECT])
+
+    def test_a_soft_threshold_scaled_past_the_limit_would_be_no_flush_ever(self):
+        past = dataclasses.replace(SETTINGS["gap_x0.5"], id="past", trace_change=change.soft_threshold_scaled(115))
+        settings = {"past": past, "flush_never": SETTINGS["flush_never"], "gap_x0.5": SETTINGS["gap_x0.5"]}
+        self.assertEqual(equal_settings(settings, [120], ["compaction_hybrid"]), [["past", "flush_never"]])
+
+    def test_the_trace_of_every_setting_can_be_written_and_read_but_for_those_named(self):
+        for setting in SETTINGS.values():
+            if setting.trace_change is None:
+                continue
+            for name in FAMILIES:
+                trace = setting.trace_change(family(name))
+                with self.subTest(setting=setting.id, family=name):
+                    stream = io.BytesIO("".join(write_trace(trace.header, trace.turns)).encode())
+                    if setting.id in OUTSIDE_TRACE_FORMAT:
+                        with self.assertRaises(TraceError):
+                            read_trace(stream, name)
+                        continue
+                    header, turns = read_trace(stream, name)
+                    self.assertEqual(header, trace.header)
+                    self.assertEqual([dataclasses.replace(turn, line=0) for turn in turns], list(trace.turns))
+
+    def test_exceptions_are_settings_and_stand_in_the_docs(self):
+        page = (Path(__file__).parents[2] / "docs" / "sensitivity.md").read_text(encoding="utf-8")
+        for setting_id in (*WITHOUT_EFFECT, *OUTSIDE_TRACE_FORMAT):
+            self.assertIn(setting_id, SETTINGS)
+            self.assertIn(f"`{setting_id}`", page)
 
     def test_policies_keep_their_ids(self):
         for setting in SETTINGS.values():
@@ -390,13 +582,12 @@ class SettingsTest(unittest.TestCase):
             self.assertFalse(default.changes_runs_of(policy))
 
     def test_settings_of_one_policy_leave_the_others_alone(self):
-        for name, value in (("hybrid_at_boundary", Writeback.BOUNDARY), ("hybrid_never", Writeback.NEVER)):
-            for policy in POLICIES.values():
-                changed = SETTINGS[name].policy(policy)
-                if policy.id == "compaction_hybrid":
-                    self.assertEqual(changed, dataclasses.replace(policy, writeback_at_compaction=value))
-                else:
-                    self.assertEqual(changed, policy)
+        for policy in POLICIES.values():
+            changed = SETTINGS["hybrid_at_boundary"].policy(policy)
+            if policy.id == "compaction_hybrid":
+                self.assertEqual(changed, dataclasses.replace(policy, writeback_at_compaction=Writeback.BOUNDARY))
+            else:
+                self.assertEqual(changed, policy)
 
     def test_settings_of_every_policy(self):
         changes = {
@@ -417,19 +608,30 @@ class SettingsTest(unittest.TestCase):
 
 
 def made_up_rows():
-    """Rows of the default, of a rule set that breaks one conclusion, of a setting that breaks another."""
+    """Rows of the default, of rule sets of which one breaks a conclusion, of a setting that breaks another."""
     broken = violated(VIOLATIONS["lru_tokens"])
+    default = SETTINGS["default"]
     return [
         {
             "tried": [
-                tried(SETTINGS["default"], "default", made_up_counts()),
-                tried(SETTINGS["default"], "page_in_fault", violated(VIOLATIONS["no_faults"])),
+                tried(default, "default", made_up_counts(), made_up_tasks()),
+                tried(default, "page_in_fault", violated(VIOLATIONS["no_faults"])),
+                tried(default, "judged_after", made_up_counts()),
             ],
             "recount_equals_engine": True,
+            "orders": None,
         },
-        {"tried": [tried(SETTINGS["decay_0.5"], "default", broken)], "recount_equals_engine": None},
-        {"tried": [tried(SETTINGS["one_order"], "default", made_up_counts())], "recount_equals_engine": None},
+        {"tried": [tried(SETTINGS["decay_0.5"], "default", broken)], "recount_equals_engine": None, "orders": None},
+        {
+            "tried": [tried(SETTINGS["one_order"], "default", made_up_counts())],
+            "recount_equals_engine": None,
+            "orders": {"generated": order_counts(changed_under=3), "families": order_counts(changed_under=1)},
+        },
     ]
+
+
+def order_counts(**changed):
+    return {"under_pressure": 5, "changed_under": 0, "without_pressure": 7, "changed_without": 0, **changed}
 
 
 class ResultsTest(unittest.TestCase):
@@ -439,7 +641,7 @@ class ResultsTest(unittest.TestCase):
 
     def test_findings_count_settings_and_what_they_break(self):
         findings = self.results["findings"]
-        self.assertEqual((findings["settings"], findings["settings_that_change_a_total"]), (3, 2))
+        self.assertEqual((findings["settings"], findings["settings_that_change_a_total"]), (4, 2))
         self.assertEqual(findings["conclusions_that_survive_all"], len(CONCLUSIONS) - 2)
         self.assertEqual(findings["conclusions_that_only_recounting_breaks"], 1)
         self.assertTrue(findings["default_recount_equals_engine"])
@@ -449,6 +651,71 @@ class ResultsTest(unittest.TestCase):
             self.assertEqual(findings[f"claim_{name}_survives_all"], survives)
             self.assertEqual(findings[f"claim_{name}_settings_broken"], broken)
             self.assertEqual(findings[f"claim_{name}_broken_without_recounting"], without_recounting)
+
+    def test_findings_about_one_order(self):
+        findings = self.results["findings"]
+        self.assertEqual(findings["one_order_changes_under_pressure"], 4)
+        self.assertEqual(findings["one_order_changes_under_pressure_in_families"], 1)
+        self.assertEqual(findings["one_order_runs_under_pressure"], 10)
+        self.assertEqual(findings["one_order_runs_without_pressure"], 14)
+
+    def test_a_run_without_pressure_that_one_order_changes_shows(self):
+        for part in ("generated", "families"):
+            rows = made_up_rows()
+            rows[-1]["orders"][part]["changed_without"] = 1
+            results = EXPERIMENT.summarize(rows)
+            self.assertFalse(results["findings"]["one_order_changes_nothing_without_pressure"])
+            self.assertIn("SOME", EXPERIMENT.report(results))
+
+    def test_settings_with_the_same_runs_are_counted(self):
+        rows = made_up_rows()
+        rows.insert(2, {**rows[1], "tried": [{**rows[1]["tried"][0], "id": "twin", "title": "its twin"}]})
+        results = EXPERIMENT.summarize(rows)
+        self.assertEqual(results["runs_of_the_default"], ["floors and demands in one order"])
+        self.assertEqual(results["runs_of_another"], ["its twin"])
+        self.assertEqual(results["findings"]["settings_with_the_runs_of_the_default"], 1)
+        self.assertEqual(results["findings"]["settings_with_the_runs_of_another"], 1)
+
+    def test_rules_that_make_the_cache_equal_are_findings(self):
+        def findings_of(counts):
+            rows = made_up_rows()
+            rows[0]["tried"][1] = tried(SETTINGS["default"], "page_in_fault", counts)
+            return EXPERIMENT.summarize(rows)["findings"]
+
+        counts = made_up_counts()
+        faults = {item.budget: item.faults for item in counts if item.policy == "retrieval"}
+        equal = [
+            dataclasses.replace(item, faults=faults[item.budget]) if item.policy == "retrieval_cache" else item
+            for item in counts
+        ]
+        self.assertTrue(findings_of(equal)["page_in_fault_makes_cache_equal_retrieval"])
+        self.assertFalse(findings_of(made_up_counts())["page_in_fault_makes_cache_equal_retrieval"])
+        self.assertFalse(self.results["findings"]["judged_after_makes_cache_equal_retrieval"])
+
+    def test_pressure_by_default_is_a_finding(self):
+        self.assertEqual(self.results["findings"]["pressure_turns_by_default"], 0)
+        rows = made_up_rows()
+        pressed = violated([("lru", 500, {"pressure_turns": 2}), ("retrieval", 120, {"pressure_turns": 1})])
+        rows[0]["tried"][0] = tried(SETTINGS["default"], "default", pressed)
+        self.assertEqual(EXPERIMENT.summarize(rows)["findings"]["pressure_turns_by_default"], 3)
+
+    def test_conclusions_about_tasks_are_broken_only_where_they_were_tried(self):
+        record = self.conclusions["task_clawvm"]
+        self.assertEqual((record["tried"], record["broken"], record["survives_all"]), (0, [], True))
+        rows = made_up_rows()
+        broken = tried(SETTINGS["flush_never"], "default", made_up_counts(), TASK_VIOLATIONS["task_clawvm"])
+        rows.append({"tried": [broken], "recount_equals_engine": None, "orders": None})
+        results = EXPERIMENT.summarize(rows)
+        findings = results["findings"]
+        self.assertEqual(findings["claim_task_clawvm_settings_tried"], 1)
+        self.assertEqual(findings["claim_task_clawvm_settings_broken"], 1)
+        record = next(item for item in results["conclusions"] if item["id"] == "task_clawvm")
+        self.assertIn("depends on 1 of 1 settings", dependence(record, results["settings"]))
+
+    def test_labels_are_not_those_of_the_claims(self):
+        report = EXPERIMENT.report(self.results)
+        self.assertIn("- S1 (`no_faults`)", report)
+        self.assertNotIn("C1", report)
 
     def test_a_wrong_recount_shows(self):
         rows = made_up_rows()
@@ -466,9 +733,9 @@ class ResultsTest(unittest.TestCase):
         def words(name):
             return dependence(self.conclusions[name], self.results["settings"])
 
-        self.assertEqual(words("fault_order"), "survives every setting (3)")
-        self.assertEqual(words("lru_tokens"), "depends on 1 of 3 settings - recency decay: recency decay 0.5 (1.400)")
-        self.assertEqual(words("no_faults"), "depends on 1 of 3 settings - counting: page-in is a fault (1)")
+        self.assertEqual(words("fault_order"), "survives every setting (4)")
+        self.assertEqual(words("lru_tokens"), "depends on 1 of 4 settings - recency decay: recency decay 0.5 (1.400)")
+        self.assertEqual(words("no_faults"), "depends on 1 of 4 settings - counting: page-in is a fault (1)")
 
     def test_a_conclusion_that_fails_by_default_does_not_survive(self):
         rows = made_up_rows()
@@ -477,7 +744,7 @@ class ResultsTest(unittest.TestCase):
         record = next(item for item in results["conclusions"] if item["id"] == "fault_steps")
         self.assertFalse(record["survives_all"])
         self.assertEqual(
-            dependence(record, results["settings"]), "does not hold by default, and holds under 3 of 3 other settings"
+            dependence(record, results["settings"]), "does not hold by default, and holds under 4 of 4 other settings"
         )
 
     def test_report_marks_what_breaks(self):
@@ -487,6 +754,25 @@ class ResultsTest(unittest.TestCase):
         self.assertIn("**1**", rows["page-in is a fault"])
         self.assertIn("**1.400**", rows["recency decay 0.5"])
         self.assertNotIn("**", rows["nothing changed"])
+
+
+class TaskCountsTest(unittest.TestCase):
+    def test_tasks_by_default(self):
+        counts = list(task_counts(SETTINGS["default"], [TASK_BUDGET]))
+        self.assertEqual([item.policy for item in counts], ["clawvm"] * 30 + ["compaction_hybrid"] * 30)
+        for name in TASK_VIOLATIONS:
+            self.assertTrue(CONCLUSIONS[name].judge(CountTable(made_up_counts(), counts)).holds)
+
+    def test_a_setting_changes_the_tasks_of_the_policies_that_notice_it(self):
+        usual, changed = (list(task_counts(SETTINGS[name], [TASK_BUDGET])) for name in ("default", "flush_never"))
+        self.assertEqual(usual[:30], changed[:30])
+        self.assertGreater(sum(item.faults[FaultKind.FLUSH_MISS] for item in changed[30:]), 0)
+
+    def test_no_budget_no_tasks(self):
+        self.assertEqual(list(task_counts(SETTINGS["default"], [])), [])
+
+
+NO_TASKS = {"task_budgets": [], "orders": None}
 
 
 class CellsTest(unittest.TestCase):
@@ -503,6 +789,16 @@ class CellsTest(unittest.TestCase):
             self.assertEqual(cell.parameters.keys(), full[cell.id].parameters.keys())
             self.assertEqual(cell.parameters["rules"], full[cell.id].parameters["rules"])
 
+    def test_tasks_are_replayed_for_the_settings_of_the_harness(self):
+        for cell in EXPERIMENT.cells(False):
+            tasks = SETTINGS[cell.id].group in ("default", "harness")
+            self.assertEqual(cell.parameters["task_budgets"], [120, 180] if tasks else [])
+
+    def test_orders_are_compared_in_one_cell(self):
+        for quick in (False, True):
+            compared = [cell.id for cell in EXPERIMENT.cells(quick) if cell.parameters["orders"]]
+            self.assertEqual(compared, ["one_order"])
+
     def test_parameters_are_plain_data(self):
         for cell in EXPERIMENT.cells(False):
             self.assertEqual(json.loads(json.dumps(cell.parameters)), cell.parameters)
@@ -510,7 +806,13 @@ class CellsTest(unittest.TestCase):
     def test_a_cell_gives_the_same_row_again_and_recounts_like_the_engine(self):
         cell = Cell(
             "half_budget",
-            {"setting": "half_budget", "rules": ["default", "strict"], "budgets": [120, 500], "ablation_budget": 180},
+            {
+                "setting": "half_budget",
+                "rules": ["default", "strict"],
+                "budgets": [120, 500],
+                "ablation_budget": 180,
+                **NO_TASKS,
+            },
         )
         row = EXPERIMENT.run_cell(cell)
         self.assertTrue(row["recount_equals_engine"])
@@ -526,6 +828,7 @@ class CellsTest(unittest.TestCase):
             "rules": ["default", "strict"],
             "budgets": [120, 500],
             "ablation_budget": 180,
+            **NO_TASKS,
         }
         cell = Cell("default", parameters)
         with mock.patch.object(sensitivity, "RULE_SETS", wrong):
@@ -534,7 +837,7 @@ class CellsTest(unittest.TestCase):
     def test_structured_policies_are_without_faults_under_another_harness(self):
         cell = Cell(
             "limit_x0.5",
-            {"setting": "limit_x0.5", "rules": ["default"], "budgets": [120, 500], "ablation_budget": 180},
+            {"setting": "limit_x0.5", "rules": ["default"], "budgets": [120, 500], "ablation_budget": 180, **NO_TASKS},
         )
         (entry,) = EXPERIMENT.run_cell(cell)["tried"]
         for policy in STRUCTURED:

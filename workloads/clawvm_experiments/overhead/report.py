@@ -36,7 +36,8 @@ def report(document: dict[str, Any]) -> str:
             _verdicts(document),
             "### Turns of the workload families\n",
             f"Every family's trace at {document['configuration']['family_budget']} tokens, replayed without a decision "
-            "trace, pages declared and boundaries passed as they come. The turn includes the simulated harness and the metrics around the engine.\n",
+            "trace, pages declared and boundaries passed as they come. The turn includes the simulated harness "
+            "and the metrics around the engine.\n",
             _rows(document["families"], ["workload", "part", "pages"], peak=True),
             "### Turns by size of the page table\n",
             f"{document['configuration']['demands_per_turn']} demands a turn. *select* is selection alone; "

@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row, family_trace
 from clawvm_experiments.figures import sensitivity_figures
-from clawvm_experiments.sensitivity.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS, STRUCTURED
+from clawvm_experiments.sensitivity.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS
 from clawvm_experiments.sensitivity.count_table import CountTable
 from clawvm_experiments.sensitivity.counting_rules import RULE_SETS, Counts, count, metrics_counts
 from clawvm_experiments.sensitivity.orders import compare_orders
 from clawvm_experiments.sensitivity.report import report
+from clawvm_experiments.sensitivity.results import summarize
 from clawvm_experiments.sensitivity.run_facts import facts_of_run
-from clawvm_experiments.sensitivity.settings import GROUPS, SETTINGS, Setting
+from clawvm_experiments.sensitivity.settings import SETTINGS, Setting
 from clawvm_experiments.sensitivity.task_conclusions import TASK_BUDGET, task_counts
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import Trace
@@ -38,19 +39,13 @@ __all__ = ["EXPERIMENT", "tried"]
 ABLATION_BUDGET = 180
 """The budget of the published ablation, in tokens."""
 
-QUICK_SETTINGS = ("soft_x0.5", "limit_x2", "decay_0.5", "one_order")
+QUICK_SETTINGS = ("limit_x2", "decay_0.5", "one_order")
 
-GENERATED, QUICK_GENERATED = 100, 30
+GENERATED, QUICK_GENERATED = 100, 22
 """Generated workloads in which the two orders of installation are compared."""
-
-RULES_OF_THE_CACHE = ("page_in_fault", "judged_after")
-"""Rule sets under which the credit for pointer resolution may vanish."""
 
 # Rules about pressure and unmet demands can only differ in runs that have them.
 RULES_UNDER_PRESSURE = ("default", "pinned_each_prompt", "unmet_ignored", "pressure_counted", "strict", "lenient")
-
-
-# --- cells ---------------------------------------------------------------------------------------------
 
 
 def cells(quick: bool) -> list[Cell]:
@@ -67,7 +62,7 @@ def cells(quick: bool) -> list[Cell]:
                 "budgets": budgets,
                 "ablation_budget": ABLATION_BUDGET,
                 "task_budgets": _task_budgets(SETTINGS[setting], quick),
-                "generated": (QUICK_GENERATED if quick else GENERATED) if setting == "one_order" else 0,
+                "orders": _orders(budgets, quick) if setting == "one_order" else None,
             },
         )
         for setting in chosen
@@ -81,6 +76,14 @@ def _task_budgets(setting: Setting, quick: bool) -> list[int]:
     return [TASK_BUDGET] if quick else [BUDGETS[0], TASK_BUDGET]
 
 
+def _orders(budgets: list[int], quick: bool) -> dict[str, Any]:
+    """Return where the orders of installation are compared: generated workloads, and families at half a budget."""
+    return {
+        "generated": QUICK_GENERATED if quick else GENERATED,
+        "budgets": budgets[:1] if quick else budgets,
+    }
+
+
 def run_cell(cell: Cell) -> Row:
     """Return what every conclusion becomes under the cell's setting, for each of the cell's rule sets."""
     setting = SETTINGS[cell.parameters["setting"]]
@@ -92,14 +95,14 @@ def run_cell(cell: Cell) -> Row:
     else:
         counted, equal = _recounted(setting, runs, rule_ids)
     tasks = list(task_counts(setting, cell.parameters["task_budgets"]))
-    seeds = cell.parameters["generated"]
+    orders = cell.parameters["orders"]
     return {
         "tried": [
             tried(setting, rule_id, counts, tasks if rule_id == "default" else ())
             for rule_id, counts in counted.items()
         ],
         "recount_equals_engine": equal,
-        "orders": compare_orders(seeds, cell.parameters["budgets"]) if seeds else None,
+        "orders": orders and compare_orders(orders["generated"], orders["budgets"]),
     }
 
 
@@ -154,9 +157,7 @@ def _recounted(setting: Setting, runs: Iterable[Run], rule_ids: Sequence[str]) -
     return counted, equal
 
 
-def tried(
-    setting: Setting, rule_id: str, counts: Sequence[Counts], tasks: Sequence[Counts] = ()
-) -> dict[str, Any]:
+def tried(setting: Setting, rule_id: str, counts: Sequence[Counts], tasks: Sequence[Counts] = ()) -> dict[str, Any]:
     """Return the verdict on every conclusion for *counts*, with the totals by policy and budget.
 
     Conclusions about tasks get the counts in *tasks*; their verdict is None without any.
@@ -177,16 +178,16 @@ def tried(
     }
 
 
+_COUNTED = (
+    *("workload", "policy", "pressure_faults", "hits", "alerts"),
+    *("page_ins", "page_in_tokens", "unmet_demands", "pressure_turns"),
+)
+
+
 def _digest(counts: Iterable[Counts]) -> str:
     """Return a digest of the counts of every run in their order: equal if and only if all of them are."""
     text = json.dumps(
-        [
-            [
-                [item.workload, item.policy, [item.faults[kind] for kind in FaultKind], item.pressure_faults, item.hits],
-                [item.alerts, item.page_ins, item.page_in_tokens, item.unmet_demands, item.pressure_turns],
-            ]
-            for item in counts
-        ]
+        [[[getattr(item, name) for name in _COUNTED], [item.faults[kind] for kind in FaultKind]] for item in counts]
     )
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -206,131 +207,6 @@ def _totals(sweep: CountTable, policy: str, budget: int) -> dict[str, Any]:
         "page_in_tokens": sweep.page_in_tokens(policy, budget),
         "pressure_turns": sum(item.pressure_turns for item in runs),
     }
-
-
-# --- results -------------------------------------------------------------------------------------------
-
-
-def summarize(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the matrix of conclusions and settings, what breaks each conclusion, and the findings."""
-    entries = [entry for row in rows for entry in row["tried"]]
-    by_id = {entry["id"]: entry for entry in entries}
-    default = by_id["default"]
-    like_default, like_another = _same_runs(entries, default)
-    settings = [_setting_record(entry, default) for entry in entries]
-    conclusions = [_conclusion_record(name, default, settings) for name in CONCLUSIONS]
-    recounts = [row["recount_equals_engine"] for row in rows if row["recount_equals_engine"] is not None]
-    findings: dict[str, Any] = {
-        "settings": len(settings) - 1,
-        "settings_that_change_a_total": sum(item["changed_totals"] > 0 for item in settings),
-        "conclusions": len(conclusions),
-        "conclusions_that_survive_all": sum(item["survives_all"] for item in conclusions),
-        "conclusions_that_only_recounting_breaks": sum(
-            item["holds_by_default"] and bool(item["broken"]) and not item["broken_without_recounting"]
-            for item in conclusions
-        ),
-        "default_recount_equals_engine": bool(recounts) and all(recounts),
-        "settings_with_the_runs_of_the_default": len(like_default),
-        "settings_with_the_runs_of_another": len(like_another),
-        "pressure_turns_by_default": sum(
-            total["pressure_turns"] for totals in default["totals"].values() for total in totals
-        ),
-        **_order_findings(rows, by_id),
-    }
-    for rule_id in RULES_OF_THE_CACHE:
-        findings[f"{rule_id}_makes_cache_equal_retrieval"] = _cache_equals_retrieval(by_id[rule_id])
-    for item in conclusions:
-        findings[f"claim_{item['id']}_survives_all"] = item["survives_all"]
-        findings[f"claim_{item['id']}_settings_tried"] = item["tried"]
-        findings[f"claim_{item['id']}_settings_broken"] = len(item["broken"])
-        findings[f"claim_{item['id']}_broken_without_recounting"] = item["broken_without_recounting"]
-    return {
-        "conclusions": conclusions,
-        "settings": settings,
-        "runs_of_the_default": like_default,
-        "runs_of_another": like_another,
-        "findings": findings,
-    }
-
-
-def _setting_record(entry: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    pairs = [
-        (total, usual)
-        for policy, totals in entry["totals"].items()
-        for total, usual in zip(totals, default["totals"][policy])
-    ]
-    return {
-        **{name: entry[name] for name in ("id", "group", "title", "recounted", "holds", "numbers")},
-        "changed_totals": sum(total != usual for total, usual in pairs),
-        "changed_fault_totals": sum(total["faults"] != usual["faults"] for total, usual in pairs),
-        "of_totals": len(pairs),
-    }
-
-
-def _conclusion_record(name: str, default: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    others = [item for item in settings if item["id"] != "default"]
-    # None is a setting under which the conclusion was not tried.
-    broken = [item for item in others if item["holds"][name] is False]
-    numbers = [item["numbers"][name] for item in settings if item["numbers"][name] is not None]
-    conclusion = CONCLUSIONS[name]
-    return {
-        "id": name,
-        "statement": conclusion.statement,
-        "number": conclusion.number,
-        "holds_by_default": default["holds"][name],
-        "default_number": default["numbers"][name],
-        "lowest_number": min(numbers, default=None),
-        "highest_number": max(numbers, default=None),
-        "tried": sum(item["holds"][name] is not None for item in others),
-        "survives_all": default["holds"][name] and not broken,
-        "broken": [item["id"] for item in broken],
-        "broken_without_recounting": sum(not item["recounted"] for item in broken),
-        "broken_by_group": {group: sum(item["group"] == group for item in broken) for group in GROUPS},
-    }
-
-
-def _same_runs(entries: Sequence[Mapping[str, Any]], default: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the settings whose runs are all the default's, and those whose runs are all another setting's.
-
-    Rule sets are no settings of a run and are left out.
-    """
-    like_default, like_another = [], []
-    known: set[str] = set()
-    for entry in entries:
-        if entry["recounted"] or entry["id"] == "default":
-            continue
-        if entry["runs"] == default["runs"]:
-            like_default.append(entry["title"])
-        elif entry["runs"] in known:
-            like_another.append(entry["title"])
-        known.add(entry["runs"])
-    return like_default, like_another
-
-
-def _order_findings(rows: Sequence[Row], by_id: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what floors and demands in one order change, with and without pressure."""
-    orders = next(row["orders"] for row in rows if row["orders"] is not None)
-    parts = (orders["generated"], orders["families"])
-    changed, kept = by_id["one_order"]["totals"], by_id["default"]["totals"]
-    totals_stay = all(
-        total == usual
-        for policy in STRUCTURED
-        for total, usual in zip(changed[policy], kept[policy])
-        if not usual["pressure_turns"]
-    )
-    return {
-        "one_order_changes_nothing_without_pressure": totals_stay and not any(part["changed_without"] for part in parts),
-        "one_order_changes_under_pressure": sum(part["changed_under"] for part in parts),
-        "one_order_changes_under_pressure_in_families": orders["families"]["changed_under"],
-        "one_order_runs_under_pressure": sum(part["under_pressure"] for part in parts),
-        "one_order_runs_without_pressure": sum(part["without_pressure"] for part in parts),
-    }
-
-
-def _cache_equals_retrieval(entry: Mapping[str, Any]) -> bool:
-    """Return whether Retrieval+Cache has Retrieval's faults at every budget."""
-    cache_totals, retrieval_totals = (entry["totals"][policy] for policy in ("retrieval_cache", "retrieval"))
-    return all(own["faults"] == other["faults"] for own, other in zip(cache_totals, retrieval_totals))
 
 
 EXPERIMENT = Experiment(

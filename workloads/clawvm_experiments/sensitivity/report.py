@@ -41,8 +41,8 @@ def report(results: dict[str, Any]) -> str:
                     for item in conclusions
                 ),
             ),
-            "*Of*: the settings under which the conclusion was tried. The simulated harness alone for those about tasks; "
-            "every setting for all others.\n",
+            "*Of*: the settings under which the conclusion was tried; for those about tasks only the simulated "
+            "harness.\n",
             _same_runs(results),
             _orders(results["findings"]),
             "What the numbers are:\n",
@@ -51,8 +51,9 @@ def report(results: dict[str, Any]) -> str:
             "\n".join(f"- {labels[item['id']]} (`{item['id']}`) {dependence(item, settings)}." for item in conclusions)
             + "\n",
             "### Conclusions and settings\n",
-            "A bold number breaks the conclusion; a stroke alone is one that was not tried, or has no number. *Changed* counts the totals, one for each policy and budget, that "
-            "differ from the default's: those of faults, and behind the stroke those of any kind.\n",
+            "A bold number breaks the conclusion; a dash stands where it was not tried, or where there is no number. "
+            "*Changed* counts the totals, one for each policy and budget, that differ from the default's: those of "
+            "faults, and behind the stroke those of any kind.\n",
             table(["setting", "changed", *labels.values()], (_matrix_row(item, labels) for item in settings)),
         )
     )

@@ -89,7 +89,8 @@ def report(results: dict[str, Any]) -> str:
         "### Stretched sessions: the same turns, and a transcript that grows faster under a larger budget\n",
         "A stretched session has as many turns as the plain one. The tokens that each turn adds to the transcript are "
         f"multiplied by budget / {STRETCH_REFERENCE}, a factor that was fixed before the first run. "
-        "Compactions then come in the same turns at every budget, so that what a larger budget still gains is gained by room, and not by putting the compaction off.\n",
+        "Compactions then come in the same turns at every budget, so that what a larger budget still "
+        "gains is gained by room, and not by putting the compaction off.\n",
         _rates(results, STRETCHED),
         "### What falls short\n",
         _shortfalls(results),
@@ -185,9 +186,8 @@ def _reading(results: dict[str, Any]) -> str:
         f"{len(failures)} tasks fail. Outside debugging: {findings['tasks_hybrid_failures_outside_debugging_180']}; "
         f"faults other than bootstrap: {findings['tasks_hybrid_faults_other_than_bootstrap_180']}. At {ROOMY} tokens "
         f"{_compactions_fall(late)}, and {sum(item['success_at_300'] for item in failures)} of {len(failures)} "
-        f"succeed. With compactions in the same turns as at {TIGHT}, {failures_returning(failures)} of {len(failures)} fail "
-        "again. "
-        "With auto-pin added to Compaction-Hybrid and nothing else changed, "
+        f"succeed. With compactions in the same turns as at {TIGHT}, {failures_returning(failures)} of {len(failures)} "
+        "fail again. With auto-pin added to Compaction-Hybrid and nothing else changed, "
         f"{findings['tasks_hybrid_failures_180_with_auto_pin']} tasks fail at {TIGHT}.\n"
     )
 
