@@ -15,8 +15,11 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 from clawvm_replay.errors import InputError
@@ -43,12 +46,21 @@ _Value = TypeVar("_Value")
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
-def run(program: str, body: Callable[[], int]) -> int:
-    """Return the exit code of *body*; what a user did wrong becomes one line on stderr, never a traceback."""
+def run(
+    program: str, body: Callable[[], int], interrupted: str = "interrupted; files under their final names are whole"
+) -> int:
+    """Return the exit code of *body*; what a user did wrong becomes one line on stderr, never a traceback.
+
+    *interrupted* is what is said when a signal ends the command.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # The caller closed it.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A page may be named in letters that the terminal's encoding lacks.
             stream.reconfigure(errors="backslashreplace")
+    _let_signals_interrupt()
     try:
         code = body()
         sys.stdout.flush()
@@ -57,7 +69,7 @@ def run(program: str, body: Callable[[], int]) -> int:
         print(f"{program}: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; files under their final names are whole", file=sys.stderr)
+        print(f"{program}: {interrupted}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
@@ -66,6 +78,20 @@ def run(program: str, body: Callable[[], int]) -> int:
     except OSError as error:
         print(f"{program}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return BAD_INPUT
+
+
+def _let_signals_interrupt() -> None:
+    """Make the signals that end a job on a cluster, or with its terminal, end it as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 class Parser(argparse.ArgumentParser):
@@ -118,6 +144,10 @@ class Progress:
 
     def __call__(self, done: int, total: int, name: str) -> None:
         """Report that *done* of *total* are finished, *name* being the last."""
+        with suppress(OSError):  # Nobody may be reading; the work goes on.
+            self._print(done, total)
+
+    def _print(self, done: int, total: int) -> None:
         if self._terminal:
             filled = 30 * done // total
             end = "\n" if done == total else ""

@@ -9,16 +9,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 from clawvm_cli.common import FAILED, OK, Parser, Progress, names_from, positive, run
-from clawvm_experiments.claims import Judged, claims_table
-from clawvm_experiments.finishing import TIMINGS, Timings, read_back, results_documents, write_results
+from clawvm_experiments.claims import NOT_RUN, Judged, claims_table
+from clawvm_experiments.finishing import (
+    OVERHEAD,
+    TIMED_CLAIMS,
+    TIMINGS,
+    Timings,
+    read_back,
+    results_documents,
+    write_results,
+)
 from clawvm_experiments.overhead import experiment as overhead
 from clawvm_experiments.registry import EXPERIMENTS
 from clawvm_experiments.row_store import Shard
-from clawvm_experiments.running import Plan, Usage, row_path, run_plan
+from clawvm_experiments.running import Plan, Usage, check_resumable, row_path, run_plan
 from clawvm_replay.errors import InputError
 from clawvm_replay.execution import EXECUTORS, executor_named
 from clawvm_replay.output import OutputDirectory
@@ -27,6 +36,11 @@ __all__ = ["main", "parser", "plan_of", "script", "verdict_on"]
 
 UNFINISHED = "unfinished"
 """Folder of the rows of a run that is not finished; gone once it is."""
+
+OVERHEAD_REPORT = f"{TIMINGS}/overhead.md"
+USAGE = f"{TIMINGS}/usage.json"
+HOW_TO_RESUME = "interrupted; the same command with --resume goes on where it stopped"
+TIMING_FILES = (OVERHEAD, OVERHEAD_REPORT, USAGE, TIMED_CLAIMS)
 
 
 def parser(program: str, *, one: bool = False) -> argparse.ArgumentParser:
@@ -57,9 +71,7 @@ def parser(program: str, *, one: bool = False) -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"who runs the cells: {', '.join(EXECUTORS)} (dask:ADDRESS), or module:attribute (default process)",
     )
-    result.add_argument(
-        "--shard", type=Shard.from_text, default=Shard(), metavar="I/N", help="run only part I of N, for array jobs"
-    )
+    result.add_argument("--shard", type=Shard.from_text, metavar="I/N", help="run only part I of N, for array jobs")
     begin = result.add_mutually_exclusive_group()
     begin.add_argument("--resume", action="store_true", help="go on with an interrupted run where it stopped")
     begin.add_argument("--force", action="store_true", help="replace an earlier run in a folder that is not empty")
@@ -69,7 +81,7 @@ def parser(program: str, *, one: bool = False) -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None, program: str = "run_all_experiments.py") -> int:
     """Run the experiments and return the exit code: 1 when a claim that must hold does not."""
     arguments = parser(program).parse_args(argv)
-    return run(program, lambda: _run(arguments))
+    return run(program, lambda: _run(arguments), HOW_TO_RESUME)
 
 
 def script(experiment_id: str, argv: list[str] | None = None) -> int:
@@ -77,7 +89,7 @@ def script(experiment_id: str, argv: list[str] | None = None) -> int:
     program = Path(sys.argv[0]).name
     arguments = parser(program, one=True).parse_args(argv)
     arguments.experiments = (experiment_id,)
-    return run(program, lambda: _run(arguments))
+    return run(program, lambda: _run(arguments), HOW_TO_RESUME)
 
 
 def plan_of(names: Sequence[str], quick: bool) -> Plan:
@@ -93,48 +105,62 @@ def _run(arguments: argparse.Namespace) -> int:
     plan = plan_of(arguments.experiments, arguments.quick)
     root: Path | None = arguments.out_root
     if root is None:
-        if arguments.resume or arguments.force or not arguments.shard.is_whole:
+        if arguments.resume or arguments.force or arguments.shard is not None:
             raise InputError("--resume, --force and --shard go with --out-root")
         return _print(plan, arguments)
-    if not arguments.shard.is_whole:
+    if arguments.shard is not None:
         return _run_shard(plan, root, arguments)
     unfinished = root / UNFINISHED
-    _check_beginning(root, unfinished, arguments)
-    output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)
-    timings = _measure_overhead(arguments) if overhead.ID in arguments.experiments else Timings()
-    usage, begin = Usage(), time.perf_counter()
-    rows = plan.ordered(_rows(plan, unfinished, arguments, usage))
+    # Whatever may refuse the run comes before the first file of an earlier one is touched.
+    _check_beginning(plan, root, unfinished, arguments)
+    with executor_named(arguments.executor, arguments.jobs) as executor:
+        output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)
+        _clear_timings(root)
+        unfinished.mkdir(exist_ok=True)
+        timings = _measure_overhead(arguments) if overhead.ID in arguments.experiments else Timings()
+        usage, begin = Usage(), time.perf_counter()
+        rows = plan.ordered(_rows(plan, unfinished, arguments, usage, executor))
     timings = _with_usage(timings, usage, time.perf_counter() - begin, arguments)
     judged = write_results(output, plan, rows, timings)
-    shutil.rmtree(unfinished, ignore_errors=not plan.experiments)
-    return verdict_on(judged, root)
+    shutil.rmtree(unfinished)
+    return verdict_on(judged, root / "report.html" if plan.experiments else root / OVERHEAD_REPORT)
 
 
-def _check_beginning(root: Path, unfinished: Path, arguments: argparse.Namespace) -> None:
+def _check_beginning(plan: Plan, root: Path, unfinished: Path, arguments: argparse.Namespace) -> None:
     if arguments.resume and not unfinished.is_dir():
         raise InputError(f"{root}: holds no interrupted run to resume")
+    if arguments.resume:
+        check_resumable(plan, unfinished, None)
     if unfinished.is_dir() and not (arguments.resume or arguments.force):
         raise InputError(f"{root}: holds an interrupted run; use --resume to go on, or --force to start over")
 
 
-def _rows(plan: Plan, folder: Path, arguments: argparse.Namespace, usage: Usage) -> dict[str, dict[str, Any]]:
-    with executor_named(arguments.executor, arguments.jobs) as executor:
-        return run_plan(
-            plan,
-            folder,
-            shard=arguments.shard,
-            resume=arguments.resume,
-            executor=executor,
-            progress=Progress("cells"),
-            usage=usage,
-        )
+def _clear_timings(root: Path) -> None:
+    """Remove the timings of an earlier run: this one may measure fewer, and no manifest lists them."""
+    for path in TIMING_FILES:
+        (root / path).unlink(missing_ok=True)
+
+
+def _rows(
+    plan: Plan, folder: Path, arguments: argparse.Namespace, usage: Usage, executor: Executor | None
+) -> dict[str, dict[str, Any]]:
+    return run_plan(
+        plan,
+        folder,
+        shard=arguments.shard,
+        resume=arguments.resume,
+        executor=executor,
+        progress=Progress("cells"),
+        usage=usage,
+    )
 
 
 def _run_shard(plan: Plan, root: Path, arguments: argparse.Namespace) -> int:
     existing = [path for path in (row_path(root, name, arguments.shard) for name in plan.cells) if path.exists()]
     if existing and not (arguments.resume or arguments.force):
         raise InputError(f"{existing[0]}: is there already; use --resume to go on, or --force to start over")
-    rows = _rows(plan, root, arguments, Usage())
+    with executor_named(arguments.executor, arguments.jobs) as executor:
+        rows = _rows(plan, root, arguments, Usage(), executor)
     shard = arguments.shard
     print(f"shard {shard.number} of {shard.count}: {sum(map(len, rows.values()))} cells in {root}")
     return OK
@@ -142,10 +168,10 @@ def _run_shard(plan: Plan, root: Path, arguments: argparse.Namespace) -> int:
 
 def _print(plan: Plan, arguments: argparse.Namespace) -> int:
     if overhead.ID in arguments.experiments:
-        print(_measure_overhead(arguments).reports[f"{TIMINGS}/overhead.md"])
+        print(_measure_overhead(arguments).reports[OVERHEAD_REPORT])
         return OK
-    with tempfile.TemporaryDirectory() as folder:
-        rows = plan.ordered(_rows(plan, Path(folder), arguments, Usage()))
+    with tempfile.TemporaryDirectory() as folder, executor_named(arguments.executor, arguments.jobs) as executor:
+        rows = plan.ordered(_rows(plan, Path(folder), arguments, Usage(), executor))
     documents = results_documents(plan, rows)
     for item in plan.experiments:
         print(item.report(read_back(documents[f"{item.id}/results.json"])))
@@ -154,7 +180,7 @@ def _print(plan: Plan, arguments: argparse.Namespace) -> int:
 
 def _measure_overhead(arguments: argparse.Namespace) -> Timings:
     measured = overhead.measure(overhead.configuration(quick=arguments.quick), Progress("parts measured"))
-    return Timings({f"{TIMINGS}/overhead.json": measured}, {f"{TIMINGS}/overhead.md": overhead.report(measured)})
+    return Timings({OVERHEAD: measured}, {OVERHEAD_REPORT: overhead.report(measured)})
 
 
 def _with_usage(timings: Timings, usage: Usage, seconds: float, arguments: argparse.Namespace) -> Timings:
@@ -165,7 +191,7 @@ def _with_usage(timings: Timings, usage: Usage, seconds: float, arguments: argpa
         "processor_seconds": {name: round(value, 3) for name, value in sorted(usage.seconds.items())},
         "peak_resident_megabytes": _peak_megabytes(),
     }
-    return Timings({**timings.documents, f"{TIMINGS}/usage.json": record}, timings.reports)
+    return Timings({**timings.documents, USAGE: record}, timings.reports)
 
 
 def _peak_megabytes() -> float | None:
@@ -178,13 +204,16 @@ def _peak_megabytes() -> float | None:
     return round(most / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
 
 
-def verdict_on(judged: Sequence[Judged], root: Path) -> int:
+def verdict_on(judged: Sequence[Judged], report: Path) -> int:
     """Print the table of claims and the verdict, and return the exit code."""
     print(claims_table(judged))
-    must = [item for item in judged if item.claim.must_hold and item.observed is not None]
+    must = [item for item in judged if item.claim.must_hold and item.verdict != NOT_RUN]
     failed = [item for item in must if item.failed]
     for item in failed:
         print(f"claim {item.claim.id} must hold and does not: {item.claim.statement}", file=sys.stderr)
-    word = "FAIL" if failed else "PASS"
-    print(f"{word}: {len(must) - len(failed)} of {len(must)} claims that must hold do; report: {root / 'report.html'}")
+    if must:
+        word = "FAIL" if failed else "PASS"
+        print(f"{word}: {len(must) - len(failed)} of {len(must)} claims that must hold do; report: {report}")
+    else:
+        print(f"No claim that must hold was judged in this run; report: {report}")
     return FAILED if failed else OK

@@ -38,4 +38,4 @@ def _merge(arguments: argparse.Namespace) -> int:
     plan = plan_of(arguments.experiments, arguments.quick)
     rows = plan.ordered(collect(plan, arguments.shards))
     output = OutputDirectory(arguments.out_root, force=arguments.force)
-    return verdict_on(write_results(output, plan, rows, Timings()), arguments.out_root)
+    return verdict_on(write_results(output, plan, rows, Timings()), arguments.out_root / "report.html")

@@ -14,9 +14,21 @@ and, behind a colon, the address of a scheduler.
 from __future__ import annotations
 
 import importlib
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -28,6 +40,9 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 EXECUTORS = ("serial", "process", "thread", "dask")
+
+PATIENCE = 1.0
+"""Seconds between two looks at whether a parent or a worker is still there."""
 
 
 @contextmanager
@@ -43,7 +58,7 @@ def executor_named(name: str, jobs: int) -> Iterator[Executor | None]:
         return
     with ExitStack() as stack:
         if kind == "process":
-            executor: Executor = ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent)
+            executor: Executor = ProcessPoolExecutor(jobs, initializer=_begin_worker)
         elif kind == "thread":
             executor = ThreadPoolExecutor(jobs)
         elif kind == "dask":
@@ -59,9 +74,18 @@ def executor_named(name: str, jobs: int) -> Iterator[Executor | None]:
         executor.shutdown()
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin_worker() -> None:
     # A terminal sends Ctrl-C to the workers too; their tracebacks would bury the one line that the parent prints.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_the_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_the_parent(parent: int) -> None:
+    """End this worker when its parent is gone: a parent that was killed shuts no executor down."""
+    while os.getppid() == parent:
+        time.sleep(PATIENCE)
+    os._exit(1)
 
 
 def _dask_executor(address: str, stack: ExitStack) -> Executor:
@@ -87,8 +111,8 @@ def _plugged_in(name: str, module: str, attribute: str, jobs: int) -> Executor:
         for part in attribute.split("."):
             factory = getattr(factory, part)
         executor = factory(jobs)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"the executor {name!r} cannot be made: {error}") from None
+    except Exception as error:  # It is somebody else's code: whatever it raises, the user gets one line.
+        raise InputError(f"the executor {name!r} cannot be made: {type(error).__name__}: {error}") from None
     if not callable(getattr(executor, "submit", None)) or not callable(getattr(executor, "shutdown", None)):
         raise InputError(f"{name!r} gives {type(executor).__name__}, which has no submit and shutdown of an executor")
     result: Executor = executor
@@ -101,7 +125,8 @@ def completed(
     """Yield (index, result) for every item, each as soon as it is known; without an executor in this process.
 
     *function* stands at the top level of a module, so that another process can import it. The first error that
-    *function* raises ends the iteration and cancels what has not begun. Raises InputError when a worker process dies.
+    *function* raises ends the iteration and cancels what has not begun. Raises InputError when the executor fails: a
+    worker process dies, a cell is cancelled or not taken.
     """
     if executor is None:
         yield from ((index, function(item)) for index, item in enumerate(items))
@@ -109,15 +134,46 @@ def completed(
     index_of: dict[Future[_Result], int] = {}
     try:
         for index, item in enumerate(items):
-            index_of[executor.submit(function, item)] = index
-        for future in as_completed(index_of):
-            yield index_of.pop(future), future.result()
+            index_of[_submitted(executor, function, item)] = index
+        while index_of:
+            done, _ = wait(index_of, timeout=PATIENCE, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield index_of.pop(future), future.result()
+            if not done:
+                _end_if_a_worker_died(executor)
     except BrokenExecutor:
         raise InputError("a worker ended in the middle of a cell (killed, or out of memory)") from None
+    except CancelledError:
+        raise InputError("the executor cancelled a cell (its scheduler or workers are gone)") from None
     except BaseException:
         for future in index_of:
             future.cancel()
         raise
+
+
+def _submitted(executor: Executor, function: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:
+    try:
+        return executor.submit(function, item)
+    except BrokenExecutor:
+        raise
+    except Exception as error:  # It may be somebody else's executor.
+        raise InputError(f"the executor took no cell: {type(error).__name__}: {error}") from None
+
+
+def _end_if_a_worker_died(executor: Executor) -> None:
+    """End a pool of processes one of which died while it wrote a large result.
+
+    The pool itself would wait for the rest of that result for ever, because the other workers, and this process, keep
+    the pipe open. Without them it notices, and its futures say that it is broken.
+    """
+    processes = list((getattr(executor, "_processes", None) or {}).values())
+    if not isinstance(executor, ProcessPoolExecutor) or all(process.exitcode is None for process in processes):
+        return
+    for process in processes:
+        process.kill()
+    writer = getattr(getattr(executor, "_result_queue", None), "_writer", None)
+    if writer is not None and not writer.closed:
+        writer.close()
 
 
 def in_order(results: Iterable[tuple[int, _Result]]) -> Iterator[_Result]:

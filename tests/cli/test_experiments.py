@@ -8,6 +8,7 @@ import io
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -148,6 +149,61 @@ class ExperimentCommandsTest(unittest.TestCase):
         self.assertEqual(run(ALL, "--out-root", folder, "--force", *SMALL).returncode, 0)
         self.assertEqual(tree(folder), {**self.whole, "notes.txt": b"mine"})
 
+    def test_a_run_that_is_refused_leaves_an_earlier_one_as_it_was(self) -> None:
+        folder = self.root / "kept"
+        self.assertEqual(run(ALL, "--out-root", folder, *SMALL).returncode, 0)
+        self.assert_refused("unknown executor", "--out-root", folder, "--force", "--executor", "warp", *SMALL)
+        self.assert_refused("unknown experiment", "--out-root", folder, "--force", "--experiments", "warp")
+        self.assertEqual(tree(folder), self.whole)
+
+    def test_a_single_shard_is_merged_like_any_other(self) -> None:
+        done = run(ALL, "--out-root", self.root / "single", "--shard", "1/1", *SMALL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = run("workloads/merge_shards.py", self.root / "single", "--out-root", self.root / "single-merged", *SMALL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(tree(self.root / "single-merged"), self.whole)
+
+    def test_a_signal_that_ends_a_job_interrupts_and_the_run_can_be_resumed(self) -> None:
+        folder = self.root / "terminated"
+        process = subprocess.Popen(
+            command(ALL, "--out-root", folder, "--jobs", 2, *SMALL),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        rows = folder / experiments.UNFINISHED / "gates.rows.jsonl"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (rows.exists() and rows.read_bytes().count(b"\n") > 1):
+            time.sleep(0.001)
+        process.terminate()
+        _, told = process.communicate(timeout=60)
+        if process.returncode:  # Otherwise it was done before the signal came.
+            self.assertEqual(process.returncode, 130, told)
+            self.assertIn("interrupted; the same command with --resume goes on", told.splitlines()[-1])
+            self.assertNotIn("Traceback", told)
+            self.assertEqual(run(ALL, "--out-root", folder, "--resume", *SMALL).returncode, 0)
+        self.assertEqual(tree(folder), self.whole)
+
+    def test_a_closed_output_changes_neither_files_nor_exit_code(self) -> None:
+        for number, closed in enumerate((">&-", "2>&-", "2>/dev/full")):
+            folder = self.root / f"closed-{number}"
+            words = " ".join(map(shlex.quote, command(ALL, "--out-root", folder, "--jobs", 1, *SMALL)))
+            done = subprocess.run(f"exec {words} {closed}", shell=True, capture_output=True, text=True, check=False)
+            self.assertEqual((done.returncode, "Traceback" in done.stderr), (0, False), (closed, done.stderr))
+            self.assertEqual(tree(folder), self.whole)
+
+    def test_timings_are_those_of_the_last_run_and_overhead_alone_has_no_report(self) -> None:
+        folder = self.root / "timed"
+        done = run(ALL, "--out-root", folder, "--quick", "--experiments", "overhead")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("No claim that must hold was judged", done.stdout)
+        self.assertIn("timings/overhead.md", done.stdout)
+        timings = {"claims.json", "overhead.json", "overhead.md", "usage.json"}
+        self.assertEqual({path.name for path in (folder / "timings").iterdir()}, timings)
+        self.assertEqual(tree(folder), {})
+        self.assertEqual(run(ALL, "--out-root", folder, "--force", *SMALL).returncode, 0)
+        self.assertEqual({path.name for path in (folder / "timings").iterdir()}, {"usage.json"})
+
     def test_wrong_usage_is_one_line(self) -> None:
         root = self.root / "never"
         self.assert_refused("unknown experiment 'astrology'", "--out-root", root, "--experiments", "astrology")
@@ -195,7 +251,7 @@ class ExperimentCommandsTest(unittest.TestCase):
 class FailingClaimTest(unittest.TestCase):
     def test_a_claim_that_must_hold_and_does_not_exits_with_1(self) -> None:
         gate_claims = [claim for claim in read_claims() if claim.experiment == "gates"]
-        for must_hold, code, word in ((True, 1, "FAIL"), (False, 0, "PASS")):
+        for must_hold, code, word in ((True, 1, "FAIL"), (False, 0, "No claim")):
             broken = [dataclasses.replace(item, expected={"value": -1}, must_hold=must_hold) for item in gate_claims]
             with (
                 tempfile.TemporaryDirectory() as folder,
@@ -205,7 +261,7 @@ class FailingClaimTest(unittest.TestCase):
             ):
                 arguments = ["--out-root", f"{folder}/out", "--experiments", "gates", "--jobs", "1"]
                 self.assertEqual(experiments.main(arguments), code)
-            self.assertIn(f"\n{word}: ", printed.getvalue())
+            self.assertIn(f"\n{word}", printed.getvalue())
 
 
 if __name__ == "__main__":

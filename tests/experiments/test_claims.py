@@ -86,6 +86,11 @@ class JudgingTest(unittest.TestCase):
         self.assertEqual(judge(claim(), {}).verdict, NOT_RUN)
         self.assertFalse(judge(claim(), {}).failed)
 
+    def test_in_a_full_run_a_number_that_is_missing_is_no_reason_to_pass(self):
+        for quick, must_hold, expected in ((False, True, FAILS), (True, True, NOT_RUN), (False, False, NOT_RUN)):
+            documents = {"gates/results.json": {"quick": quick, "findings": {"number": None}}}
+            self.assertEqual(judge(claim(must_hold=must_hold), documents).verdict, expected)
+
     def test_a_field_that_is_not_there_is_an_error_and_no_verdict(self):
         with self.assertRaises(KeyError):
             judge(claim(field="findings.misspelt"), {"gates/results.json": {"findings": {"number": 10}}})

@@ -1,5 +1,6 @@
 """Behaviour of the files of rows: whole rows survive a kill, a torn one is dropped, foreign ones are refused."""
 
+import importlib.util
 import json
 import random
 import tempfile
@@ -19,15 +20,19 @@ class RowFileTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.path = Path(folder.name, "deep", "made_up.rows.jsonl")
 
-    def opened(self, *, resume=True, **changes):
-        file = RowFile(self.path, {**HEADER, **changes}, resume=resume)
-        self.addCleanup(file.close)
+    def opened(self, *, resume=True):
+        """Return a file that was opened and closed again."""
+        file = RowFile(self.path, HEADER, resume=resume)
+        file.close()
         return file
 
-    def filled(self, rows):
-        file = self.opened(resume=False)
+    def filled(self, rows, *, finished=False):
+        file = RowFile(self.path, HEADER, resume=False)
         for cell, row in rows.items():
             file.add(cell, row)
+        if finished:
+            file.finish()
+        file.close()
         return file
 
     def test_rows_come_back_as_they_were_written(self):
@@ -43,7 +48,7 @@ class RowFileTest(unittest.TestCase):
 
     def test_a_file_cut_anywhere_keeps_its_whole_rows_and_can_be_continued(self):
         rows = {f"cell-{number}": {"value": number, "text": "x" * number} for number in range(6)}
-        self.filled(rows).finish()
+        self.filled(rows, finished=True)
         content = self.path.read_bytes()
         for cut in range(len(content) + 1):
             self.path.write_bytes(content[:cut])
@@ -56,6 +61,25 @@ class RowFileTest(unittest.TestCase):
             file.finish()
             file.close()
             self.assertEqual(self.path.read_bytes(), content, f"cut at {cut}")
+
+    def test_a_finished_file_that_is_gone_on_with_ends_only_once(self):
+        self.filled({"a": {}}, finished=True)
+        file = RowFile(self.path, HEADER, resume=True)
+        file.add("b", {})
+        file.finish()
+        file.close()
+        self.assertEqual(RowFile.finished(self.path, HEADER), {"a": {}, "b": {}})
+
+    @unittest.skipUnless(importlib.util.find_spec("fcntl"), "needs file locks")
+    def test_two_runs_cannot_write_one_file(self):
+        first = RowFile(self.path, HEADER, resume=False)
+        first.add("a", {})
+        for resume in (True, False):
+            with self.assertRaisesRegex(InputError, "another run is writing it"):
+                RowFile(self.path, HEADER, resume=resume)
+        first.add("b", {})
+        first.close()
+        self.assertEqual(self.opened().rows, {"a": {}, "b": {}})
 
     def test_without_resume_the_file_starts_empty(self):
         self.filled({"a": {}, "b": {}})
@@ -85,16 +109,17 @@ class RowFileTest(unittest.TestCase):
                 RowFile(self.path, HEADER, resume=True)
 
     def test_a_record_after_the_end_is_refused(self):
-        self.filled({"a": {}}).finish()
+        self.filled({"a": {}}, finished=True)
         self.path.write_bytes(self.path.read_bytes() + b'{"record":"end","rows":1}\n')
         with self.assertRaisesRegex(InputError, ":4: a record after the end record"):
             RowFile(self.path, HEADER, resume=True)
 
     def test_only_a_finished_file_can_be_merged(self):
-        file = self.filled({"a": {"n": 1}})
+        self.filled({"a": {"n": 1}})
         with self.assertRaisesRegex(InputError, "not finished"):
             RowFile.finished(self.path, HEADER)
-        file.finish()
+        self.assertEqual(RowFile.read(self.path, HEADER), {"a": {"n": 1}})
+        self.filled({"a": {"n": 1}}, finished=True)
         self.assertEqual(RowFile.finished(self.path, HEADER), {"a": {"n": 1}})
         with self.assertRaisesRegex(InputError, "other code"):
             RowFile.finished(self.path, {**HEADER, "code": "9" * 64})
@@ -121,7 +146,7 @@ class ShardTest(unittest.TestCase):
 
     def test_a_shard_is_written_as_i_of_n(self):
         self.assertEqual(Shard.from_text("2/7"), Shard(2, 7))
-        self.assertTrue(Shard.from_text("1/1").is_whole)
+        self.assertEqual(Shard.from_text("1/1"), Shard(1, 1))
         for text in ("0/2", "3/2", "1", "/", "a/b", "1/0", "-1/2", "1/2/3", "1/99999"):
             with self.subTest(text), self.assertRaises(Exception) as caught:
                 Shard.from_text(text)

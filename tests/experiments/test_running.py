@@ -14,7 +14,6 @@ from clawvm_experiments.running import Plan, Usage, collect, row_path, run_plan
 from clawvm_replay.errors import InputError
 
 SEED = 20263
-WHOLE = Shard()
 RUNS = Counter()
 """How often each cell was run, over all experiments of this file."""
 
@@ -56,7 +55,7 @@ class RunningTest(unittest.TestCase):
             "second": [{"square": number**2} for number in range(4)],
         }
 
-    def run_part(self, folder, *, shard=WHOLE, resume=False, stop_after=None, plan=None):
+    def run_part(self, folder, *, shard=None, resume=False, stop_after=None, plan=None):
         def progress(done, total, name):
             if done == stop_after:
                 raise Interrupted
@@ -97,8 +96,6 @@ class RunningTest(unittest.TestCase):
         rng = random.Random(SEED)
         for count in (1, 2, 3, 5, 11, 20):
             numbers = sorted(range(1, count + 1), key=lambda _: rng.random())
-            if count == 1:
-                continue
             folders = [self.root / f"division-{count}-{number % 2}" for number in numbers]
             for number, folder in zip(numbers, folders):
                 self.run_part(folder.name, shard=Shard(number, count))
@@ -138,6 +135,39 @@ class RunningTest(unittest.TestCase):
         row_path(self.root / "empty", "third", Shard(1, 2)).write_text("{}\n")
         with self.assertRaisesRegex(InputError, "belongs to no experiment"):
             collect(self.plan, [self.root / "empty"])
+
+    def test_a_shard_is_resumed_only_with_the_experiments_that_it_was_made_of(self):
+        alone = Plan.of(self.experiments[:1], quick=False)
+        self.run_part("shards", shard=Shard(1, 3), plan=alone)
+        before = {path: path.read_bytes() for path in (self.root / "shards").iterdir()}
+        with self.assertRaisesRegex(InputError, "other cells"):
+            self.run_part("shards", shard=Shard(1, 3), resume=True, plan=Plan.of(self.experiments[::-1], quick=False))
+        self.assertEqual({path: path.read_bytes() for path in before}, before)
+
+    def test_a_run_is_resumed_only_with_the_experiments_that_it_was_made_of(self):
+        with self.assertRaises(Interrupted):
+            self.run_part("whole", stop_after=9)
+        with self.assertRaisesRegex(InputError, "second.rows.jsonl: was part of the interrupted run"):
+            self.run_part("whole", resume=True, plan=Plan.of(self.experiments[:1], quick=False))
+
+    def test_a_row_that_is_no_cell_of_the_shard_is_refused(self):
+        self.run_part("shards", shard=Shard(1, 1))
+        path = row_path(self.root / "shards", "first", Shard(1, 1))
+        lines = path.read_bytes().splitlines(keepends=True)
+        foreign = b'{"cell":"smuggled","record":"row","row":{}}\n'
+        path.write_bytes(b"".join([*lines[:-1], foreign, b'{"record":"end","rows":8}\n']))
+        with self.assertRaisesRegex(InputError, "'smuggled', which is no cell"):
+            collect(self.plan, [self.root / "shards"])
+        with self.assertRaisesRegex(InputError, "'smuggled', which is no cell"):
+            self.run_part("shards", shard=Shard(1, 1), resume=True)
+
+    def test_an_executor_that_hands_on_anything_but_a_row_is_one_line(self):
+        for answer in (None, {}, ({}, 1.0, 2), ([], 1.0)):
+            with (
+                mock.patch.object(running, "completed", lambda function, work, executor, answer=answer: [(0, answer)]),
+                self.assertRaisesRegex(InputError, "the executor returned no row for first cell-0"),
+            ):
+                self.run_part("odd")
 
     def test_rows_of_a_quick_run_are_not_rows_of_a_full_one(self):
         self.run_part("mixed", plan=Plan.of(self.experiments, quick=True))

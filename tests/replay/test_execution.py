@@ -4,12 +4,18 @@ import importlib.util
 import operator
 import os
 import random
+import subprocess
+import sys
+import time
 import unittest
 from concurrent.futures import Executor, Future
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 from clawvm_replay.errors import InputError
 from clawvm_replay.execution import completed, executor_named, in_order
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 SEED = 20261
 
 
@@ -30,6 +36,52 @@ class Plugged(Executor):
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         self.is_shut_down = True
+
+
+class Refusing(Plugged):
+    """An executor that takes no work."""
+
+    def submit(self, function, /, *arguments, **keywords):
+        raise RuntimeError("closed")
+
+
+class Cancelling(Plugged):
+    """An executor whose scheduler went away."""
+
+    def submit(self, function, /, *arguments, **keywords):
+        future = Future()
+        future.cancel()
+        future.set_running_or_notify_cancel()
+        return future
+
+
+def failing(jobs):
+    """Fail as a factory does that finds no network."""
+    raise OSError("no network")
+
+
+def torn(item):
+    """Return a large result from a process that dies in the middle of writing it."""
+    if item == 1:
+
+        def send_half(connection, buffer):
+            os.write(connection._handle, bytes(buffer[: len(buffer) // 2]))
+            if len(buffer) > 50_000:
+                os._exit(1)
+            os.write(connection._handle, bytes(buffer[len(buffer) // 2 :]))
+
+        Connection._send = send_half
+        return bytes(100_000)
+    time.sleep(0.2)
+    return b""
+
+
+def is_running(process):
+    """Return whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
 
 
 class NoExecutor:
@@ -66,6 +118,38 @@ class ExecutionTest(unittest.TestCase):
     def test_a_worker_that_dies_is_one_line(self):
         with self.assertRaisesRegex(InputError, "a worker ended"), executor_named("process", 2) as executor:
             list(completed(os._exit, [1, 1, 1], executor))
+
+    def test_a_worker_that_dies_while_it_writes_a_large_result_is_one_line(self):
+        with self.assertRaisesRegex(InputError, "a worker ended"), executor_named("process", 2) as executor:
+            list(completed(torn, [1, 2], executor))
+
+    @unittest.skipUnless(Path("/proc/self/stat").exists(), "needs /proc")
+    def test_workers_end_when_their_parent_is_killed(self):
+        script = (
+            "import sys, time; sys.path[:0] = sys.argv[1:]\n"
+            "from clawvm_replay.execution import executor_named\n"
+            "if __name__ == '__main__':\n"
+            "    with executor_named('process', 2) as executor:\n"
+            "        executor.submit(time.sleep, 0).result()\n"
+            "        print(*executor._processes, flush=True)\n"
+            "        time.sleep(60)\n"
+        )
+        paths = [str(ROOT), str(ROOT / "replay_py")]
+        with subprocess.Popen([sys.executable, "-c", script, *paths], stdout=subprocess.PIPE, text=True) as parent:
+            workers = [int(word) for word in parent.stdout.readline().split()]
+            parent.kill()
+        self.assertTrue(workers)
+        deadline = time.monotonic() + 30
+        while any(is_running(worker) for worker in workers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual([worker for worker in workers if is_running(worker)], [])
+
+    def test_an_executor_that_fails_is_one_line(self):
+        for name, words in ((f"{__name__}:Refusing", "took no cell"), (f"{__name__}:Cancelling", "cancelled a cell")):
+            with self.subTest(name), self.assertRaisesRegex(InputError, words), executor_named(name, 2) as executor:
+                list(completed(operator.neg, [1], executor))
+        with self.assertRaisesRegex(InputError, "cannot be made: OSError"), executor_named(f"{__name__}:failing", 2):
+            pass
 
     def test_an_executor_that_was_plugged_in_gets_the_jobs_and_is_shut_down(self):
         with executor_named(f"{__name__}:Plugged", 3) as executor:

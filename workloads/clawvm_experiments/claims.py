@@ -187,7 +187,10 @@ def judge(claim: Claim, documents: Mapping[str, Any]) -> Judged:
     for part in claim.field.split("."):
         observed = observed[part]
     if observed is None:
-        return Judged(claim, None, NOT_RUN)
+        # A full run tells every number: one that is missing where a claim must hold is no reason to pass.
+        return Judged(
+            claim, None, FAILS if claim.must_hold and documents[claim.file].get("quick") is False else NOT_RUN
+        )
     if claim.accepts(observed):
         return Judged(claim, observed, HOLDS)
     return Judged(claim, observed, FAILS if claim.must_hold else DIFFERS)
@@ -204,18 +207,18 @@ def claims_record(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def claims_table(judged: Sequence[Judged]) -> str:
-    """Return the verdicts as a Markdown table."""
+    """Return the verdicts as a Markdown table; an expectation never breaks between two lines."""
     return table(
-        ["claim", "statement", "source", "kind", "expected", "observed", "verdict"],
+        ["claim", "verdict", "statement", "source", "kind", "expected", "observed"],
         (
             (
                 item.claim.id,
+                item.verdict,
                 item.claim.statement,
                 item.claim.source,
                 item.claim.kind,
-                item.claim.expectation(),
+                item.claim.expectation().replace("+-", "\u00b1 ").replace("%", " %").replace(" ", "\u00a0"),
                 None if item.observed is None else _text(item.observed),
-                item.verdict,
             )
             for item in judged
         ),

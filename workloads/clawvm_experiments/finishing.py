@@ -18,7 +18,7 @@ from typing import Any
 
 from clawvm_experiments.claims import Judged, claims_record, claims_table, judge, read_claims
 from clawvm_experiments.experiment import Experiment
-from clawvm_experiments.row_store import Shard, end_record, header_record, row_record
+from clawvm_experiments.row_store import end_record, header_record, row_record
 from clawvm_experiments.running import Plan, Rows
 from clawvm_experiments.source_digest import source_digest
 from clawvm_experiments.web_report import web_report
@@ -26,7 +26,7 @@ from clawvm_replay.output import MANIFEST_NAME, OutputDirectory, write_atomicall
 from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.canonical import canonical_json
 
-__all__ = ["TIMINGS", "Timings", "read_back", "results_documents", "write_results"]
+__all__ = ["OVERHEAD", "TIMED_CLAIMS", "TIMINGS", "Timings", "read_back", "results_documents", "write_results"]
 
 RESULTS_FORMAT_NAME = "clawvm.experiment_results"
 RESULTS_FORMAT_VERSION = 1
@@ -34,6 +34,7 @@ TIMINGS = "timings"
 """Folder of what was measured with a clock, and so differs from run to run."""
 
 OVERHEAD = f"{TIMINGS}/overhead.json"
+TIMED_CLAIMS = f"{TIMINGS}/claims.json"
 
 
 def results_documents(plan: Plan, rows: Rows) -> dict[str, dict[str, Any]]:
@@ -90,6 +91,9 @@ def write_results(output: OutputDirectory, plan: Plan, rows: Rows, timings: Timi
     if OVERHEAD in timings.documents:
         known.add("overhead")
     judged = [judge(claim, {**documents, **timings.documents}) for claim in read_claims() if claim.experiment in known]
+    if not plan.experiments:  # Only a clock was read: there is nothing that would be the same on every run.
+        _write_timings(output.root, timings, judged)
+        return judged
     lasting = [item for item in judged if not item.claim.file.startswith(f"{TIMINGS}/")]
     output.write("claims.json", document(claims_record(lasting)))
     output.write("report.md", _report(plan, lasting, reports).encode("utf-8"))
@@ -110,12 +114,12 @@ def _write_timings(root: Path, timings: Timings, judged: Sequence[Judged]) -> No
     for path, text in timings.reports.items():
         write_atomically(root / path, text.encode("utf-8"))
     if judged:
-        write_atomically(root / TIMINGS / "claims.json", document(claims_record(judged)))
+        write_atomically(root / TIMED_CLAIMS, document(claims_record(judged)))
 
 
 def _rows_file(plan: Plan, rows: Rows, experiment: Experiment) -> bytes:
     cells = plan.cells[experiment.id]
-    records = [header_record(plan.header(experiment.id, Shard()))]
+    records = [header_record(plan.header(experiment.id))]
     records += (row_record(cell.id, row) for cell, row in zip(cells, rows[experiment.id]))
     records.append(end_record(len(cells)))
     return "".join(canonical_json(record) + "\n" for record in records).encode("ascii")

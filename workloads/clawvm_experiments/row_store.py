@@ -7,7 +7,8 @@ RowFile       one file of rows: a header, a line per finished cell, an end recor
 ============  ==============================================================================================
 
 A run that is killed leaves whole lines and at most one torn one at the end; a resumed run drops the torn line and goes
-on. The header names the code and the cells by a digest, so that rows of other code are never taken for these.
+on. The header names the code and the shard's own cells by a digest, so that rows of other code are never taken for
+these. A file that is open is locked, where the system has locks.
 
 Schema: ``schemas/experiment-rows.schema.json``.
 """
@@ -46,14 +47,22 @@ class Shard:
             raise argparse.ArgumentTypeError(f"must be i/n with 1 <= i <= n <= 10000, not {text!r:.80}")
         return cls(int(number), int(count))
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether this is all of the work."""
-        return self.count == 1
-
     def part_of(self, items: Sequence[Any]) -> list[Any]:
         """Return the items that belong to this shard."""
         return list(items[self.number - 1 :: self.count])
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Keep a second run out of a file of rows; raises InputError when another one has it."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise InputError(f"{path}: another run is writing it") from None
 
 
 def header_record(header: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,9 +95,11 @@ class RowFile:
         kept = 0
         if resume and path.exists():
             kept = self._read()
+            self.is_complete = False  # The end record is written anew.
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+            _lock(self._descriptor, path)
             os.ftruncate(self._descriptor, kept)
             os.lseek(self._descriptor, kept, os.SEEK_SET)
         except OSError as error:
@@ -97,28 +108,39 @@ class RowFile:
             self._append(self._header)
 
     @classmethod
+    def read(cls, path: Path, header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the rows of a file, finished or not; raises InputError when it is not what *header* says."""
+        return cls._reading(path, header).rows
+
+    @classmethod
     def finished(cls, path: Path, header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Return the rows of a finished file; raises InputError when it is unfinished or not what *header* says."""
+        file = cls._reading(path, header)
+        if not file.is_complete:
+            raise InputError(f"{path}: is not finished; run its shard again with --resume")
+        return file.rows
+
+    @classmethod
+    def _reading(cls, path: Path, header: Mapping[str, Any]) -> RowFile:
         file = cls.__new__(cls)
         file.path = path
         file.rows = {}
         file.is_complete = False
         file._header = header_record(header)
         file._read()
-        if not file.is_complete:
-            raise InputError(f"{path}: is not finished; run its shard again with --resume")
-        return file.rows
+        return file
 
     def _read(self) -> int:
-        """Read what is there and return the length in bytes of its whole lines."""
+        """Read what is there and return the length in bytes of its whole lines, an end record not counted."""
         try:
             content = self.path.read_bytes()
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
         whole = content[: content.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
+        lines = whole.split(b"\n")[:-1]
+        for number, line in enumerate(lines, start=1):
             self._take(number, line)
-        return len(whole)
+        return len(whole) - (len(lines[-1]) + 1 if self.is_complete else 0)
 
     def _take(self, number: int, line: bytes) -> None:
         try:
@@ -127,9 +149,7 @@ class RowFile:
             record = None
         if number == 1:
             if record != self._header:
-                raise InputError(
-                    f"{self.path}: holds rows of other code, other cells or another shard; use --force to start over"
-                )
+                raise InputError(f"{self.path}: holds rows of other code, other cells or another shard")
         elif self.is_complete:
             raise TraceError(str(self.path), number, "a record after the end record")
         elif record == end_record(len(self.rows)):
@@ -143,7 +163,7 @@ class RowFile:
         ):
             self.rows[record["cell"]] = record["row"]
         else:
-            raise TraceError(str(self.path), number, "is no row of a cell; use --force to start over")
+            raise TraceError(str(self.path), number, "is no row of a cell")
 
     def _append(self, record: Mapping[str, Any]) -> None:
         rest = memoryview((canonical_json(record) + "\n").encode("ascii"))
@@ -161,9 +181,8 @@ class RowFile:
 
     def finish(self) -> None:
         """Append the end record."""
-        if not self.is_complete:
-            self._append(end_record(len(self.rows)))
-            self.is_complete = True
+        self._append(end_record(len(self.rows)))
+        self.is_complete = True
 
     def close(self) -> None:
         """Close the file."""

@@ -3,6 +3,7 @@
 ==============  ================================================================================
 Plan            which experiments, quick or full, and the cells of each
 run_plan        run what is missing; rows go to disk as they come
+check_resumable whether what lies in a folder can be gone on with
 collect         the rows of finished shards, each cell exactly once
 Usage           processor time per experiment, for the file of timings
 ==============  ================================================================================
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from clawvm_replay.errors import InputError
 from clawvm_replay.execution import completed
 from clawvm_runtime.canonical import canonical_json
 
-__all__ = ["Plan", "Rows", "Usage", "collect", "run_plan"]
+__all__ = ["Plan", "Rows", "Usage", "check_resumable", "collect", "row_path", "run_plan"]
 
 Rows = dict[str, list[Row]]
 """The rows of each experiment, in the order of its cells."""
@@ -59,21 +60,22 @@ class Plan:
         """Return the plan for these experiments."""
         return cls(quick, tuple(experiments), {item.id: tuple(item.cells(quick)) for item in experiments})
 
-    def part(self, shard: Shard) -> dict[str, list[Cell]]:
-        """Return the cells of each experiment that belong to a shard."""
+    def part(self, shard: Shard | None) -> dict[str, list[Cell]]:
+        """Return the cells of each experiment that belong to a shard; None is all of them."""
         chosen: dict[str, list[Cell]] = {item.id: [] for item in self.experiments}
-        for experiment_id, cell in shard.part_of([(name, cell) for name in self.cells for cell in self.cells[name]]):
+        work = [(name, cell) for name in self.cells for cell in self.cells[name]]
+        for experiment_id, cell in work if shard is None else shard.part_of(work):
             chosen[experiment_id].append(cell)
         return chosen
 
-    def header(self, experiment_id: str, shard: Shard) -> dict[str, Any]:
-        """Return what the header of a row file says: experiment, shard, and the digests of code and cells."""
-        cells = [[cell.id, cell.parameters] for cell in self.cells[experiment_id]]
+    def header(self, experiment_id: str, shard: Shard | None = None) -> dict[str, Any]:
+        """Return what the header of a row file says: experiment, shard, and the digests of code and own cells."""
+        cells = [[cell.id, cell.parameters] for cell in self.part(shard)[experiment_id]]
         return {
             "cells": hashlib.sha256(canonical_json(cells).encode("ascii")).hexdigest(),
             "code": source_digest(),
             "experiment": experiment_id,
-            "shard": [shard.number, shard.count],
+            "shard": [1, 1] if shard is None else [shard.number, shard.count],
         }
 
     def ordered(self, rows: dict[str, dict[str, Row]]) -> Rows:
@@ -81,9 +83,9 @@ class Plan:
         return {name: [rows[name][cell.id] for cell in cells] for name, cells in self.cells.items()}
 
 
-def row_path(folder: Path, experiment_id: str, shard: Shard) -> Path:
+def row_path(folder: Path, experiment_id: str, shard: Shard | None) -> Path:
     """Return where the rows of an experiment's shard lie."""
-    part = "" if shard.is_whole else f".shard-{shard.number:04d}-of-{shard.count:04d}"
+    part = "" if shard is None else f".shard-{shard.number:04d}-of-{shard.count:04d}"
     return folder / f"{experiment_id}{part}.rows.jsonl"
 
 
@@ -91,7 +93,7 @@ def run_plan(
     plan: Plan,
     folder: Path,
     *,
-    shard: Shard,
+    shard: Shard | None,
     resume: bool,
     executor: Executor | None,
     progress: Progress,
@@ -106,8 +108,9 @@ def run_plan(
         work = [(name, cell) for name, cells in wanted.items() for cell in cells if cell.id not in files[name].rows]
         total = sum(map(len, wanted.values()))
         done = total - len(work)
-        for index, (row, seconds) in completed(_run, work, executor):
+        for index, result in completed(_run, work, executor):
             name, cell = work[index]
+            row, seconds = _checked(result, name, cell)
             files[name].add(cell.id, row)
             usage.add(name, seconds)
             done += 1
@@ -118,7 +121,9 @@ def run_plan(
 
 
 @contextmanager
-def _row_files(plan: Plan, folder: Path, shard: Shard, *, resume: bool) -> Iterator[dict[str, RowFile]]:
+def _row_files(plan: Plan, folder: Path, shard: Shard | None, *, resume: bool) -> Iterator[dict[str, RowFile]]:
+    if resume:
+        check_resumable(plan, folder, shard)
     with ExitStack() as stack:
         files = {}
         for item in plan.experiments:
@@ -126,6 +131,35 @@ def _row_files(plan: Plan, folder: Path, shard: Shard, *, resume: bool) -> Itera
             stack.callback(file.close)
             files[item.id] = file
         yield files
+
+
+def check_resumable(plan: Plan, folder: Path, shard: Shard | None) -> None:
+    """Raise InputError unless the files of rows in *folder* are an interrupted run of this plan and shard."""
+    wanted = plan.part(shard)
+    for item in plan.experiments:
+        path = row_path(folder, item.id, shard)
+        if path.exists():
+            _refuse_foreign(path, RowFile.read(path, plan.header(item.id, shard)), wanted[item.id])
+    if shard is None:
+        known = {row_path(folder, item.id, None).name for item in plan.experiments}
+        others = sorted(path.name for path in folder.glob("*.rows.jsonl") if path.name not in known)
+        if others:
+            raise InputError(
+                f"{folder / others[0]}: was part of the interrupted run; resume with the same --experiments"
+            )
+
+
+def _refuse_foreign(path: Path, rows: Iterable[str], cells: Sequence[Cell]) -> None:
+    foreign = sorted(set(rows) - {cell.id for cell in cells})
+    if foreign:
+        raise InputError(f"{path}: holds a row of {foreign[0]!r}, which is no cell of this shard")
+
+
+def _checked(result: Any, experiment_id: str, cell: Cell) -> tuple[Row, float]:
+    """Return what ``_run`` returned; an executor that somebody else wrote may have handed on anything."""
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], dict) and isinstance(result[1], float):
+        return result
+    raise InputError(f"the executor returned no row for {experiment_id} {cell.id}: {result!r:.80}")
 
 
 def _run(work: tuple[str, Cell]) -> tuple[Row, float]:
@@ -143,8 +177,11 @@ def collect(plan: Plan, folders: Sequence[Path]) -> dict[str, dict[str, Row]]:
     """
     rows: dict[str, dict[str, Row]] = {item.id: {} for item in plan.experiments}
     for shard, found in _shards(plan, folders).items():
+        wanted = plan.part(shard)
         for name, path in found.items():
-            rows[name].update(RowFile.finished(path, plan.header(name, shard)))
+            finished = RowFile.finished(path, plan.header(name, shard))
+            _refuse_foreign(path, finished, wanted[name])
+            rows[name].update(finished)
     for name, cells in plan.cells.items():
         missing = [cell.id for cell in cells if cell.id not in rows[name]]
         if missing:
