@@ -45,18 +45,26 @@ nav ol{columns:18rem;padding-left:1.5rem;max-width:none}
 .scroll:focus-visible{outline:2px solid var(--link);outline-offset:2px}
 table{border-collapse:separate;border-spacing:0;font-size:.9rem;margin:.75rem 0}
 caption{text-align:left;color:var(--muted);font-size:.85rem;padding-bottom:.3rem}
+.question{color:var(--muted);font-style:italic}
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 th,td{padding:.3rem .65rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule);min-width:3.5rem}
 thead th{border-bottom:2px solid var(--muted);vertical-align:bottom}
 tbody th{font-weight:500}
 tbody th,thead th:first-child{position:sticky;left:0;background:var(--paper)}
+.many th,.many td{padding:.3rem .35rem;min-width:2.5rem}
+td.number{white-space:nowrap}
+@media (min-width:48.01rem){
+.names tbody th{white-space:nowrap}}
 .number{text-align:right;font-variant-numeric:tabular-nums}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,29rem),1fr));gap:1.5rem;margin:1rem 0}
 figure{margin:0;min-width:0}
 figure:not(.wide) .cvp{display:block;width:100%;max-width:44rem}
 figure.wide{grid-column:1/-1}
 @media (max-width:48rem){
-figure.wide::after{content:"Scroll sideways to see all of it.";color:var(--muted);font-size:.85rem}}
+figure.wide::after,.scroll.wide::before{content:"Scroll sideways to see all of it."}}
+@media (max-width:30rem){
+.scroll.broad::before{content:"Scroll sideways to see all of it."}}
+figure.wide::after,.scroll::before{color:var(--muted);font-size:.85rem}
 figcaption{color:var(--muted);font-size:.9rem;margin-top:.25rem;max-width:50rem}
 footer{color:var(--muted);font-size:.85rem;padding-top:2rem;padding-bottom:2rem}
 @media print{
@@ -68,7 +76,7 @@ figure,tr{break-inside:avoid}
 thead{display:table-header-group}
 .figures{grid-template-columns:1fr 1fr}
 .scroll{overflow:visible}
-figure.wide::after{content:none}
+figure.wide::after,.scroll::before{content:none!important}
 .scroll .cvp-wide{max-width:100%;height:auto}
 table{font-size:8.5pt}
 }
@@ -98,15 +106,19 @@ def figures(pictures: Sequence[str]) -> Markup:
     return Markup(f'<div class="figures">{"".join(figure(svg) for svg in pictures)}</div>') if pictures else Markup("")
 
 
-def report_section(markdown: str, pictures: Mapping[str, str] | None = None) -> Section:
-    """Return a section from a report that begins with a heading; its SVG texts stand behind its first paragraph."""
+def report_section(markdown: str, pictures: Mapping[str, str] | None = None, *, question: str = "") -> Section:
+    """Return a section from a report that begins with a heading; its SVG texts stand behind its first paragraph.
+
+    The *question* that the report answers (one line of Markdown) stands between heading and report.
+    """
     head, _, rest = markdown.lstrip().partition("\n")
     title = re.sub(r"[`*]", "", head.lstrip("#").strip()) or "Report"
-    # The paragraph that says what was asked leads; then the pictures answer; tables and details follow.
+    # The first paragraph leads; then the pictures answer; tables and details follow.
     lead, _, details = rest.strip("\n").partition("\n\n")
     if re.match(r"\||#|[-*+] |\d+[.)] |```| {4}", lead):
         lead, details = "", rest
     parts = [
+        f'<p class="question">{inline_html(question)}</p>' if question else "",
         markdown_html(lead, highest=3, caption=title),
         figures(list((pictures or {}).values())),
         markdown_html(details, highest=3, caption=title),

@@ -74,9 +74,11 @@ def line_chart(
     """Return a line chart as SVG; every value stands on hover at its point.
 
     The labels name the units. The y axis begins at 0; *logarithmic* makes it grow with log(1 + value), which shows
-    small beside large values and still has a place for 0. Raises ValueError for a value that is not finite. O(n log n)
-    in the number of points.
+    small beside large values and still has a place for 0, and adds that to its label. Raises ValueError for a value
+    that is not finite. O(n log n) in the number of points.
     """
+    if logarithmic:
+        y_label += "; axis: log(1 + value)"
     return _LineChart(title, x_label, y_label, series, band, description, logarithmic).svg()
 
 

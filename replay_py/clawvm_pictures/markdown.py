@@ -7,14 +7,17 @@ html_table        a table from plain values
 ================  ======================================================================
 
 Whatever the text holds, no tag of it survives: all of it is escaped first. Links with a scheme other than http, https
-or mailto stay text. Tables scroll in a box of their own where they are wider than the page.
+or mailto stay text. Tables scroll in a box of their own where they are wider than the page, and say so on
+small screens. Which columns are numbers is told by the Markdown: ``clawvm_replay.reports.table`` decides it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from html import unescape
 
+from clawvm_pictures.lettering import text_width
 from clawvm_pictures.svg import Markup, escaped
 
 __all__ = ["html_table", "inline_html", "markdown_html"]
@@ -28,8 +31,13 @@ _BOLD = re.compile(r"\*\*(?=\S)([^*]+)(?<=\S)\*\*")
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?=\S)([^*]+)(?<=\S)\*(?![\w*])")
 _KEPT = re.compile("\0([0-9]+)\0")
 _SAFE_TARGET = re.compile(r"(?:https?:|mailto:|[^:]*$)", re.IGNORECASE)
-_NUMERIC = re.compile(r"[*`]*[-+]?[0-9]")
+_TAG = re.compile("<[^>]*>")
+_PERCENT = re.compile(r"(?<=[0-9]) %")
 _DEEPEST = 20
+_LETTERS, _PADDING = 14.4, 20.8  # The page's tables in pixels: font size, and what a cell has beside its text.
+_PHONE, _TABLET = 358.0, 736.0  # Room for a table at 390 and 768 pixels.
+_SHORT_NAME = 40
+_MANY = 12
 
 
 def markdown_html(text: str, *, highest: int = 1, caption: str = "") -> Markup:
@@ -42,7 +50,7 @@ def markdown_html(text: str, *, highest: int = 1, caption: str = "") -> Markup:
 
 
 def inline_html(text: str) -> Markup:
-    """Return one line of Markdown as HTML: `code`, **bold**, *emphasis* and links."""
+    """Return one line of Markdown as HTML: `code`, **bold**, *emphasis* and links; a number keeps its percent sign."""
     kept: list[str] = []
 
     def keep(html: str) -> str:
@@ -56,7 +64,7 @@ def inline_html(text: str) -> Markup:
         return keep(f'<a href="{match[2]}">{_emphasized(match[1])}</a>')
 
     line = _CODE.sub(lambda match: keep(f"<code>{match[2].strip()}</code>"), escaped(text))
-    line = _emphasized(_LINK.sub(link, line))
+    line = _PERCENT.sub("&#160;%", _emphasized(_LINK.sub(link, line)))
     while "\0" in line:
         line = _KEPT.sub(lambda match: kept[int(match[1])], line)
     return Markup(line)
@@ -90,14 +98,35 @@ def _table(
 
     head = "".join(cell("th", text, column, ' scope="col"') for column, text in enumerate(header))
     body = []
-    for row in rows:
+    body_rows = list(rows)
+    for row in body_rows:
         first = cell("th", row[0], 0, ' scope="row"') if row else ""
         body.append(f"<tr>{first}{''.join(cell('td', text, n) for n, text in enumerate(row[1:], start=1))}</tr>")
     style = "" if seen else ' class="unseen"'
+    plain = [[_plain(text) for text in row] for row in (header, *body_rows)]
+    looks = ["names"] if all(len(row[0]) <= _SHORT_NAME for row in plain[1:] if row) else []
+    looks += ["many"] if len(header) > _MANY else []
+    look = f' class="{" ".join(looks)}"' if looks else ""
     return Markup(
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
+        f'<div class="scroll{_hint(plain)}" tabindex="0" role="region" aria-label="{caption}"><table{look}>'
         f"<caption{style}>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
+
+
+def _plain(html: str) -> str:
+    return unescape(_TAG.sub("", html))
+
+
+def _hint(rows: Sequence[Sequence[str]]) -> str:
+    """Return the classes of a table whose longest words alone are wider than a phone or a tablet, by an estimate."""
+    longest: dict[int, float] = {}
+    for row in rows:
+        for column, text in enumerate(row):
+            # A no-break space keeps what stands around it together.
+            widest = max((text_width(word, _LETTERS) for word in re.split("[ \n\t]", text)), default=0.0)
+            longest[column] = max(longest.get(column, 0.0), widest)
+    needed = sum(longest.values()) + _PADDING * len(longest)
+    return " wide" if needed > _TABLET else " broad" if needed > _PHONE else ""
 
 
 class _Blocks:
@@ -166,9 +195,7 @@ class _Blocks:
         width = len(header)
         # A row is as long as the header, whatever was written.
         rows = [(row + [""] * width)[:width] for row in rows]
-        # The reports align every column but the first to the right; words are easier to read from the left.
-        right = [mark.endswith(":") and not mark.startswith(":") for mark in rule]
-        numbers = [marked and any(_NUMERIC.match(cell) for cell in column) for marked, column in zip(right, zip(*rows))]
+        numbers = [mark.endswith(":") and not mark.startswith(":") for mark in rule]
         texts = [[inline_html(cell) for cell in row] for row in rows]
         names = [inline_html(cell) for cell in header]
         return _table(escaped(self.caption or "Table"), names, texts, numbers, seen=False)

@@ -48,7 +48,7 @@ def legend_entries(record: SessionRecord, faults: Iterable[FaultMark]) -> list[L
     if any(run.level == GONE for row in record.rows.values() for run in row.runs):
         entries.append(LegendEntry("gone since a reset", _gone_sample, 14))
     if record.page_ins:
-        entries.append(LegendEntry("page-in", _mark_sample("circle", "cvp-pagein", 3), 12))
+        entries.append(LegendEntry("page-in", _page_in_sample, 14))
     looks = {fault_look(fault.kind, fault.controllable): fault for fault in faults}
     for kind in _FAULT_SHAPES:
         for controllable in (True, False):
@@ -77,6 +77,11 @@ def _level_sample(level: str) -> Sample:
 
 def _gone_sample(x: float, y: float) -> list[Markup]:
     return [element("path", {"class": "cvp-gone", "d": path([(x, y), (x + 14, y)])})]
+
+
+def _page_in_sample(x: float, y: float) -> list[Markup]:
+    # On a cell, as in the map: on paper the dot, which has the paper's colour, would look like a ring.
+    return [*_level_sample(Level.FULL.label)(x, y), marker("circle", x + 7, y, 2.8, "cvp-pagein")]
 
 
 def _mark_sample(shape: str, style: str, radius: float) -> Sample:

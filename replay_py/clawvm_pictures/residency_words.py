@@ -14,14 +14,16 @@ from collections import Counter
 from collections.abc import Collection
 
 from clawvm_pictures.session_record import Counts, SessionRecord
+from clawvm_runtime.policy import POLICIES
 
 __all__ = ["left_out", "map_title", "summary", "words"]
 
 
 def map_title(record: SessionRecord) -> str:
-    """Return the title of a map that was given none."""
+    """Return the title of a map that was given none, with the policy's name where it is one of ours."""
     of = f"{record.workload}, " if record.workload else ""
-    return f"Residency map: {of}policy {record.policy}, budget {record.budget:,} tokens"
+    policy = POLICIES[record.policy].name if record.policy in POLICIES else record.policy
+    return f"Residency map: {of}policy {policy}, budget {record.budget:,} tokens"
 
 
 def summary(record: SessionRecord) -> str:

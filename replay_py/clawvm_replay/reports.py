@@ -2,6 +2,7 @@
 
 ====================  ============================================================
 table                 a Markdown table
+with_thousands        a text whose long whole numbers have thousands separators
 gates_table           what both halves of each gate showed
 tier2_markdown        every cell of the sweep and the aggregate per policy
 preliminary_markdown  the five-minute report: what was run, gates, tables, gaps
@@ -10,6 +11,7 @@ preliminary_markdown  the five-minute report: what was run, gates, tables, gaps
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,11 +20,23 @@ from clawvm_replay.published import CONFIGURATIONS
 from clawvm_replay.tier1 import GateReport
 from clawvm_replay.tier2 import Summary
 
-__all__ = ["gates_table", "preliminary_markdown", "table", "tier2_markdown"]
+__all__ = ["gates_table", "preliminary_markdown", "table", "tier2_markdown", "with_thousands"]
+
+_VALUE = r"(?:[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:[.][0-9]+)?|-)(?:\s?%)?"
+_RANGE = rf"{_VALUE}(?:\s?(?:/|to|of|\u00b1|[+]-)\s?{_VALUE})*"
+_NUMERIC = re.compile(
+    rf"[*`]*(?:(?:at least|at most|about)\s)?{_RANGE}(?:\s(?:tokens?|turns?|cells?|seconds?))?"
+    rf"(?:\s[(]{_RANGE}[)])?[*`]*"
+)
+_LONG = re.compile(r"(?<![\w.,])[0-9]{4,}(?![\w,]|[.][0-9])")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table; columns of numbers stand right-aligned, columns with words left."""
+    """Return a Markdown table; columns of numbers stand right-aligned, columns with words left.
+
+    A number may have a sign, thousands separators, a unit, a tolerance or a bound (``at least 600``); ``34 to 36``,
+    ``143 / 126`` and ``5 of 5`` are numbers too, ``5 of 5 held`` is words.
+    """
     content = [tuple(row) for row in rows]
     rules = ["---"]
     for column in range(1, len(header)):
@@ -33,8 +47,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _is_words(value: object) -> bool:
-    """Whether a cell holds words; a text such as ``+3.1 %`` or ``34 to 36`` counts as a number."""
-    return isinstance(value, str) and not any(letter.isdigit() for letter in value[:3]) and value not in ("", "-")
+    """Whether a cell holds words: yes, no, and any text that is not a number from its first to its last letter."""
+    if isinstance(value, str):
+        return value != "" and _NUMERIC.fullmatch(value) is None
+    return isinstance(value, bool)
 
 
 def _cell(value: object) -> str:
@@ -47,6 +63,11 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return str(value).replace("|", "\\|")
+
+
+def with_thousands(text: str) -> str:
+    """Return *text* with separators in its whole numbers of four or more digits: ``1626`` becomes ``1,626``."""
+    return _LONG.sub(lambda match: f"{int(match[0]):,}", text)
 
 
 def _words(field: str) -> str:
@@ -140,7 +161,7 @@ def _table_4(summary: Summary) -> str:
                 item["mean_explicit_faults"],
                 published.get("mean_explicit_faults"),
                 item["total_explicit_faults"],
-                published.get("total_explicit_faults"),
+                with_thousands(published["total_explicit_faults"]) if published else None,
                 item["mean_thrash_index"],
                 published.get("mean_thrash_index"),
             )
@@ -205,11 +226,12 @@ def _shortfalls(summary: Summary, configuration: dict[str, Any]) -> list[str]:
                     lines.append(f"{item['name']}: mean {name} {value:.3f}, published 0.")
             elif abs(value / target - 1) > 0.15:
                 lines.append(
-                    f"{item['name']}: mean {name} {value:.3f}, published {target:.3f} ({value / target - 1:+.0%})."
+                    f"{item['name']}: mean {name} {value:.3f}, published {target:.3f} "
+                    f"({100 * (value / target - 1):+.0f} %)."
                 )
     pressure = sum(item["pressure_turns"] for item in summary.aggregates())
     if pressure:
-        lines.append(f"{pressure} turns were under invariant pressure: the minimum set and the demands did not fit.")
+        lines.append(f"{pressure:,} turns were under invariant pressure: the minimum set and the demands did not fit.")
     lines.append(
         "The authors' workloads are not public. The sizes and schedules of ours were calibrated to the published means "
         "of this table, so that their agreement is no evidence by itself; `docs/workloads.md` tells what was chosen."

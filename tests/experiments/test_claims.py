@@ -106,8 +106,8 @@ class JudgingTest(unittest.TestCase):
     def test_expectations_are_told_in_words(self):
         words = {
             "10": {"value": 10},
-            "10 +-2": {"value": 10, "tolerance": 2},
-            "67.8 +-15%": {"value": 67.8, "relative": 0.15},
+            "10 \u00b1 2": {"value": 10, "tolerance": 2},
+            "67.8 \u00b1 15 %": {"value": 67.8, "relative": 0.15},
             "yes": {"value": True},
             "at least 1,000": {"at_least": 1000},
             "at most 0.5": {"at_most": 0.5},

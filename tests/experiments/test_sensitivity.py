@@ -716,7 +716,9 @@ class ResultsTest(unittest.TestCase):
 
     def test_labels_are_not_those_of_the_claims(self):
         report = EXPERIMENT.report(self.results)
-        self.assertIn("- S1 (`no_faults`)", report)
+        self.assertIn("- S1 no faults depends on", report)
+        self.assertIn("| S1 no faults: ", report)
+        self.assertIn("| changed | S1 no faults |", report)
         self.assertNotIn("C1", report)
 
     def test_a_wrong_recount_shows(self):

@@ -192,6 +192,7 @@ class QuickTest(unittest.TestCase):
             known, {"pressure_turns", "hybrid_120_faults", "hybrid_120_bootstrap", "hybrid_120_flush_miss"}
         )
         self.assertIn("stay open", EXPERIMENT.report(results))
+        self.assertIn("| 1,626 |", EXPERIMENT.report(results))
 
     def test_a_quick_cell_gives_the_same_row_as_a_full_one(self):
         quick = {cell.id: cell for cell in EXPERIMENT.cells(True)}

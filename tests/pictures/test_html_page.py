@@ -122,6 +122,11 @@ class PageTest(unittest.TestCase):
         order = [section.body.index(part) for part in ("Lead.", "<svg", "<h3>Part", "<h3>Deeper", "Text.")]
         self.assertEqual(order, sorted(order))
 
+    def test_the_question_stands_between_heading_and_report(self) -> None:
+        section = report_section("## Title\n\nLead.\n", {"a.svg": chart()}, question="How *many* <b>?")
+        self.assertTrue(section.body.startswith('<p class="question">How <em>many</em> &lt;b&gt;?</p>\n<p>Lead.'))
+        self.assertNotIn("question", report_section("## Title\n\nLead.\n").body)
+
     def test_a_report_that_begins_with_a_table_or_nothing_has_its_pictures_first(self) -> None:
         body = report_section("## T\n\n| a | b |\n|---|---|\n| 1 | 2 |\n", {"a.svg": chart()}).body
         self.assertLess(body.index("<svg"), body.index("<table"))
@@ -144,9 +149,33 @@ class MarkdownTest(unittest.TestCase):
         reader = Reader(
             markdown_html(table(["a", "b", "c"], [["x", "yes", "-1 %"], ["y", 3, "none"], ["z", "no", "-"]]))
         )
-        self.assertEqual([td.get("class") for td in reader.named("td")], ["number", "number"] * 3)
-        reader = Reader(markdown_html(table(["a", "b", "c"], [["x", "yes", "none"], ["y", "no", 1.5]])))
+        self.assertEqual([td.get("class") for td in reader.named("td")], [None, None] * 3, "words among numbers")
+        reader = Reader(markdown_html(table(["a", "b", "c"], [["x", "5 of 5 held", "-1 %"], ["y", "2 rejected", "-"]])))
         self.assertEqual([td.get("class") for td in reader.named("td")], [None, "number"] * 2)
+        reader = Reader(markdown_html(table(["a", "b", "c"], [["x", "yes", None], ["y", "no", 1.5]])))
+        self.assertEqual([td.get("class") for td in reader.named("td")], [None, "number"] * 2)
+
+    def test_a_table_that_is_wider_than_a_small_screen_says_that_it_scrolls(self) -> None:
+        for columns, hint in ((2, "scroll"), (9, "scroll broad"), (20, "scroll wide")):
+            html = markdown_html(table(["policy"] * columns, [["12,345"] * columns]))
+            self.assertEqual(Reader(html).named("div")[0]["class"], hint, columns)
+        self.assertIn(".scroll.wide::before", page("t", []))
+        self.assertIn(".scroll.broad::before", page("t", []))
+
+    def test_short_row_names_do_not_break(self) -> None:
+        for name, style in (
+            ("writeback at compaction", "names"),
+            ("a statement that takes a line of its own " * 2, None),
+        ):
+            self.assertEqual(
+                Reader(markdown_html(table(["a", "b"], [[name, 1]]))).named("table")[0].get("class"), style
+            )
+
+    def test_a_table_of_many_columns_is_set_closer(self) -> None:
+        for columns, style in ((12, "names"), (13, "names many")):
+            html = markdown_html(table(["a"] * columns, [[1] * columns]))
+            self.assertEqual(Reader(html).named("table")[0]["class"], style)
+        self.assertIn(".many td{", page("t", []))
 
     def test_a_table_without_rows_is_a_table(self) -> None:
         self.assertEqual(Reader(markdown_html("| a | b |\n|---|---:|\n")).of("th"), ["a", "b"])
@@ -177,6 +206,7 @@ class MarkdownTest(unittest.TestCase):
     def test_spans(self) -> None:
         for text, html in (
             ("**b** and *e* and `c`", "<strong>b</strong> and <em>e</em> and <code>c</code>"),
+            ("15 % of 3 `5 %`", "15&#160;% of 3 <code>5 %</code>"),
             ("`**a** <b>`", "<code>**a** &lt;b&gt;</code>"),
             ("2 * 3 * 4 and a*b*c", "2 * 3 * 4 and a*b*c"),
             ("[docs](docs/x.md#y)", '<a href="docs/x.md#y">docs</a>'),
@@ -248,7 +278,7 @@ class MapPageTest(unittest.TestCase):
         boundaries = [e for e in events if e["event"] == "boundary"]
         self.assertEqual(reader.of("caption"), ["Faults in these turns", "Boundaries in these turns"])
         self.assertEqual(len(reader.named("tr")), 2 + len(faults) + len(boundaries))
-        self.assertIn("Residency map: multi_session, policy retrieval, budget 120 tokens", reader.of("h1"))
+        self.assertIn("Residency map: multi_session, policy Retrieval, budget 120 tokens", reader.of("h1"))
 
     def test_a_session_without_either_has_no_tables(self) -> None:
         events = [e for e in decisions("evidence_heavy", 180, "clawvm") if e["event"] not in ("boundary", "fault")]

@@ -51,7 +51,7 @@ class MapCommandTest(unittest.TestCase):
         shown = run(MAP, *options)
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))
         self.assertEqual(problems(shown.stdout), [])
-        self.assertIn("Residency map: multi_session, policy retrieval, budget 180 tokens", texts(shown.stdout))
+        self.assertIn("Residency map: multi_session, policy Retrieval, budget 180 tokens", texts(shown.stdout))
         self.assertEqual(run(MAP, *options, "--out", svg).stdout, "")
         self.assertEqual(svg.read_text(), shown.stdout)
         self.assertEqual(run(MAP, *options, "--out", html).returncode, 0)

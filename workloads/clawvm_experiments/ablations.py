@@ -255,7 +255,8 @@ def _report(results: dict[str, Any]) -> str:
         _table_6(results),
         f"{findings['table_6_zeros_that_come_out']} of {findings['table_6_zeros']} published zeros (*condition*) and "
         f"{findings['table_6_counts_that_come_out']} of {findings['table_6_counts']} published counts (*prediction*) "
-        f"come out (within {TOLERANCE:.0%} or {COUNT_TOLERANCE}, a zero only as zero; totals not counted again). "
+        f"come out (within {100 * TOLERANCE:.0f} % or {COUNT_TOLERANCE}, a zero only as zero; totals not counted "
+        "again). "
         f"{_misses(results['table_6'])}\n",
         "### Does each removal cause only the faults that the feature prevents?\n",
         f"Over {len(budgets)} budgets. For the first six features this was a condition of the choice of "
@@ -280,8 +281,8 @@ def _report(results: dict[str, Any]) -> str:
             ((item["name"], *item["faults_by_budget"], item["mean_thrash"]) for item in removed.values()),
         ),
         "### Features added one by one to Retrieval\n",
-        "Faults that are left after each step, summed over all cells; the last row is ClawVM. The published additive "
-        "ablation's order and numbers are not known.\n",
+        "Faults that are left after each step, summed over all cells, and *at* each budget in tokens; the last row is "
+        "ClawVM. The published additive ablation's order and numbers are not known.\n",
     ]
     for path, steps in results["paths"].items():
         parts += [f"In {path} order:\n", _additive(steps, budgets), _rises(steps)]
@@ -333,7 +334,7 @@ def _additive(steps: Sequence[dict[str, Any]], budgets: Sequence[int]) -> str:
         "silent recall",
         "thrash index",
         "page-in tokens",
-        *(f"faults at {budget}" for budget in budgets),
+        *(f"at {budget}" for budget in budgets),
     ]
     rows = []
     for step in steps:

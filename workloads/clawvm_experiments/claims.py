@@ -96,9 +96,9 @@ class Claim:
             return f"at most {_text(expected['at_most'])}"
         around = ""
         if expected.get("relative"):
-            around = f" +-{expected['relative']:.0%}"
+            around = f" \u00b1 {100 * expected['relative']:g} %"
         elif expected.get("tolerance"):
-            around = f" +-{_text(expected['tolerance'])}"
+            around = f" \u00b1 {_text(expected['tolerance'])}"
         return _text(expected["value"]) + around
 
 
@@ -217,7 +217,7 @@ def claims_table(judged: Sequence[Judged]) -> str:
                 item.claim.statement,
                 item.claim.source,
                 item.claim.kind,
-                item.claim.expectation().replace("+-", "\u00b1 ").replace("%", " %").replace(" ", "\u00a0"),
+                item.claim.expectation().replace(" ", "\u00a0"),
                 None if item.observed is None else _text(item.observed),
             )
             for item in judged

@@ -3,7 +3,7 @@
 =========================  ==================================================
 table4_figures             faults and thrash index against the budget
 ablation_figures           what each removed feature costs, by kind of fault
-bounds_figures             page-in tokens in their band; the utility reached
+bounds_figures             tokens reloaded and brought in with bands; the utility reached
 prompt_cache_figures       prefix reuse and cost against the budget
 quality_figures            page-in tokens of the upgrade orders
 sensitivity_figures        which claim holds under which setting
@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import family_trace
+from clawvm_experiments.sensitivity.report import conclusion_names
 from clawvm_pictures.charts import (
     Band,
     BarSeries,
@@ -115,20 +116,20 @@ def _stacked_kinds(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def bounds_figures(results: dict[str, Any]) -> dict[str, str]:
-    """Return page-in tokens and tokens brought in with their bounds, and the distribution of the utility reached."""
+    """Return reloaded tokens and tokens brought in with their bounds, and the distribution of the utility reached."""
     budgets = results["budgets"]
     edges = results["utility_edges"]
     reached = results["utility"]["clawvm"]
     oracle = results["series"]["reloaded"]["demand_only_oracle"]
     return {
         "page_in_tokens.svg": line_chart(
-            title="Page-in tokens against the budget",
+            title="Reloaded tokens (page-ins, or the same content fetched again) against the budget",
             x_label=BUDGET_LABEL,
-            y_label="tokens per workload (mean)",
+            y_label="reloaded tokens per workload (mean)",
             series=_by_budget(results["series"]["reloaded"], budgets),
             band=Band(
-                "no prefetching: bound to demand-only oracle",
-                [(b, results["bounds"]["demand_only"][str(b)], oracle[str(b)]) for b in budgets],
+                "optimum with prefetching, to oracle without",
+                [(b, results["bounds"]["any_policy"][str(b)], oracle[str(b)]) for b in budgets],
             ),
             logarithmic=True,
         ),
@@ -196,7 +197,7 @@ def quality_figures(results: dict[str, Any]) -> dict[str, str]:
         "page_in_tokens.svg": line_chart(
             title="Page-in tokens by upgrade order",
             x_label=BUDGET_LABEL,
-            y_label="tokens, summed over the workloads",
+            y_label="page-in tokens, summed over the workloads",
             series=_series(values, results["budgets"]),
             logarithmic=True,
         )
@@ -206,12 +207,13 @@ def quality_figures(results: dict[str, Any]) -> dict[str, str]:
 def sensitivity_figures(results: dict[str, Any]) -> dict[str, str]:
     """Return the grid of claims and settings."""
     settings, conclusions = results["settings"], results["conclusions"]
+    names = conclusion_names(conclusions)
     verdict = {True: Verdict.HOLDS, False: Verdict.FAILS, None: Verdict.NOTHING}
     return {
         "claims_and_settings.svg": dot_grid(
             title="Which conclusion holds under which setting",
             rows=[setting["title"] for setting in settings],
-            columns=[item["id"].replace("_", " ") for item in conclusions],
+            columns=[names[item["id"]] for item in conclusions],
             dots=[
                 [
                     Dot(verdict[setting["holds"][item["id"]]], f"{item['statement']}: {setting['numbers'][item['id']]}")

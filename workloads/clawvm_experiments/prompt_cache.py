@@ -349,7 +349,7 @@ def _causes_table(item: Mapping[str, Any]) -> str:
             counts["after_boundary"],
             counts["rewritten_tokens"],
             counts["unchanged_tokens"],
-            f"{counts['position']:.0%}",
+            f"{100 * counts['position']:.0f} %",
         )
         for cause, counts in causes
     ]
@@ -360,7 +360,7 @@ def _causes_table(item: Mapping[str, Any]) -> str:
             item["breaks_after_boundary"],
             item["rewritten_tokens"] - item["first_prompt_tokens"],
             item["unchanged_tokens"],
-            f"{item['position']:.0%}",
+            f"{100 * item['position']:.0f} %",
         )
     )
     header = ["cause", "breaks", "right after a boundary", "rewritten tokens", "unchanged", "in front"]

@@ -193,8 +193,8 @@ def _answer(results: dict[str, Any]) -> str:
     page_ins = paired["page_in_tokens"]
     sentences = [
         f"LRU needs fewer page-in tokens than utility scoring in {page_ins['better']} of {cells} cells, as many in "
-        f"{page_ins['equal']} and more in {page_ins['worse']}; in all {lru['page_in_tokens']:.0f} against "
-        f"{clawvm['page_in_tokens']:.0f} tokens{_share(lru['page_in_tokens'], clawvm['page_in_tokens'])}."
+        f"{page_ins['equal']} and more in {page_ins['worse']}; in all {lru['page_in_tokens']:,.0f} against "
+        f"{clawvm['page_in_tokens']:,.0f} tokens{_share(lru['page_in_tokens'], clawvm['page_in_tokens'])}."
     ]
     for metric in ("mean_level_at_demand", "share_served_at_full", "prefix_reuse"):
         sentences.append(
@@ -203,7 +203,7 @@ def _answer(results: dict[str, Any]) -> str:
         )
     cost = paired["prompt_cost"]
     sentences.append(
-        f"Its prompts cost {lru['prompt_cost']:.0f} against {clawvm['prompt_cost']:.0f} plain tokens"
+        f"Its prompts cost {lru['prompt_cost']:,.0f} against {clawvm['prompt_cost']:,.0f} plain tokens"
         f"{_share(lru['prompt_cost'], clawvm['prompt_cost'])}, less in {cost['better']} cells and more in "
         f"{cost['worse']}."
     )
@@ -234,8 +234,9 @@ def _conclusion(paired: Mapping[str, dict[str, Any]], results: dict[str, Any]) -
     shares = ""
     if reached[0] is not None and reached[1] is not None:
         shares = (
-            f" Of what the look-ahead oracle saves in page-in tokens over no upgrades, LRU reaches {reached[0]:.0%} "
-            f"and utility {reached[1]:.0%}; that oracle is greedy and no optimum, so more than all of it is possible."
+            f" Of what the look-ahead oracle saves in page-in tokens over no upgrades, LRU reaches "
+            f"{100 * reached[0]:.0f} % and utility {100 * reached[1]:.0f} %; that oracle is greedy and no optimum, so "
+            "more than all of it is possible."
         )
     return (
         f"{verdict} LRU pages in less in {', '.join(fewer) or 'no workload'} and more in "

@@ -29,7 +29,7 @@ from clawvm_replay.published import (
     Mark,
     PublishedFigure,
 )
-from clawvm_replay.reports import table
+from clawvm_replay.reports import table, with_thousands
 from clawvm_replay.tier2 import Summary
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import BUDGETS
@@ -233,7 +233,7 @@ def _report(results: dict[str, Any]) -> str:
                     means[policy_id]["mean_faults"],
                     row.mean_faults,
                     means[policy_id]["total_faults"],
-                    row.total_faults,
+                    with_thousands(row.total_faults),
                     means[policy_id]["mean_thrash"],
                     row.thrash_index,
                 )
@@ -246,7 +246,8 @@ def _report(results: dict[str, Any]) -> str:
         "that these come out shows the choice, nothing more. *Predictions* had no part in it, but were "
         "known, so they are not blind; one rule touches the bootstrap count, which must not be 0 "
         "(`docs/workloads.md`). "
-        f"A figure comes out within {TOLERANCE:.0%}, a count also within {COUNT_TOLERANCE}, a zero only as zero.\n",
+        f"A figure comes out within {100 * TOLERANCE:.0f} %, a count also within {COUNT_TOLERANCE}, a zero only as "
+        "zero.\n",
         _figures_table(results["figures"]),
     ]
     if not results["complete"]:

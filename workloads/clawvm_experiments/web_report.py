@@ -26,14 +26,15 @@ def web_report(
         Section(
             "Claims", markdown_html(_CLAIMS_LEAD + claims_table(judged), highest=3, caption="Claims with verdicts")
         ),
-        *(report_section(reports[item.id], figures[item.id]) for item in plan.experiments),
+        *(report_section(reports[item.id], figures[item.id], question=item.question) for item in plan.experiments),
         Section("Residency of one session", Markup("\n".join(_maps()))),
     ]
     return page(
         "ClawVM: experiments",
         sections,
         lead=f"{kind} {holding} of {len(must)} claims that must hold do. No model, no tool and no clock took part: the "
-        "same code gives these bytes again.",
+        "same code gives these bytes again. What depends on a clock, the overhead of the runtime, is no part of this "
+        "page: where it was measured, it stands in [timings/overhead.md](timings/overhead.md).",
     )
 
 

@@ -43,7 +43,7 @@ def report(results: dict[str, Any]) -> str:
         _utility_table(results),
         _worst_text(results),
         "### Checks\n",
-        f"- Exhaustive search: {small['cases']} small cases, {small['comparisons']} comparisons, "
+        f"- Exhaustive search: {small['cases']} small cases, {small['comparisons']:,} comparisons, "
         f"{len(small['violations'])} violated. The demand-only bound is exact in {small['bound_is_exact']}, the oracle "
         f"in {small['oracle_is_exact']}.\n"
         f"- Belady's MIN: {unit['cases']} strings of references ({unit['searched']} also searched exhaustively), "
@@ -57,21 +57,30 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,.3f}"
 
 
+def _tokens(values: Mapping[str, float | None]) -> list[str]:
+    """Return means in tokens with three significant digits, and at least whole tokens."""
+    return ["-" if value is None else f"{value:,.{_decimals(value)}f}" for value in values.values()]
+
+
+def _decimals(value: float) -> int:
+    return 2 if value < 10 else 1 if value < 100 else 0
+
+
 def _by_budget(results: Mapping[str, Any]) -> str:
     header = ["policy or bound", *(str(budget) for budget in results["budgets"])]
     series, bounds, plan = results["series"], results["bounds"], results["any_policy_plan"]
     oracle = series["reloaded"][DEMAND_ONLY.id]
     reloaded = [
-        ["lower bound, any policy", *bounds["any_policy"].values()],
-        ["any-policy plan, played", *plan["reloaded"].values()],
-        ["lower bound, demand-only", *bounds["demand_only"].values()],
-        ["upper bound: demand-only oracle", *oracle.values()],
-        *([NAMES[key], *row.values()] for key, row in series["reloaded"].items() if key != DEMAND_ONLY.id),
+        ["lower bound, any policy", *_tokens(bounds["any_policy"])],
+        ["any-policy plan, played", *_tokens(plan["reloaded"])],
+        ["lower bound, demand-only", *_tokens(bounds["demand_only"])],
+        ["upper bound: demand-only oracle", *_tokens(oracle)],
+        *([NAMES[key], *_tokens(row)] for key, row in series["reloaded"].items() if key != DEMAND_ONLY.id),
     ]
     brought_in = [
-        ["lower bound, any policy", *bounds["brought_in"].values()],
-        ["any-policy plan, played", *plan["brought_in"].values()],
-        *([NAMES[key], *row.values()] for key, row in series["brought_in"].items()),
+        ["lower bound, any policy", *_tokens(bounds["brought_in"])],
+        ["any-policy plan, played", *_tokens(plan["brought_in"])],
+        *([NAMES[key], *_tokens(row)] for key, row in series["brought_in"].items()),
     ]
     return "\n".join(
         [
@@ -124,7 +133,7 @@ def _own_bounds(results: Mapping[str, Any]) -> str:
             table(
                 ["policy", *(str(budget) for budget in results["budgets"])],
                 [
-                    ["any-policy bound, mean over the families", *results["bounds"]["any_policy"].values()],
+                    ["any-policy bound, mean over the families", *_tokens(results["bounds"]["any_policy"])],
                     *(
                         [NAMES[policy_id], *item["reloaded_over_any_policy_bound_by_budget"].values()]
                         for policy_id, item in policies.items()
@@ -165,13 +174,13 @@ def _worst_text(results: Mapping[str, Any]) -> str:
         worst = item["worst"]
         if worst is not None:
             lines.append(
-                f"- Worst for {NAMES[policy_id]}: {worst['ratio']} in turn {worst['turn']} of {worst['workload']} at "
-                f"{worst['budget']}, {worst['tokens_left']} tokens left for {len(worst['pages'])} pages."
+                f"- Worst for {NAMES[policy_id]}: {worst['ratio']:.3g} in turn {worst['turn']} of {worst['workload']} "
+                f"at {worst['budget']}, {worst['tokens_left']} tokens left for {len(worst['pages'])} pages."
             )
     for name, worst in results["upgrades"].items():
         pages = "; ".join(f"score {score:g}, steps {steps}" for _, score, steps in worst["pages"])
         lines.append(
-            f"- Made to mislead ({name.replace('_', ' ')}): {worst['ratio']} with {worst['tokens_left']} tokens left "
-            f"and pages of {pages}."
+            f"- Made to mislead ({name.replace('_', ' ')}): {worst['ratio']:.3g} with {worst['tokens_left']} tokens "
+            f"left and pages of {pages}."
         )
     return "\n".join(lines) + "\n"

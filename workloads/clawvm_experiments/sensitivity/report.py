@@ -1,9 +1,10 @@
 """The sensitivity results for people: what each conclusion depends on, and the matrix of conclusions and settings.
 
-==========  =====================================================================================
-report      the whole section as Markdown
-dependence  what one conclusion depends on, in words
-==========  =====================================================================================
+================  ===============================================================================
+report            the whole section as Markdown
+conclusion_names  what tables and figures call each conclusion
+dependence        what one conclusion depends on, in words
+================  ===============================================================================
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import Any
 from clawvm_experiments.sensitivity.settings import GROUPS
 from clawvm_replay.reports import table
 
-__all__ = ["dependence", "report"]
+__all__ = ["conclusion_names", "dependence", "report"]
 
 
 def report(results: dict[str, Any]) -> str:
     """Return the conclusions, what each depends on, and the whole matrix as Markdown."""
     conclusions, settings = results["conclusions"], results["settings"]
-    labels = {item["id"]: f"S{place}" for place, item in enumerate(conclusions, start=1)}
+    names = conclusion_names(conclusions)
     return "\n".join(
         (
             "## Sensitivity of the conclusions\n",
@@ -31,7 +32,7 @@ def report(results: dict[str, Any]) -> str:
                 ["conclusion", "by default", "number", "lowest", "highest", *GROUPS.values(), "broken in all", "of"],
                 (
                     (
-                        f"{labels[item['id']]}: {item['statement']}",
+                        f"{names[item['id']]}: {item['statement']}",
                         "holds" if item["holds_by_default"] else "does not hold",
                         *(_shown(item[name]) for name in ("default_number", "lowest_number", "highest_number")),
                         *item["broken_by_group"].values(),
@@ -46,17 +47,21 @@ def report(results: dict[str, Any]) -> str:
             _same_runs(results),
             _orders(results["findings"]),
             "What the numbers are:\n",
-            "\n".join(f"- {labels[item['id']]}: {item['number']}" for item in conclusions) + "\n",
+            "\n".join(f"- {names[item['id']]}: {item['number']}" for item in conclusions) + "\n",
             "### What each conclusion depends on\n",
-            "\n".join(f"- {labels[item['id']]} (`{item['id']}`) {dependence(item, settings)}." for item in conclusions)
-            + "\n",
+            "\n".join(f"- {names[item['id']]} {dependence(item, settings)}." for item in conclusions) + "\n",
             "### Conclusions and settings\n",
             "A bold number breaks the conclusion; a dash stands where it was not tried, or where there is no number. "
             "*Changed* counts the totals, one for each policy and budget, that differ from the default's: those of "
             "faults, and behind the stroke those of any kind.\n",
-            table(["setting", "changed", *labels.values()], (_matrix_row(item, labels) for item in settings)),
+            table(["setting", "changed", *names.values()], (_matrix_row(item, names) for item in settings)),
         )
     )
+
+
+def conclusion_names(conclusions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return by id what tables and figures call each conclusion: its place and its id in words."""
+    return {item["id"]: f"S{place} {item['id'].replace('_', ' ')}" for place, item in enumerate(conclusions, start=1)}
 
 
 def _overview(findings: Mapping[str, Any]) -> str:
@@ -113,10 +118,10 @@ def dependence(conclusion: Mapping[str, Any], settings: Sequence[Mapping[str, An
     return f"depends on {len(broken)} of {len(others)} settings - {'; '.join(groups)}"
 
 
-def _matrix_row(item: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
+def _matrix_row(item: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     numbers = [
         f"**{_shown(item['numbers'][name])}**" if item["holds"][name] is False else _shown(item["numbers"][name])
-        for name in labels
+        for name in names
     ]
     changed = f"{item['changed_fault_totals']} / {item['changed_totals']} of {item['of_totals']}"
     return [item["title"], changed, *numbers]
@@ -125,4 +130,4 @@ def _matrix_row(item: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]
 def _shown(number: float | None) -> str:
     if number is None:
         return "-"
-    return f"{number:.0f}" if math.isclose(number, round(number), abs_tol=1e-9) else f"{number:.3f}"
+    return f"{number:,.0f}" if math.isclose(number, round(number), abs_tol=1e-9) else f"{number:,.3f}"
