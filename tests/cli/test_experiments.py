@@ -156,6 +156,14 @@ class ExperimentCommandsTest(unittest.TestCase):
         self.assert_refused("unknown experiment", "--out-root", folder, "--force", "--experiments", "warp")
         self.assertEqual(tree(folder), self.whole)
 
+    def test_rows_that_cannot_be_gone_on_with_are_refused_before_anything_is_measured(self) -> None:
+        unfinished = self.root / "foreign" / experiments.UNFINISHED
+        unfinished.mkdir(parents=True)
+        (unfinished / "gates.rows.jsonl").write_text('{"record":"header"}\n')
+        self.assert_refused(
+            "other code", "--out-root", unfinished.parent, "--resume", "--quick", "--experiments", "gates,overhead"
+        )
+
     def test_a_single_shard_is_merged_like_any_other(self) -> None:
         done = run(ALL, "--out-root", self.root / "single", "--shard", "1/1", *SMALL)
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -150,6 +150,23 @@ class RunningTest(unittest.TestCase):
         with self.assertRaisesRegex(InputError, "second.rows.jsonl: was part of the interrupted run"):
             self.run_part("whole", resume=True, plan=Plan.of(self.experiments[:1], quick=False))
 
+    def test_a_finished_shard_that_lacks_a_row_is_refused(self):
+        self.run_part("shards", shard=Shard(1, 1))
+        path = row_path(self.root / "shards", "second", Shard(1, 1))
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join([*lines[:2], *lines[3:-1], b'{"record":"end","rows":3}\n']))
+        with self.assertRaisesRegex(InputError, "second: no shard holds the row of cell 'cell-1'"):
+            collect(self.plan, [self.root / "shards"])
+
+    def test_rows_of_other_code_are_refused(self):
+        with self.assertRaises(Interrupted):
+            self.run_part("changed", stop_after=3)
+        with (
+            mock.patch.object(running, "source_digest", lambda: "5" * 64),
+            self.assertRaisesRegex(InputError, "other code"),
+        ):
+            self.run_part("changed", resume=True)
+
     def test_a_row_that_is_no_cell_of_the_shard_is_refused(self):
         self.run_part("shards", shard=Shard(1, 1))
         path = row_path(self.root / "shards", "first", Shard(1, 1))

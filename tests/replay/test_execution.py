@@ -38,6 +38,18 @@ class Plugged(Executor):
         self.is_shut_down = True
 
 
+class Waiting(Plugged):
+    """An executor that does only the first thing that it is asked to do."""
+
+    def __init__(self, jobs):
+        super().__init__(jobs)
+        self.futures = []
+
+    def submit(self, function, /, *arguments, **keywords):
+        self.futures.append(Future() if self.futures else super().submit(function, *arguments, **keywords))
+        return self.futures[-1]
+
+
 class Refusing(Plugged):
     """An executor that takes no work."""
 
@@ -114,6 +126,12 @@ class ExecutionTest(unittest.TestCase):
         for name in ("serial", "process", "thread"):
             with self.subTest(name), self.assertRaises(TypeError), executor_named(name, 2) as executor:
                 list(completed(operator.neg, [1, "x", 2], executor))
+
+    def test_an_error_cancels_what_has_not_begun(self):
+        executor = Waiting(2)
+        with self.assertRaises(TypeError):
+            list(completed(operator.neg, ["x", 1, 2], executor))
+        self.assertEqual([future.cancelled() for future in executor.futures], [False, True, True])
 
     def test_a_worker_that_dies_is_one_line(self):
         with self.assertRaisesRegex(InputError, "a worker ended"), executor_named("process", 2) as executor:

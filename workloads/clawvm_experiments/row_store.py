@@ -95,7 +95,6 @@ class RowFile:
         kept = 0
         if resume and path.exists():
             kept = self._read()
-            self.is_complete = False  # The end record is written anew.
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
