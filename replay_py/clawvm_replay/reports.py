@@ -266,7 +266,8 @@ def preliminary_markdown(reports: Sequence[GateReport], summary: Summary, config
             gates_table(report.to_record() for report in reports),
             "## Table 4 beside the published one\n",
             "Means over the cells of a policy. The published numbers come from the authors' own workloads, which "
-            "are not public: they stand beside ours, not against them.\n",
+            "are not public: they stand beside ours, not against them. All of them are *calibrated*: the sizes and "
+            "schedules of our workloads were chosen to come close to them (`docs/workloads.md`).\n",
             _table_4(summary),
             "## Faults by kind\n",
             "Policy-controllable faults, summed over all cells.\n",
