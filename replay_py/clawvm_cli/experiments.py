@@ -116,7 +116,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with executor_named(arguments.executor, arguments.jobs) as executor:
         output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)
         _clear_timings(root)
-        unfinished.mkdir(exist_ok=True)
+        _begin_rows(plan, unfinished)
         timings = _measure_overhead(arguments) if overhead.ID in arguments.experiments else Timings()
         usage, begin = Usage(), time.perf_counter()
         rows = plan.ordered(_rows(plan, unfinished, arguments, usage, executor))
@@ -133,6 +133,14 @@ def _check_beginning(plan: Plan, root: Path, unfinished: Path, arguments: argpar
         check_resumable(plan, unfinished, None)
     if unfinished.is_dir() and not (arguments.resume or arguments.force):
         raise InputError(f"{root}: holds an interrupted run; use --resume to go on, or --force to start over")
+
+
+def _begin_rows(plan: Plan, unfinished: Path) -> None:
+    """Make the folder of rows; what an interrupted run of other experiments left there is no part of this one."""
+    unfinished.mkdir(exist_ok=True)
+    own = {row_path(unfinished, name, None) for name in plan.cells}
+    for path in set(unfinished.glob("*.rows.jsonl")) - own:
+        path.unlink()
 
 
 def _clear_timings(root: Path) -> None:

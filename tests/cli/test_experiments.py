@@ -256,6 +256,22 @@ class ExperimentCommandsTest(unittest.TestCase):
         self.assertEqual(tree(folder), self.whole)
 
 
+class StartingOverTest(unittest.TestCase):
+    def test_force_leaves_no_rows_of_an_interrupted_run_of_other_experiments(self) -> None:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            mock.patch.object(experiments, "write_results", side_effect=KeyboardInterrupt),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            unfinished = Path(folder, "out", experiments.UNFINISHED)
+            for names in ("gates,table4", "gates"):
+                arguments = ["--out-root", f"{folder}/out", "--experiments", names, "--jobs", "1", "--force"]
+                self.assertEqual(experiments.main(arguments), 130)
+                left = {path.name for path in unfinished.iterdir()}
+                self.assertEqual(left, {f"{name}.rows.jsonl" for name in names.split(",")})
+
+
 class FailingClaimTest(unittest.TestCase):
     def test_a_claim_that_must_hold_and_does_not_exits_with_1(self) -> None:
         gate_claims = [claim for claim in read_claims() if claim.experiment == "gates"]
