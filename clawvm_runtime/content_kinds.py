@@ -11,6 +11,9 @@ is_list_item      whether a line is an item of a list
 matched_path      path that a search result or listing line names
 ================  ==============================================================================
 
+``definitions``, ``headings``, ``key_values``, ``list_items``, ``matched_paths`` and ``sure_failures`` judge many
+lines at once: numbers of lines count from 0 and rise.
+
 Rules of ``detect_kind``; the first that holds decides, shares are of the lines that are not blank:
 
  1. Nothing but white space is prose.
@@ -33,18 +36,27 @@ stands in fences and the line numbers of a file viewer are not looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from itertools import filterfalse, islice
+
+from clawvm_runtime.text_lines import clipped, lines_with, matching
 
 __all__ = [
     "ContentKind",
     "definition_in",
+    "definitions",
     "detect_kind",
     "failure_ranks",
     "heading_depth",
+    "headings",
     "is_key_value",
     "is_list_item",
+    "key_values",
+    "list_items",
     "matched_path",
+    "matched_paths",
+    "sure_failures",
 ]
 
 DETECTION_CHARACTERS = 8192
@@ -70,13 +82,16 @@ def _either(*patterns: str) -> str:
 
 
 # Tools that read files often number the lines: "  12\tdef run():", "12→def run():", "12:def run():".
-_NUMBER = r"(?:\s{0,8}\d{1,7}(?:→|\t|:(?!\d\d\b)|\s?\|)\s?)?"
-_STRIP_NUMBER = re.compile(_NUMBER)
+_SURE_NUMBER = r"\s{0,8}\d{1,7}(?:→|\t|:(?!\d\d\b)|\s?\|)\s?"
+_NUMBER = rf"(?:{_SURE_NUMBER})?"
+_NUMBERED = re.compile(_SURE_NUMBER)
 
+# Looking ahead spares trying every pattern again for each space of an indentation.
+_INDENTED = r"\s*(?=[#@Ca-v])"
 _DEFINES = re.compile(
     _NUMBER
     + _either(
-        r"\s*(?:export\s+)?(?:default\s+)?(?:declare\s+)?"
+        _INDENTED + r"(?:export\s+)?(?:default\s+)?(?:declare\s+)?"
         r"(?:(?:public|private|protected|internal|abstract|final|static|sealed|open|data|async|unsafe"
         r"|pub(?:\([^)]*\))?)\s+)*"
         + _either(
@@ -98,34 +113,39 @@ _DEFINES = re.compile(
             r"(?i:create\s+(?:or\s+replace\s+)?(?:table|view|index|function|trigger)\s+\S)",
         ),
         # A method of the Java family.
-        r"\s*(?:@\w+\s+)?(?:(?:public|private|protected|internal|static|final|abstract|override|virtual"
+        _INDENTED + r"(?:@\w+\s+)?(?:(?:public|private|protected|internal|static|final|abstract|override|virtual"
         r"|synchronized)\s+)+[^=;({]*\(",
         # A function of the C family: two words before the parenthesis, at the left margin, no semicolon.
+        r"(?=[A-Za-z_][\w:<>,~ *&]*\()"
         r"(?!(?:return|if|else|for|while|switch|case|new|throw|await|yield|assert|raise|print|and|or|not|import"
         r"|from|use|using)\b)[A-Za-z_][\w:<>,]*(?:[ *&]+[\w:<>,~]+)+\([^;]*\)\s*(?:const\s*)?\{?\s*$",
         # A function of a shell.
-        r"(?:function\s+)?[\w-]+\s?\(\)\s?\{",
+        r"(?:function\s+)?[\w-]+(?![\w-])\s?\(\)\s?\{",
     )
 )
 
-_SURE_FAILURE = re.compile(
+_FAILURE_START = re.compile(
     _either(
-        r"^E\s{1,6}\S",
-        r"^\s*(?:FAILED|FAIL|ERROR|FATAL)\b",
-        r"^--- FAIL",
-        r"^not ok\b",
-        r"^\s*[\u2717\u2718\u2716\u00d7]\s",
-        r"\b(?:[A-Z]\w*)?(?:Error|Exception|Panic|Failure)\b(?:\s*\(.{0,40}\))?:(?!:)",
-        r"\b(?:error|fatal|panic|critical)(?:\[\w+\]|\s+[A-Z]{1,3}\d+)?:\s",
-        r"\bTraceback \(most recent",
-        r"\bpanicked at\b",
-        r"\bSegmentation fault\b",
-        r"\bcore dumped\b",
-        r"\bERR!",
-        r"\[(?:ERROR|FATAL|CRITICAL)\]",
-        r"\b(?:ERROR|FATAL|CRITICAL)\b[\s:|\]]",
-        r"(?i:\b(?:exit|return)(?:ed)?(?: with)?(?: code| status)?:?\s*[:=]?\s*(?:-\d|[1-9])\d{0,3}\b)",
-        r"\b[1-9]\d*\s(?:failed|failing|failures?|errors?)\b",
+        r"E\s{1,6}\S",
+        r"\s*(?:FAILED|FAIL|ERROR|FATAL)\b",
+        r"--- FAIL",
+        r"not ok\b",
+        r"\s*[\u2717\u2718\u2716\u00d7]\s",
+    )
+)
+_SURE_FAILURE = re.compile(
+    r"\b"
+    + _either(
+        r"(?:[A-Z]\w*)?(?:Error|Exception|Panic|Failure)\b(?:\s*\(.{0,40}\))?:(?!:)",
+        r"(?:error|fatal|panic|critical)(?:\[\w+\]|\s+[A-Z]{1,3}\d+)?:\s",
+        r"Traceback \(most recent",
+        r"panicked at\b",
+        r"Segmentation fault\b",
+        r"core dumped\b",
+        r"ERR!",
+        r"(?:ERROR|FATAL|CRITICAL)\b[\s:|\]]",
+        r"(?i:(?:exit|return)(?:ed)?(?: with)?(?: code| status)?:?\s*[:=]?\s*(?:-\d|[1-9])\d{0,3}\b)",
+        r"[1-9]\d*\s(?:failed|failing|failures?|errors?)\b",
     )
 )
 # Words by which a line may report a failure, as they stand in the lowered line; plain substrings are much
@@ -137,29 +157,39 @@ _FAILURE_LIST = (
     "|segmentation fault|core dumped|not ok"
 )
 _FAILURE_WORDS = tuple(_FAILURE_LIST.split("|"))
+# Not every sure failure has one of _FAILURE_WORDS; it has one of these or begins with E and a space.
+# Patterns that ignore case take a dotless i and a dotted capital I for an i.
+_SURE_WORDS = (
+    *("error", "fail", "fatal", "exception", "panic", "critical", "traceback", "segmentation fault"),
+    *("core dumped", "not ok", "exit", "ex\u0131t", "exi\u0307t", "return"),
+    *("err!", "\u2717", "\u2718", "\u2716", "\u00d7"),
+)
 _FAILURE_HINTS = ("exit", "returned", "err!", "\u2717", "\u2718", "\u2716", "\u00d7")
 _NO_FAILURE = re.compile(r"\b(?:0|no|zero|without)\s+(?:\w+\s+)?(?:errors?|fail\w*|exceptions?|problems?|issues?)\b")
 _SOME_FAILURES = re.compile(r"\b[1-9]\d* (?:fail|error)")
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+\S")
-_LIST_ITEM = re.compile(r"\s*(?:[-*+•‣◦]|\d{1,4}[.)]|[A-Za-z][.)]|\([a-z\d]{1,3}\)|[☐☑☒✅✔✓⬜□■○●▶➜→])\s+\S")
+_LIST_ITEM = re.compile(r"\s*(?=\S)(?:[-*+•‣◦]|\d{1,4}[.)]|[A-Za-z][.)]|\([a-z\d]{1,3}\)|[☐☑☒✅✔✓⬜□■○●▶➜→])\s+\S")
 _KEY_VALUE = re.compile(
-    r"\s*(?:[-*+•]\s+)?[\"'`*]{0,3}[\w][\w./@$ -]{0,39}[\"'`*]{0,3}"
+    r"\s*(?=\S)(?:[-*+•]\s+)?[\"'`*]{0,3}[\w][\w./@$ -]{0,39}[\"'`*]{0,3}"
     r"\s?(?::(?!//)|=|:=|=>|\?=)(?:\s+\S|$|[\"'\w\d/.$<\[{-])"
 )
 
-_LINE_WITH_PATH = (
-    # "path:12:text", the match of a search, and "path-12-text", a line around it.
-    re.compile(r"(?!\d{4}-\d\d-\d\d)((?:[A-Za-z]:)?(?=\d*[^\d\s:])[^\s:|<>\"'`(){}=,;]{1,200}?):\d{1,7}(?::|$)"),
-    re.compile(r"([^\s:|<>\"'`(){}=,;]{0,200}[./][^\s:|<>\"'`(){}=,;]{1,80}?)-\d{1,7}-"),
-    # "path:text".
-    re.compile(r"((?:[\w@.+~-]{0,80}/){1,40}[\w@.+-]{0,80}|[\w@+-]{1,80}\.[A-Za-z]\w{0,7}):\S?"),
-    # A long listing, a tree, a short status.
-    re.compile(r"[-dlbcps][-rwxsStT]{9}[@+.]?\s+\d+\s+\S+.*?\s(\S+(?: -> \S+)?)\s*$"),
-    re.compile(r"[\s│|]*(?:├|└|\|--|`--)[─-]*\s*(\S.*)$"),
-    re.compile(r"(?:[ MADRCUT?!]{2}|[MADRCUT]\t) ?(\S+(?: -> \S+)?)\s*$"),
-    # A path alone.
-    re.compile(r"((?:\S{0,120}/)\S{0,120}|[\w@.+-]{1,80}\.[A-Za-z0-9]{1,8}|\.[\w.-]{1,40})\s*$"),
+_LINE_WITH_PATH = re.compile(
+    _either(
+        # "path:12:text", the match of a search, and "path-12-text", a line around it.
+        r"(?=(?:[A-Za-z]:)?[^\s:|<>\"'`(){}=,;]{1,200}:\d)(?!\d{4}-\d\d-\d\d)"
+        r"((?:[A-Za-z]:)?(?=\d*[^\d\s:])[^\s:|<>\"'`(){}=,;]{1,200}?):\d{1,7}(?::|$)",
+        r"(?=[^\s:|<>\"'`(){}=,;]*-\d{1,7}-)([^\s:|<>\"'`(){}=,;]{0,200}[./][^\s:|<>\"'`(){}=,;]{1,80}?)-\d{1,7}-",
+        # "path:text".
+        r"(?=[\w@.+~/-]+:)((?:[\w@.+~-]{0,80}/){1,40}[\w@.+-]{0,80}|[\w@+-]{1,80}\.[A-Za-z]\w{0,7}):\S?",
+        # A long listing, a tree, a short status.
+        r"[-dlbcps][-rwxsStT]{9}[@+.]?\s+\d+\s+\S+.*?\s(\S+(?: -> \S+)?)\s*$",
+        r"[\s│|]*(?:├|└|\|--|`--)[─-]*\s*(\S.*)$",
+        r"(?:[ MADRCUT?!]{2}|[MADRCUT]\t) ?(\S+(?: -> \S+)?)\s*$",
+        # A path alone.
+        r"(?=\S+(?!\S)\s*$)((?:\S{0,120}/)\S{0,120}|[\w@.+-]{1,80}\.[A-Za-z0-9]{1,8}|\.[\w.-]{1,40})\s*$",
+    )
 )
 
 _SURE_LOG = re.compile(
@@ -179,12 +209,12 @@ _SURE_LOG = re.compile(
         r"goroutine \d+ \[",
         r"thread '.*' panicked",
         r"make(?:\[\d+\])?: ",
-        r"\w+\.\w+.* (?:PASSED|FAILED|SKIPPED)\b",
         r"FAILED \S",
         r"Ran \d+ tests? in ",
         r"(?i:process exited|exit(?:ed)?(?: with)? (?:code|status)|command failed)",
     )
 )
+_TEST_OUTCOME = re.compile(r"\w+\.\w+.* (?:PASSED|FAILED|SKIPPED)\b")
 _LOG = re.compile(
     _either(
         r"[\[(]?(?:\d{4}[-/]\d\d[-/]\d\d[T ]|\d\d:\d\d:\d\d\b|[A-Z][a-z]{2} [ \d]\d \d\d:)",
@@ -202,17 +232,20 @@ _LOG = re.compile(
 )
 _IMPORT = re.compile(
     _either(
-        r"\s*import\s+[\w{*\"']",
-        r"\s*from\s+[\w.]+\s+import\b",
+        r"\s*(?=[ifupr])"
+        + _either(
+            r"import\s+[\w{*\"']",
+            r"from\s+[\w.]+\s+import\b",
+            r"using\s+[\w.:]+",
+            r"package\s+[\w.]+;?$",
+            r"use\s+[\w:]+.*;",
+            r"require\b",
+        ),
         r"#\s*include\b",
-        r"\s*using\s+[\w.:]+",
-        r"\s*package\s+[\w.]+;?$",
-        r"\s*use\s+[\w:]+.*;",
-        r"\s*require\b",
     )
 )
 _CODE = re.compile(
-    r"\s*"
+    r"\s*(?=\S)"
     + _either(
         r"//|/\*|\*/|\* ?$|\* @|\"\"\"|@\w+|#\s",
         r"(?:return|elif|except|finally|raise|await)\b|self\.",
@@ -243,7 +276,7 @@ _DIFF_LINE = re.compile(
     r"[-+ @\\]|diff |index |new file|deleted file|old mode|new mode|rename |similarity |copy |Binary |Index: "
     r"|={3,}|$"
 )
-_TABLE_ROW = re.compile(r"\s*\|.*\|\s*$|\s*\[[^\[\]]+\]\s*$|\s*\+[-=+]+\+\s*$")
+_TABLE_ROW = re.compile(r"\s*(?=[|\[+])(?:\|.*\|\s*$|\[[^\[\]]+\]\s*$|\+[-=+]+\+\s*$)")
 _SENTENCE = re.compile(r"[^:=]*\b(?:the|is|are|and|of|to)\b.*[.!?]$")
 
 
@@ -252,25 +285,50 @@ def definition_in(line: str) -> bool:
     return _DEFINES.match(line[:LINE_CHARACTERS]) is not None
 
 
+def definitions(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines that ``definition_in`` holds for."""
+    return matching(_DEFINES, clipped(lines, LINE_CHARACTERS))
+
+
 def failure_ranks(lines: Sequence[str]) -> list[int]:
     """Return how surely each line reports a failure: 2 surely, 1 by a word that failures use, 0 not."""
-    clipped = [line[:LINE_CHARACTERS] for line in lines]
-    everything = "\n".join(clipped).lower()
-    words = [word for word in _FAILURE_WORDS if word in everything]
-    hints = [word for word in _FAILURE_HINTS if word in everything]
-    return [_failure_rank(line, words, hints) for line in clipped]
+    ranks = [0] * len(lines)
+    lines = clipped(lines, LINE_CHARACTERS)
+    everything = "\n".join(lines).lower()
+    likely = lines_with(everything, _FAILURE_WORDS)
+    possible = {number for number, line in enumerate(lines) if line.startswith("E  ")}
+    possible.update(lines_with(everything, _FAILURE_HINTS), likely)
+    for number in possible:
+        if _is_sure_failure(lines[number]):
+            ranks[number] = 2
+    for number in likely:
+        if not ranks[number] and not _denies_failure(lines[number]):
+            ranks[number] = 1
+    return ranks
 
 
-def _failure_rank(line: str, words: Sequence[str], hints: Sequence[str]) -> int:
+def sure_failures(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines to which ``failure_ranks`` gives 2, without looking for those it gives 1."""
+    lines = clipped(lines, LINE_CHARACTERS)
+    everything = "\n".join(lines).lower()
+    possible = {number for number, line in enumerate(lines) if line[:1] == "E" and line[1:2].isspace()}
+    possible.update(lines_with(everything, _SURE_WORDS))
+    return sorted(number for number in possible if _is_sure_failure(lines[number]) and _may_fail(lines[number]))
+
+
+def _is_sure_failure(line: str) -> bool:
+    return bool(_FAILURE_START.match(line) or _SURE_FAILURE.search(line)) and not _denies_failure(line)
+
+
+def _denies_failure(line: str) -> bool:
     lowered = line.lower()
-    likely = any(word in lowered for word in words)
-    if not likely and not line.startswith("E  ") and not any(word in lowered for word in hints):
-        return 0
-    if _NO_FAILURE.search(lowered) and not _SOME_FAILURES.search(lowered):
-        return 0
-    if _SURE_FAILURE.search(line):
-        return 2
-    return 1 if likely else 0
+    return _NO_FAILURE.search(lowered) is not None and _SOME_FAILURES.search(lowered) is None
+
+
+def _may_fail(line: str) -> bool:
+    """Return whether *line* has what ``failure_ranks`` looks for first."""
+    lowered = line.lower()
+    return line.startswith("E  ") or any(word in lowered for word in (*_FAILURE_WORDS, *_FAILURE_HINTS))
 
 
 def heading_depth(line: str) -> int:
@@ -279,9 +337,19 @@ def heading_depth(line: str) -> int:
     return len(found.group(1)) if found else 0
 
 
+def headings(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines that are headings of markdown."""
+    return [number for number in lines_with("\n".join(lines), "#") if _HEADING.match(lines[number])]
+
+
 def is_list_item(line: str) -> bool:
     """Return whether *line* begins an item of a bulleted, numbered or check list."""
     return _LIST_ITEM.match(line) is not None
+
+
+def list_items(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines that ``is_list_item`` holds for."""
+    return matching(_LIST_ITEM, lines)
 
 
 def is_key_value(line: str) -> bool:
@@ -289,14 +357,22 @@ def is_key_value(line: str) -> bool:
     return _KEY_VALUE.match(line[:LINE_CHARACTERS]) is not None
 
 
+def key_values(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines that ``is_key_value`` holds for."""
+    lines = clipped(lines, LINE_CHARACTERS)
+    return [number for number in lines_with("\n".join(lines), ":=") if _KEY_VALUE.match(lines[number])]
+
+
 def matched_path(line: str) -> str | None:
     """Return the path that a line of a search result or a directory listing names, None if it names none."""
-    line = line[:LINE_CHARACTERS]
-    for pattern in _LINE_WITH_PATH:
-        found = pattern.match(line)
-        if found:
-            return found.group(1)
-    return None
+    found = _LINE_WITH_PATH.match(line[:LINE_CHARACTERS])
+    return found.group(found.lastindex or 0) if found else None
+
+
+def matched_paths(lines: Sequence[str]) -> list[str | None]:
+    """Return for each line what ``matched_path`` does."""
+    found = map(_LINE_WITH_PATH.match, clipped(lines, LINE_CHARACTERS))
+    return [match.group(match.lastindex or 0) if match else None for match in found]
 
 
 def detect_kind(text: str) -> ContentKind:
@@ -321,12 +397,11 @@ def detect_kind(text: str) -> ContentKind:
 
 
 def _is_diff(lines: Sequence[str]) -> bool:
-    for index, line in enumerate(lines[:40]):
-        if _DIFF_START.match(line):
-            body = lines[index:]
-            proven = any(_DIFF_PROOF.match(candidate) for candidate in body[:5])
-            return proven and _share(body, lambda candidate: _DIFF_LINE.match(candidate) is not None) >= 0.6
-    return False
+    start = next(iter(matching(_DIFF_START, lines[:40])), None)
+    if start is None:
+        return False
+    body = lines[start:]
+    return any(map(_DIFF_PROOF.match, body[:5])) and _count(_DIFF_LINE, body) / len(body) >= 0.6
 
 
 def _outside_fences(lines: Sequence[str]) -> tuple[list[str], int]:
@@ -334,60 +409,89 @@ def _outside_fences(lines: Sequence[str]) -> tuple[list[str], int]:
     kept: list[str] = []
     fences = 0
     for line in lines:
-        if _FENCE.match(line):
+        if ("```" in line or "~~~" in line) and _FENCE.match(line):
             fences += 1
-        elif fences % 2 == 0 and line.strip():
+        elif fences % 2 == 0 and line:
             kept.append(line)
-    numbered = [_STRIP_NUMBER.sub("", line, count=1) for line in kept]
-    if sum(before != after for before, after in zip(kept, numbered)) * 10 >= len(kept) * 9:
-        kept = [line for line in numbered if line.strip()]
+    if _count(_NUMBERED, kept) * 10 >= len(kept) * 9:
+        numbers = map(_NUMBERED.match, kept)
+        unnumbered = (line[number.end() :] if number else line for line, number in zip(kept, numbers))
+        kept = [line for line in unnumbered if line.strip()]
     return kept, fences
 
 
-def _share(lines: Sequence[str], holds: Callable[[str], bool]) -> float:
-    return sum(map(holds, lines)) / len(lines)
+def _count(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
+    return len(list(filter(pattern.match, lines)))
+
+
+def _reaches(share: float, lines: Sequence[str], holds: Callable[[str], object]) -> bool:
+    """Return whether *holds* does for this share of *lines*; stops as soon as too many are without."""
+    needed = int(len(lines) * share)
+    while needed / len(lines) < share:
+        needed += 1
+    without = filterfalse(holds, lines)
+    return next(islice(without, len(lines) - needed, None), None) is None
 
 
 def _kind_by_shares(lines: Sequence[str], fences: int) -> ContentKind:
-    marks = sum(_MARKDOWN.match(line) is not None for line in lines) + fences
-    items = sum(is_list_item(line) for line in lines)
+    # A plain search first: the pattern tries every place of a line.
+    marked = [line for line in lines if "##" in line or "**" in line or "](" in line or line[:1] == ">"]
+    marks = _count(_MARKDOWN, marked) + fences
+    items = _count(_LIST_ITEM, lines)
     if (marks >= 2 and (marks + items) * 10 >= len(lines)) or items * 2 > len(lines):
         return ContentKind.PROSE
-    if _share(lines, lambda line: matched_path(line) is not None) >= 0.6:
+    if _reaches(0.6, lines, _LINE_WITH_PATH.match):
         if failure_ranks(lines).count(2) < len(lines) * 0.6:
             return ContentKind.SEARCH_LISTING
         return ContentKind.LOG
-    sure_log = _share(lines, lambda line: _SURE_LOG.match(line) is not None)
-    if sure_log >= 0.05 or _share(lines, lambda line: _LOG.match(line) is not None) + sure_log >= 0.3:
+    sure_log = _sure_log_lines(lines) / len(lines)
+    if sure_log >= 0.05 or _count(_LOG, lines) / len(lines) + sure_log >= 0.3:
         return ContentKind.LOG
-    sure_code = sum(definition_in(line) or _IMPORT.match(line) is not None for line in lines)
-    if sure_code >= max(2, len(lines) * 0.1):
+    defining = list(filter(_DEFINES.match, lines))
+    importing = list(filterfalse(_DEFINES.match, filter(_IMPORT.match, lines)))
+    if len(defining) + len(importing) >= max(2, len(lines) * 0.1):
         return ContentKind.SOURCE_CODE
-    is_table = _share(lines, _is_table_row) >= 0.6
     # "key = value" is an assignment too; a section header tells a configuration from a script.
-    if not (is_table and any(map(_TABLE_ROW.match, lines))) and _share(lines, _is_code) >= 0.4:
+    if _is_code(lines, defining) and not (any(map(_TABLE_ROW.match, lines)) and _is_table(lines)):
         return ContentKind.SOURCE_CODE
-    if is_table or _has_columns(lines):
+    if _is_table(lines) or _has_columns(lines):
         return ContentKind.TABLE
     return ContentKind.PROSE
 
 
-def _is_code(line: str) -> bool:
-    return definition_in(line) or _CODE.match(line) is not None or line.endswith(_CODE_ENDS)
+def _sure_log_lines(lines: Sequence[str]) -> int:
+    others = list(filterfalse(_SURE_LOG.match, lines))
+    # A plain search first: the pattern tries every place of a line.
+    outcomes = [line for line in others if "PASSED" in line or "FAILED" in line or "SKIPPED" in line]
+    return len(lines) - len(others) + _count(_TEST_OUTCOME, outcomes)
+
+
+def _is_code(lines: Sequence[str], defining: Iterable[str]) -> bool:
+    """Return whether 40 % of *lines* are lines of code, as those are that are *defining* something."""
+    others = [line for line in lines if not line.endswith(_CODE_ENDS)]
+    code = len(lines) - len(others) + _count(_CODE, others)
+    code += sum(not line.endswith(_CODE_ENDS) and not _CODE.match(line) for line in defining)
+    return code / len(lines) >= 0.4
+
+
+def _is_table(lines: Sequence[str]) -> bool:
+    return _reaches(0.6, lines, _is_table_row)
 
 
 def _is_table_row(line: str) -> bool:
     if _TABLE_ROW.match(line):
         return True
     # A speaker or a label before a sentence is no key.
-    return is_key_value(line) and line.count(" ") <= ROW_SPACES and not line.endswith((".", "!", "?"))
+    if (":" not in line and "=" not in line) or line.endswith((".", "!", "?")) or line.count(" ") > ROW_SPACES:
+        return False
+    return is_key_value(line)
 
 
 def _has_columns(lines: Sequence[str]) -> bool:
     if len(lines) < 3:
         return False
     for separator in ("\t", ",", ";"):
-        columns = [line.count(separator) for line in lines]
+        columns = [line.count(separator) for line in lines] if separator in lines[0] else [0]
         if columns[0] and columns.count(columns[0]) * 10 >= len(lines) * 9 and not _SENTENCE.match(lines[0]):
             return True
     return False

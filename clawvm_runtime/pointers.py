@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from clawvm_runtime.pages import Provenance
@@ -23,6 +24,7 @@ from clawvm_runtime.vocabulary import PageType, Scope
 __all__ = ["ORIGIN_LENGTH", "parse_pointer", "pointer"]
 
 WORDS_MOST = 6
+WORD_SHORTEST = 3
 WORD_LONGEST = 32
 WORD_CJK = 6  # Scripts without spaces: the beginning of a run of letters stands for a word.
 FIRST_CJK = "\u3040"
@@ -131,41 +133,82 @@ def _telling_words(text: str, origin: str) -> list[str]:
     """Return the words that tell a text from others: frequent, long, composed or defined; no two alike."""
     if len(text) > WORDS_HEAD + WORDS_TAIL:
         text = f"{text[:WORDS_HEAD]}\n{text[-WORDS_TAIL:]}"
-    spelled: dict[str, str] = {}
+    words = _counted_words(text)
     counts: dict[str, int] = {}
-    for word, count in Counter(_WORD.findall(text)).items():
-        word = word[:WORD_CJK] if word[0] >= FIRST_CJK else word
-        key = word.lower()
-        if len(word) > WORD_LONGEST or word[0].isdigit() or key in _STOP_WORDS:
+    spelled: dict[str, str] = {}  # Those that are not spelled as their key.
+    for word, count in words.items():
+        if len(word) < WORD_SHORTEST:
             continue
-        spelled.setdefault(key, word)
-        counts[key] = counts.get(key, 0) + count
-    defined = {found.group(1).lower() for found in _DEFINED.finditer(text)}
-    order = {key: index for index, key in enumerate(counts)}
-    ranked = sorted(counts, key=lambda key: (-_telling(spelled[key], counts[key], key in defined), order[key]))
+        if word[0] >= FIRST_CJK:
+            word = word[:WORD_CJK]
+        key = word.lower()
+        if key in counts:
+            counts[key] += count
+        elif not (key in _STOP_WORDS or len(word) > WORD_LONGEST or word[0].isdigit()):
+            counts[key] = count
+            if word != key:
+                spelled[key] = word
+    # Whole numbers only: a score must not depend on how a machine rounds.
+    scores: dict[str, int] = {}
+    for key, count in counts.items():
+        word = spelled.get(key, key)
+        score = _LENGTH_SCORES[len(word)]
+        if count > 1:
+            score *= _COUNT_SCORES[count] if count < len(_COUNT_SCORES) else _COUNT_SCORES[-1]
+        if ("_" in word and "_" in word.strip("_")) or (word is not key and _COMPOSED.search(word)):
+            score *= 2
+        scores[key] = score
+    for key in _defined_words(text, words):
+        if key in scores:
+            scores[key] *= 2
     chosen: list[str] = []
     shown = [origin.lower()]
-    for key in ranked:
+    for key in sorted(scores, key=scores.__getitem__, reverse=True):  # The first of two equals stays the first.
         if len(chosen) == WORDS_MOST:
             break
         if _HASH.fullmatch(key) or any(key in other or other in key for other in shown):
             continue
-        chosen.append(spelled[key])
+        chosen.append(spelled.get(key, key))
         shown.append(key)
     return chosen
 
 
-def _telling(word: str, count: int, defined: bool) -> int:
-    # Whole numbers only: a score must not depend on how a machine rounds.
-    score = min(count, 15).bit_length() * min(len(word), 12)
-    if "_" in word.strip("_") or _COMPOSED.search(word):
-        score *= 2
-    return score * 2 if defined else score
+def _counted_words(text: str) -> dict[str, int]:
+    """Return how often each word stands in *text*, in the order of the text."""
+    # Cutting at all that is no word of ASCII is much faster than a pattern; that is left to what is not ASCII.
+    cut = text.encode("utf-8", "surrogatepass").translate(_SPACED).decode("utf-8", "surrogatepass")
+    tally: dict[str, int] = Counter(cut.split())
+    if cut.isascii():
+        return tally
+    words: dict[str, int] = {}
+    for piece, count in tally.items():
+        for word in (piece,) if piece.isascii() else _WORD.findall(piece):
+            words[word] = words.get(word, 0) + count
+    return words
 
 
-_WORD = re.compile(r"\w{3,}")
-_DEFINED = re.compile(r"\b(?:def|class|function|func|fn|struct|interface|trait|enum|type|module|const)\s+(\w{3,32})\b")
+def _defined_words(text: str, words: Collection[str]) -> set[str]:
+    """Return the words, lowered, that *text* defines: those after a keyword that stands among its *words*."""
+    keywords = [pattern for keyword, pattern in _KEYWORDS.items() if keyword in words]
+    defined: set[str] = set()
+    end = 0
+    for start in sorted(found.start() for pattern in keywords for found in pattern.finditer(text)):
+        # What a keyword defines is no keyword itself.
+        found = _DEFINED.match(text, start) if start >= end else None
+        if found:
+            defined.add(found.group(1).lower())
+            end = found.end()
+    return defined
+
+
+_SPACED = bytes(byte if byte >= 0x80 or chr(byte).isalnum() or chr(byte) == "_" else 0x20 for byte in range(256))
+_WORD = re.compile(r"\w+")
+_KEYWORD_LIST = "def class function func fn struct interface trait enum type module const"
+_KEYWORDS = {keyword: re.compile(rf"{keyword}\s") for keyword in _KEYWORD_LIST.split()}
+_DEFINED = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\s+(\w{{3,32}})\b")
 _COMPOSED = re.compile(r"[a-z][A-Z]")
+_COUNT_SCORES = tuple(count.bit_length() for count in range(16))
+_LENGTH_SCORES = tuple(min(length, 12) for length in range(WORD_LONGEST + 1))
 _HASH = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}|(?=(?:\D*\d){4})\w+")
 _STOP_LIST = """
 about above after again all also although always among and another any anything are around because been

@@ -31,6 +31,7 @@ from clawvm_runtime.compressed_text import compressed
 from clawvm_runtime.content_kinds import ContentKind
 from clawvm_runtime.pointers import parse_pointer, pointer
 from clawvm_runtime.structured_fields import fields
+from clawvm_runtime.text_lines import Lines
 from clawvm_runtime.verbatim_plans import plan
 from clawvm_runtime.verbatim_rules import rules
 from clawvm_runtime.vocabulary import PageType, Scope
@@ -38,19 +39,26 @@ from clawvm_runtime.vocabulary import PageType, Scope
 __all__ = ["compressed", "parse_pointer", "pointer", "structured"]
 
 
-def structured(text: str, kind: ContentKind, page_type: PageType, *, scope: Scope = Scope.PROJECT) -> str:
+def structured(
+    text: str,
+    kind: ContentKind,
+    page_type: PageType,
+    *,
+    scope: Scope = Scope.PROJECT,
+    lines: Lines | None = None,
+) -> str:
     """Return the typed fields of *text* that satisfy the invariant of a page of this type.
 
     A policy page (bootstrap or constraint) keeps every rule word for word under its headings, a plan its
     goal, current step and open steps, a preference its key-values after its *scope*; any other page gets the
-    fields of its kind of content. Where nothing can be left out safely the text comes back as it is. Takes
-    time linear in what is looked at.
+    fields of its kind of content. Where nothing can be left out safely the text comes back as it is. *lines* are
+    those of the text, if they are at hand. Takes time linear in what is looked at.
     """
     if page_type in (PageType.BOOTSTRAP_POLICY, PageType.CONSTRAINT):
         return rules(text, kind)
     if page_type is PageType.PREFERENCE:
-        values = fields(text, kind, page_type) if kind is ContentKind.JSON else rules(text, kind)
+        values = fields(text, kind, page_type, lines) if kind is ContentKind.JSON else rules(text, kind)
         return f"scope: {scope.value}\n{values}"
     if page_type is PageType.PLAN:
         return plan(text, kind)
-    return fields(text, kind, page_type)
+    return fields(text, kind, page_type, lines)

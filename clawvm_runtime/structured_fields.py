@@ -11,16 +11,18 @@ fields        kind, size and counts on the first line, then labelled fields of w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from clawvm_runtime.content_kinds import (
     ContentKind,
-    definition_in,
+    definitions,
     failure_ranks,
-    heading_depth,
+    headings,
     is_key_value,
-    matched_path,
+    key_values,
+    matched_paths,
+    sure_failures,
 )
 from clawvm_runtime.json_outline import outline_json
 from clawvm_runtime.text_lines import (
@@ -28,9 +30,11 @@ from clawvm_runtime.text_lines import (
     LONG_LINE,
     Lines,
     is_section,
-    is_summary,
     key_points,
     lines_of,
+    lines_with,
+    matching,
+    summaries,
 )
 from clawvm_runtime.vocabulary import PageType
 
@@ -43,17 +47,22 @@ PATHS_MOST = 16
 JSON_SCANNED = 65_536
 
 
-def fields(text: str, kind: ContentKind, page_type: PageType) -> str:
-    """Return the fields of *text* that its kind of content has, in about a fifth of its length."""
-    lines = lines_of(text)
+def fields(text: str, kind: ContentKind, page_type: PageType, lines: Lines | None = None) -> str:
+    """Return the fields of *text* that its kind of content has, in about a fifth of its length.
+
+    *lines* are those of the text, if they are at hand.
+    """
+    lines = lines_of(text) if lines is None else lines
     sheet = _Sheet(min(STRUCTURED_MOST, max(STRUCTURED_LEAST, len(text) // STRUCTURED_SHARE)))
     if page_type is PageType.CONVERSATION_SEGMENT:
-        sheet.add("turns", (line for line in lines.kept if _TURN.match(line)))
+        sheet.add("turns", (lines.kept[number] for number in matching(_TURN, lines.kept)))
     _FIELDS[kind](sheet, lines, text)
     return "\n".join([", ".join([kind.value, f"{lines.total} lines", *sheet.counts]), *sheet.lines])
 
 
-_TURN = re.compile(r"\s*(?:#{1,6}\s*|\*\*|\[)?(?i:user|human|assistant|agent|system|tool|developer)\b.{0,40}?[:>]")
+_TURN = re.compile(
+    r"\s*(?=\S)(?:#{1,6}\s*|\*\*|\[)?(?i:user|human|assistant|agent|system|tool|developer)\b.{0,40}?[:>]"
+)
 
 
 class _Sheet:
@@ -90,43 +99,58 @@ def _item(line: str) -> str:
 
 def _prose_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
     del text
-    content = [line for line in lines.kept if line.strip() and not _TURN.match(line)]
-    body = [line for line in content if not heading_depth(line)]
-    sheet.add("opening", body[:1])
-    sheet.add("headings", (line for line in content if heading_depth(line)))
-    sheet.add("failures", (line for line, rank in zip(body, failure_ranks(body)) if rank == 2))
-    sheet.add("key points", (line for line, point in zip(body[1:], key_points(body[1:])) if point))
-    sheet.add("values", (line for line in body[1:] if is_key_value(line)))
-    sheet.add("paths", _paths(lines.kept))
+    kept = lines.kept
+    titles = frozenset(lines.judged(headings))
+    opening = next((index for index, line in enumerate(kept) if line.strip() and _is_body(index, line, titles)), None)
+    points, values = (
+        (line for index, line in _at(kept, lines.judged(judge)) if index != opening and _is_body(index, line, titles))
+        for judge in (key_points, key_values)
+    )
+    failures = _at(kept, lines.judged(sure_failures))
+    sheet.add("opening", [] if opening is None else [kept[opening]])
+    sheet.add("headings", (line for index, line in _at(kept, lines.judged(headings)) if not _TURN.match(line)))
+    sheet.add("failures", (line for index, line in failures if _is_body(index, line, titles)))
+    sheet.add("key points", points)
+    sheet.add("values", values)
+    sheet.add("paths", _paths(kept))
+
+
+def _is_body(index: int, line: str, titles: Collection[int]) -> bool:
+    """Return whether a line of prose is neither a heading nor the beginning of a turn."""
+    return index not in titles and not _TURN.match(line)
+
+
+def _at(lines: Sequence[str], numbers: Iterable[int]) -> Iterator[tuple[int, str]]:
+    return ((number, lines[number]) for number in numbers)
 
 
 def _code_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
-    del text
     sheet.add("opening", [next((line for line in lines.kept[:5] if _COMMENT.match(line)), "")])
     sheet.add("definitions", _definitions(lines))
-    sheet.add("addresses", (path for path in _paths(lines.kept) if "://" in path))
+    if "://" in text:
+        sheet.add("addresses", (path for path in _paths(lines.kept) if "://" in path))
 
 
 def _definitions(lines: Lines) -> Iterator[str]:
     """Yield the lines that define something, each with its number unless the text numbers its lines."""
-    for index, line in enumerate(lines.kept):
-        if definition_in(line):
-            number = index + 1 + (lines.missing if index >= lines.hole else 0)
-            yield line.rstrip() if _NUMBERED.match(line) else f"{number}: {line.rstrip()}"
+    for index, line in _at(lines.kept, lines.judged(definitions)):
+        number = index + 1 + (lines.missing if index >= lines.hole else 0)
+        yield line.rstrip() if _NUMBERED.match(line) else f"{number}: {line.rstrip()}"
 
 
 def _log_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
     del text
-    ranks = failure_ranks(lines.kept)
-    sure = [line.strip() for line, rank in zip(lines.kept, ranks) if rank == 2]
-    likely = [line.strip() for line, rank in zip(lines.kept, ranks) if rank == 1]
+    kept = lines.kept
+    ranks = lines.judged(failure_ranks)
+    sure = [line.strip() for line, rank in zip(kept, ranks) if rank == 2]
+    likely = [line.strip() for line, rank in zip(kept, ranks) if rank == 1]
     sheet.count(len(sure or likely), "failure line", "failure lines")
-    sheet.count(sum("warning" in line.lower() for line in lines.kept), "warning", "warnings")
-    sheet.add("commands", (line for line in lines.kept if line.startswith("$ ")))
-    sheet.add("summary", (line.strip() for line in lines.kept if is_summary(line)))
+    sheet.count(len(lines_with("\n".join(kept).lower(), ["warning"])), "warning", "warnings")
+    sheet.add("commands", (line for line in kept if line.startswith("$ ")))
+    sheet.add("summary", (line.strip() for index, line in _at(kept, lines.judged(summaries))))
     sheet.add("failures", sure or likely)
-    sheet.add("paths", _paths(lines.kept))
-    sheet.add("last line", [line for line in lines.kept if line.strip()][-1:])
+    sheet.add("paths", _paths(kept))
+    sheet.add("last line", [next((line for line in reversed(kept) if line.strip()), "")])
 
 
 def _diff_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
@@ -179,7 +203,7 @@ def _table_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
 
 def _listing_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
     del text
-    paths = [path for path in map(matched_path, lines.kept) if path is not None]
+    paths = [path for path in lines.judged(matched_paths) if path is not None]
     matches = _tally(paths)
     if len(matches) < len(paths):
         sheet.count(len(paths), "match", "matches")

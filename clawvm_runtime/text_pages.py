@@ -21,6 +21,7 @@ from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.content_kinds import ContentKind, detect_kind
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.representations import compressed, pointer, structured
+from clawvm_runtime.text_lines import Lines, lines_of
 from clawvm_runtime.token_counter import TokenCounter, estimate_tokens
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
 
@@ -139,10 +140,11 @@ def _cost(text: str, token_counter: TokenCounter) -> int:
 def _representations(page: Page, text: str, token_counter: TokenCounter, kind: ContentKind | None) -> dict[str, Any]:
     """Return costs and texts of the levels worth keeping, from full downwards."""
     kind = detect_kind(text) if kind is None else kind
+    lines = lines_of(text)
     shorter: dict[Level, str] = {}
     for level in TYPE_RULES[page.type].levels:
         if level is not Level.FULL:
-            shorter[level] = _representation(page, text, kind, level)
+            shorter[level] = _representation(page, text, kind, level, lines)
     # A level that is the text itself saves nothing; leaving it out here also saves counting it again.
     tokens = {level: _cost(words, token_counter) for level, words in shorter.items() if words != text}
     costs, texts = dict(page.costs), dict(page.texts)
@@ -156,11 +158,11 @@ def _representations(page: Page, text: str, token_counter: TokenCounter, kind: C
     return {"costs": costs, "texts": texts}
 
 
-def _representation(page: Page, text: str, kind: ContentKind, level: Level) -> str:
+def _representation(page: Page, text: str, kind: ContentKind, level: Level, lines: Lines) -> str:
     if level is Level.COMPRESSED:
-        return compressed(text, kind)
+        return compressed(text, kind, lines)
     if level is Level.STRUCTURED:
-        return structured(text, kind, page.type, scope=page.scope)
+        return structured(text, kind, page.type, scope=page.scope, lines=lines)
     return pointer(
         text,
         page_id=page.id,

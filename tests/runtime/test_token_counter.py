@@ -2,8 +2,10 @@
 
 import doctest
 import random
+import re
 import time
 import unittest
+from unittest import mock
 
 from clawvm_runtime import token_counter
 from clawvm_runtime.token_counter import TokenCounter, estimate_tokens
@@ -42,6 +44,13 @@ PIECES = (
         "\u2028",
         "\xa0",
     ),
+)
+# The table of the module as a pattern.
+PIECE_OF_A_CLASS = re.compile(
+    r"[A-Za-z]{1,6}|[0-9]{1,3}|[!-/:-@\[-`{-~]{1,2}| {2,16}|[\r\n]{1,4}|\t{1,4}"
+    r"|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
+    r"|[\u0080-\u303f\u3100-\u33ff\u4dc0-\u4dff\ua000-\uabff\ud7b0-\U0010ffff]{1,2}"
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 )
 
 
@@ -104,6 +113,34 @@ class PropertyTests(unittest.TestCase):
             with self.subTest(seed=SEED, case=case, text=text):
                 counts = [estimate_tokens(text[:length]) for length in range(len(text) + 1)]
                 self.assertEqual(counts, sorted(counts))
+
+    def test_the_estimate_is_the_number_of_pieces_of_each_class(self) -> None:
+        chance = random.Random(SEED)
+        for case in range(3000):
+            repeats = chance.choice((1, 1, 3, 20))
+            text = "".join(piece * chance.randrange(1, repeats + 1) for piece in chance.choices(PIECES, k=20))
+            with self.subTest(seed=SEED, case=case, text=text):
+                self.assertEqual(estimate_tokens(text), len(PIECE_OF_A_CLASS.findall(text)))
+
+    def test_a_long_text_is_counted_as_a_whole_wherever_it_is_cut(self) -> None:
+        chance = random.Random(SEED)
+        for size in (7, 50):
+            bits = int.from_bytes(bytes([token_counter._SPACE]) * size * 2, "little")
+            with (
+                mock.patch.object(token_counter, "_PIECE", size),
+                mock.patch.object(token_counter, "_ALL_SPACES", bits),
+            ):
+                for case in range(500):
+                    text = "".join(chance.choices(PIECES, k=60))
+                    with self.subTest(seed=SEED, size=size, case=case, text=text):
+                        self.assertEqual(estimate_tokens(text), len(PIECE_OF_A_CLASS.findall(text)))
+
+    def test_runs_longer_than_the_size_at_which_texts_are_cut_are_counted(self) -> None:
+        for unit in ("x", "7", "-", " ", "\n", "é", "漢", "a ", "é漢"):
+            for length in (16_383, 16_385, 40_001):
+                text = unit * length
+                with self.subTest(unit=unit, length=length):
+                    self.assertEqual(estimate_tokens(text), len(PIECE_OF_A_CLASS.findall(text)))
 
     def test_megabytes_of_anything_are_counted_in_seconds(self) -> None:
         for unit in ("x", " ", "\n", '"', "a.", "漢", "\ud800"):
