@@ -10,7 +10,8 @@ RUNTIME = ROOT / "clawvm_runtime"
 REPLAY = ROOT / "replay_py"
 WORKLOADS = ROOT / "workloads"
 BESIDE_REPLAY = ("clawvm_oracle", "clawvm_pictures")
-OURS = {"clawvm_runtime", "clawvm_replay", "clawvm_workloads", *BESIDE_REPLAY, "clawvm_experiments"}
+BESIDE_WORKLOADS = ("clawvm_transcripts", "clawvm_workloads")
+OURS = {"clawvm_runtime", "clawvm_replay", *BESIDE_REPLAY, *BESIDE_WORKLOADS, "clawvm_experiments"}
 
 
 def imports(path):
@@ -58,15 +59,21 @@ class ImportDirectionsTest(unittest.TestCase):
         for room in BESIDE_REPLAY:
             self.assert_only(REPLAY / room, {"clawvm_runtime", "clawvm_replay", room})
 
-    def test_families_import_no_experiment_and_experiments_no_command_line(self):
-        self.assert_only(WORKLOADS / "clawvm_workloads", {"clawvm_runtime", "clawvm_replay", "clawvm_workloads"})
+    def test_families_and_transcripts_import_no_experiment_and_experiments_no_command_line(self):
+        for room in BESIDE_WORKLOADS:
+            self.assert_only(WORKLOADS / room, {"clawvm_runtime", "clawvm_replay", room})
         self.assert_only(WORKLOADS / "clawvm_experiments", OURS)
 
-    def test_nothing_but_the_registry_of_experiments_and_what_runs_them_knows_all_of_them(self):
+    def test_nothing_but_the_registry_of_experiments_knows_all_of_them(self):
         for path in files(WORKLOADS / "clawvm_experiments"):
-            if path.stem != "running":
-                with self.subTest(path=path.name):
-                    self.assertNotIn("clawvm_experiments.registry", set(imports(path)))
+            with self.subTest(path=path.name):
+                self.assertNotIn("clawvm_experiments.registry", set(imports(path)))
+
+    def test_no_format_of_recorded_sessions_knows_what_is_made_of_its_events(self):
+        made = {"conversion", "converting", "counts", "evidence", "jobs", "registry", "steps", "views"}
+        for path in files(WORKLOADS / "clawvm_transcripts" / "formats"):
+            with self.subTest(path=path.name):
+                self.assertFalse({f"clawvm_transcripts.{name}" for name in made} & set(imports(path)))
 
     def test_families_do_not_import_the_engine(self):
         for path in files(WORKLOADS / "clawvm_workloads"):

@@ -12,6 +12,8 @@ map          draw the residency map of a trace
 validate     check files against their schemas
 compare      compare two runs cell by cell
 traces       write the traces of the workload families
+convert      convert recorded sessions of real agents into traces
+sessions     replay recorded sessions, and tell what was lost and kept
 ===========  =====================================================
 """
 
@@ -34,6 +36,8 @@ COMMANDS = {
     "validate": "validate",
     "compare": "compare",
     "traces": "traces",
+    "convert": "convert",
+    "sessions": "sessions",
 }
 """The module of each subcommand; imported only when it is asked for, so that no command waits for another's modules."""
 

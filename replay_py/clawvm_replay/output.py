@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from clawvm_replay.errors import InputError
@@ -22,15 +23,18 @@ MANIFEST_NAME = "suite.manifest.json"
 _PARTIAL_SUFFIX = ".partial"
 
 
+@dataclass(frozen=True, slots=True)
 class WrittenFile:
     """A file that was written: its path relative to the output directory, its bytes and its sha256."""
 
-    __slots__ = ("path", "sha256", "size")
+    path: str
+    size: int
+    sha256: str
 
-    def __init__(self, path: str, content: bytes) -> None:
-        self.path = path
-        self.size = len(content)
-        self.sha256 = hashlib.sha256(content).hexdigest()
+    @classmethod
+    def of(cls, path: str, content: bytes) -> WrittenFile:
+        """Return the file with this content."""
+        return cls(path, len(content), hashlib.sha256(content).hexdigest())
 
     def to_record(self) -> dict[str, object]:
         """Return the file as plain JSON data."""
@@ -105,6 +109,10 @@ class OutputDirectory:
     def write(self, name: str, content: bytes) -> WrittenFile:
         """Write one file under its name relative to the folder; raises InputError with one line."""
         write_atomically(self.root / name, content)
-        written = WrittenFile(name, content)
+        written = WrittenFile.of(name, content)
         self.files.append(written)
         return written
+
+    def note(self, written: WrittenFile) -> None:
+        """Take a file into the books that was written below the folder by somebody else, a worker process."""
+        self.files.append(written)

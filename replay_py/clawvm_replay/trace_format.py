@@ -8,7 +8,7 @@ BoundaryEvent   a boundary that the trace names
 Lookup, Call    a look-up with the backend's outcome; a tool call by its canonical signature
 Turn            one turn with everything that precedes it
 read_trace      header and a lazy stream of turns; constant memory, errors carry the line number
-write_trace     the same back to lines
+write_trace     the same back to lines; ``header_line``, ``turn_lines``, ``end_line`` for one that is still growing
 ==============  ======================================================================================
 
 Schema: ``schemas/trace.schema.json``. Meaning: ``docs/trace-format.md``.
@@ -42,8 +42,11 @@ __all__ = [
     "Trace",
     "TraceHeader",
     "Turn",
+    "end_line",
+    "header_line",
     "open_trace",
     "read_trace",
+    "turn_lines",
     "write_trace",
 ]
 
@@ -218,15 +221,30 @@ class Trace:
 
 def write_trace(header: TraceHeader, turns: Iterable[Turn]) -> Iterator[str]:
     """Yield the canonical lines of a trace, each with its newline."""
-    yield canonical_json(header.to_record()) + "\n"
+    yield header_line(header)
     count = 0
     for turn in turns:
-        for item in turn.prelude:
-            record = {"page": item.to_record(), "record": "page"} if isinstance(item, Page) else item.to_record()
-            yield canonical_json(record) + "\n"
-        yield canonical_json(turn.to_record()) + "\n"
+        yield from turn_lines(turn)
         count += 1
-    yield canonical_json({"record": "end", "turns": count}) + "\n"
+    yield end_line(count)
+
+
+def header_line(header: TraceHeader) -> str:
+    """Return the first line of a trace."""
+    return canonical_json(header.to_record()) + "\n"
+
+
+def turn_lines(turn: Turn) -> Iterator[str]:
+    """Yield the lines of one turn, those of what precedes it first."""
+    for item in turn.prelude:
+        record = {"page": item.to_record(), "record": "page"} if isinstance(item, Page) else item.to_record()
+        yield canonical_json(record) + "\n"
+    yield canonical_json(turn.to_record()) + "\n"
+
+
+def end_line(turns: int) -> str:
+    """Return the last line of a trace of so many *turns*."""
+    return canonical_json({"record": "end", "turns": turns}) + "\n"
 
 
 def open_trace(path: Path) -> BinaryIO:

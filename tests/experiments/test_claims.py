@@ -18,6 +18,7 @@ from clawvm_experiments.claims import (
 )
 from clawvm_experiments.overhead import experiment as overhead
 from clawvm_experiments.registry import EXPERIMENTS
+from clawvm_experiments.sessions.experiment import SESSIONS_ID
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -91,6 +92,11 @@ class JudgingTest(unittest.TestCase):
             documents = {"gates/results.json": {"quick": quick, "findings": {"number": None}}}
             self.assertEqual(judge(claim(must_hold=must_hold), documents).verdict, expected)
 
+    def test_an_optional_claim_fails_when_its_number_is_wrong_and_not_when_it_is_missing(self):
+        for observed, expected in ((None, NOT_RUN), (10, HOLDS), (11, FAILS)):
+            documents = {"gates/results.json": {"quick": False, "findings": {"number": observed}}}
+            self.assertEqual(judge(claim(optional=True), documents).verdict, expected)
+
     def test_a_field_that_is_not_there_is_an_error_and_no_verdict(self):
         with self.assertRaises(KeyError):
             judge(claim(field="findings.misspelt"), {"gates/results.json": {"findings": {"number": 10}}})
@@ -129,14 +135,18 @@ class CommittedClaimsTest(unittest.TestCase):
         for item in self.claims:
             with self.subTest(item.id):
                 self.assertIn(item.kind, KINDS)
-                self.assertIn(item.experiment, {*EXPERIMENTS, overhead.ID})
+                self.assertIn(item.experiment, {*EXPERIMENTS, overhead.ID, SESSIONS_ID})
                 folder = "timings/" if item.experiment == overhead.ID else f"{item.experiment}/"
                 self.assertTrue(item.file.startswith(folder), item.file)
                 script = item.command.split()[1]
                 self.assertTrue((ROOT / script).is_file(), f"{script} is missing")
 
     def test_every_experiment_has_a_claim(self):
-        self.assertEqual({item.experiment for item in self.claims}, {*EXPERIMENTS, overhead.ID})
+        self.assertEqual({item.experiment for item in self.claims}, {*EXPERIMENTS, overhead.ID, SESSIONS_ID})
+
+    def test_only_claims_about_recorded_sessions_may_lack_their_number(self):
+        for item in self.claims:
+            self.assertLessEqual(item.optional, item.experiment == SESSIONS_ID, item.id)
 
     def test_only_figures_that_took_part_in_the_choice_of_sizes_are_calibrated(self):
         for item in self.claims:

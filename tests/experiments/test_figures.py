@@ -82,7 +82,7 @@ class WebReportTest(unittest.TestCase):
         experiment = SimpleNamespace(id="x", question="How far is it?")
         plan = SimpleNamespace(quick=True, experiments=[experiment])
         with mock.patch.object(web_report, "session_maps", return_value={}):
-            html = web_report.web_report(plan, [], {"x": "## X\n\nText.\n"}, {"x": {}})  # type: ignore[arg-type]
+            html = web_report.web_report(plan, [], {"x": "## X\n\nText.\n"}, {"x": {}}, web_report.EXPERIMENTS)  # type: ignore[arg-type]
         self.assertIn('<p class="question">How far is it?</p>', html)
         self.assertIn('<a href="timings/overhead.md">', html)
 

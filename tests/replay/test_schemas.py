@@ -174,7 +174,7 @@ def manifest() -> dict[str, Any]:
     schemas = [{"id": item["$id"], "name": name, "version": item["version"]} for name, item in documents().items()]
     return {
         "configuration": CONFIGURATION,
-        "files": [WrittenFile("decisions/a.decisions.jsonl", b"{}\n").to_record()],
+        "files": [WrittenFile.of("decisions/a.decisions.jsonl", b"{}\n").to_record()],
         "format": "clawvm.suite_manifest",
         "schemas": schemas,
         "version": 1,

@@ -21,7 +21,7 @@ from clawvm_experiments.experiment import Experiment
 from clawvm_experiments.row_store import end_record, header_record, row_record
 from clawvm_experiments.running import Plan, Rows
 from clawvm_experiments.source_digest import source_digest
-from clawvm_experiments.web_report import web_report
+from clawvm_experiments.web_report import EXPERIMENTS, Frame, web_report
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory, write_atomically
 from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.canonical import canonical_json
@@ -69,10 +69,18 @@ class Timings:
     reports: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_results(output: OutputDirectory, plan: Plan, rows: Rows, timings: Timings) -> list[Judged]:
+def write_results(
+    output: OutputDirectory,
+    plan: Plan,
+    rows: Rows,
+    timings: Timings,
+    frame: Frame = EXPERIMENTS,
+    configuration: Mapping[str, Any] | None = None,
+) -> list[Judged]:
     """Write the files of every experiment, the claims, the reports, and the manifest last; return the judged claims.
 
-    Timings go to files of their own that the manifest does not list, because they differ from run to run.
+    Timings go to files of their own that the manifest does not list, because they differ from run to run. *frame* stands
+    around the reports, *configuration* is what the manifest says beside code and experiments.
     """
     documents = results_documents(plan, rows)
     reports: dict[str, str] = {}
@@ -96,15 +104,16 @@ def write_results(output: OutputDirectory, plan: Plan, rows: Rows, timings: Timi
         return judged
     lasting = [item for item in judged if not item.claim.file.startswith(f"{TIMINGS}/")]
     output.write("claims.json", document(claims_record(lasting)))
-    output.write("report.md", _report(plan, lasting, reports).encode("utf-8"))
-    output.write("report.html", web_report(plan, lasting, reports, figures).encode("utf-8"))
+    output.write("report.md", _report(plan, lasting, reports, frame.title).encode("utf-8"))
+    output.write("report.html", web_report(plan, lasting, reports, figures, frame).encode("utf-8"))
     _write_timings(output.root, timings, [item for item in judged if item not in lasting])
-    configuration = {
+    record = {
         "code": source_digest(),
         "experiments": [item.id for item in plan.experiments],
         "quick": plan.quick,
+        **(configuration or {}),
     }
-    output.write(MANIFEST_NAME, document(manifest_record(output, configuration)))
+    output.write(MANIFEST_NAME, document(manifest_record(output, record)))
     return judged
 
 
@@ -125,10 +134,10 @@ def _rows_file(plan: Plan, rows: Rows, experiment: Experiment) -> bytes:
     return "".join(canonical_json(record) + "\n" for record in records).encode("ascii")
 
 
-def _report(plan: Plan, judged: Sequence[Judged], reports: Mapping[str, str]) -> str:
+def _report(plan: Plan, judged: Sequence[Judged], reports: Mapping[str, str], title: str) -> str:
     """Return every table in one Markdown file, the claims first."""
     kind = "quick run: the same structure with fewer cells" if plan.quick else "full run"
-    parts = [f"# ClawVM: experiments ({kind})\n", "## Claims\n", claims_table(judged)]
+    parts = [f"# {title} ({kind})\n", "## Claims\n", claims_table(judged)]
     for item in plan.experiments:
         parts += [f"<!-- {item.id} -->\n*{item.question}*\n", reports[item.id]]
     return "\n".join(parts)

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_experiments.registry import EXPERIMENTS
 from clawvm_experiments.row_store import RowFile, Shard
 from clawvm_experiments.source_digest import source_digest
 from clawvm_replay.errors import InputError
@@ -105,11 +104,13 @@ def run_plan(
     """
     wanted = plan.part(shard)
     with _row_files(plan, folder, shard, resume=resume) as files:
-        work = [(name, cell) for name, cells in wanted.items() for cell in cells if cell.id not in files[name].rows]
+        missing = [(name, cell) for name, cells in wanted.items() for cell in cells if cell.id not in files[name].rows]
+        run_cell = {item.id: item.run_cell for item in plan.experiments}
+        work = [(run_cell[name], cell) for name, cell in missing]
         total = sum(map(len, wanted.values()))
         done = total - len(work)
         for index, result in completed(_run, work, executor):
-            name, cell = work[index]
+            name, cell = missing[index]
             row, seconds = _checked(result, name, cell)
             files[name].add(cell.id, row)
             usage.add(name, seconds)
@@ -162,11 +163,11 @@ def _checked(result: Any, experiment_id: str, cell: Cell) -> tuple[Row, float]:
     raise InputError(f"the executor returned no row for {experiment_id} {cell.id}: {result!r:.80}")
 
 
-def _run(work: tuple[str, Cell]) -> tuple[Row, float]:
+def _run(work: tuple[Callable[[Cell], Row], Cell]) -> tuple[Row, float]:
     """Run one cell wherever this is called; the time goes to the file of timings only."""
-    experiment_id, cell = work
+    run_cell, cell = work
     begin = time.process_time()
-    row = EXPERIMENTS[experiment_id].run_cell(cell)
+    row = run_cell(cell)
     return row, time.process_time() - begin
 
 

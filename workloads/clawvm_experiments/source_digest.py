@@ -10,7 +10,14 @@ from pathlib import Path
 
 __all__ = ["digest_of", "source_digest"]
 
-_PACKAGES = ("clawvm_runtime", "clawvm_replay", "clawvm_oracle", "clawvm_workloads", "clawvm_experiments")
+_PACKAGES = (
+    "clawvm_runtime",
+    "clawvm_replay",
+    "clawvm_oracle",
+    "clawvm_workloads",
+    "clawvm_transcripts",
+    "clawvm_experiments",
+)
 
 
 @cache

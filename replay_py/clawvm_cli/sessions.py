@@ -1,0 +1,196 @@
+"""Replay recorded sessions of real agents: what their harness lost, what it cost, what each policy would have kept."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clawvm_cli.common import Parser, Progress, names_from, positive, run, selected_policies
+from clawvm_cli.convert import add_conversion_options, conversion_configuration, convert_inputs
+from clawvm_cli.experiments import HOW_TO_RESUME, UNFINISHED, verdict_on
+from clawvm_experiments.finishing import Timings, write_results
+from clawvm_experiments.running import Plan, Usage, run_plan
+from clawvm_experiments.sessions.cells import WINDOW, Budget, Options
+from clawvm_experiments.sessions.experiment import SESSIONS_ID, sessions_experiment
+from clawvm_experiments.sessions.index import session_index
+from clawvm_experiments.sessions.layout import VIEWS
+from clawvm_experiments.sessions.session_page import PageWork, page_works, session_page
+from clawvm_experiments.web_report import Frame
+from clawvm_pictures.html_page import Section
+from clawvm_pictures.markdown import markdown_html
+from clawvm_replay.errors import InputError
+from clawvm_replay.execution import EXECUTORS, completed, executor_named, in_order
+from clawvm_replay.output import OutputDirectory
+from clawvm_runtime.policy import POLICIES
+from clawvm_transcripts.jobs import jobs_for, write_conversion
+
+__all__ = ["main", "parser"]
+
+CONVERTED = "converted"
+"""Folder of the converted sessions below the out-root."""
+
+PAGES = "pages"
+"""Folder of the page of each session."""
+
+DEFAULT_BUDGETS = "5%,10%,20%,40%,window"
+DEFAULT_CUTS = "100,200,whole"
+
+
+NOTE = (
+    "No model, no tool and no clock took part: the same recordings give these bytes again. Sessions go by names made from "
+    "their content; no text, path or name of the recordings is on this page unless it was asked for."
+)
+
+PAGES_LISTED = 300
+"""Sessions with a link in the report; every one has its page."""
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    result = Parser(prog=program, description=__doc__)
+    add_conversion_options(result)
+    result.add_argument("--out-root", type=Path, required=True, metavar="DIR", help="folder for every output file")
+    result.add_argument(
+        "--budgets",
+        type=_budgets,
+        default=_budgets(DEFAULT_BUDGETS),
+        metavar="LIST",
+        help="comma-separated: tokens, shares of the session's working set such as 20%%, and window for the real "
+        f"one where the recording tells it (default {DEFAULT_BUDGETS.replace('%', '%%')})",
+    )
+    result.add_argument(
+        "--cuts",
+        type=_cuts,
+        default=_cuts(DEFAULT_CUTS),
+        metavar="LIST",
+        help=f"after how many turns sessions are cut, comma-separated (default {DEFAULT_CUTS})",
+    )
+    result.add_argument(
+        "--policies",
+        type=names_from,
+        default=tuple(POLICIES),
+        metavar="LIST",
+        help=f"policy ids, comma-separated (default {','.join(POLICIES)})",
+    )
+    result.add_argument(
+        "--views", type=names_from, default=VIEWS, metavar="LIST", help=f"comma-separated (default {','.join(VIEWS)})"
+    )
+    result.add_argument(
+        "--executor",
+        default="process",
+        metavar="NAME",
+        help=f"who runs the replays: {', '.join(EXECUTORS)} (dask:ADDRESS), or module:attribute (default process)",
+    )
+    result.add_argument("--resume", action="store_true", help="go on with an interrupted run where it stopped")
+    return result
+
+
+def _budgets(text: str) -> tuple[Budget, ...]:
+    return tuple(_budget(part.strip()) for part in text.split(","))
+
+
+def _budget(text: str) -> Budget:
+    if text == "window":
+        return Budget()
+    if not text.endswith("%"):
+        return Budget(tokens=positive(text))
+    try:
+        share = float(text[:-1]) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"a share is above 0% and at most 100%, not {text!r:.80}")
+    return Budget(share=round(share, 9))
+
+
+def _cuts(text: str) -> tuple[int | None, ...]:
+    return tuple(None if part.strip() == "whole" else positive(part.strip()) for part in text.split(","))
+
+
+def main(argv: list[str] | None = None, program: str = "run_sessions.py") -> int:
+    """Convert, replay, report; return the exit code: 1 when a claim that must hold does not."""
+    arguments = parser(program).parse_args(argv)
+    return run(program, lambda: _run(arguments), HOW_TO_RESUME)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    options = _options(arguments)
+    root: Path = arguments.out_root
+    converted, unfinished = root / CONVERTED, root / UNFINISHED
+    jobs = jobs_for(arguments.inputs, converted, chain=arguments.chain, keep_text=arguments.keep_text)
+    _check_beginning(root, unfinished, arguments)
+    with executor_named(arguments.executor, arguments.jobs) as executor:
+        output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)
+        unfinished.mkdir(exist_ok=True)
+        conversion = convert_inputs(jobs, arguments.jobs)
+        names = [session.name for session in conversion.sessions]
+        index = _index(converted, names, options, executor)
+        plan = Plan.of([sessions_experiment(converted, names, index, options)], quick=False)
+        usage = Usage()
+        rows = plan.ordered(
+            run_plan(
+                plan,
+                unfinished,
+                shard=None,
+                resume=arguments.resume,
+                executor=executor,
+                progress=Progress("replays"),
+                usage=usage,
+            )
+        )
+        pages = _pages(converted, page_works(names, index, rows[SESSIONS_ID]), executor)
+    for name, page in pages.items():
+        output.write(f"{PAGES}/{name}.html", page.encode("ascii", "xmlcharrefreplace"))
+    write_conversion(output, conversion, CONVERTED)
+    frame = Frame("ClawVM: recorded sessions", NOTE, partial(_page_list, names), claims_last=True)
+    judged = write_results(output, plan, rows, Timings(), frame, conversion_configuration(arguments))
+    shutil.rmtree(unfinished)
+    return verdict_on(judged, root / "report.html")
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    budgets: Sequence[Budget] = arguments.budgets
+    return Options(
+        shares=tuple(budget.share for budget in budgets if budget.share is not None),
+        tokens=tuple(budget.tokens for budget in budgets if budget.tokens is not None),
+        window=any(budget.label == WINDOW for budget in budgets),
+        cuts=arguments.cuts,
+        policies=tuple(policy.id for policy in selected_policies(arguments.policies)),
+        views=arguments.views,
+    )
+
+
+def _check_beginning(root: Path, unfinished: Path, arguments: argparse.Namespace) -> None:
+    if arguments.resume and arguments.force:
+        raise InputError("--resume and --force exclude each other")
+    if arguments.resume and not unfinished.is_dir():
+        raise InputError(f"{root}: holds no interrupted run to resume")
+    if unfinished.is_dir() and not (arguments.resume or arguments.force):
+        raise InputError(f"{root}: holds an interrupted run; use --resume to go on, or --force to start over")
+
+
+def _index(
+    converted: Path, names: Sequence[str], options: Options, executor: Executor | None
+) -> dict[str, dict[str, Any]]:
+    work = partial(session_index, str(converted), cuts=options.cuts)
+    return dict(zip(names, in_order(completed(work, names, executor))))
+
+
+def _pages(converted: Path, works: Sequence[PageWork], executor: Executor | None) -> dict[str, str]:
+    progress = Progress("pages")
+    pages: dict[str, str] = {}
+    for index, page in completed(partial(session_page, str(converted)), works, executor):
+        pages[works[index].name] = page
+        progress(len(pages), len(works), works[index].name)
+    return {work.name: pages[work.name] for work in works}
+
+
+def _page_list(names: Sequence[str]) -> list[Section]:
+    links = "".join(f"- [{name}]({PAGES}/{name}.html)\n" for name in names[:PAGES_LISTED])
+    more = f"\nThe first {PAGES_LISTED} of {len(names)}; the others lie beside them.\n" if len(names) > PAGES_LISTED else ""
+    return [Section("A page for each session", markdown_html(links + more))]

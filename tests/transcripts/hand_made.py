@@ -1,0 +1,243 @@
+"""Sessions made by hand, converted, and told in short words: shared by the tests of the conversion.
+
+=============  ==================================================================================
+Hand           a session that is written reply by reply
+read, edit...  tool calls with their results, for ``Hand.reply``
+Told           what a conversion gave: turns and observations of each view in short words
+told           converts sessions and tells them
+replayed       the metrics of a view's turns under a policy
+=============  ==================================================================================
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from clawvm_replay.metrics import CellMetrics
+from clawvm_replay.replay import replay_trace
+from clawvm_replay.trace_format import Accounting, BoundaryEvent, Replacement, ToolDeclaration, Trace, TraceHeader, Turn
+from clawvm_runtime.pages import Page
+from clawvm_runtime.policy import POLICIES
+from clawvm_transcripts.conversion import SessionConverter, Sinks
+from clawvm_transcripts.events import (
+    AssistantMessage,
+    Compaction,
+    Event,
+    Instruction,
+    Prompt,
+    Reset,
+    Rewind,
+    SessionEnd,
+    SessionStart,
+    Summary,
+    ToolCall,
+    ToolResult,
+)
+from clawvm_transcripts.observations import Observed
+from clawvm_transcripts.pseudonyms import Pseudonyms
+from clawvm_transcripts.views import View
+
+SIGNATURES, RESOURCES = View.SIGNATURES, View.RESOURCES
+
+LARGE = 10**6
+"""A budget in tokens under which nothing is ever under pressure."""
+
+
+class PlainNames(Pseudonyms):
+    """Names that can be read: the kind, and the words or the values of the arguments."""
+
+    def __init__(self) -> None:
+        super().__init__(b"")
+
+    def name(self, kind: str, words: str) -> str:
+        _, brace, arguments = words.partition(" {")
+        if brace:
+            words = " ".join(map(str, json.loads("{" + arguments).values()))
+        return f"{kind} {' '.join(words.split())}"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A tool call with its result; a *text* of None leaves it unanswered."""
+
+    tool: str
+    arguments: Any
+    text: str | None
+    failed: bool = False
+
+
+def read(path: str, text: str | None = "", first: int | None = None, last: int | None = None, **more: Any) -> Done:
+    """Return a read of lines *first* to *last*."""
+    arguments: dict[str, Any] = {"path": path}
+    if first is not None or last is not None:
+        arguments["view_range"] = [first or 1, -1 if last is None else last]
+    return Done("read_file", arguments, f"text of {path}" if text == "" else text, **more)
+
+
+def edit(path: str | None, text: str | None = "done", **more: Any) -> Done:
+    """Return an edit of a file, or of a path that cannot be told."""
+    return Done("edit_file", {} if path is None else {"path": path}, text, **more)
+
+
+def run(command: str, text: str | None, **more: Any) -> Done:
+    """Return a command."""
+    return Done("shell", {"command": command}, text, **more)
+
+
+def search(pattern: str, text: str | None) -> Done:
+    """Return a search."""
+    return Done("grep", {"pattern": pattern}, text)
+
+
+def fetch(url: str, text: str | None) -> Done:
+    """Return a fetched page of the web."""
+    return Done("web_fetch", {"url": url}, text)
+
+
+def poll(text: str | None) -> Done:
+    """Return a look at a running process."""
+    return Done("bashoutput", {"id": "1"}, text)
+
+
+def plan(*steps: tuple[str, str], **more: Any) -> Done:
+    """Return a call that writes a list of (words, status)."""
+    todos = [{"content": words, "status": status} for words, status in steps]
+    return Done("todowrite", {"todos": todos}, "written", **more)
+
+
+@dataclass
+class Hand:
+    """A session in the making; *harness* ids of messages are given unless *messages* is False."""
+
+    messages: bool = True
+    prefix: str = "c"
+    events: list[Event] = field(default_factory=lambda: [SessionStart("s")])
+    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    def add(self, *events: Event) -> Hand:
+        self.events += events
+        return self
+
+    def prompt(self, text: str = "go on") -> Hand:
+        return self.add(Prompt(text))
+
+    def told(self, kind: str, text: str) -> Hand:
+        return self.add(Instruction(kind, text))
+
+    def reply(self, *done: Done, text: str = "") -> Hand:
+        """Let the model reply with words and calls, and the tools answer."""
+        message = f"{self.prefix}-message-{next(self._numbers):08d}" if self.messages else ""
+        self.add(AssistantMessage(text, message))
+        results = []
+        for item in done:
+            call = f"{self.prefix}-call-{next(self._numbers):08d}"
+            self.add(ToolCall(call, item.tool, item.arguments, message))
+            if item.text is not None:
+                results.append(ToolResult(call, item.text, item.failed))
+        return self.add(*results)
+
+    def compaction(self, kind: str = "auto", tokens: int | None = None) -> Hand:
+        return self.add(Compaction(kind, tokens))
+
+    def summary(self, text: str) -> Hand:
+        return self.add(Summary(text))
+
+    def reset(self, kind: str) -> Hand:
+        return self.add(Reset(kind))
+
+    def rewind(self) -> Hand:
+        return self.add(Rewind(1))
+
+    def ended(self) -> list[Event]:
+        return [*self.events, SessionEnd(len(self.events))]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a conversion gave."""
+
+    converter: SessionConverter
+    turns: dict[View, list[Turn]]
+    observations: dict[View, list[Observed]]
+    texts: list[tuple[str, str, str]]
+
+    def prelude(self, view: View = SIGNATURES) -> list[list[str]]:
+        """Return what precedes each turn, in short words."""
+        return [[_short(item) for item in turn.prelude] for turn in self.turns[view]]
+
+    def calls(self, view: View = SIGNATURES) -> list[list[str]]:
+        """Return the calls of each turn by the names of their pages."""
+        return [[call.signature.removeprefix("call ") for call in turn.calls] for turn in self.turns[view]]
+
+    def demands(self, view: View = SIGNATURES) -> list[list[str]]:
+        """Return the demands of each turn, those of words left out."""
+        return [
+            [name for name, _ in turn.demands if name.split()[0] not in ("prompt", "summary")]
+            for turn in self.turns[view]
+        ]
+
+    def updates(self) -> list[list[tuple[str, Any]]]:
+        """Return the updates of each turn as (field, value)."""
+        return [[(update.field, update.value) for update in turn.updates] for turn in self.turns[SIGNATURES]]
+
+    def observed(self, view: View = SIGNATURES) -> list[tuple[int, str, str, bool]]:
+        """Return (turn, pages, novelty, kept) of each observation."""
+        return [
+            (item.turn, " + ".join(item.pages), item.novelty.value, item.kept) for item in self.observations[view]
+        ]
+
+    def pages(self, view: View = SIGNATURES) -> dict[str, Page]:
+        """Return every page as it was first declared, by name."""
+        found: dict[str, Page] = {}
+        for turn in self.turns[view]:
+            for item in turn.prelude:
+                page = item if isinstance(item, Page) else getattr(item, "page", None)
+                if page is not None:
+                    found.setdefault(page.id, page)
+        return found
+
+
+def _short(item: object) -> str:
+    if isinstance(item, Page):
+        return f"page {item.id}"
+    if isinstance(item, Replacement):
+        return f"replace {item.page.id}"
+    if isinstance(item, ToolDeclaration):
+        assert item.page is not None
+        return f"tool {item.page.id}"
+    assert isinstance(item, BoundaryEvent)
+    return f"reset {item.session}" if item.session else item.boundary.value
+
+
+def told(*sessions: Hand, chain: bool = False, names: Pseudonyms | None = None) -> Told:
+    """Convert *sessions* (several are a chain) and return what came of them."""
+    turns: dict[View, list[Turn]] = {view: [] for view in View}
+    observations: dict[View, list[Observed]] = {view: [] for view in View}
+    texts: list[tuple[str, str, str]] = []
+    converter = SessionConverter(
+        PlainNames() if names is None else names,
+        Sinks(
+            lambda view, turn: turns[view].append(turn),
+            lambda view, observed: observations[view].append(observed),
+            lambda page, words, text: texts.append((page, words, text)),
+        ),
+        chain=chain or len(sessions) > 1,
+    )
+    for session in sessions:
+        converter.begin_session()
+        for event in session.events:
+            converter.feed(event)
+        converter.end_session()
+    return Told(converter, turns, observations, texts)
+
+
+def replayed(
+    result: Told, policy: str, view: View = SIGNATURES, budget: int = LARGE, flush_at: int | None = None
+) -> CellMetrics:
+    """Replay a view under a policy; *flush_at* tokens of transcript the best-effort flush is due."""
+    accounting = None if flush_at is None else Accounting(10**12, flush_at, 0)
+    trace = Trace(TraceHeader("by hand", budget, accounting=accounting), tuple(result.turns[view]))
+    return replay_trace(trace, POLICIES[policy])

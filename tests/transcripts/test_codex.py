@@ -1,0 +1,468 @@
+"""The Codex reader: every generation of its files gives the same events, and nothing is told twice."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import unittest
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from clawvm_transcripts.events import (
+    AssistantMessage,
+    Broken,
+    Compaction,
+    Event,
+    Instruction,
+    Prompt,
+    Reset,
+    Rewind,
+    SessionEnd,
+    SessionStart,
+    Skipped,
+    Summary,
+    ToolCall,
+    ToolResult,
+    Usage,
+    Window,
+)
+from clawvm_transcripts.format_contract import Head
+from clawvm_transcripts.formats.codex import CODEX
+from clawvm_transcripts.formats.codex_tools import tool_result
+from clawvm_transcripts.json_lines import NO_JSON
+from clawvm_transcripts.reading import head_of
+from clawvm_transcripts.registry import FORMATS
+
+FIXTURES = Path(__file__).parent / "fixtures" / "codex"
+RULES = "# AGENTS.md instructions for /toy/lantern\n\n<INSTRUCTIONS>\nTrim the wick first.\n</INSTRUCTIONS>"
+HARNESS = Skipped("line written by the harness", known=True)
+PROGRAM = (
+    'const r = await tools.exec_command({cmd: "sed -n \'1,80p\' wick.py", workdir: "/toy/lantern"}); text(r.output)'
+)
+
+
+def events_in(name: str) -> list[Event]:
+    with open(FIXTURES / name, "rb") as stream:
+        return list(CODEX.read(stream))
+
+
+def read(records: Iterable[tuple[str, Any]]) -> list[Event]:
+    """Return what records of (type, payload) say, without SessionStart, what is skipped, and SessionEnd."""
+    lines = "".join(json.dumps({"timestamp": "", "type": kind, "payload": payload}) + "\n" for kind, payload in records)
+    events = list(CODEX.read(io.BytesIO(lines.encode())))
+    return [event for event in events if not isinstance(event, (SessionStart, Skipped, SessionEnd))]
+
+
+def substance(events: Iterable[Event]) -> list[Event]:
+    return [event for event in events if not isinstance(event, Skipped)]
+
+
+def message(role: str, *texts: Any) -> tuple[str, Any]:
+    return "response_item", {"type": "message", "role": role, "content": [{"text": text} for text in texts]}
+
+
+def screen(event: str, **fields: Any) -> tuple[str, Any]:
+    return "event_msg", {"type": event, **fields}
+
+
+def call(name: str) -> tuple[str, Any]:
+    return "response_item", {"type": "function_call", "name": "ls", "arguments": "{}", "call_id": name}
+
+
+def token_count(total: int, prompt: int, cached: int = 0) -> tuple[str, Any]:
+    latest = {"input_tokens": prompt, "cached_input_tokens": cached, "output_tokens": 1}
+    return screen("token_count", info={"total_token_usage": {"total_tokens": total}, "last_token_usage": latest})
+
+
+class WholeSessions(unittest.TestCase):
+    def test_a_session_with_every_trap_of_the_format(self) -> None:
+        head = "Chunk ID: {}\nWall time: 0.0{} seconds\nProcess exited with code {}\nOriginal token count: 3\nOutput:\n"
+        expected: list[Event] = [
+            SessionStart("lantern-1", "0.125.0", "/toy/lantern", "2026-02-03T09:59:59.000Z"),
+            Instruction("system", "You keep lanterns."),
+            Window(9000),
+            Instruction("system", "<permissions instructions>\nAsk first."),
+            Instruction("system", "<skills_instructions>\nNone."),
+            Instruction("rules", RULES),
+            Prompt("Why does it flicker?"),
+            AssistantMessage("I look at the wick."),
+            ToolCall("call_1", "exec_command", {"cmd": "cat wick.py", "workdir": "/toy/lantern"}),
+            ToolCall("call_2", "exec_command", '{"cmd": "cat oil.py"'),
+            ToolResult("call_1", head.format("a1b2c3", 1, 0) + "length = 3\n", head=100),
+            ToolResult("call_2", "failed to parse function arguments: EOF", failed=True),
+            Usage(100, 40, 0, 10),
+            ToolCall("call_3", "apply_patch", "*** Begin Patch\n*** Update File: wick.py\n*** End Patch"),
+            ToolResult("call_3", "Success.\n"),
+            ToolCall("", "web_search", {"type": "search", "query": "wick length"}),
+            ToolCall("ws_2", "web_search", {"type": "open_page", "url": "https://lantern.example/wick"}),
+            ToolCall("call_4", "tool_search", {"query": "lamp tools", "limit": 2}),
+            ToolResult("call_4", ""),
+            ToolCall("call_5", "mcp__lamp.light", {}),
+            Broken(28, NO_JSON),
+            Rewind(1),
+            Reset("session_meta_again"),
+            Prompt("And the glass?"),
+            Compaction("replacement_history"),
+            Summary("And the glass?"),
+            Window(12000),
+            Usage(200, 50, 0, 10),
+            Compaction("summary"),
+            Summary("The glass is clean."),
+            ToolCall("call_6", "exec_command", {"cmd": "make glass"}),
+            ToolResult("call_6", head.format("d4e5f6", 2, 2) + "no sand\n", failed=True, head=100),
+            ToolCall("call_7", "write_stdin", {"session_id": 7, "chars": ""}),
+            SessionEnd(47),
+        ]
+        self.assertEqual(substance(events_in("two-sessions.jsonl")), expected)
+
+    def test_only_types_that_no_release_is_known_to_write_are_reported_as_unknown(self) -> None:
+        skipped = [event for event in events_in("two-sessions.jsonl") if isinstance(event, Skipped)]
+        unknown = [event.kind for event in skipped if not event.known]
+        self.assertEqual(unknown, ["response_item/hologram", "event_msg/lamp_lit", "world"])
+        self.assertIn(Skipped("event_msg/turn_aborted", known=True), skipped)
+
+    def test_a_program_is_one_call_with_its_text_as_recorded(self) -> None:
+        expected: list[Event] = [
+            SessionStart("lantern-2", "0.144.0", "/toy/lantern", "2026-02-03T09:59:59.000Z"),
+            Instruction("system", "You keep lanterns."),
+            Prompt("Read the wick."),
+            ToolCall("call_1", "exec", '// @exec: {"yield_time_ms": 1000}\n' + PROGRAM),
+            ToolResult("call_1", "Script completed\nWall time 0.2 seconds\nOutput:\nlength = 3\n", head=47),
+            ToolCall("call_2", "exec", PROGRAM),
+            ToolResult("call_2", "Script failed\nWall time 0.1 seconds\nOutput:\nno such file\n", True, 44),
+            ToolCall("call_3", "wait", {"cell_id": "1"}),
+            ToolResult("call_3", "done", failed=True),
+            SessionEnd(9),
+        ]
+        self.assertEqual(substance(events_in("programs.jsonl")), expected)
+
+    def test_an_early_file_without_events_is_read_from_its_items(self) -> None:
+        output = "Exit code: 1\nWall time: 0 seconds\nTotal output lines: 1\nOutput:\nno lamps"
+        expected: list[Event] = [
+            SessionStart("lantern-3", "0.30.0", "/toy/lantern", "2026-02-03T10:00:01.000Z"),
+            Instruction("rules", "Trim the wick first."),
+            Prompt("Count the lamps."),
+            ToolCall("call_1", "local_shell", {"type": "exec", "command": ["bash", "-lc", "ls lamps"]}),
+            ToolResult("call_1", output, failed=True, head=len(output) - len("no lamps")),
+            AssistantMessage("There are none."),
+            Prompt("Then light one."),
+            SessionEnd(9),
+        ]
+        self.assertEqual(substance(events_in("items-only.jsonl")), expected)
+
+    def test_the_first_releases_wrote_the_same_without_an_envelope(self) -> None:
+        expected: list[Event] = [
+            SessionStart("lantern-4", "", "", "2025-07-01T08:00:00.000Z"),
+            Prompt("Count the lamps."),
+            ToolCall("call_1", "shell", {"command": ["ls"]}),
+            ToolResult("call_1", "lamp\n", failed=True),
+            AssistantMessage("One."),
+            SessionEnd(8),
+        ]
+        events = events_in("bare.jsonl")
+        self.assertEqual(substance(events), expected)
+        self.assertTrue(all(event.known for event in events if isinstance(event, Skipped)))
+
+    def test_every_fixture_is_recognized_by_this_format_alone(self) -> None:
+        for path in sorted(FIXTURES.iterdir()):
+            with self.subTest(path.name), open(path, "rb") as stream:
+                head = head_of(stream)
+                self.assertEqual([item.id for item in FORMATS if item.recognizes(head)], ["codex"])
+
+    def test_a_header_of_another_format_is_not_recognized(self) -> None:
+        bare = {"id": "s", "timestamp": "t", "instructions": None}
+        for record, recognized in (
+            (bare, True),
+            ({**bare, "type": "session"}, False),
+            ({**bare, "timestamp": 5}, False),
+        ):
+            self.assertEqual(CODEX.recognizes(Head(b"", (record,))), recognized)
+        for kind, payload, recognized in (("event_msg", {}, True), ("event_msg", 5, False), ("event", {}, False)):
+            self.assertEqual(CODEX.recognizes(Head(b"", ({"type": kind, "payload": payload},))), recognized)
+
+
+class SaidTwice(unittest.TestCase):
+    def test_an_item_and_its_event_are_one_in_either_order(self) -> None:
+        item, event = message("user", "Go."), screen("user_message", message="Go.")
+        for records in ([item, event], [event, item]):
+            self.assertEqual(read([*records, call("c")]), [Prompt("Go."), ToolCall("c", "ls", {})])
+
+    def test_the_same_words_typed_twice_are_two_prompts(self) -> None:
+        item, event = message("user", "Go."), screen("user_message", message="Go.")
+        self.assertEqual(read([item, event, item, event]), [Prompt("Go.")] * 2)
+
+    def test_an_item_that_is_no_prompt_stays_none_in_a_file_with_events(self) -> None:
+        records = [screen("user_message", message="Go."), call("c"), message("user", "<skill_v9>\nwords"), call("d")]
+        self.assertEqual([type(event) for event in read(records)], [Prompt, ToolCall, ToolCall])
+
+    def test_words_wait_until_the_conversation_goes_on(self) -> None:
+        records = [message("user", "Go."), screen("task_started"), message("assistant", "Yes."), call("c")]
+        expected = [Prompt("Go."), AssistantMessage("Yes."), ToolCall("c", "ls", {})]
+        self.assertEqual(read(records), expected)
+
+    def test_what_both_sides_said_keeps_its_order(self) -> None:
+        records = [message("user", "a"), message("assistant", "b"), message("user", "c"), message("assistant", "d")]
+        expected = [Prompt("a"), AssistantMessage("b"), Prompt("c"), AssistantMessage("d")]
+        self.assertEqual(read(records), expected)
+        records = [message("assistant", "b"), screen("user_message", message="c"), message("assistant", "d")]
+        self.assertEqual(read(records), expected[1:])
+
+    def test_words_that_wait_are_told_before_whatever_follows(self) -> None:
+        followers = {
+            "a call": call("c"),
+            "a result": ("response_item", {"type": "function_call_output", "call_id": "c", "output": ""}),
+            "a compaction": ("compacted", {"message": "s"}),
+            "a rewind": screen("thread_rolled_back", num_turns=1),
+            "the end": screen("turn_aborted"),
+        }
+        for name, follower in followers.items():
+            with self.subTest(name):
+                self.assertEqual(read([message("user", "Go."), follower])[0], Prompt("Go."))
+                self.assertEqual(read([message("assistant", "Yes."), follower])[0], AssistantMessage("Yes."))
+        header = ("session_meta", {"id": "s"})
+        self.assertEqual(read([header, message("user", "Go."), header]), [Prompt("Go."), Reset("session_meta_again")])
+
+    def test_an_event_that_repeats_an_item_already_told_is_not_told(self) -> None:
+        records = [
+            message("user", "Go."),
+            message("assistant", "Yes."),
+            call("c"),
+            screen("agent_message", message="Yes."),
+            screen("agent_message", message="Yes."),
+        ]
+        self.assertEqual(
+            read(records), [Prompt("Go."), AssistantMessage("Yes."), ToolCall("c", "ls", {}), AssistantMessage("Yes.")]
+        )
+
+    def test_no_more_than_a_few_words_wait(self) -> None:
+        records = [message("user", str(number)) for number in range(100)]
+        self.assertEqual(read(records), [Prompt(str(number)) for number in range(100)])
+        # So many were told before the event came: it cannot take them back.
+        event = screen("user_message", message="typed")
+        self.assertEqual(len(read([*records[:65], event])), 66)
+        self.assertEqual(read([*records[:64], event]), [Prompt("typed")])
+
+
+class Prompts(unittest.TestCase):
+    def test_what_the_harness_injected_is_no_prompt(self) -> None:
+        injected = (
+            "<environment_context>x",
+            "\n<turn_aborted>\nx",
+            "<skill>\n<name>x",
+            "<user_shell_command>x",
+            "<subagent_notification>x",
+        )
+        for words in injected:
+            with self.subTest(words):
+                self.assertEqual(read([message("user", words), call("c")]), [ToolCall("c", "ls", {})])
+                self.assertEqual(read([screen("user_message", message=words)]), [])
+
+    def test_events_of_an_injected_kind_are_no_prompts_but_tell_that_there_are_events(self) -> None:
+        injected = screen("user_message", message="cwd", kind="environment_context")
+        records = [injected, message("user", "Go."), screen("user_message", message="Go.", kind="plain"), call("c")]
+        self.assertEqual(read(records), [Prompt("Go."), ToolCall("c", "ls", {})])
+        self.assertEqual(read([injected, message("user", "Go."), call("c")]), [ToolCall("c", "ls", {})])
+
+    def test_typed_parts_beside_injected_ones_are_the_prompt(self) -> None:
+        records = [message("user", RULES, "<environment_context>x", "Go ", "on.")]
+        self.assertEqual(read(records), [Instruction("rules", RULES), Prompt("Go on.")])
+
+    def test_words_that_only_mention_a_tag_are_typed(self) -> None:
+        words = "What is <environment_context>?"
+        self.assertEqual(read([message("user", words)]), [Prompt(words)])
+        self.assertEqual(read([message("user", "<skills> are what?")]), [Prompt("<skills> are what?")])
+
+
+class Instructions(unittest.TestCase):
+    def test_the_same_rules_in_another_frame_are_not_told_again(self) -> None:
+        frames = ("keep", f"# AGENTS.md instructions for /a\n\n<INSTRUCTIONS>\n{'keep'}\n</INSTRUCTIONS>")
+        for first, second in (frames, frames[::-1]):
+            turns = [("turn_context", {"user_instructions": words}) for words in (first, second)]
+            self.assertEqual(read(turns), [Instruction("rules", first)])
+
+    def test_changed_instructions_are_told(self) -> None:
+        records = [message("developer", "one", "two"), message("developer", "one", "three")]
+        self.assertEqual(read(records), [Instruction("system", words) for words in ("one", "two", "three")])
+
+    def test_only_so_many_instructions_are_remembered(self) -> None:
+        records = [message("developer", str(number)) for number in (*range(600), 599, 0)]
+        self.assertEqual(read(records), [Instruction("system", str(number)) for number in (*range(600), 0)])
+
+    def test_a_frame_full_of_white_space_takes_no_time(self) -> None:
+        words = "# AGENTS.md instructions" + " " * 200_000 + "\n" + " \n" * 100_000 + "</INSTRUCTIONS>" * 1000
+        self.assertEqual(read([message("user", words)]), [Instruction("rules", words)])
+
+
+class Tokens(unittest.TestCase):
+    def test_the_same_total_again_is_no_new_request(self) -> None:
+        records = [token_count(5, 4), token_count(5, 4), token_count(9, 4), token_count(5, 4)]
+        self.assertEqual(read(records), [Usage(4, 0, 0, 1)] * 3)
+
+    def test_an_estimate_after_a_compaction_is_no_request(self) -> None:
+        self.assertEqual(read([token_count(5, 0)]), [])
+
+    def test_cached_tokens_are_part_of_the_prompt(self) -> None:
+        self.assertEqual(read([token_count(1, 5, cached=4)]), [Usage(5, 4, 0, 1)])
+        self.assertEqual(read([token_count(1, 5, cached=9)]), [Usage(5, 5, 0, 1)])
+
+    def test_a_window_is_told_when_it_changes(self) -> None:
+        windows = [screen("task_started", model_context_window=size) for size in (7, 7, 0, None, 8, 7)]
+        self.assertEqual(read(windows), [Window(7), Window(8), Window(7)])
+
+
+class Compactions(unittest.TestCase):
+    def test_the_summary_is_what_was_left_of_the_conversation(self) -> None:
+        history = [
+            {"role": "developer", "content": [{"text": "instructions"}]},
+            {"role": "user", "content": [{"text": RULES}, {"text": "typed"}]},
+            {"role": "assistant", "content": "said"},
+            {"role": "user", "content": 5},
+            {"type": "compaction", "encrypted_content": "x"},
+            6,
+        ]
+        kept = ("compacted", {"message": "m", "replacement_history": history})
+        self.assertEqual(read([kept]), [Compaction("replacement_history"), Summary("typed\nsaid")])
+
+    def test_without_such_words_the_message_is_the_summary(self) -> None:
+        for history, kind in ((None, "summary"), (5, "summary"), ([], "replacement_history")):
+            record = ("compacted", {"message": "m", "replacement_history": history})
+            self.assertEqual(read([record]), [Compaction(kind), Summary("m")])
+        self.assertEqual(read([("compacted", {})]), [Compaction("summary")])
+
+
+class Results(unittest.TestCase):
+    def result(self, output: Any) -> ToolResult:
+        return tool_result({"call_id": "c", "output": output})
+
+    def test_the_head_ends_behind_its_last_line(self) -> None:
+        for head in (
+            "Chunk ID: 1a\nWall time: 0.1 seconds\nProcess running with session ID 4\nOutput:\n",
+            "Command: /bin/sh -c ls\nChunk ID: 1a\nWall time: 0.1 seconds\nProcess exited with code 0\nOutput:\n",
+            "Command: cat <<X\nOutput:\nX\nChunk ID: 1a\nWall time: 0.1 seconds\nOutput:\n",
+            "Wall time: 0.1 seconds\nOutput:\n",
+            "Exit code: 0\nWall time: 3 seconds\nOutput:\r\n",
+            "Script running with cell ID 3\nWall time 0.1 seconds\nOutput:\n",
+        ):
+            for body in ("", "words\nOutput:\nmore", "\n"):
+                self.assertEqual(self.result(head + body), ToolResult("c", head + body, head=len(head)))
+        self.assertEqual(self.result("Wall time: 1 seconds\nOutput:").head, 28)
+
+    def test_an_output_that_looks_like_a_head_has_none(self) -> None:
+        for text in (
+            "",
+            "Output:\nwords",
+            "x\nWall time: 1 seconds\nOutput:\n",
+            "Chunk ID: 1a\nOutput:\n",
+            "Exit code: 0\nWall time: 3 seconds\nmy own words\nOutput:\n",
+            "Wall time: 3 seconds\n",
+        ):
+            self.assertEqual(self.result(text), ToolResult("c", text))
+
+    def test_failures_are_told_by_exit_code_or_by_the_harness(self) -> None:
+        head = "Chunk ID: 1a\nWall time: 0.1 seconds\nProcess exited with code {}\nOutput:\n"
+        for output, failed in (
+            (head.format(0), False),
+            (head.format(1), True),
+            (head.format(-1), True),
+            ("Command: cat <<X\nExit code: 3\nX\n" + head.format(0), False),
+            ('{"output": "failed to parse function arguments", "metadata": {"exit_code": 0}}', False),
+            ('{"output": "x", "metadata": {"exit_code": 2}}', True),
+            ("apply_patch verification failed: no such line", True),
+            ("write_stdin failed: no such process", True),
+            ("the build failed", False),
+            ({"content": "x", "success": True}, False),
+            ({"content": "x", "success": False}, True),
+        ):
+            self.assertEqual(self.result(output).failed, failed, output)
+
+    def test_json_that_a_tool_printed_is_its_output(self) -> None:
+        wrapped = '{"output": "x", "metadata": {}'
+        for text in ('{"output": "x"}', wrapped + ', "more": 1}', wrapped + "} y"):
+            self.assertEqual(self.result(text), ToolResult("c", text))
+
+    def test_outputs_of_any_shape(self) -> None:
+        self.assertEqual(self.result([{"text": "a"}, "b", {"text": 3}, {"text": "c"}]).text, "ac")
+        self.assertEqual(self.result({"content_items": [{"text": "a"}]}).text, "a")
+        for output in (None, 4, True, {}, [], [None], {"content": 5}):
+            self.assertEqual(self.result(output), ToolResult("c", ""))
+
+
+class Calls(unittest.TestCase):
+    def test_arguments_are_the_object_inside_the_text_or_the_text(self) -> None:
+        for text, expected in (
+            ('{"a": 1}', {"a": 1}),
+            (' {"a": 1}', ' {"a": 1}'),
+            ('{"a": 1', '{"a": 1'),
+            ("[1]", "[1]"),
+            ("5", "5"),
+            ("", ""),
+            ('{"a":' * 300 + "1" + "}" * 300, '{"a":' * 300 + "1" + "}" * 300),
+        ):
+            payload = {"type": "function_call", "name": "t", "arguments": text, "call_id": "c"}
+            self.assertEqual(read([("response_item", payload)]), [ToolCall("c", "t", expected)])
+
+    def test_a_call_without_arguments_has_none(self) -> None:
+        for fields in ({}, {"arguments": None}, {"arguments": "{}"}):
+            payload = {"type": "function_call", "name": "t", "call_id": "c", **fields}
+            self.assertEqual(read([("response_item", payload)]), [ToolCall("c", "t", {})])
+
+    def test_a_call_type_that_is_not_known_yet_is_a_call(self) -> None:
+        payload = {"type": "polish_call", "id": "p", "action": {"lamp": 1}}
+        self.assertEqual(read([("response_item", payload)]), [ToolCall("p", "polish", {"lamp": 1})])
+
+    def test_a_function_call_without_a_name_is_reported(self) -> None:
+        for payload in ({"type": "function_call"}, {"type": "custom_tool_call", "name": 3}):
+            (event,) = read([("response_item", payload)])
+            self.assertIsInstance(event, Broken)
+
+
+class Damage(unittest.TestCase):
+    def assert_whole(self, content: bytes, hint: str) -> None:
+        events = list(CODEX.read(io.BytesIO(content)))
+        kinds = [type(event) for event in events]
+        self.assertEqual((kinds[0], kinds[-1]), (SessionStart, SessionEnd), hint)
+        self.assertEqual(kinds.count(SessionStart) + kinds.count(SessionEnd), 2, hint)
+
+    def test_any_field_may_hold_anything(self) -> None:
+        seed = 20260203
+        source = random.Random(seed)
+        values: tuple[Any, ...] = (None, True, 0, -1, 1e300, 10**30, "", "\x00", [], {}, [[]], [{"text": []}], {"a": 1})
+        for path in sorted(FIXTURES.iterdir()):
+            records = [line for line in path.read_bytes().split(b"\n") if line.startswith(b"{")]
+            for _ in range(300):
+                position = source.randrange(len(records))
+                try:
+                    record = json.loads(records[position])
+                except ValueError:
+                    continue
+                place = record
+                while True:
+                    key = sorted(place)[source.randrange(len(place))]
+                    if isinstance(place[key], dict) and place[key] and source.random() < 0.8:
+                        place = place[key]
+                        continue
+                    place[key] = values[source.randrange(len(values))]
+                    break
+                changed = [*records[:position], json.dumps(record).encode(), *records[position + 1 :]]
+                self.assert_whole(b"\n".join(changed), f"seed {seed}, {path.name}: {json.dumps(record)}")
+
+    def test_a_file_cut_off_anywhere_is_read(self) -> None:
+        content = (FIXTURES / "bare.jsonl").read_bytes()
+        for length in range(len(content)):
+            self.assert_whole(content[:length], f"{length} bytes")
+
+    def test_what_waits_survives_a_broken_record(self) -> None:
+        records = [message("user", "Go."), screen("agent_message", message=5), call("c")]
+        events = read(records)
+        self.assertEqual([type(event) for event in events], [Broken, Prompt, ToolCall])
+
+    def test_a_message_without_content_is_reported(self) -> None:
+        for content in (None, 5, {}):
+            (event,) = read([("response_item", {"type": "message", "role": "user", "content": content})])
+            self.assertIsInstance(event, Broken)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,577 @@
+"""Sessions made by hand become turns of both views, exactly, and mean under every policy what they meant in truth."""
+
+import random
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from typing import Any
+
+from clawvm_replay.trace_format import TraceHeader, read_trace, write_trace
+from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.vocabulary import Level, PageType, PinClass
+from clawvm_transcripts.events import ToolCall, ToolResult
+from clawvm_transcripts.pseudonyms import Pseudonyms
+from clawvm_transcripts.views import View
+from tests.transcripts.hand_made import (
+    LARGE,
+    RESOURCES,
+    SIGNATURES,
+    Done,
+    Hand,
+    Told,
+    edit,
+    fetch,
+    plan,
+    poll,
+    read,
+    replayed,
+    run,
+    search,
+    told,
+)
+
+PAGES_OF_TEXT = "a line of text that is long enough to be worth something\n" * 40
+
+
+class DemandsTest(unittest.TestCase):
+    def test_a_result_is_declared_and_called_in_its_turn_and_called_alone_when_it_comes_again(self) -> None:
+        found = told(Hand().reply(run("env", "a b")).reply(run("env", "a b")))
+        self.assertEqual(found.prelude(), [["tool command env"], []])
+        self.assertEqual(found.calls(), [["command env"], ["command env"]])
+        self.assertEqual(found.observed(), [(2, "command env", "repeated", True)])
+        metrics = replayed(found, "clawvm")
+        self.assertEqual((metrics.cold_accesses, metrics.hits, metrics.alerts), (1, 1, 1))
+
+    def test_another_result_takes_the_place_of_the_first_and_is_cold(self) -> None:
+        found = told(Hand().reply(run("env", "a b")).reply(run("env", "a b c")).reply(run("env", "a b c")))
+        self.assertEqual(found.prelude()[1:], [["replace command env", "tool command env"], []])
+        metrics = replayed(found, "clawvm")
+        self.assertEqual((metrics.cold_accesses, metrics.hits), (2, 1))
+
+    def test_an_edit_never_gives_a_false_hit(self) -> None:
+        session = Hand().reply(read("a.py"), run("pytest", "1 failed")).reply(edit("a.py"))
+        session.reply(read("a.py", "text of a.py, edited"), run("pytest", "1 failed"), run("pytest -x", "1 failed"))
+        found = told(session)
+        for view in View:
+            self.assertEqual(found.prelude(view)[2][0], "replace file a.py", "stale from the turn after the edit")
+            self.assertIn("replace command pytest", found.prelude(view)[2])
+            for policy in POLICIES:
+                metrics = replayed(found, policy, view)
+                self.assertEqual((metrics.hits, metrics.explicit_faults), (0, 0), (view, policy))
+                self.assertEqual(metrics.cold_accesses, 6)
+        self.assertEqual(found.observed(), [(3, "file a.py", "edited", True)])
+
+    def test_an_edit_that_failed_changes_nothing(self) -> None:
+        session = Hand().reply(read("a.py"), run("pytest", "ok"))
+        found = told(session.reply(edit("a.py", "no match", failed=True)).reply(read("a.py"), run("pytest", "ok")))
+        self.assertEqual([kind for _, _, kind, _ in found.observed()], ["repeated", "repeated"])
+
+    def test_a_command_that_writes_a_file_is_an_edit_of_it(self) -> None:
+        session = Hand().reply(read("a.py"), read("b.py")).reply(run("make x > a.py; echo done", "done"))
+        found = told(session.reply(read("a.py", "new"), read("b.py")))
+        self.assertEqual(found.observed(), [(3, "file a.py", "edited", True), (3, "file b.py", "repeated", True)])
+
+    def test_a_silent_edit_counts_though_it_gives_no_page(self) -> None:
+        found = told(Hand().reply(read("a.py")).reply(edit("a.py", "")).reply(read("a.py", "new")))
+        self.assertEqual(found.calls()[1], [])
+        self.assertEqual(found.observed(), [(3, "file a.py", "edited", True)])
+
+    def test_searches_and_fetched_pages_are_demands(self) -> None:
+        found = told(Hand().reply(search("x", "1"), fetch("u", "2")).reply(search("x", "1"), fetch("u", "2")))
+        self.assertEqual(found.calls()[1], ["search x", "fetch u"])
+
+    def test_edits_are_pages_and_no_demands(self) -> None:
+        found = told(Hand().reply(edit("a.py", "done")).reply(edit("a.py", "done")))
+        self.assertEqual(found.observed(), [])
+        self.assertEqual(found.prelude()[1], ["replace edit a.py", "tool edit a.py"])
+        self.assertEqual(replayed(found, "clawvm").hits, 0)
+
+    def test_polls_are_no_demands(self) -> None:
+        found = told(Hand().reply(poll("1 %")).reply(poll("1 %")).reply(poll("2 %"), poll("3 %")).reply())
+        self.assertEqual(found.calls(), [[]] * 4)
+        self.assertEqual(found.demands(), [[]] * 4)
+        self.assertEqual(
+            found.prelude(), [["page poll 1"], ["replace poll 1"], ["replace poll 1", "replace poll 1"], []]
+        )
+        self.assertEqual(found.observed(), [])
+        for policy in POLICIES:
+            self.assertEqual(replayed(found, policy).accesses, 0)
+
+    def test_a_result_without_words_is_nothing(self) -> None:
+        found = told(Hand().reply(run("true", ""), run("true", " \n")))
+        self.assertEqual((found.prelude(), found.calls()), ([[]], [[]]))
+
+    def test_a_late_result_is_declared_where_it_arrived(self) -> None:
+        session = Hand().reply(run("slow", None))
+        (call,) = (event.call for event in session.events if isinstance(event, ToolCall))
+        session.reply(text="meanwhile").add(ToolResult(call, "at last")).reply().reply(run("slow", "at last"))
+        found = told(session)
+        self.assertEqual(found.prelude(), [[], ["tool command slow"], [], []])
+        self.assertEqual(found.calls(), [[], ["command slow"], [], ["command slow"]])
+
+    def test_a_result_that_comes_twice_is_one(self) -> None:
+        session = Hand().reply(run("env", "a"))
+        found = told(session.add(session.events[-1]).reply().add(session.events[-1]))
+        self.assertEqual((found.calls(), found.observed()), ([["command env"], []], []))
+
+    def test_a_call_without_a_result_is_no_page(self) -> None:
+        self.assertEqual(told(Hand().reply(run("env", None)).reply()).prelude(), [[], []])
+
+    def test_a_session_may_end_in_the_middle_of_a_call(self) -> None:
+        found = told(Hand().prompt("do it").reply(run("env", None)))
+        self.assertEqual(found.prelude(), [["page prompt 1 do it"]])
+        self.assertEqual(found.converter.turns, 1)
+
+
+class SameTurnTest(unittest.TestCase):
+    def test_asking_twice_at_once_is_one_demand(self) -> None:
+        found = told(Hand().reply(run("env", "a")).reply(run("env", "a"), run("env", "a")))
+        self.assertEqual(found.calls(), [["command env"], ["command env"]])
+        self.assertEqual(len(found.observed()), 1)
+        found = told(Hand().reply(run("env", "a"), run("env", "a")))
+        self.assertEqual(found.calls(), [["command env"]])
+        self.assertEqual(found.observed(), [], "nobody could have had it earlier")
+
+    def test_the_same_holds_for_lines(self) -> None:
+        found = told(Hand().reply(read("a"), read("a", "x", 1, 2)).reply(read("a", "y", 3, 4), read("a", "z", 5, 6)))
+        self.assertEqual(found.demands(RESOURCES), [[], ["file a"]])
+        self.assertEqual(found.observed(RESOURCES), [(2, "file a", "covered", True)])
+
+    def test_of_two_new_results_at_once_the_second_stands(self) -> None:
+        found = told(Hand().reply(run("date", "1"), run("date", "2 2 2 2")).reply(run("date", "2 2 2 2")))
+        self.assertEqual(found.prelude(), [["tool command date"], []])
+        self.assertGreater(found.pages()["command date"].costs[Level.FULL], 1)
+        self.assertEqual(found.calls(), [["command date"], ["command date"]])
+
+    def test_a_page_that_changes_after_it_was_asked_for_is_new_in_the_next_turn(self) -> None:
+        session = Hand().reply(run("date", "1")).reply(run("date", "1"), run("date", "2")).reply()
+        found = told(session.reply(run("date", "2")))
+        self.assertEqual(found.calls(), [["command date"]] * 4)
+        self.assertEqual(found.prelude()[2], ["replace command date", "tool command date"])
+        metrics = replayed(found, "clawvm")
+        self.assertEqual((metrics.cold_accesses, metrics.hits), (2, 2))
+
+    def test_a_read_after_an_edit_in_one_turn_is_the_content_from_then_on(self) -> None:
+        session = Hand().reply(read("a"), edit("a"), read("a", "edited")).reply().reply(read("a", "edited"))
+        found = told(session)
+        self.assertEqual(found.prelude(), [["tool file a", "tool edit a"], [], []])
+        self.assertEqual(found.calls()[2], ["file a"])
+        session = Hand().reply(read("a")).reply(read("a"), edit("a"), read("a", "edited")).reply()
+        found = told(session)
+        self.assertEqual(found.prelude()[2], ["replace file a", "tool file a"])
+        self.assertEqual(found.calls()[1:], [["file a", "edit a"], ["file a"]])
+
+    def test_an_edit_before_a_read_in_one_turn_leaves_the_read_current(self) -> None:
+        found = told(Hand().reply(read("a")).reply(edit("a"), read("a", "edited")).reply().reply(read("a", "edited")))
+        self.assertEqual(found.prelude()[1:], [["tool edit a", "replace file a", "tool file a"], [], []])
+        self.assertEqual(replayed(found, "clawvm").hits, 1)
+
+    def test_what_was_read_and_then_edited_is_stale_from_the_next_turn_on(self) -> None:
+        found = told(Hand().reply(read("a"), edit("a")).reply().reply())
+        self.assertEqual(found.prelude(), [["tool file a", "tool edit a"], ["replace file a"], []])
+
+
+class ViewsTest(unittest.TestCase):
+    def test_a_read_of_known_lines_is_a_demand_in_the_view_of_resources_only(self) -> None:
+        found = told(Hand().reply(read("a")).reply(read("a", "lines", 3, 9)).reply(read("a", "lines", 3, 9)))
+        self.assertEqual(found.demands(RESOURCES), [[], ["file a"], ["file a"]])
+        self.assertEqual(found.calls(RESOURCES), [["file a"], [], []])
+        self.assertEqual(found.demands(SIGNATURES), [[], [], []])
+        self.assertEqual(found.calls(SIGNATURES), [["file a"], ["file a [3, 9]"], ["file a [3, 9]"]])
+        self.assertEqual(
+            found.observed(RESOURCES), [(2, "file a", "covered", True), (3, "file a", "repeated", True)]
+        )
+        self.assertEqual(found.observed(SIGNATURES), [(3, "file a [3, 9]", "repeated", True)])
+        self.assertEqual(set(found.pages(RESOURCES)), {"file a"})
+
+    def test_lines_in_two_results_are_a_demand_on_both(self) -> None:
+        session = Hand().reply(read("a"), read("b"))
+        session.reply(Done("read_many_files", {"paths": ["a", "b"]}, "both"))
+        self.assertEqual(told(session).demands(RESOURCES)[1], ["file a", "file b"])
+
+    def test_lines_that_a_newer_read_covers_are_a_demand_on_that_also_after_an_edit(self) -> None:
+        session = Hand().reply(read("a", "x", 1, 5)).reply(edit("a")).reply(read("a", "whole, edited"))
+        session.reply(read("a", "x", 1, 5)).reply(read("a", "x", 1, 5))
+        found = told(session)
+        self.assertEqual(found.demands(RESOURCES)[3:], [["file a"], ["file a"]])
+        self.assertEqual([item[2] for item in found.observed(RESOURCES)], ["covered", "repeated"])
+        self.assertEqual(found.calls(SIGNATURES)[3:], [["file a [1, 5]"], ["file a [1, 5]"]])
+
+    def test_both_views_have_the_same_turns(self) -> None:
+        found = told(Hand().prompt().reply(read("a")).compaction().reply(read("a", "x", 1, 2)).reply())
+        for one, other in zip(found.turns[SIGNATURES], found.turns[RESOURCES]):
+            self.assertEqual((one.number, one.transcript_tokens), (other.number, other.transcript_tokens))
+
+    def test_a_policy_that_loses_lines_has_to_fetch_them_again(self) -> None:
+        session = Hand().reply(read("a", PAGES_OF_TEXT)).compaction().reply(read("a", "x", 3, 9))
+        found = told(session)
+        self.assertEqual(replayed(found, "retrieval", RESOURCES).refetch, 1)
+        self.assertEqual(replayed(found, "retrieval", SIGNATURES).refetch, 0)
+        self.assertEqual(replayed(found, "clawvm", RESOURCES).explicit_faults, 0)
+        self.assertEqual(replayed(found, "clawvm", RESOURCES).page_ins, 1)
+
+    def test_the_working_set_is_every_page_once_at_its_largest(self) -> None:
+        found = told(Hand().reply(run("date", "word " * 50)).reply(run("date", "word")).reply(run("env", "word")))
+        pages = found.pages()
+        expected = sum(page.costs[Level.FULL] for page in pages.values())
+        self.assertEqual(found.converter.working_set, {"signatures": expected, "resources": expected})
+
+
+class PagesTest(unittest.TestCase):
+    def test_a_tool_result_is_evidence_as_published(self) -> None:
+        session = Hand().reply(read("a"), run("env", "x"), edit("a"), search("x", "y"), fetch("u", "v"))
+        found = told(session.reply(Done("mystery", {}, "z")))
+        prices = {}
+        for name, page in found.pages().items():
+            self.assertIs(page.type, PageType.EVIDENCE)
+            self.assertEqual((page.pin, page.minimum, page.base_utility), (PinClass.SOFT, Level.POINTER, 5.0))
+            self.assertEqual((page.provenance.kind, page.texts), ("tool_call", {}))
+            prices[name.split()[0]] = page.recompute_cost
+        self.assertEqual(
+            prices, {"file": 8.0, "command": 8.0, "edit": 12.0, "search": 6.0, "fetch": 6.0, "other": 6.0}
+        )
+
+    def test_rule_files_are_bootstrap_and_requirement_documents_constraints(self) -> None:
+        found = told(
+            Hand().reply(
+                read("docs/AGENTS.md", PAGES_OF_TEXT),
+                read("product-spec.md", PAGES_OF_TEXT),
+                read("CLAUDE.md", "no such file", failed=True),
+                run("cat CLAUDE.md; make", "text"),
+            )
+        )
+        types = {name: page.type.value for name, page in found.pages().items()}
+        self.assertEqual(
+            types,
+            {
+                "file docs/AGENTS.md": "bootstrap_policy",
+                "file product-spec.md": "constraint",
+                "unread CLAUDE.md": "evidence",
+                "command cat CLAUDE.md; make": "evidence",
+            },
+        )
+        requirements = found.pages()["file product-spec.md"]
+        self.assertEqual((requirements.pin, requirements.minimum), (PinClass.HARD, Level.STRUCTURED))
+        self.assertEqual((requirements.base_utility, requirements.provenance.kind), (7.0, "file"))
+
+    def test_a_rule_file_that_is_edited_is_stale_as_a_rule_file(self) -> None:
+        session = Hand().reply(read("AGENTS.md", PAGES_OF_TEXT), read("spec.md", PAGES_OF_TEXT), read("a", "x" * 99))
+        session.reply(edit("AGENTS.md"), edit("spec.md"), edit("a")).reply()
+        found = told(session)
+        pages = found.pages()
+        replaced = [item.page for item in found.turns[SIGNATURES][2].prelude]  # type: ignore[union-attr]
+        self.assertEqual(replaced, [pages[f"file {name}"] for name in ("AGENTS.md", "spec.md", "a")])
+
+    def test_instructions_are_bootstrap_pages_told_once_and_memory_is_a_preference(self) -> None:
+        session = Hand().told("system", "be brief").told("rules", "use tabs").told("memory", "likes tea").reply()
+        session.told("system", "be brief").reply()
+        found = told(session)
+        self.assertEqual(
+            found.prelude(),
+            [["page instructions be brief", "page instructions use tabs", "page preference likes tea"], []],
+        )
+        types = [page.type.value for page in found.pages().values()]
+        self.assertEqual(types, ["bootstrap_policy", "bootstrap_policy", "preference"])
+        self.assertEqual([page.provenance.kind for page in found.pages().values()], ["harness", "harness", "user"])
+
+    def test_a_prompt_is_a_conversation_segment_needed_in_its_turn_and_never_the_same_again(self) -> None:
+        found = told(Hand().prompt("go on").reply().prompt("go on").reply())
+        self.assertEqual(found.prelude(), [["page prompt 1 go on"], ["page prompt 2 go on"]])
+        (first,) = found.turns[SIGNATURES][0].demands
+        self.assertEqual(first, ("prompt 1 go on", Level.FULL))
+        self.assertIs(found.pages()["prompt 1 go on"].type, PageType.CONVERSATION_SEGMENT)
+
+    def test_rules_and_preferences_of_a_prompt_are_pages_beside_it(self) -> None:
+        found = told(Hand().prompt("Fix it. Never touch the lock. I prefer tabs.").reply())
+        self.assertEqual(found.prelude()[0][1:], ["page rules Never touch the lock.", "page preference I prefer tabs."])
+        types = [page.type.value for page in found.pages().values()]
+        self.assertEqual(types, ["conversation_segment", "constraint", "preference"])
+
+    def test_a_rule_that_is_told_again_is_the_same_page(self) -> None:
+        found = told(Hand().prompt("Never push. a").reply().prompt("Never push. b").reply())
+        self.assertNotIn("page rules Never push.", found.prelude()[1])
+
+    def test_a_summary_is_a_conversation_segment(self) -> None:
+        found = told(Hand().reply().compaction().summary("so far").reply())
+        self.assertEqual(found.prelude()[1], ["compaction", "page summary 1 so far"])
+
+    def test_words_without_words_are_nothing(self) -> None:
+        found = told(Hand().prompt(" ").told("system", "").summary("\n").reply())
+        self.assertEqual(found.prelude(), [[]])
+
+    def test_pages_are_counted_by_type_once(self) -> None:
+        session = Hand().told("system", "x").prompt("Always a.").reply(read("a"), read("a", "y", 1, 2), plan(("s", "")))
+        session.reply(edit("a")).reply(read("a", "z"), read("a", "y", 1, 2), read("a", "new lines", 3, 4))
+        self.assertEqual(
+            dict(told(session).converter.pages),
+            {"bootstrap_policy": 1, "conversation_segment": 1, "constraint": 1, "plan": 1, "evidence": 4},
+        )
+
+    def test_texts_go_out_only_when_they_are_asked_for(self) -> None:
+        found = told(Hand().prompt("hello").reply(run("env", "a"), run("env", "a"), plan(("step", "pending"))))
+        self.assertEqual(
+            [(page, text) for page, _, text in found.texts],
+            [("prompt 1 hello", "hello"), ("command env", "a"), ("plan 1", "- [open] step")],
+        )
+
+
+class BoundariesTest(unittest.TestCase):
+    def lost(self, *between: tuple[str, str]) -> tuple[list[list[str]], list[bool]]:
+        """Return the prelude of the second turn, and whether the harness kept what came before it."""
+        session = Hand().reply(run("env", "a"))
+        for name, kind in between:
+            getattr(session, name)(*([kind] if kind else []))
+        found = told(session.reply(run("env", "a")))
+        return found.prelude()[1:], [kept for _, _, _, kept in found.observed()]
+
+    def test_a_compaction_loses_the_context(self) -> None:
+        self.assertEqual(self.lost(("compaction", "auto")), ([["compaction"]], [False]))
+
+    def test_a_clear_loses_the_context_and_a_resume_or_fork_loads_it_again(self) -> None:
+        for kind in ("start:clear", "reset"):
+            self.assertEqual(self.lost(("reset", kind)), ([["reset session-2"]], [False]), kind)
+        for kind in ("start:resume", "start:fork", "session_meta_again"):
+            self.assertEqual(self.lost(("reset", kind)), ([["reset session-2"]], [True]), kind)
+
+    def test_a_rewind_is_a_compaction_that_loses_nothing_in_truth(self) -> None:
+        self.assertEqual(self.lost(("rewind", "")), ([["compaction"]], [True]))
+
+    def test_sessions_are_numbered(self) -> None:
+        self.assertEqual(
+            self.lost(("reset", "start:clear"), ("compaction", "auto"), ("reset", "start:resume")),
+            ([["reset session-2", "compaction", "reset session-3"]], [False]),
+        )
+
+    def test_a_reset_before_the_first_turn_is_none(self) -> None:
+        self.assertEqual(told(Hand().reset("start:clear").prompt("a").reply()).prelude(), [["page prompt 1 a"]])
+
+    def test_a_boundary_behind_the_last_turn_belongs_to_none(self) -> None:
+        self.assertEqual(told(Hand().reply().compaction()).prelude(), [[]])
+
+    def test_after_a_resume_or_a_rewind_files_may_have_changed_unseen(self) -> None:
+        for name, arguments in (("reset", ("start:resume",)), ("rewind", ())):
+            session = Hand().reply(read("a"))
+            getattr(session, name)(*arguments)
+            self.assertEqual(told(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], []], name)
+        for name, arguments in (("reset", ("start:clear",)), ("compaction", ())):
+            session = Hand().reply(read("a"))
+            getattr(session, name)(*arguments)
+            self.assertEqual(told(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], ["file a"]], name)
+
+    def test_what_a_reset_destroyed_has_to_be_fetched_again_unless_it_was_written(self) -> None:
+        session = Hand().reply(run("env", PAGES_OF_TEXT)).reset("start:clear").reply(run("env", PAGES_OF_TEXT))
+        found = told(session)
+        self.assertEqual(replayed(found, "retrieval").duplicate_tool, 1)
+        self.assertEqual(replayed(found, "clawvm").explicit_faults, 0)
+
+    def test_the_transcript_at_a_compaction_is_what_grew_since_the_last_boundary(self) -> None:
+        session = Hand().reply(run("a", "word " * 100)).compaction().reply(run("b", "word " * 10)).compaction()
+        session.reply().reset("start:clear").reply().compaction().reply()
+        first, second, third = told(session).converter.transcripts_at_compaction
+        self.assertGreater(first, 100)
+        self.assertLess(second, 40)
+        self.assertEqual(third, 0)
+
+
+class ChainTest(unittest.TestCase):
+    def test_between_two_sessions_stands_a_reset(self) -> None:
+        found = told(Hand().reply(run("env", "a")), Hand(prefix="d").reply(run("env", "a")), Hand(prefix="e").reply())
+        self.assertEqual(found.prelude(), [["tool command env"], ["reset session-2"], ["reset session-3"]])
+        self.assertEqual(found.observed(), [(2, "command env", "repeated", False)])
+
+    def test_between_two_sessions_files_may_have_changed(self) -> None:
+        found = told(Hand().reply(read("a")), Hand(prefix="d").reply(read("a", "x", 1, 2)).reply(read("a")))
+        self.assertEqual(found.demands(RESOURCES), [[], [], []])
+        self.assertEqual(found.observed(RESOURCES), [(3, "file a", "repeated", False)])
+
+    def test_a_session_without_turns_begins_nothing(self) -> None:
+        found = told(Hand(), Hand(prefix="d").reply(), Hand(prefix="e"), Hand(prefix="f").reply())
+        self.assertEqual(found.prelude(), [[], ["reset session-2"]])
+
+    def test_what_a_resumed_session_copied_of_an_earlier_one_did_not_happen_again(self) -> None:
+        first = Hand().prompt("look").reply(run("env", "a"))
+        second = Hand().prompt("look").reply(run("env", "a"))  # The same ids.
+        second.prefix = "d"
+        found = told(first, second.prompt("again").reply(run("env", "a")))
+        self.assertEqual(found.prelude()[1:], [["reset session-2", "page prompt 2 again"]])
+        self.assertEqual(found.observed(), [(2, "command env", "repeated", True)], "a resume loads the conversation")
+
+    def test_harnesses_that_only_number_copy_nothing(self) -> None:
+        def session() -> Hand:
+            hand = Hand(messages=False)
+            for number in (1, 2):
+                hand.reply(run(f"env {number}", "a"))
+            for place, event in enumerate(hand.events):
+                if hasattr(event, "call"):
+                    changed: Any = type(event)
+                    fields = {name: getattr(event, name) for name in event.__slots__}
+                    hand.events[place] = changed(**{**fields, "call": fields["call"][-3:]})
+            return hand
+
+        self.assertEqual(len(told(session(), session()).turns[SIGNATURES]), 4)
+
+    def test_the_plan_lives_on(self) -> None:
+        found = told(Hand().reply(plan(("a", "pending"))), Hand(prefix="d").reply(plan(("a", "in_progress"))))
+        self.assertEqual(found.prelude()[1], ["reset session-2"])
+        self.assertEqual(found.demands()[1], ["plan 1"])
+        self.assertEqual(replayed(found, "clawvm").explicit_faults, 0)
+
+
+class PlansInTracesTest(unittest.TestCase):
+    def test_every_call_stages_an_update_and_needs_the_plan(self) -> None:
+        session = Hand().reply(plan(("a", "pending"), ("b", "pending"))).reply(plan(("a", "completed"), ("b", "x")))
+        found = told(session)
+        self.assertEqual(found.prelude(), [["page plan 1"], []])
+        self.assertEqual(found.demands(), [["plan 1"], ["plan 1"]])
+        self.assertEqual(found.turns[SIGNATURES][1].demands, (("plan 1", Level.STRUCTURED),))
+        self.assertEqual(
+            found.updates(),
+            [[("steps", {"step a": "open", "step b": "open"})], [("steps", {"step a": "done", "step b": "other"})]],
+        )
+
+    def test_two_plans_at_once_are_one_demand_and_the_second_comes_with_the_next_turn(self) -> None:
+        found = told(Hand().reply(plan(("a", "pending")), plan(("b", "pending"))).reply())
+        self.assertEqual(found.prelude(), [["page plan 1"], ["replace plan 1"]])
+        self.assertEqual(found.demands(), [["plan 1"], []])
+        self.assertEqual(len(found.updates()[0]), 2)
+
+    def test_an_update_is_dirty_until_it_is_committed(self) -> None:
+        session = Hand().reply(plan(("a", "pending"))).reply().compaction().reply()
+        found = told(session)
+        lost = {policy: replayed(found, policy).lost_updates for policy in POLICIES}
+        self.assertEqual(lost["retrieval"], 1)
+        self.assertEqual(lost["clawvm"], 0)
+        self.assertEqual(replayed(found, "retrieval").flush_miss, 1)
+        self.assertEqual(replayed(found, "clawvm").committed_updates, 1)
+
+    def test_a_flush_in_time_saves_an_update_and_a_jump_past_it_loses_it(self) -> None:
+        session = Hand().reply(plan(("a", "pending"))).reply(run("x", "word " * 3000)).reply(run("y", "word " * 3000))
+        found = told(session.compaction().reply())
+        (size,) = found.converter.transcripts_at_compaction
+        saved = replayed(found, "compaction_hybrid", flush_at=size - 4000)
+        self.assertEqual((saved.flushes, saved.flush_miss, saved.committed_updates), (1, 0, 1))
+        session = Hand().reply(run("x", "word " * 5000), plan(("a", "pending"))).compaction().reply()
+        session.reply(run("y", "word " * 100), plan(("a", "completed"), ("b", "pending"))).compaction().reply()
+        found = told(session)
+        jumped = replayed(found, "compaction_hybrid", flush_at=4000)
+        self.assertEqual((jumped.flushes, jumped.flush_miss), (1, 1))
+
+    def test_no_update_of_a_plan_is_rejected(self) -> None:
+        session = Hand().reply(plan(("a", "pending"))).compaction().reply(plan(("a", "completed")))
+        session.reset("start:clear").reply(plan(("b", "pending"))).reply(plan(("c", "done"))).compaction().reply()
+        session.reply(Done("exit_plan_mode", {"plan": "first this"}, "ok")).compaction()
+        session.reply(Done("exit_plan_mode", {"plan": "then that"}, "ok")).reset("reset").reply()
+        for policy in POLICIES:
+            self.assertEqual(replayed(told(session), policy).rejected_updates, 0, policy)
+
+
+def random_session(source: random.Random, prefix: str) -> Hand:
+    """Return a session in which anything may follow anything."""
+    session = Hand(messages=source.random() < 0.5, prefix=prefix)
+    for _ in range(source.randrange(60)):
+        choice = source.randrange(14)
+        if choice < 9:
+            session.reply(*(random_call(source) for _ in range(source.randrange(4))))
+        elif choice == 9:
+            session.prompt(source.choice(("go on", "Never do that.", "I prefer this. Always do that.", "")))
+        elif choice == 10:
+            session.compaction(source.choice(("auto", "manual")), source.choice((None, 0, 5, 90_000)))
+            session.summary(source.choice(("", "so far")))
+        elif choice == 11:
+            session.reset(source.choice(("start:clear", "start:resume", "start:fork", "session_meta_again", "reset")))
+        elif choice == 12:
+            session.rewind()
+        else:
+            session.told(source.choice(("system", "rules", "memory")), source.choice(("a", "b", "c " * 300)))
+    if source.random() < 0.5:
+        source.shuffle(session.events)
+    return session
+
+
+def random_call(source: random.Random) -> Done:
+    text = source.choice((None, "", "one", "two", "three " * source.randrange(1, 900)))
+    failed = source.random() < 0.1
+    path = source.choice(("a.py", "b.py", "AGENTS.md", "spec.md"))
+    first = source.randrange(1, 40)
+    steps = [
+        (f"step {number}", source.choice(("pending", "completed", "?"))) for number in range(source.randrange(4))
+    ]
+    return source.choice(
+        (
+            read(path, text, failed=failed),
+            read(path, text, first, first + source.randrange(40), failed=failed),
+            read(path, text, first, None, failed=failed),
+            Done("read_many_files", {"paths": ["a.py", "b.py"]}, text, failed),
+            edit(path, text, failed=failed),
+            edit(None, text, failed=failed),
+            run(source.choice(("env", "pytest", f"tail -n 3 {path}", f"sed -i s/a/b/ {path}")), text, failed=failed),
+            search(source.choice("xyz"), text),
+            poll(text),
+            plan(*steps, failed=failed),
+            Done("taskcreate", {"subject": source.choice("pqr")}, text, failed),
+            Done("taskupdate", {"taskId": source.choice("123"), "status": "completed"}, text, failed),
+            Done("mystery", source.choice((None, [], "text", {"a": {}})), text, failed),
+        )
+    )
+
+
+def lines_of(found: Told, view: View) -> list[bytes]:
+    return [line.encode("ascii") for line in write_trace(TraceHeader("random", LARGE), found.turns[view])]
+
+
+class PropertyTest(unittest.TestCase):
+    SEEDS = range(40)
+
+    def test_whatever_happens_becomes_a_trace_that_every_policy_replays(self) -> None:
+        for seed in self.SEEDS:
+            source = random.Random(seed)
+            sessions = [random_session(source, prefix) for prefix in "cde"[: source.randrange(1, 4)]]
+            found = told(*sessions, names=Pseudonyms(b"key") if seed % 2 else None)
+            with self.subTest(seed=seed):
+                self.assertEqual(*({len(turns)} for turns in found.turns.values()))
+                for view in View:
+                    self.check(found, view, seed)
+
+    def check(self, found: Told, view: View, seed: int) -> None:
+        lines = iter(lines_of(found, view))
+        stream: Any = type("Stream", (), {"readline": lambda self, size: next(lines, b"")})()
+        _, turns = read_trace(stream, "random")
+        self.assertEqual(len(list(turns)), found.converter.turns)
+        pages = {name for turn in found.turns[view] for name, _ in turn.demands}
+        for item in found.observations[view]:
+            self.assertTrue(1 <= item.turn <= found.converter.turns)
+            self.assertTrue(pages or item.pages)
+        budget = max(1, int(found.converter.working_set[view.value] * random.Random(seed).random()))
+        for policy in POLICIES:
+            replayed(found, policy, view, budget)
+            plenty = replayed(found, policy, view, flush_at=50)
+            self.assertEqual(plenty.pressure_turns, 0)
+            if policy == "clawvm":
+                self.assertEqual(plenty.explicit_faults, 0)
+        tight = replayed(found, "clawvm", view, budget)
+        self.assertEqual(tight.explicit_faults, 0, "what is missing under pressure is no fault of the policy")
+
+    def test_the_same_events_give_the_same_turns_whatever_the_hash_seed(self) -> None:
+        root = Path(__file__).resolve().parents[2]
+        program = (
+            "import hashlib, random, sys; sys.path[:0] = [%r, %r, %r]\n"
+            "from tests.transcripts.test_conversion import *\n"
+            "digest = hashlib.sha256()\n"
+            "for seed in range(10):\n"
+            "    found = told(random_session(random.Random(seed), 'c'), names=Pseudonyms(b'key'))\n"
+            "    for view in View:\n"
+            "        digest.update(b''.join(lines_of(found, view)) + repr(found.observed(view)).encode())\n"
+            "print(digest.hexdigest())"
+        ) % (str(root), str(root / "replay_py"), str(root / "workloads"))
+        answers = {
+            subprocess.run(
+                [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            ).stdout
+            for seed in ("0", "1", "77")
+        }
+        self.assertEqual(len(answers), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

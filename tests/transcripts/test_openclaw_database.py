@@ -1,0 +1,182 @@
+"""OpenClaw's database: the rows of each session are read as its lines would be."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import sqlite3
+import tempfile
+import unittest
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from clawvm_transcripts.events import AssistantMessage, Broken, Event, Prompt, SessionEnd, SessionStart, Skipped
+from clawvm_transcripts.formats.openclaw_database import OPENCLAW_DATABASE
+from clawvm_transcripts.reading import detect, events_of
+from clawvm_transcripts.registry import FORMATS
+from clawvm_transcripts.source import Source
+
+FRAMES = Path(__file__).parent / "fixtures" / "openclaw" / "frames"
+TABLE = """
+CREATE TABLE transcript_events (
+  session_id TEXT NOT NULL, seq INTEGER NOT NULL, event_json TEXT, created_at INTEGER NOT NULL,
+  event_zstd BLOB, PRIMARY KEY (session_id, seq)
+)
+"""
+NOTHING = [SessionStart(), Broken(0, "the database holds no rows of a session"), SessionEnd(0)]
+
+
+def header(session: str) -> dict[str, Any]:
+    return {"type": "session", "version": 3, "id": session, "timestamp": "2026-02-03T10:00:00.000Z", "cwd": "/toys"}
+
+
+def prompt(words: str) -> dict[str, Any]:
+    return {"type": "message", "timestamp": "2026-02-03T10:00:01.000Z", "message": {"role": "user", "content": words}}
+
+
+def start(session: str) -> SessionStart:
+    return SessionStart(session, "", "/toys", "2026-02-03T10:00:00.000Z")
+
+
+class Database(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name) / "a folder of toys?.sqlite"
+
+    def make(self, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
+        with closing(sqlite3.connect(self.path)) as database:
+            for statement in statements:
+                database.execute(*([statement] if isinstance(statement, str) else statement))
+            database.commit()
+
+    def row(
+        self, session: str, number: int, content: Any, compressed: bytes | None = None
+    ) -> tuple[str, tuple[Any, ...]]:
+        text = content if content is None or isinstance(content, str) else json.dumps(content)
+        return "INSERT INTO transcript_events VALUES (?, ?, ?, 0, ?)", (session, number, text, compressed)
+
+    def read(self) -> list[Event]:
+        source = Source(self.path)
+        found = detect(source, FORMATS)
+        self.assertIs(found, OPENCLAW_DATABASE)
+        return list(events_of(source, found))
+
+    def test_each_session_is_read_in_the_order_of_its_rows(self) -> None:
+        self.make(
+            TABLE,
+            self.row("zebra", 0, header("zebra")),
+            self.row("ape", 2, prompt("behind")),
+            self.row("zebra", 10, json.dumps(prompt("line ends"), indent=1)),
+            self.row("ape", 0, header("ape")),
+            self.row("ape", 1, prompt("before")),
+            self.row("zebra", 9, prompt("é")),
+        )
+        self.assertEqual(
+            self.read(),
+            [
+                *(start("zebra"), Prompt("é"), Prompt("line ends"), SessionEnd(3)),
+                *(start("ape"), Prompt("before"), Prompt("behind"), SessionEnd(3)),
+            ],
+        )
+
+    def test_a_compressed_database_file_is_read_too(self) -> None:
+        self.make(TABLE, self.row("ape", 0, header("ape")))
+        self.path.write_bytes(gzip.compress(self.path.read_bytes()))
+        self.assertEqual(self.read(), [start("ape"), SessionEnd(1)])
+
+    def test_compressed_rows_are_read(self) -> None:
+        frame = (FRAMES / "entry.zst").read_bytes()
+        self.make(TABLE, self.row("ape", 0, header("ape")), self.row("ape", 1, None, frame))
+        self.assertEqual(
+            self.read(), [start("ape"), AssistantMessage("the kite and the wind " * 60, "k1"), SessionEnd(2)]
+        )
+
+    def test_what_is_wrong_with_a_row_costs_only_the_row(self) -> None:
+        self.make(
+            TABLE,
+            self.row("ape", 0, header("ape")),
+            self.row("ape", 1, None),
+            self.row("ape", 2, prompt("one")),
+            self.row("ape", 3, None, b"no frame"),
+            self.row("ape", 4, '{"type":"mess'),
+            self.row("ape", 5, {"type": "wind_chime"}),
+            ("INSERT INTO transcript_events VALUES ('ape', 6, CAST(x'7b22ff' AS TEXT), 0, NULL)", ()),
+            self.row("ape", 7, prompt("two")),
+        )
+        read = self.read()
+        self.assertEqual([event.line for event in read if isinstance(event, Broken)], [2, 4, 5, 7])
+        self.assertIn(Broken(4, "a compressed row: this is no Zstandard data"), read)
+        self.assertEqual(
+            [event for event in read if not isinstance(event, Broken)],
+            [start("ape"), Prompt("one"), Skipped("wind_chime"), Prompt("two"), SessionEnd(8)],
+        )
+
+    def test_tables_are_found_by_what_their_rows_hold(self) -> None:
+        self.make(
+            'CREATE TABLE "my "" table" (body TEXT)',
+            ('INSERT INTO "my "" table" VALUES (?), (?)', (json.dumps(header("toy")), json.dumps(prompt("words")))),
+            "CREATE TABLE trajectory_events (session_id TEXT, seq INTEGER, event_json TEXT)",
+            ("INSERT INTO trajectory_events VALUES ('toy', 1, ?)", (json.dumps({"type": "session.started"}),)),
+            "CREATE TABLE without_row_ids (name TEXT PRIMARY KEY) WITHOUT ROWID",
+            "CREATE TABLE notes (session TEXT, text)",
+            "INSERT INTO notes VALUES ('toy', 'no JSON'), ('toy', 7), ('toy', '[]')",
+        )
+        self.assertEqual(self.read(), [start("toy"), Prompt("words"), SessionEnd(2)])
+
+    def test_sessions_without_a_name_and_with_numbers_for_names_are_read(self) -> None:
+        self.make(
+            "CREATE TABLE entries (session INTEGER, entry TEXT)",
+            ("INSERT INTO entries VALUES (NULL, ?), (7, ?)", (json.dumps(header("a")), json.dumps(header("b")))),
+        )
+        self.assertEqual(self.read(), [start("a"), SessionEnd(1), start("b"), SessionEnd(1)])
+
+    def test_a_database_without_sessions_says_so(self) -> None:
+        self.make("CREATE TABLE boats (name TEXT)", "INSERT INTO boats VALUES ('oak')")
+        self.assertEqual(self.read(), NOTHING)
+
+    def test_the_file_is_not_written(self) -> None:
+        self.make("PRAGMA journal_mode = WAL", TABLE, self.row("ape", 0, header("ape")))
+        before = self.path.read_bytes()
+        with open(self.path, "rb") as stream:
+            self.assertEqual(list(OPENCLAW_DATABASE.read(stream)), [start("ape"), SessionEnd(1)])
+        self.assertEqual(self.path.read_bytes(), before)
+        self.assertEqual([path.name for path in self.path.parent.iterdir()], [self.path.name])
+
+    def test_damage_ends_in_events(self) -> None:
+        self.make(TABLE, *(self.row("ape", number, prompt("words " * 40)) for number in range(100)))
+        whole = self.path.read_bytes()
+        seed = 5
+        draw = random.Random(seed)
+        damaged = [whole[: draw.randrange(16, len(whole))] for _ in range(40)]
+        for _ in range(120):
+            content = bytearray(whole)
+            for _ in range(1 + draw.randrange(60)):
+                content[draw.randrange(16, len(content))] = draw.randrange(256)
+            damaged.append(bytes(content))
+        reported = 0
+        for attempt, content in enumerate(damaged):
+            self.path.write_bytes(content)
+            read = self.read()
+            self.assertIsInstance(read[0], SessionStart, f"seed {seed}, attempt {attempt}")
+            self.assertIsInstance(read[-1], SessionEnd, f"seed {seed}, attempt {attempt}")
+            reported += any(isinstance(event, Broken) for event in read)
+        self.assertGreater(reported, 40)
+
+    def test_damage_behind_the_first_rows_keeps_what_stands_before_it(self) -> None:
+        prompts = [self.row("ape", number, prompt("word" * 200)) for number in range(1, 60)]
+        self.make(TABLE, self.row("ape", 0, header("ape")), *prompts)
+        content = bytearray(self.path.read_bytes())
+        page = int.from_bytes(content[16:18], "big")
+        content[-page:] = b"\xff" * page
+        self.path.write_bytes(bytes(content))
+        read = self.read()
+        self.assertEqual(read[0], start("ape"))
+        self.assertGreater(sum(isinstance(event, Prompt) for event in read), 40)
+        self.assertIn("damaged from this row on", str(read[-2]))
+
+
+if __name__ == "__main__":
+    unittest.main()

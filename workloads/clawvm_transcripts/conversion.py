@@ -1,0 +1,264 @@
+"""From the events of a session, or of a chain of sessions, to the turns of both views.
+
+================  =====================================================================================
+SessionConverter  takes events in order and hands turns, observations and texts to its sinks
+Sinks             where these go
+================  =====================================================================================
+
+The rules are those of ``docs/real-sessions.md``. Memory: O(signatures and paths); no text is kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+from clawvm_replay.trace_format import BoundaryEvent, Turn
+from clawvm_runtime.vocabulary import Boundary, Level, PageType
+from clawvm_transcripts.calls import CallFacts, CallKind
+from clawvm_transcripts.events import Compaction, Event, Reset, Rewind
+from clawvm_transcripts.evidence import Evidence, Novelty
+from clawvm_transcripts.observations import Observed
+from clawvm_transcripts.plans import PlanKeeper
+from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of
+from clawvm_transcripts.recorded_pages import KeptPage, page_of_answer, page_of_words, page_type_of
+from clawvm_transcripts.steps import Answer, Step, StepAssembler, Words
+from clawvm_transcripts.views import View, ViewBuilder
+from clawvm_transcripts.wording import preferences_in, rules_in
+
+__all__ = ["SessionConverter", "Sinks"]
+
+LOSES_THE_CONTEXT = frozenset({"start:clear", "reset"})
+"""Resets after which the harness's own context is empty; a resume or fork loads the conversation again."""
+
+SHORTEST_UNIQUE_ID = 16
+"""Characters of an id that no two sessions give to different things; some harnesses only number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """Where a converter hands things: each turn of a view, each observation of a view, each text with its page."""
+
+    turn: Callable[[View, Turn], None]
+    observed: Callable[[View, Observed], None]
+    text: Callable[[str, str, str], None] | None = None
+
+
+@dataclass(slots=True)
+class SessionConverter:
+    """Converts the sessions that it is fed, in order, into one trace per view.
+
+    ``transcripts_at_compaction`` are the sizes of the transcript, in tokens, at which the recorded harness compacted.
+    With ``chain`` more than one session may come: what a session repeats of an earlier one, because it was resumed or
+    forked from it, is left out.
+    """
+
+    names: Pseudonyms
+    sinks: Sinks
+    chain: bool = False
+    pages: Counter[str] = field(default_factory=Counter)
+    transcripts_at_compaction: list[int] = field(default_factory=list)
+    turns: int = 0
+    _assembler: StepAssembler = field(default_factory=StepAssembler)
+    _evidence: Evidence = field(default_factory=Evidence)
+    _views: tuple[ViewBuilder, ...] = field(default_factory=lambda: tuple(ViewBuilder(view) for view in View))
+    _plans: PlanKeeper = field(init=False)
+    _file_pages: dict[bytes, KeptPage] = field(default_factory=dict)
+    _words_declared: set[str] = field(default_factory=set)
+    _transcript: int = 0
+    _prompts: int = 0
+    _begins: bool = False  # The session has begun, and no turn of it came yet.
+    _copied: bool = False  # The session began with turns of an earlier one.
+    _earlier: set[bytes] = field(default_factory=set)  # Replies and calls of earlier sessions, with their ids.
+    _own: set[bytes] = field(default_factory=set)  # Those of the running session.
+
+    def __post_init__(self) -> None:
+        self._plans = PlanKeeper(self.names)
+
+    @property
+    def working_set(self) -> dict[str, int]:
+        """Tokens of all pages at full, each once at its largest, by view."""
+        return {builder.view.value: builder.working_set for builder in self._views}
+
+    def begin_session(self) -> None:
+        """Begin the next session: everything before the first one is a reset away from it."""
+        self._assembler = StepAssembler()
+        self._begins, self._copied = True, False
+        self._earlier |= self._own
+        self._own = set()
+
+    def feed(self, event: Event, facts: CallFacts | None = None) -> None:
+        """Take the next event of the running session; *facts* are those of a ToolCall, if the caller has them."""
+        for step in self._assembler.feed(event, facts):
+            self._step(step)
+
+    def end_session(self) -> None:
+        """End the running session."""
+        for step in self._assembler.finish():
+            self._step(step)
+
+    def _step(self, step: Step) -> None:
+        if self.chain and self._is_copy(step):
+            self._copied = True
+            return
+        if self._begins:
+            self._begins = False
+            self._next_session()
+        for item in step.before:
+            if isinstance(item, Words):
+                self._words(item)
+            elif isinstance(item, Reset):
+                self._reset_in_session(item)
+            else:
+                self._compaction(item)
+        for answer in step.answers:
+            self._answer(answer)
+        self._transcript += step.tokens
+        self.turns += 1
+        for builder in self._views:
+            for observed in builder.observed:
+                self.sinks.observed(builder.view, observed)
+            builder.observed.clear()
+            self.sinks.turn(builder.view, builder.close(step.tokens))
+
+    def _is_copy(self, step: Step) -> bool:
+        """Return whether an earlier session of the chain holds this reply; remember it as one of this session."""
+        names = [name for name in (step.message, *step.calls) if len(name) >= SHORTEST_UNIQUE_ID]
+        digests = {digest_of(name) for name in names}
+        self._own |= digests
+        return not self._earlier.isdisjoint(digests)
+
+    # --- boundaries -----------------------------------------------------------------------------------
+
+    def _next_session(self) -> None:
+        """Put a reset between two sessions of a chain."""
+        if self.turns:
+            if not self._copied:  # Else it was resumed or forked, and what it copied is in its context.
+                self._evidence.context_lost()
+            self._evidence.files_unknown()
+            self._reset()
+
+    def _reset_in_session(self, reset: Reset) -> None:
+        if reset.kind in LOSES_THE_CONTEXT:
+            self._evidence.context_lost()
+        else:
+            self._evidence.files_unknown()  # Nobody knows how long ago the session was left.
+        self._reset()
+
+    def _reset(self) -> None:
+        if not self.turns:
+            return  # Nothing was in memory yet that could be lost.
+        self._transcript = 0
+        for builder in self._views:
+            builder.reset()
+
+    def _compaction(self, event: Compaction | Rewind) -> None:
+        if isinstance(event, Rewind):
+            self._evidence.files_unknown()  # Some harnesses put files back, too.
+        else:
+            self._evidence.context_lost()
+            self.transcripts_at_compaction.append(self._transcript)
+        self._transcript = 0
+        for builder in self._views:
+            builder.boundary(BoundaryEvent(Boundary.COMPACTION))
+
+    # --- words ----------------------------------------------------------------------------------------
+
+    def _words(self, words: Words) -> None:
+        if not words.text.strip():
+            return
+        if words.kind == "prompt":
+            self._prompts += 1
+            self._page("prompt", f"{self._prompts} {words.text}", PageType.CONVERSATION_SEGMENT, words.text)
+            rules, preferences = rules_in(words.text), preferences_in(words.text)
+            if rules:
+                self._page("rules", "\n".join(rules), PageType.CONSTRAINT, bulleted(rules))
+            if preferences:
+                self._page("preference", "\n".join(preferences), PageType.PREFERENCE, bulleted(preferences))
+        elif words.kind == "summary":
+            self._page("summary", f"{self.turns} {words.text}", PageType.CONVERSATION_SEGMENT, words.text)
+        elif words.kind == "memory":
+            self._page("preference", words.text, PageType.PREFERENCE, words.text)
+        else:
+            self._page("instructions", words.text, PageType.BOOTSTRAP_POLICY, words.text)
+
+    def _page(self, kind: str, identity: str, page_type: PageType, text: str) -> None:
+        """Declare a page of words, once; what the model reads as conversation it needs in this turn."""
+        page_id = self.names.name(kind, identity)
+        if page_id in self._words_declared:
+            return
+        self._words_declared.add(page_id)
+        source = {
+            PageType.BOOTSTRAP_POLICY: "harness",
+            PageType.CONVERSATION_SEGMENT: "transcript_span",
+        }.get(page_type, "user")
+        page = page_of_words(page_id, page_type, text, source)
+        self.pages[page_type.value] += 1
+        demanded = Level.FULL if page_type is PageType.CONVERSATION_SEGMENT else None
+        for builder in self._views:
+            builder.declare(page, demanded=demanded)
+        self._keep(page_id, identity, text)
+
+    def _keep(self, page_id: str, words: str, text: str) -> None:
+        if self.sinks.text is not None:
+            self.sinks.text(page_id, words, text)
+
+    # --- answers --------------------------------------------------------------------------------------
+
+    def _answer(self, answer: Answer) -> None:
+        facts = answer.facts
+        if facts.kind is CallKind.PLAN:
+            self._plan(answer)
+            return
+        if answer.text.strip():
+            self._result(answer)
+        if (facts.kind is CallKind.EDIT or facts.edits) and not answer.failed:
+            for key in self._evidence.edited(facts.edits):
+                page = self._file_pages.pop(key).page()
+                for builder in self._views:
+                    builder.stale(page)
+
+    def _result(self, answer: Answer) -> None:
+        finding = self._evidence.take(answer)
+        page_id, kind = self._name_of(answer), answer.facts.kind
+        make_page = cache(lambda: page_of_answer(page_id, answer))
+        if finding.novelty is not Novelty.REPEATED:
+            self._keep(page_id, answer.facts.core, answer.text)
+            if kind is CallKind.READ and not answer.failed:
+                self._file_pages[finding.key] = KeptPage.of(make_page())
+        if not self._views[0].knows(page_id):  # The view of exact signatures has a page of every result.
+            self.pages[page_type_of(answer).value] += 1
+        covering = tuple(self._file_pages[key].id for key in finding.covering)
+        for builder in self._views:
+            if kind is CallKind.POLL:
+                builder.declare(make_page())
+            else:
+                builder.answer(page_id, make_page, kind.value, finding, covering, answer.tokens)
+
+    def _name_of(self, answer: Answer) -> str:
+        kind = answer.facts.kind
+        if kind is CallKind.READ:
+            return self.names.name("unread" if answer.failed else "file", answer.facts.core)
+        return self.names.name(kind.value, answer.facts.core)
+
+    def _plan(self, answer: Answer) -> None:
+        change = self._plans.take(answer)
+        if change is None:
+            return
+        if change.page is not None:
+            self._keep(change.page_id, change.page_id, change.text)
+        if change.is_new:
+            self.pages[PageType.PLAN.value] += 1
+        for builder in self._views:
+            if change.page is not None:
+                builder.declare(change.page)
+            builder.demand(change.page_id, Level.STRUCTURED)
+            for update in change.updates:
+                builder.update(update)
+
+
+def bulleted(sentences: tuple[str, ...]) -> str:
+    """Return sentences as a list, the form in which rules are kept word for word."""
+    return "\n".join(f"- {sentence}" for sentence in sentences)

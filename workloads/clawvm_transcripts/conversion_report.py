@@ -1,0 +1,111 @@
+"""The report of a conversion for people: what was read, what was skipped, what became pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clawvm_replay.reports import table
+
+__all__ = ["conversion_markdown"]
+
+ROWS_MOST = 200
+
+
+def conversion_markdown(record: dict[str, Any]) -> str:
+    """Return the report of a conversion as Markdown."""
+    sessions = record["sessions"]
+    parts = ["# ClawVM: converted sessions\n", _lead(record)]
+    if len(sessions) > ROWS_MOST:
+        parts.append(f"The tables hold the first {ROWS_MOST} of {len(sessions)}; conversion.report.json holds all.\n")
+    parts += ["## Counts\n", _counts(sessions[:ROWS_MOST]), "## Pages\n", _pages(sessions[:ROWS_MOST])]
+    parts += ["## Lines that were not read\n", _not_read(sessions)]
+    return "\n".join(parts)
+
+
+def _lead(record: dict[str, Any]) -> str:
+    lines = [
+        f"{len(record['sessions'])} sessions. A turn is one reply of the model: the harness assembled one prompt for "
+        "it. Names are keyed hashes of what the recording calls things.",
+    ]
+    if record["refused_files"]:
+        lines.append(f"{record['refused_files']} files found in folders are in no known format; they were passed over.")
+    if record["sessions_given_twice"]:
+        lines.append(f"{record['sessions_given_twice']} sessions were given more than once and are counted once.")
+    return "\n\n".join(lines) + "\n"
+
+
+def _sum(facts: dict[str, Any], name: str) -> int:
+    return sum(session[name] for session in facts["sessions"])
+
+
+def _counts(sessions: list[dict[str, Any]]) -> str:
+    header = [
+        "session",
+        "harness",
+        "prompts",
+        "turns",
+        "calls",
+        "unanswered",
+        "repeated exactly",
+        "repeated in core, no polls",
+        "reads",
+        "read again",
+        "compactions",
+        "resets",
+        "rewinds",
+    ]
+    names = (
+        "tool_calls",
+        "unanswered_calls",
+        "repeated_signatures",
+        "repeated_core_nopoll",
+        "path_reads",
+        "path_rereads",
+        "compactions",
+        "resets",
+        "rewinds",
+    )
+    return table(
+        header,
+        (
+            (
+                facts["name"],
+                ", ".join(facts["harnesses"]),
+                _sum(facts, "turns"),
+                facts["turns"],
+                *(_sum(facts, name) for name in names),
+            )
+            for facts in sessions
+        ),
+    )
+
+
+def _pages(sessions: list[dict[str, Any]]) -> str:
+    kinds = sorted({kind for facts in sessions for kind in facts["pages"]})
+    return table(
+        ["session", *kinds, "working set, signatures", "working set, resources", "window"],
+        (
+            (
+                facts["name"],
+                *(facts["pages"].get(kind, 0) for kind in kinds),
+                facts["working_set"]["signatures"],
+                facts["working_set"]["resources"],
+                facts["recorded"]["window"] or "-",
+            )
+            for facts in sessions
+        ),
+    )
+
+
+def _not_read(sessions: list[dict[str, Any]]) -> str:
+    rows = []
+    for facts in sessions:
+        for number, session in enumerate(facts["sessions"], start=1):
+            unknown = ", ".join(f"{kind} ({count})" for kind, count in sorted(session["skipped"].items()))
+            broken = [item["line"] for item in facts["broken_lines"] if item["session"] == number]
+            if unknown or session["bad_lines"]:
+                shown = ", ".join(map(str, broken)) + (", ..." if session["bad_lines"] > len(broken) else "")
+                rows.append((facts["name"], unknown or "-", session["bad_lines"], shown or "-"))
+    if not rows:
+        return "Every line was of a known type, and none was broken.\n"
+    return table(["session", "lines of unknown types", "broken lines", "their numbers"], rows)

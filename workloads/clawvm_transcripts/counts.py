@@ -1,0 +1,280 @@
+"""The counts of a recorded session, from its events alone.
+
+===============  =========================================================================
+SessionCounts    what was counted in one session
+CompactionAt     where a compaction happened
+SessionCounter   counts while events go by, so that one pass can serve other consumers too
+count_sessions   the counts of every session in a stream of events
+===============  =========================================================================
+
+Definitions:
+
+- Turns are prompts that the user typed. Messages, calls and results are counted once per id; those without an id once
+  each. A call is unanswered when no result names its id; all calls without an id are one in that count.
+- A call repeats when its signature (or core signature: without presentation) was there before.
+- A cross-compaction repeat was last issued before the newest compaction: a forced re-fetch. Polls are none.
+- Polls are calls that wait on a running process or type into it, by the name of the tool: ``sleep`` in a shell is a
+  call like any other here, as it is in the counts to compare with.
+- A path is read again when it was read before, any lines of it. ``counted_reads`` says what is a read here.
+- Resets start over, but leave memory of signatures and paths as it is: only a compaction makes a repeat a forced one.
+
+Signatures, ids and paths are kept as 64 bits each: some 100 bytes of memory per call and per distinct path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from clawvm_transcripts.call_kinds import CallFacts, CallKind
+from clawvm_transcripts.calls import facts_of
+from clawvm_transcripts.counted_reads import counted_paths
+from clawvm_transcripts.events import (
+    AssistantMessage,
+    Broken,
+    Compaction,
+    Event,
+    Prompt,
+    Reset,
+    Rewind,
+    SessionEnd,
+    SessionStart,
+    Skipped,
+    ToolCall,
+    ToolResult,
+)
+from clawvm_transcripts.pseudonyms import number_of
+from clawvm_transcripts.tool_kinds import plain_name
+
+__all__ = ["CompactionAt", "SessionCounter", "SessionCounts", "count_sessions"]
+
+POLL_TOOLS = frozenset({"bashoutput", "read_bash", "sleep", "taskoutput", "wait", "write_bash", "write_stdin"})
+"""Tools that only wait on a running process or type into it."""
+
+MOST_UNKNOWN_KINDS = 1000
+"""Kinds of unknown entries that are counted by name; what comes on top is counted as one more."""
+
+OTHER_KINDS = "(further kinds)"
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionAt:
+    """A compaction behind *after_tool_call* calls; ``tokens_before`` is None where the recording does not tell it."""
+
+    after_tool_call: int
+    kind: str
+    tokens_before: int | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the plain object, without what the recording does not tell."""
+        record: dict[str, Any] = {"after_tool_call": self.after_tool_call, "kind": self.kind}
+        return record if self.tokens_before is None else {**record, "tokens_before": self.tokens_before}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCounts:
+    """What was counted in one session; the module says what each field means.
+
+    ``skipped`` are unknown kinds of entries with their numbers, ``known_skipped`` the number of entries that are known
+    to say nothing. ``harness_version`` is "" where the recording does not tell it.
+    """
+
+    harness_version: str = ""
+    lines: int = 0
+    bad_lines: int = 0
+    turns: int = 0
+    assistant_messages: int = 0
+    tool_calls: int = 0
+    tool_results: int = 0
+    unanswered_calls: int = 0
+    distinct_signatures: int = 0
+    repeated_signatures: int = 0
+    distinct_core_signatures: int = 0
+    repeated_core: int = 0
+    repeated_core_nopoll: int = 0
+    cross_compaction_repeats: int = 0
+    path_reads: int = 0
+    distinct_paths: int = 0
+    path_rereads: int = 0
+    cross_compaction_path_rereads: int = 0
+    result_chars: int = 0
+    compactions: int = 0
+    compaction_at: tuple[CompactionAt, ...] = ()
+    resets: int = 0
+    reset_kinds: Mapping[str, int] = field(default_factory=dict)
+    polls: int = 0
+    rewinds: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    known_skipped: int = 0
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the plain object that a report holds."""
+        return {**asdict(self), "compaction_at": [entry.to_record() for entry in self.compaction_at]}
+
+
+class SessionCounter:
+    """Counts the events of one session. Memory: O(calls), see the module."""
+
+    def __init__(self) -> None:
+        self._version = ""
+        self._lines = self._bad_lines = self._turns = self._rewinds = self._known_skipped = 0
+        self._messages = _Ids()
+        self._calls = _Ids()
+        self._results = _Ids()
+        self._characters = 0
+        self._signatures: set[int] = set()
+        self._cores = _Repeats()
+        self._polls = 0
+        self._poll_cores: set[int] = set()
+        self._paths = _Repeats()
+        self._compactions: list[CompactionAt] = []
+        self._resets: dict[str, int] = {}
+        self._skipped: dict[str, int] = {}
+
+    def add(self, event: Event, facts: CallFacts | None = None) -> bool:
+        """Count *event* and return whether it is new: a call that is written twice counts once.
+
+        *facts* are those of a ToolCall, for a caller that has them already.
+        """
+        if isinstance(event, ToolCall):
+            return self._call(event, facts)
+        if isinstance(event, ToolResult):
+            if self._results.take(event.call):
+                self._characters += len(event.text)
+        elif isinstance(event, AssistantMessage):
+            self._messages.take(event.message)
+        elif isinstance(event, Prompt):
+            self._turns += 1
+        elif isinstance(event, Compaction):
+            self._compactions.append(CompactionAt(self._calls.number, event.kind, event.tokens_before))
+        elif isinstance(event, Reset):
+            _count(self._resets, event.kind)
+        elif isinstance(event, Rewind):
+            self._rewinds += 1
+        elif isinstance(event, Skipped):
+            if event.known:
+                self._known_skipped += 1
+            else:
+                _count(self._skipped, event.kind)
+        elif isinstance(event, Broken):
+            self._bad_lines += 1
+        elif isinstance(event, SessionStart):
+            self._version = event.version
+        elif isinstance(event, SessionEnd):
+            self._lines = event.lines
+        return True
+
+    def _call(self, call: ToolCall, facts: CallFacts | None) -> bool:
+        if not self._calls.take(call.call):
+            return False
+        facts = facts_of(call) if facts is None else facts
+        stretch = len(self._compactions)
+        core = number_of(facts.core)
+        # A signature is rarely anything but the core signature.
+        self._signatures.add(core if facts.signature == facts.core else number_of(facts.signature))
+        poll = _is_poll(call, facts)
+        if poll:
+            self._polls += 1
+            self._poll_cores.add(core)
+        self._cores.take(core, stretch, forced=not poll)
+        for path in counted_paths(call, facts):
+            self._paths.take(number_of(path), stretch)
+        return True
+
+    def counts(self) -> SessionCounts:
+        """Return what was counted so far."""
+        calls, cores = self._calls.number, self._cores
+        # The same core signature means the same tool, so a poll's core is no other call's.
+        quiet = (calls - self._polls) - (cores.distinct - len(self._poll_cores))
+        return SessionCounts(
+            harness_version=self._version,
+            lines=self._lines,
+            bad_lines=self._bad_lines,
+            turns=self._turns,
+            assistant_messages=self._messages.number,
+            tool_calls=calls,
+            tool_results=self._results.number,
+            unanswered_calls=self._calls.missing_in(self._results),
+            distinct_signatures=len(self._signatures),
+            repeated_signatures=calls - len(self._signatures),
+            distinct_core_signatures=cores.distinct,
+            repeated_core=calls - cores.distinct,
+            repeated_core_nopoll=quiet,
+            cross_compaction_repeats=cores.forced,
+            path_reads=self._paths.number,
+            distinct_paths=self._paths.distinct,
+            path_rereads=self._paths.number - self._paths.distinct,
+            cross_compaction_path_rereads=self._paths.forced,
+            result_chars=self._characters,
+            compactions=len(self._compactions),
+            compaction_at=tuple(self._compactions),
+            resets=sum(self._resets.values()),
+            reset_kinds=dict(sorted(self._resets.items())),
+            polls=self._polls,
+            rewinds=self._rewinds,
+            skipped=dict(sorted(self._skipped.items())),
+            known_skipped=self._known_skipped,
+        )
+
+
+def count_sessions(events: Iterable[Event]) -> Iterator[SessionCounts]:
+    """Yield the counts of every session in *events*, each as soon as its SessionEnd came."""
+    counter = SessionCounter()
+    for event in events:
+        counter.add(event)
+        if isinstance(event, SessionEnd):
+            yield counter.counts()
+            counter = SessionCounter()
+
+
+class _Ids:
+    """Counts things by id; things without an id count once each."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._seen: set[int] = set()
+
+    def take(self, name: str) -> bool:
+        """Count the thing with this id; returns whether it is new."""
+        number = number_of(name)
+        if name and number in self._seen:
+            return False
+        self._seen.add(number)
+        self.number += 1
+        return True
+
+    def missing_in(self, others: _Ids) -> int:
+        """Return how many ids *others* did not see."""
+        return len(self._seen - others._seen)
+
+
+class _Repeats:
+    """Counts things and what of them was taken before; a repeat is forced when the last time was in another stretch."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.forced = 0
+        self._last: dict[int, int] = {}
+
+    @property
+    def distinct(self) -> int:
+        return len(self._last)
+
+    def take(self, thing: int, stretch: int, forced: bool = True) -> None:
+        self.number += 1
+        if forced and self._last.get(thing, stretch) != stretch:
+            self.forced += 1
+        self._last[thing] = stretch
+
+
+def _is_poll(call: ToolCall, facts: CallFacts) -> bool:
+    if plain_name(call.tool) in POLL_TOOLS:
+        return True
+    # A program of calls, each of which only polls.
+    return facts.kind is CallKind.POLL and isinstance(call.arguments, str)
+
+
+def _count(numbers: dict[str, int], kind: str) -> None:
+    name = kind if kind in numbers or len(numbers) < MOST_UNKNOWN_KINDS else OTHER_KINDS
+    numbers[name] = numbers.get(name, 0) + 1

@@ -1,0 +1,201 @@
+"""What every format of recorded session is read into: one stream of events, in the order in which they happened.
+
+=================  ======================================================================================
+SessionStart       a session begins; a file may hold several
+Prompt             words that the user typed
+Instruction        words that the harness put in front of the model: system instructions, project rules
+AssistantMessage   words of the model
+ToolCall           the model asks for a tool
+ToolResult         what the tool gave
+Compaction         the harness replaced the conversation by a summary
+Summary            the words of that summary
+Reset              clear, resume, fork, a further session header
+Rewind             the user went back to an earlier point of the conversation
+Usage              tokens that the provider counted for one request
+Window             the model's context window, where the recording tells it
+Skipped            a line or entry of a type that the reader has no use for
+Broken             a line that is not what the format says, with its number
+SessionEnd         the session is over
+=================  ======================================================================================
+
+A reader yields nothing else; what is common to all formats (counts, pages, demands) is made from these events alone.
+Text is the recording's own; privacy is the business of whoever writes something down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "AssistantMessage",
+    "Broken",
+    "Compaction",
+    "Event",
+    "Instruction",
+    "Prompt",
+    "Reset",
+    "Rewind",
+    "SessionEnd",
+    "SessionStart",
+    "Skipped",
+    "Summary",
+    "ToolCall",
+    "ToolResult",
+    "Usage",
+    "Window",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStart:
+    """A session begins: the first event of every session, followed by the rest and one SessionEnd.
+
+    ``version`` is the harness's, ``project`` the working directory, ``started`` the recorded time (ISO 8601);
+    each is "" where the recording does not tell it before the first other event.
+    """
+
+    session: str = ""
+    version: str = ""
+    project: str = ""
+    started: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Words that the user typed: no tool results, no summaries, no lines that the harness injected."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """Words that the harness put in front of the model by itself.
+
+    ``kind`` is "system" for system instructions, "rules" for a project's rule file, "memory" for remembered
+    preferences.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantMessage:
+    """Words of the model, may be none; events of one model reply share a non-empty ``message``, if the format has one."""
+
+    text: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool; ``call`` is the id that the result names, "" where the recording has none.
+
+    ``arguments`` is plain JSON data: an object, or the text that the tool took.
+    """
+
+    call: str
+    tool: str
+    arguments: Any
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool gave; the first ``head`` characters of ``text`` change on every run (times, chunk ids)."""
+
+    call: str
+    text: str
+    failed: bool = False
+    head: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """The harness replaced the conversation by a summary; token counts are None where the recording has none."""
+
+    kind: str
+    tokens_before: int | None = None
+    tokens_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The words that a compaction left in place of the conversation."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The harness started over: ``kind`` is "start:clear", "start:resume", "start:fork", "session_meta_again", ..."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """The conversation goes on from an earlier point; ``dropped`` entries of the abandoned branch are left behind."""
+
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that the provider counted for one request; ``prompt`` includes ``cached`` and ``written``."""
+
+    prompt: int
+    cached: int = 0
+    written: int = 0
+    output: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The model's context window in tokens, as the recording tells it."""
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A line or entry that the reader has no use for; ``known`` tells whether the format's reader expects the type."""
+
+    kind: str
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A line (counted from 1) that is not what the format says; reading goes on behind it."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """The session is over; ``lines`` is the number of lines that it took in its file."""
+
+    lines: int
+
+
+Event = (
+    SessionStart
+    | Prompt
+    | Instruction
+    | AssistantMessage
+    | ToolCall
+    | ToolResult
+    | Compaction
+    | Summary
+    | Reset
+    | Rewind
+    | Usage
+    | Window
+    | Skipped
+    | Broken
+    | SessionEnd
+)

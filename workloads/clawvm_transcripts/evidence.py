@@ -1,0 +1,222 @@
+"""Which result is new, which is a demand on something known, and which replaces what an edit made stale.
+
+===========  =====================================================================================
+Novelty      new, changed, edited, repeated, covered
+Finding      what one answer is: its name, its novelty, the results that hold the same lines
+Evidence     the state of one session's (or chain's) resources; takes answers in order
+===========  =====================================================================================
+
+The rules (``docs/real-sessions.md``):
+
+- A call whose core signature never ran before is *new*, unless it only reads lines of files that current results
+  have shown: then it is *covered*. The two views differ here only: that of exact signatures takes it as new.
+- A call that ran before is *repeated* (a demand) if it gave the same text and nothing edited it in between: a file by
+  an edit of that file, commands and searches by any edit. Otherwise it is *changed*: a new version, unless it only
+  reads what newer results show already.
+- A read of lines that were shown before the agent itself edited the file is *edited*: new content, and no demand. It is
+  told apart because a layer that applied edits to its pages would have had it.
+- Edits, plans and polls are no demands on what an earlier one gave: they are *new* each time.
+- A read that failed shows no lines, and is another resource than the file. A read of which only a part is shown
+  (a tail, the matches of a search) shows no lines to others.
+- When a read gives another text without an edit, the file changed unseen: its other results no longer stand for it.
+
+Beside that stands what the harness itself still had: ``kept`` tells whether the content was still in the recorded
+context, from all that the recording shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import islice
+
+from clawvm_transcripts.calls import CallKind, PathRead
+from clawvm_transcripts.pseudonyms import digest_of
+from clawvm_transcripts.steps import Answer
+
+__all__ = ["Evidence", "Finding", "Novelty"]
+
+RESULTS_OF_A_PATH = 64
+"""The newest results of one file that a read is held against, so that no read takes longer the older a session is."""
+
+
+class Novelty(str, Enum):
+    """What an answer is to what came before it."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    EDITED = "edited"
+    REPEATED = "repeated"
+    COVERED = "covered"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one answer is.
+
+    ``key`` stands for its core signature; ``covering`` are the keys of the current results that hold the lines it asked
+    for (also for a repeated one); ``kept`` tells whether the harness still had the content, for what is repeated,
+    covered or edited.
+    """
+
+    key: bytes
+    novelty: Novelty
+    covering: tuple[bytes, ...] = ()
+    kept: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Result:
+    """The newest result of one core signature."""
+
+    key: bytes
+    digest: bytes = b""
+    edits: int = 0  # Edits of anything before it was taken.
+    shown: int = 0  # The context that it was last shown in.
+    era: int = 0  # The era of files that it tells about.
+    reads: tuple[PathRead, ...] = ()
+    covers: bool = True  # Whether later reads are held against it: what another result covers adds nothing.
+    stale: bool = False
+
+    def shows(self, wanted: PathRead) -> bool:
+        """Return whether it holds the *wanted* lines."""
+        return any(_includes(read, wanted) for read in self.reads)
+
+
+def _includes(read: PathRead, wanted: PathRead) -> bool:
+    if read.partly or read.path != wanted.path or (read.first or 1) > (wanted.first or 1):
+        return False
+    return read.last is None or (wanted.last is not None and wanted.last <= read.last)
+
+
+_NEVER_A_DEMAND = frozenset({CallKind.EDIT, CallKind.PLAN, CallKind.POLL})
+_STALE_WITH_ANY_EDIT = frozenset({CallKind.COMMAND, CallKind.SEARCH})
+
+_PAST = -1
+"""The era of a result that no longer stands for its file."""
+
+
+class Evidence:
+    """What is known of every resource; takes answers in the order in which they came. Memory: O(signatures)."""
+
+    def __init__(self) -> None:
+        self._results: dict[bytes, _Result] = {}
+        # All fresh results of a path and the newest stale ones, in the order in which they were last of use.
+        self._of_path: dict[str, list[_Result]] = {}
+        self._fresh_paths: dict[str, None] = {}
+        self._edits = 0
+        self._context = 0
+        self._era = 0
+
+    def context_lost(self) -> None:
+        """Note that the harness lost what it had shown (a compaction, a clear, another session)."""
+        self._context += 1
+
+    def files_unknown(self) -> None:
+        """Note that files may have changed unseen (between two sessions): only equal results tell otherwise."""
+        self._era += 1
+
+    def take(self, answer: Answer) -> Finding:
+        """Return what *answer* is, and remember it."""
+        facts = answer.facts
+        failed_read = answer.failed and facts.kind is CallKind.READ
+        key = digest_of(f"failed {facts.core}" if failed_read else facts.core)
+        if facts.kind in _NEVER_A_DEMAND:
+            return Finding(key, Novelty.NEW)
+        reads = facts.reads if facts.kind is CallKind.READ and not failed_read else ()
+        digest = digest_of(answer.text)
+        known = self._results.get(key)
+        finding = self._judge(key, facts.kind, digest, reads, known)
+        if known is not None and finding.novelty is Novelty.CHANGED and not known.stale:
+            self._changed_unseen(reads)
+        self._remember(finding, digest, reads, _Result(key) if known is None else known)
+        return finding
+
+    def edited(self, paths: Sequence[str]) -> tuple[bytes, ...]:
+        """Note an edit of *paths* and return the keys of the results that it makes stale; no path means any path."""
+        self._edits += 1
+        stale: list[bytes] = []
+        for path in paths or tuple(self._fresh_paths):
+            if path not in self._fresh_paths:
+                continue
+            del self._fresh_paths[path]
+            results = self._of_path[path]
+            for result in results:
+                if not result.stale:
+                    result.stale = True
+                    stale.append(result.key)
+            del results[:-RESULTS_OF_A_PATH]
+        return tuple(stale)
+
+    def _judge(
+        self, key: bytes, kind: CallKind, digest: bytes, reads: Sequence[PathRead], known: _Result | None
+    ) -> Finding:
+        covering = self._holding(reads, known, stale=False)
+        keys = tuple(result.key for result in covering)
+        if known is not None and known.digest == digest and not self._outdated(known, kind):
+            return Finding(key, Novelty.REPEATED, keys, self._kept(known, reads, stale=False))
+        old = known is None or known.stale or known.era != self._era
+        if covering and old:
+            return Finding(key, Novelty.COVERED, keys, self._kept(None, reads, stale=False))
+        by_itself = known is not None and known.stale and known.era != _PAST
+        if by_itself or self._holding(reads, known, stale=True):
+            return Finding(key, Novelty.EDITED, (), self._kept(known, reads, stale=True))
+        return Finding(key, Novelty.NEW if known is None else Novelty.CHANGED)
+
+    def _outdated(self, result: _Result, kind: CallKind) -> bool:
+        return result.stale or (kind in _STALE_WITH_ANY_EDIT and result.edits != self._edits)
+
+    def _kept(self, known: _Result | None, reads: Sequence[PathRead], *, stale: bool) -> bool:
+        """Return whether the present context holds the *known* result, or all lines of *reads* in whichever results."""
+        if known is not None and known.shown == self._context:
+            return True
+        return bool(reads) and all(
+            any(
+                result.shown == self._context and result.stale is stale and result.shows(wanted)
+                for result in self._newest(wanted.path)
+            )
+            for wanted in reads
+        )
+
+    def _newest(self, path: str) -> Iterator[_Result]:
+        return islice(reversed(self._of_path.get(path, ())), RESULTS_OF_A_PATH)
+
+    def _holding(self, reads: Sequence[PathRead], own: _Result | None, *, stale: bool) -> list[_Result]:
+        """Return results, other than the call's own, that hold every line of *reads*; none if they do not.
+
+        Fresh ones have to be of this era; that something edited a stale one is certain in any.
+        """
+        found: dict[bytes, _Result] = {}
+        for wanted in reads:
+            for result in self._newest(wanted.path):
+                in_time = result.era == self._era or (stale and result.era != _PAST)
+                if in_time and result.covers and result.stale is stale and result is not own and result.shows(wanted):
+                    found[result.key] = result
+                    break
+            else:
+                return []
+        return list(found.values())
+
+    def _changed_unseen(self, reads: Sequence[PathRead]) -> None:
+        for read in reads:
+            for result in self._of_path.get(read.path, ()):
+                result.era = _PAST
+
+    def _remember(self, finding: Finding, digest: bytes, reads: tuple[PathRead, ...], result: _Result) -> None:
+        for key in finding.covering:
+            self._place(self._results[key])
+        result.digest, result.edits, result.shown, result.era = digest, self._edits, self._context, self._era
+        result.reads, result.covers, result.stale = reads, not finding.covering, False
+        self._results[finding.key] = result
+        self._place(result)
+
+    def _place(self, result: _Result) -> None:
+        """Make *result* the newest of its paths."""
+        for read in result.reads:
+            results = self._of_path.setdefault(read.path, [])
+            if not results or results[-1] is not result:
+                if result in results:
+                    results.remove(result)
+                results.append(result)
+            self._fresh_paths[read.path] = None

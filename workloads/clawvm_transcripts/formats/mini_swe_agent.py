@@ -1,0 +1,155 @@
+"""mini-swe-agent: ``<instance>.traj.json``, one JSON document with ``messages``.
+
+A call is a ``tool_calls`` entry answered by a message of role ``tool``. Version 1, and models without tools, write the
+one command as a fenced block of the reply; its output is the next user message. Replies of the Responses API are kept
+whole, with ``output`` items and without a role. Facts: the published packages ``mini-swe-agent`` 1.17.4 and 2.4.6.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from clawvm_transcripts.events import (
+    AssistantMessage,
+    Event,
+    Instruction,
+    Prompt,
+    SessionStart,
+    Skipped,
+    ToolCall,
+    ToolResult,
+)
+from clawvm_transcripts.format_contract import Head, document_format
+from clawvm_transcripts.formats.message_parts import arguments_of, text_of, usage_of, words_of
+from clawvm_transcripts.json_documents import Element
+from clawvm_transcripts.json_lines import RecordError
+
+__all__ = ["MINI_SWE_AGENT"]
+
+TOOL = "bash"
+"""The one tool."""
+
+OPENING = re.compile(r"```(?:bash|mswea_bash_command)\s*\n")
+CLOSING = "\n```"
+"""What stands around a command inside a reply."""
+
+TYPED = frozenset({"UserInterruption", "UserNewTask", "UserRejection"})
+"""Interruptions of the agent that carry words of the user; all others were written by the harness."""
+
+
+def _recognizes(head: Head) -> bool:
+    message = head.firsts.get("messages", {})
+    return "role" in message and "content" in message and bool(head.keys & {"info", "trajectory_format"})
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._opened = False  # The task was told.
+        self._asked: deque[str] = deque()  # Calls of the newest reply that have no result yet.
+
+    def element(self, element: Element) -> Iterator[Event]:
+        message, name = element.value, str(element.index)
+        if not isinstance(message, dict):
+            raise RecordError(f"{element.key} holds something else than objects")
+        if element.key == "info":
+            yield SessionStart(version=text_of(message.get("mini_version")))
+            return
+        role, kind = message.get("role"), message.get("type")
+        if kind == "function_call_output":
+            yield _result(text_of(message.get("call_id")), message["output"], message)
+        elif message.get("object") == "response":
+            yield from self._response(message, name)
+        elif role == "system":
+            yield Instruction("system", words_of(message["content"]))
+        elif role == "user":
+            yield from self._user(message)
+        elif role == "assistant":
+            yield from self._assistant(message, name)
+        elif role == "tool":
+            yield _result(text_of(message.get("tool_call_id")), message["content"], message)
+        else:
+            yield Skipped(str(role or kind), known=role == "exit")
+
+    def finish(self) -> Iterator[Event]:
+        return iter(())
+
+    def _assistant(self, message: dict[str, Any], name: str) -> Iterator[Event]:
+        words, extra = words_of(message["content"]), _extra(message)
+        calls = [_call(call["function"], call.get("id"), name) for call in message.get("tool_calls") or ()]
+        self._asked.clear()
+        if not calls:
+            commands = _recorded(extra) or _written(words)
+            calls = [ToolCall(f"{name}.{place}", TOOL, {"command": text}, name) for place, text in enumerate(commands)]
+            self._asked.extend(call.call for call in calls)
+        response = extra.get("response")
+        yield from _reply(words, calls, response.get("usage") if isinstance(response, dict) else None, name)
+
+    def _response(self, message: dict[str, Any], name: str) -> Iterator[Event]:
+        items = [item for item in message["output"] if isinstance(item, dict)]
+        words = "".join(words_of(item.get("content")) for item in items if item.get("type") == "message")
+        calls = [_call(item, item.get("call_id"), name) for item in items if item.get("type") == "function_call"]
+        yield from _reply(words, calls, message.get("usage"), name)
+
+    def _user(self, message: dict[str, Any]) -> Iterator[Event]:
+        words, extra = words_of(message["content"]), _extra(message)
+        interruption = extra.get("interrupt_type")
+        if not self._opened:
+            self._opened = True
+            yield Prompt(words)
+        elif interruption is not None:
+            yield Prompt(words) if interruption in TYPED else Skipped("line written by the harness", known=True)
+        elif self._asked:
+            yield _result(self._asked.popleft(), words, message)
+        elif "actions" in extra:
+            yield Prompt(words)  # A command that the user typed.
+        else:
+            yield Skipped("line written by the harness", known=True)
+
+
+def _call(function: dict[str, Any], call: Any, message: str) -> ToolCall:
+    return ToolCall(text_of(call), str(function["name"]), arguments_of(function["arguments"]), message)
+
+
+def _reply(words: str, calls: list[ToolCall], usage: Any, name: str) -> Iterator[Event]:
+    yield AssistantMessage(words, name)
+    counted = usage_of(usage, name)
+    if counted is not None:
+        yield counted
+    yield from calls
+
+
+def _result(call: str, content: Any, message: dict[str, Any]) -> ToolResult:
+    status = _extra(message).get("returncode")
+    return ToolResult(call, words_of(content), isinstance(status, int) and status != 0)
+
+
+def _extra(message: dict[str, Any]) -> dict[str, Any]:
+    extra = message.get("extra")
+    return extra if isinstance(extra, dict) else {}
+
+
+def _recorded(extra: dict[str, Any]) -> list[str]:
+    """Return the commands that the agent found in the reply, where it wrote them down."""
+    actions = extra.get("actions")
+    if not isinstance(actions, list):
+        return []
+    return [text_of(action.get("command")) for action in actions if isinstance(action, dict)]
+
+
+def _written(words: str) -> list[str]:
+    """Return the command in a reply; the agent runs none where there are more."""
+    found: list[str] = []
+    opening = OPENING.search(words)
+    while opening is not None and len(found) < 2:
+        end = words.find(CLOSING, opening.end())
+        if end < 0:
+            break
+        found.append(words[opening.end() : end].strip())
+        opening = OPENING.search(words, end + len(CLOSING))
+    return found if len(found) == 1 else []
+
+
+MINI_SWE_AGENT = document_format("mini-swe-agent", "mini-swe-agent", _recognizes, _Reader, ("messages",), ("info",))

@@ -1,0 +1,147 @@
+"""Which jobs a conversion has: one per file, or one per chain of sessions; and what came out of them together.
+
+=================  ===================================================================================
+Chain              none: every session by itself; all: one chain of them all; project: one per project
+jobs_for           the jobs for some inputs, in an order that only their content decides
+write_conversion   the reports of a finished conversion
+=================  ===================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from clawvm_replay.errors import InputError
+from clawvm_replay.output import OutputDirectory
+from clawvm_replay.suite import document
+from clawvm_transcripts.conversion_report import conversion_markdown
+from clawvm_transcripts.converting import Beginning, Converted, Job, JobResult, beginning_of
+from clawvm_transcripts.reading import SessionFile, session_files
+
+__all__ = ["Chain", "Conversion", "jobs_for", "write_conversion"]
+
+REPORT_FORMAT = "clawvm.conversion_report"
+REPORT_VERSION = 1
+
+
+class Chain(str, Enum):
+    """Which sessions become one trace, replayed as one agent with a reset between any two."""
+
+    NONE = "none"
+    ALL = "all"
+    PROJECT = "project"
+
+
+def jobs_for(inputs: Sequence[Path], out: Path, *, chain: Chain = Chain.NONE, keep_text: bool = False) -> list[Job]:
+    """Return the jobs for *inputs*, largest first, so that parallel ones end together.
+
+    Sessions of a chain are ordered by the time at which they were recorded; those that tell none come last, by content.
+    A session that tells no project is a chain of its own. What lies in *out* is no input: it is what an earlier run
+    wrote. Raises InputError for an input that is not there, or when there is nothing to convert.
+    """
+    own = out.resolve()
+    files = []
+    for file in session_files(inputs):
+        if own not in file.path.resolve().parents:
+            files.append(file)
+        elif file.named:
+            raise InputError(f"{file.path}: lies in the folder of the output; name another folder")
+    if not files:
+        raise InputError(f"{', '.join(map(str, inputs))}: no file in any of them")
+    if chain is Chain.NONE:
+        jobs = [Job(0, (str(file.path),), str(out), keep_text=keep_text, named=file.named) for file in files]
+    else:
+        jobs = list(_chains(files, chain, Job(0, (), str(out), keep_text=keep_text)))
+    jobs.sort(key=lambda job: -sum(map(_size, job.paths)))
+    return [replace(job, number=number) for number, job in enumerate(jobs)]
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0  # It is gone: the job that reads it will say so.
+
+
+def _chains(files: Iterable[SessionFile], chain: Chain, job: Job) -> Iterable[Job]:
+    """Yield *job* for every chain, and by itself for every file that was found and cannot be read."""
+    members: dict[tuple[str, str], list[tuple[str, Beginning]]] = {}
+    for file in files:
+        path = str(file.path)
+        try:
+            beginning = beginning_of(path)
+        except InputError:
+            if file.named:
+                raise
+            yield replace(job, paths=(path,), named=False)
+            continue
+        group = ("", "") if chain is Chain.ALL else (beginning.project, "" if beginning.project else beginning.sha256)
+        members.setdefault(group, []).append((path, beginning))
+    for _, group_members in sorted(members.items()):
+        once = {beginning.sha256: (path, beginning) for path, beginning in group_members}
+        ordered = sorted(once.values(), key=lambda member: (*_moment(member[1].started), member[1].sha256))
+        twice = len(group_members) - len(once)
+        yield replace(job, paths=tuple(path for path, _ in ordered), chain=True, twice=twice)
+
+
+def _moment(started: str) -> tuple[bool, float, str]:
+    """Return what orders recorded times: those that can be read, whatever their zone, then others, then none."""
+    try:
+        moment = datetime.fromisoformat(started.strip().replace("Z", "+00:00"))
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return (False, moment.timestamp(), "")
+    except (ValueError, OverflowError):
+        return (True, 0.0 if started else 1.0, started)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A finished conversion: its sessions by name, each once, and what became of the other files."""
+
+    sessions: tuple[Converted, ...]
+    refused: int
+    twice: int
+    raw_bytes: int
+
+    @classmethod
+    def of(cls, results: Sequence[JobResult]) -> Conversion:
+        """Return what all jobs gave together; the order of the jobs has no say."""
+        by_name: dict[str, Converted] = {}
+        count = 0
+        for result in results:
+            for session in result.sessions:
+                count += 1
+                by_name[session.name] = session
+        sessions = tuple(by_name[name] for name in sorted(by_name))
+        return cls(
+            sessions,
+            sum(bool(result.refused) for result in results),
+            count - len(sessions) + sum(result.twice for result in results),
+            sum(result.raw_bytes for result in results),
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the report as plain JSON data."""
+        return {
+            "format": REPORT_FORMAT,
+            "refused_files": self.refused,
+            "sessions": [session.facts for session in self.sessions],
+            "sessions_given_twice": self.twice,
+            "version": REPORT_VERSION,
+        }
+
+
+def write_conversion(output: OutputDirectory, conversion: Conversion, folder: str = "") -> None:
+    """Write the reports of a finished conversion into *folder* of the output, where its sessions are."""
+    prefix = f"{folder}/" if folder else ""
+    for session in conversion.sessions:
+        for file in session.files:
+            output.note(replace(file, path=prefix + file.path))
+    output.write(f"{prefix}conversion.report.json", document(conversion.to_record()))
+    output.write(f"{prefix}conversion.report.md", conversion_markdown(conversion.to_record()).encode("ascii"))

@@ -1,0 +1,186 @@
+"""Two views of one session as replay traces: demands by exact signature, and demands by resource.
+
+============  ======================================================================================
+View          signatures, resources
+ViewBuilder   takes what happened in each step and gives the turns of one view
+============  ======================================================================================
+
+Both views hold the same turns with the same numbers. In the view of resources, a read of lines that current results
+hold is a demand on their pages; in the view of exact signatures it is a result of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from clawvm_replay.trace_format import BoundaryEvent, Call, Prelude, Replacement, ToolDeclaration, Turn
+from clawvm_runtime.pages import Page
+from clawvm_runtime.updates import Update
+from clawvm_runtime.vocabulary import Boundary, Level, ToolOutcome
+from clawvm_transcripts.evidence import Finding, Novelty
+from clawvm_transcripts.observations import Observed
+
+__all__ = ["View", "ViewBuilder"]
+
+
+class View(str, Enum):
+    """What counts as the same demand."""
+
+    SIGNATURES = "signatures"
+    RESOURCES = "resources"
+
+
+class ViewBuilder:
+    """Builds the turns of one view; ``close`` ends a turn, everything else happens in the turn that comes next."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.turn = 1
+        self.observed: list[Observed] = []
+        self._prelude: list[Prelude] = []
+        # New content that holds from the next turn on: the content of this turn was asked for before.
+        self._late: dict[str, tuple[Page, ToolDeclaration | None]] = {}
+        self._calls: list[Call] = []
+        self._demands: list[tuple[str, Level]] = []
+        self._updates: list[Update] = []
+        self._accessed: set[str] = set()  # Pages demanded in this turn: asking twice at once is one demand.
+        self._fresh: dict[str, int] = {}  # Pages new in this turn, by the place of their declaration in the prelude.
+        self._full: dict[str, int] = {}  # Tokens at full of every page so far.
+        self._stale: set[str] = set()  # Pages whose content an edit made stale, and which nothing renewed.
+        self._sessions = 1
+        self.working_set = 0
+
+    def knows(self, page_id: str) -> bool:
+        """Return whether a page was declared."""
+        return page_id in self._full
+
+    def reset(self) -> None:
+        """Let a reset pass; the sessions of a trace are numbered."""
+        self._sessions += 1
+        self.boundary(BoundaryEvent(Boundary.RESET, f"session-{self._sessions}"))
+
+    def boundary(self, event: BoundaryEvent) -> None:
+        """Let a boundary pass."""
+        self._prelude.append(event)
+
+    def declare(self, page: Page, *, demanded: Level | None = None) -> None:
+        """Put a page into the table, or give a known one new content; *demanded* is needed in this turn."""
+        if page.id in self._full:
+            if page.id in self._accessed or page.id in self._fresh:
+                self._late[page.id] = (page, None)
+                return
+            self._prelude.append(Replacement(page))
+        else:
+            self._fresh[page.id] = len(self._prelude)
+            self._prelude.append(page)
+        self._size(page)
+        if demanded is not None:
+            self.demand(page.id, demanded)
+
+    def demand(self, page_id: str, level: Level) -> None:
+        """Let the model need a known page in this turn."""
+        if page_id not in self._accessed:
+            self._accessed.add(page_id)
+            self._demands.append((page_id, level))
+
+    def update(self, update: Update) -> None:
+        """Let the model want something remembered in this turn."""
+        self._updates.append(update)
+
+    def answer(
+        self,
+        page_id: str,
+        make_page: Callable[[], Page],
+        tool: str,
+        finding: Finding,
+        covering: tuple[str, ...],
+        tokens: int,
+    ) -> None:
+        """Let a tool answer: *page_id* is its own page, *covering* the pages that hold the same lines.
+
+        *make_page* gives the page with its costs, where the answer is content that is new to this view.
+        """
+        known = page_id in self._full and page_id not in self._stale
+        by_lines = self.view is View.RESOURCES and bool(covering)
+        if finding.novelty is Novelty.REPEATED and known:
+            if self._asked_again((page_id,), finding, tokens):
+                self._call(page_id)
+        elif by_lines and finding.novelty in (Novelty.REPEATED, Novelty.COVERED):
+            if self._asked_again(covering, finding, tokens):
+                for name in covering:
+                    self.demand(name, Level.FULL)
+        else:
+            if finding.novelty is Novelty.EDITED:
+                self.observed.append(Observed(self.turn, (page_id,), finding.novelty, finding.kept, tokens))
+            self._result(make_page(), tool)
+
+    def _asked_again(self, pages: tuple[str, ...], finding: Finding, tokens: int) -> bool:
+        """Note that the recording asked again for *pages*, unless it asks for them at once with another call."""
+        if self._accessed.issuperset(pages):
+            return False
+        self.observed.append(Observed(self.turn, pages, finding.novelty, finding.kept, tokens))
+        return True
+
+    def _call(self, page_id: str) -> None:
+        if page_id not in self._accessed:
+            self._accessed.add(page_id)
+            self._calls.append(Call(f"call {page_id}"))
+
+    def _result(self, page: Page, tool: str) -> None:
+        """Declare what a call gives now, and let it be called."""
+        declaration = ToolDeclaration(tool, f"call {page.id}", ToolOutcome.OK, page)
+        self._stale.discard(page.id)
+        if page.id in self._accessed and page.id not in self._fresh:
+            # What was there is accessed in this turn; this comes behind it.
+            self._late[page.id] = (page, declaration)
+            return
+        self._late.pop(page.id, None)
+        if page.id in self._fresh:
+            # Called twice in this turn with different results: what stands at its end is what the prompt can hold.
+            self._prelude[self._fresh[page.id]] = declaration
+        else:
+            if page.id in self._full:
+                self._prelude.append(Replacement(page))
+            else:
+                self._fresh[page.id] = len(self._prelude)
+            self._prelude.append(declaration)
+            self._call(page.id)
+        self._size(page)
+
+    def stale(self, page: Page) -> None:
+        """Let the content of a page be stale from the next turn on; *page* holds its last known costs."""
+        if page.id in self._full and page.id not in self._stale:
+            self._stale.add(page.id)
+            self._late[page.id] = (page, None)
+
+    def _size(self, page: Page) -> None:
+        full = page.costs[Level.FULL]
+        before = self._full.get(page.id, 0)
+        if full > before:
+            self._full[page.id] = full
+            self.working_set += full - before
+
+    def close(self, tokens: int) -> Turn:
+        """End the turn, which lets the transcript grow by *tokens*, and return it."""
+        turn = Turn(
+            number=self.turn,
+            transcript_tokens=tokens,
+            prelude=tuple(self._prelude),
+            calls=tuple(self._calls),
+            demands=tuple(self._demands),
+            updates=tuple(self._updates),
+        )
+        self.turn += 1
+        self._prelude = []
+        self._calls, self._demands, self._updates = [], [], []
+        self._accessed.clear()
+        self._fresh.clear()
+        for page, declaration in self._late.values():
+            self._prelude.append(Replacement(page))
+            if declaration is not None:
+                self._prelude.append(declaration)
+                self._call(page.id)
+            self._size(page)
+        self._late.clear()
+        return turn

@@ -1,0 +1,12 @@
+"""Replay recorded sessions of real agents: what was lost, what it cost, what would have been kept."""
+
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(_ROOT), str(_ROOT / "replay_py"), str(_ROOT / "workloads")]
+
+from clawvm_cli.sessions import main  # noqa: E402 - a plain checkout has to find its own packages first
+
+if __name__ == "__main__":
+    sys.exit(main())
