@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from clawvm_runtime.content_kinds import (
-    ContentKind,
+from clawvm_runtime.content_kinds import ContentKind
+from clawvm_runtime.line_kinds import (
     definitions,
     failure_ranks,
     headings,

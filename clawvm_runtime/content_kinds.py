@@ -3,16 +3,7 @@
 ================  ==============================================================================
 ContentKind       prose, source code, JSON, log, diff, table, search listing
 detect_kind       the kind of a text, from its first 8,192 characters
-definition_in     whether a line of source code defines something
-failure_ranks     how surely each line reports a failure
-heading_depth     depth of a markdown heading
-is_key_value      whether a line is a short key with a value
-is_list_item      whether a line is an item of a list
-matched_path      path that a search result or listing line names
 ================  ==============================================================================
-
-``definitions``, ``headings``, ``key_values``, ``list_items``, ``matched_paths`` and ``sure_failures`` judge many
-lines at once: numbers of lines count from 0 and rise.
 
 Rules of ``detect_kind``; the first that holds decides, shares are of the lines that are not blank:
 
@@ -40,29 +31,23 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from itertools import filterfalse, islice
 
-from clawvm_runtime.text_lines import clipped, lines_with, matching
+from clawvm_runtime.line_kinds import (
+    DEFINITION,
+    LINE_CHARACTERS,
+    LINE_WITH_PATH,
+    LIST_ITEM,
+    NUMBERED,
+    either,
+    failure_ranks,
+    is_key_value,
+)
+from clawvm_runtime.text_lines import matching
 
-__all__ = [
-    "ContentKind",
-    "definition_in",
-    "definitions",
-    "detect_kind",
-    "failure_ranks",
-    "heading_depth",
-    "headings",
-    "is_key_value",
-    "is_list_item",
-    "key_values",
-    "list_items",
-    "matched_path",
-    "matched_paths",
-    "sure_failures",
-]
+__all__ = ["ContentKind", "detect_kind"]
 
 DETECTION_CHARACTERS = 8192
 DETECTION_LINES = 200
 ROW_SPACES = 12
-LINE_CHARACTERS = 240  # No pattern sees more of a line than this, so that no line can be slow.
 
 
 class ContentKind(str, Enum):
@@ -77,126 +62,11 @@ class ContentKind(str, Enum):
     SEARCH_LISTING = "search_listing"
 
 
-def _either(*patterns: str) -> str:
-    return f"(?:{'|'.join(patterns)})"
-
-
-# Tools that read files often number the lines: "  12\tdef run():", "12→def run():", "12:def run():".
-_SURE_NUMBER = r"\s{0,8}\d{1,7}(?:→|\t|:(?!\d\d\b)|\s?\|)\s?"
-_NUMBER = rf"(?:{_SURE_NUMBER})?"
-_NUMBERED = re.compile(_SURE_NUMBER)
-
-# Looking ahead spares trying every pattern again for each space of an indentation.
-_INDENTED = r"\s*(?=[#@Ca-v])"
-_DEFINES = re.compile(
-    _NUMBER
-    + _either(
-        _INDENTED + r"(?:export\s+)?(?:default\s+)?(?:declare\s+)?"
-        r"(?:(?:public|private|protected|internal|abstract|final|static|sealed|open|data|async|unsafe"
-        r"|pub(?:\([^)]*\))?)\s+)*"
-        + _either(
-            r"def\s+[\w.]+[?!]?\s*(?:[(\[:=]|$)",
-            r"(?:defp|defmodule)\s+\w",
-            r"class\s+\w+\s*(?:[(:<{;]|extends\b|implements\b|$)",
-            r"(?:function\*?|interface|enum|struct|trait|namespace|protocol|extension|record|object)"
-            r"\s+\w+\s*(?:[(:<{]|extends\b|$)",
-            r"type\s+\w+(?:<[^>]*>)?\s*(?:=|struct\b|interface\b|func\b)",
-            r"(?:const|let|var)\s+\w+\s*(?::[^=]*)?=\s*(?:async\s*)?"
-            r"(?:function\b|\([^)]*\)\s*(?::[^=]*)?=>|\w+\s*=>)",
-            r"func\s+(?:\([^)]*\)\s*)?\w+\s*[(\[<]",
-            r"fn\s+\w+\s*[(<]",
-            r"fun\s+[\w.<> ]+\(",
-            r"impl\b[^;]*\{",
-            r"mod\s+\w+\s*\{",
-            r"macro_rules!\s*\w",
-            r"#\s*define\s+\w",
-            r"(?i:create\s+(?:or\s+replace\s+)?(?:table|view|index|function|trigger)\s+\S)",
-        ),
-        # A method of the Java family.
-        _INDENTED + r"(?:@\w+\s+)?(?:(?:public|private|protected|internal|static|final|abstract|override|virtual"
-        r"|synchronized)\s+)+[^=;({]*\(",
-        # A function of the C family: two words before the parenthesis, at the left margin, no semicolon.
-        r"(?=[A-Za-z_][\w:<>,~ *&]*\()"
-        r"(?!(?:return|if|else|for|while|switch|case|new|throw|await|yield|assert|raise|print|and|or|not|import"
-        r"|from|use|using)\b)[A-Za-z_][\w:<>,]*(?:[ *&]+[\w:<>,~]+)+\([^;]*\)\s*(?:const\s*)?\{?\s*$",
-        # A function of a shell.
-        r"(?:function\s+)?[\w-]+(?![\w-])\s?\(\)\s?\{",
-    )
-)
-
-_FAILURE_START = re.compile(
-    _either(
-        r"E\s{1,6}\S",
-        r"\s*(?:FAILED|FAIL|ERROR|FATAL)\b",
-        r"--- FAIL",
-        r"not ok\b",
-        r"\s*[\u2717\u2718\u2716\u00d7]\s",
-    )
-)
-_SURE_FAILURE = re.compile(
-    r"\b"
-    + _either(
-        r"(?:[A-Z]\w*)?(?:Error|Exception|Panic|Failure)\b(?:\s*\(.{0,40}\))?:(?!:)",
-        r"(?:error|fatal|panic|critical)(?:\[\w+\]|\s+[A-Z]{1,3}\d+)?:\s",
-        r"Traceback \(most recent",
-        r"panicked at\b",
-        r"Segmentation fault\b",
-        r"core dumped\b",
-        r"ERR!",
-        r"(?:ERROR|FATAL|CRITICAL)\b[\s:|\]]",
-        r"(?i:(?:exit|return)(?:ed)?(?: with)?(?: code| status)?:?\s*[:=]?\s*(?:-\d|[1-9])\d{0,3}\b)",
-        r"[1-9]\d*\s(?:failed|failing|failures?|errors?)\b",
-    )
-)
-# Words by which a line may report a failure, as they stand in the lowered line; plain substrings are much
-# faster to look for than an alternation of patterns. The second group reports one only in the forms of
-# _SURE_FAILURE.
-_FAILURE_LIST = (
-    "error|fail|exception|fatal|panic|assert|denied|not found|no such|cannot|unable to|undefined|refused"
-    "|timed out|timeout|abort|critical|unhandled|unexpected|invalid|missing|traceback|crash"
-    "|segmentation fault|core dumped|not ok"
-)
-_FAILURE_WORDS = tuple(_FAILURE_LIST.split("|"))
-# Not every sure failure has one of _FAILURE_WORDS; it has one of these or begins with E and a space.
-# Patterns that ignore case take a dotless i and a dotted capital I for an i.
-_SURE_WORDS = (
-    *("error", "fail", "fatal", "exception", "panic", "critical", "traceback", "segmentation fault"),
-    *("core dumped", "not ok", "exit", "ex\u0131t", "exi\u0307t", "return"),
-    *("err!", "\u2717", "\u2718", "\u2716", "\u00d7"),
-)
-_FAILURE_HINTS = ("exit", "returned", "err!", "\u2717", "\u2718", "\u2716", "\u00d7")
-_NO_FAILURE = re.compile(r"\b(?:0|no|zero|without)\s+(?:\w+\s+)?(?:errors?|fail\w*|exceptions?|problems?|issues?)\b")
-_SOME_FAILURES = re.compile(r"\b[1-9]\d* (?:fail|error)")
-
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+\S")
-_LIST_ITEM = re.compile(r"\s*(?=\S)(?:[-*+•‣◦]|\d{1,4}[.)]|[A-Za-z][.)]|\([a-z\d]{1,3}\)|[☐☑☒✅✔✓⬜□■○●▶➜→])\s+\S")
-_KEY_VALUE = re.compile(
-    r"\s*(?=\S)(?:[-*+•]\s+)?[\"'`*]{0,3}[\w][\w./@$ -]{0,39}[\"'`*]{0,3}"
-    r"\s?(?::(?!//)|=|:=|=>|\?=)(?:\s+\S|$|[\"'\w\d/.$<\[{-])"
-)
-
-_LINE_WITH_PATH = re.compile(
-    _either(
-        # "path:12:text", the match of a search, and "path-12-text", a line around it.
-        r"(?=(?:[A-Za-z]:)?[^\s:|<>\"'`(){}=,;]{1,200}:\d)(?!\d{4}-\d\d-\d\d)"
-        r"((?:[A-Za-z]:)?(?=\d*[^\d\s:])[^\s:|<>\"'`(){}=,;]{1,200}?):\d{1,7}(?::|$)",
-        r"(?=[^\s:|<>\"'`(){}=,;]*-\d{1,7}-)([^\s:|<>\"'`(){}=,;]{0,200}[./][^\s:|<>\"'`(){}=,;]{1,80}?)-\d{1,7}-",
-        # "path:text".
-        r"(?=[\w@.+~/-]+:)((?:[\w@.+~-]{0,80}/){1,40}[\w@.+-]{0,80}|[\w@+-]{1,80}\.[A-Za-z]\w{0,7}):\S?",
-        # A long listing, a tree, a short status.
-        r"[-dlbcps][-rwxsStT]{9}[@+.]?\s+\d+\s+\S+.*?\s(\S+(?: -> \S+)?)\s*$",
-        r"[\s│|]*(?:├|└|\|--|`--)[─-]*\s*(\S.*)$",
-        r"(?:[ MADRCUT?!]{2}|[MADRCUT]\t) ?(\S+(?: -> \S+)?)\s*$",
-        # A path alone.
-        r"(?=\S+(?!\S)\s*$)((?:\S{0,120}/)\S{0,120}|[\w@.+-]{1,80}\.[A-Za-z0-9]{1,8}|\.[\w.-]{1,40})\s*$",
-    )
-)
-
+# The beginnings are told once, so that most lines are refused at their first character.
 _SURE_LOG = re.compile(
-    _either(
-        r"\s*Traceback \(most recent",
-        r"\s*File \"[^\"]*\", line \d",
-        r"\s+at \S.*[(:]",
+    r"(?=[\s=_cEno(\-pytgmFRPeCTa])"
+    + either(
+        r"\s*(?=[TFa])(?:Traceback \(most recent|File \"[^\"]*\", line \d|(?<=\s)at \S.*[(:])",
         r"={3,}\s.*\s={3,}\s*$",
         r"_{3,}\s.*\s_{3,}\s*$",
         r"collected \d+ items?",
@@ -211,12 +81,12 @@ _SURE_LOG = re.compile(
         r"make(?:\[\d+\])?: ",
         r"FAILED \S",
         r"Ran \d+ tests? in ",
-        r"(?i:process exited|exit(?:ed)?(?: with)? (?:code|status)|command failed)",
+        r"(?=[pPeEcC])(?i:process exited|exit(?:ed)?(?: with)? (?:code|status)|command failed)",
     )
 )
 _TEST_OUTCOME = re.compile(r"\w+\.\w+.* (?:PASSED|FAILED|SKIPPED)\b")
 _LOG = re.compile(
-    _either(
+    either(
         r"[\[(]?(?:\d{4}[-/]\d\d[-/]\d\d[T ]|\d\d:\d\d:\d\d\b|[A-Z][a-z]{2} [ \d]\d \d\d:)",
         r"\[?(?:ERROR|WARN|WARNING|INFO|DEBUG|TRACE|FATAL|NOTICE|CRITICAL)\b",
         r"\[(?:error|warn|info|debug)",
@@ -224,16 +94,19 @@ _LOG = re.compile(
         r"\+ [a-z]",
         r"\S+:\d+(?::\d+)?:? (?:error|warning|note|fatal)",
         r"(?:error|warning|fatal|note|hint)(?:\[\w+\])?:",
-        r"\s*(?:Compiling|Finished|Running|Downloading|Downloaded|Installing|Collecting|Successfully|Building"
-        r"|Resolving|Requirement already|Checking|Fetching|Using cached|Cloning|Creating|Updated|added \d)\b",
-        r"\s*[\u2713\u2717\u2718\u2714\u2716\u00d7\u221a] ",
-        r"\s*(?:PASS|FAIL)\b",
+        r"\s*(?=[CFRDISBUaP\u2713\u2717\u2718\u2714\u2716\u00d7\u221a])"
+        + either(
+            r"(?:Compiling|Finished|Running|Downloading|Downloaded|Installing|Collecting|Successfully|Building"
+            r"|Resolving|Requirement already|Checking|Fetching|Using cached|Cloning|Creating|Updated|added \d)\b",
+            r"[\u2713\u2717\u2718\u2714\u2716\u00d7\u221a] ",
+            r"(?:PASS|FAIL)\b",
+        ),
     )
 )
 _IMPORT = re.compile(
-    _either(
+    either(
         r"\s*(?=[ifupr])"
-        + _either(
+        + either(
             r"import\s+[\w{*\"']",
             r"from\s+[\w.]+\s+import\b",
             r"using\s+[\w.:]+",
@@ -246,7 +119,7 @@ _IMPORT = re.compile(
 )
 _CODE = re.compile(
     r"\s*(?=\S)"
-    + _either(
+    + either(
         r"//|/\*|\*/|\* ?$|\* @|\"\"\"|@\w+|#\s",
         r"(?:return|elif|except|finally|raise|await)\b|self\.",
         r"(?:else|try)\b.{0,3}$",
@@ -280,101 +153,6 @@ _TABLE_ROW = re.compile(r"\s*(?=[|\[+])(?:\|.*\|\s*$|\[[^\[\]]+\]\s*$|\+[-=+]+\+
 _SENTENCE = re.compile(r"[^:=]*\b(?:the|is|are|and|of|to)\b.*[.!?]$")
 
 
-def definition_in(line: str) -> bool:
-    """Return whether *line* defines a class, function, type or method in a common programming language."""
-    return _DEFINES.match(line[:LINE_CHARACTERS]) is not None
-
-
-def definitions(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines that ``definition_in`` holds for."""
-    return matching(_DEFINES, clipped(lines, LINE_CHARACTERS))
-
-
-def failure_ranks(lines: Sequence[str]) -> list[int]:
-    """Return how surely each line reports a failure: 2 surely, 1 by a word that failures use, 0 not."""
-    ranks = [0] * len(lines)
-    lines = clipped(lines, LINE_CHARACTERS)
-    everything = "\n".join(lines).lower()
-    likely = lines_with(everything, _FAILURE_WORDS)
-    possible = {number for number, line in enumerate(lines) if line.startswith("E  ")}
-    possible.update(lines_with(everything, _FAILURE_HINTS), likely)
-    for number in possible:
-        if _is_sure_failure(lines[number]):
-            ranks[number] = 2
-    for number in likely:
-        if not ranks[number] and not _denies_failure(lines[number]):
-            ranks[number] = 1
-    return ranks
-
-
-def sure_failures(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines to which ``failure_ranks`` gives 2, without looking for those it gives 1."""
-    lines = clipped(lines, LINE_CHARACTERS)
-    everything = "\n".join(lines).lower()
-    possible = {number for number, line in enumerate(lines) if line[:1] == "E" and line[1:2].isspace()}
-    possible.update(lines_with(everything, _SURE_WORDS))
-    return sorted(number for number in possible if _is_sure_failure(lines[number]) and _may_fail(lines[number]))
-
-
-def _is_sure_failure(line: str) -> bool:
-    return bool(_FAILURE_START.match(line) or _SURE_FAILURE.search(line)) and not _denies_failure(line)
-
-
-def _denies_failure(line: str) -> bool:
-    lowered = line.lower()
-    return _NO_FAILURE.search(lowered) is not None and _SOME_FAILURES.search(lowered) is None
-
-
-def _may_fail(line: str) -> bool:
-    """Return whether *line* has what ``failure_ranks`` looks for first."""
-    lowered = line.lower()
-    return line.startswith("E  ") or any(word in lowered for word in (*_FAILURE_WORDS, *_FAILURE_HINTS))
-
-
-def heading_depth(line: str) -> int:
-    """Return the depth of the markdown heading in *line*, 1 to 6; 0 if it is none."""
-    found = _HEADING.match(line)
-    return len(found.group(1)) if found else 0
-
-
-def headings(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines that are headings of markdown."""
-    return [number for number in lines_with("\n".join(lines), "#") if _HEADING.match(lines[number])]
-
-
-def is_list_item(line: str) -> bool:
-    """Return whether *line* begins an item of a bulleted, numbered or check list."""
-    return _LIST_ITEM.match(line) is not None
-
-
-def list_items(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines that ``is_list_item`` holds for."""
-    return matching(_LIST_ITEM, lines)
-
-
-def is_key_value(line: str) -> bool:
-    """Return whether *line* is a short key with a value, as in a configuration file."""
-    return _KEY_VALUE.match(line[:LINE_CHARACTERS]) is not None
-
-
-def key_values(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines that ``is_key_value`` holds for."""
-    lines = clipped(lines, LINE_CHARACTERS)
-    return [number for number in lines_with("\n".join(lines), ":=") if _KEY_VALUE.match(lines[number])]
-
-
-def matched_path(line: str) -> str | None:
-    """Return the path that a line of a search result or a directory listing names, None if it names none."""
-    found = _LINE_WITH_PATH.match(line[:LINE_CHARACTERS])
-    return found.group(found.lastindex or 0) if found else None
-
-
-def matched_paths(lines: Sequence[str]) -> list[str | None]:
-    """Return for each line what ``matched_path`` does."""
-    found = map(_LINE_WITH_PATH.match, clipped(lines, LINE_CHARACTERS))
-    return [match.group(match.lastindex or 0) if match else None for match in found]
-
-
 def detect_kind(text: str) -> ContentKind:
     """Return the kind of *text*, judged by its first 8,192 characters alone, whatever its length."""
     opening = text[:DETECTION_CHARACTERS].lstrip("\ufeff \t\r\n\f\v")
@@ -406,18 +184,27 @@ def _is_diff(lines: Sequence[str]) -> bool:
 
 def _outside_fences(lines: Sequence[str]) -> tuple[list[str], int]:
     """Return the lines neither blank nor fenced, without viewer numbers, and the number of fences."""
-    kept: list[str] = []
+    kept = list(filter(None, lines))
     fences = 0
-    for line in lines:
-        if ("```" in line or "~~~" in line) and _FENCE.match(line):
-            fences += 1
-        elif fences % 2 == 0 and line:
-            kept.append(line)
-    if _count(_NUMBERED, kept) * 10 >= len(kept) * 9:
-        numbers = map(_NUMBERED.match, kept)
+    if _any_in(("```", "~~~"), kept):
+        unfenced: list[str] = []
+        for line in kept:
+            if _FENCE.match(line):
+                fences += 1
+            elif fences % 2 == 0:
+                unfenced.append(line)
+        kept = unfenced
+    if kept and _reaches(0.9, kept, NUMBERED.match):
+        numbers = map(NUMBERED.match, kept)
         unnumbered = (line[number.end() :] if number else line for line, number in zip(kept, numbers))
         kept = [line for line in unnumbered if line.strip()]
     return kept, fences
+
+
+def _any_in(words: Iterable[str], lines: Sequence[str]) -> bool:
+    """Return whether a line has one of *words*; much faster than to ask for each line."""
+    everything = "\n".join(lines)
+    return any(word in everything for word in words)
 
 
 def _count(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
@@ -435,20 +222,22 @@ def _reaches(share: float, lines: Sequence[str], holds: Callable[[str], object])
 
 def _kind_by_shares(lines: Sequence[str], fences: int) -> ContentKind:
     # A plain search first: the pattern tries every place of a line.
-    marked = [line for line in lines if "##" in line or "**" in line or "](" in line or line[:1] == ">"]
-    marks = _count(_MARKDOWN, marked) + fences
-    items = _count(_LIST_ITEM, lines)
+    marks = fences
+    if _any_in(("##", "**", "](", ">"), lines):
+        marked = [line for line in lines if "##" in line or "**" in line or "](" in line or line[:1] == ">"]
+        marks += _count(_MARKDOWN, marked)
+    items = _count(LIST_ITEM, lines)
     if (marks >= 2 and (marks + items) * 10 >= len(lines)) or items * 2 > len(lines):
         return ContentKind.PROSE
-    if _reaches(0.6, lines, _LINE_WITH_PATH.match):
+    if _reaches(0.6, lines, LINE_WITH_PATH.match):
         if failure_ranks(lines).count(2) < len(lines) * 0.6:
             return ContentKind.SEARCH_LISTING
         return ContentKind.LOG
     sure_log = _sure_log_lines(lines) / len(lines)
     if sure_log >= 0.05 or _count(_LOG, lines) / len(lines) + sure_log >= 0.3:
         return ContentKind.LOG
-    defining = list(filter(_DEFINES.match, lines))
-    importing = list(filterfalse(_DEFINES.match, filter(_IMPORT.match, lines)))
+    defining = list(filter(DEFINITION.match, lines))
+    importing = list(filterfalse(DEFINITION.match, filter(_IMPORT.match, lines)))
     if len(defining) + len(importing) >= max(2, len(lines) * 0.1):
         return ContentKind.SOURCE_CODE
     # "key = value" is an assignment too; a section header tells a configuration from a script.
@@ -462,8 +251,8 @@ def _kind_by_shares(lines: Sequence[str], fences: int) -> ContentKind:
 def _sure_log_lines(lines: Sequence[str]) -> int:
     others = list(filterfalse(_SURE_LOG.match, lines))
     # A plain search first: the pattern tries every place of a line.
-    outcomes = [line for line in others if "PASSED" in line or "FAILED" in line or "SKIPPED" in line]
-    return len(lines) - len(others) + _count(_TEST_OUTCOME, outcomes)
+    tested = others if _any_in(("PASSED", "FAILED", "SKIPPED"), others) else ()
+    return len(lines) - len(others) + _count(_TEST_OUTCOME, tested)
 
 
 def _is_code(lines: Sequence[str], defining: Iterable[str]) -> bool:

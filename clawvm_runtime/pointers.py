@@ -139,7 +139,7 @@ def _telling_words(text: str, origin: str) -> list[str]:
     for word, count in words.items():
         if len(word) < WORD_SHORTEST:
             continue
-        if word[0] >= FIRST_CJK:
+        if word >= FIRST_CJK:
             word = word[:WORD_CJK]
         key = word.lower()
         if key in counts:

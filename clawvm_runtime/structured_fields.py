@@ -14,8 +14,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from clawvm_runtime.content_kinds import (
-    ContentKind,
+from clawvm_runtime.content_kinds import ContentKind
+from clawvm_runtime.json_outline import outline_json
+from clawvm_runtime.line_kinds import (
     definitions,
     failure_ranks,
     headings,
@@ -24,7 +25,6 @@ from clawvm_runtime.content_kinds import (
     matched_paths,
     sure_failures,
 )
-from clawvm_runtime.json_outline import outline_json
 from clawvm_runtime.text_lines import (
     ITEM_LENGTH,
     LONG_LINE,

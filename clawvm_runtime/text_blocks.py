@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clawvm_runtime.content_kinds import heading_depth, is_list_item
+from clawvm_runtime.line_kinds import heading_depth, is_list_item
 
 __all__ = ["Block", "blocks"]
 

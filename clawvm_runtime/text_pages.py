@@ -67,29 +67,32 @@ def page_from_text(
     minimum: Level | None = None,
     version: int = 1,
     active: bool = True,
+    tokens: int | None = None,
+    keep_texts: bool = True,
 ) -> Page:
     """Return a page that holds *text* at full and every level of its type that saves tokens.
 
     A level stays if it costs fewer tokens than the next better one that stays; between the minimum and full
     none stays that costs no more than the minimum. A short text may hold full only; an empty one does, at the
-    cost of 1 token. What is None comes from the type, *kind* from the text. Raises PageError as Page does.
-    Takes time linear in the length of the text.
+    cost of 1 token. What is None comes from the type, *kind* and *tokens*, the size of the text by the counter,
+    from the text. Without *keep_texts* the page has costs only. Raises PageError as Page does. Takes time linear
+    in the length of the text.
     """
     given: dict[str, Any] = {"scope": scope, "pin": pin, "minimum": minimum}
     # The page with full only comes first: it checks every attribute before any work is done with one of them.
     page = Page(
         id=page_id,
         type=page_type,
-        costs={Level.FULL: _cost(text, token_counter)},
+        costs={Level.FULL: _cost(text, token_counter) if tokens is None else tokens or 1},
         provenance=provenance,
         base_utility=BASE_UTILITY[page_type] if base_utility is None else base_utility,
         recompute_cost=RECOMPUTE_COST[page_type] if recompute_cost is None else recompute_cost,
         version=version,
         active=active,
-        texts={Level.FULL: text},
+        texts={Level.FULL: text} if keep_texts else {},
         **given,
     )
-    return page.changed(**_representations(page, text, token_counter, kind))
+    return _with_shorter_levels(page, text, token_counter, kind)
 
 
 def updated_page_from_text(
@@ -107,7 +110,7 @@ def updated_page_from_text(
         costs={Level.FULL: _cost(text, token_counter)},
         texts={Level.FULL: text},
     )
-    return following.changed(**_representations(following, text, token_counter, kind))
+    return _with_shorter_levels(following, text, token_counter, kind)
 
 
 def with_committed_fields(page: Page, fields: Mapping[str, Any], token_counter: TokenCounter = estimate_tokens) -> Page:
@@ -137,8 +140,8 @@ def _cost(text: str, token_counter: TokenCounter) -> int:
     return token_counter(text) or 1
 
 
-def _representations(page: Page, text: str, token_counter: TokenCounter, kind: ContentKind | None) -> dict[str, Any]:
-    """Return costs and texts of the levels worth keeping, from full downwards."""
+def _with_shorter_levels(page: Page, text: str, token_counter: TokenCounter, kind: ContentKind | None) -> Page:
+    """Return *page*, which holds *text* at full, with the other levels worth keeping; with texts if it has any."""
     kind = detect_kind(text) if kind is None else kind
     lines = lines_of(text)
     shorter: dict[Level, str] = {}
@@ -153,9 +156,10 @@ def _representations(page: Page, text: str, token_counter: TokenCounter, kind: C
     for level in sorted(tokens, reverse=True):
         # A level that saves nothing against the floor says less than the floor does, and would push it out.
         if tokens[level] < cheapest and (level <= page.minimum or tokens[level] > floor):
-            costs[level], texts[level] = tokens[level], shorter[level]
-            cheapest = tokens[level]
-    return {"costs": costs, "texts": texts}
+            cheapest = costs[level] = tokens[level]
+            if page.texts:
+                texts[level] = shorter[level]
+    return page if len(costs) == 1 else page.changed(costs=costs, texts=texts)
 
 
 def _representation(page: Page, text: str, kind: ContentKind, level: Level, lines: Lines) -> str:

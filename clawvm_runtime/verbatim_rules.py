@@ -13,7 +13,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clawvm_runtime.content_kinds import ContentKind, heading_depth, is_key_value
+from clawvm_runtime.content_kinds import ContentKind
+from clawvm_runtime.line_kinds import heading_depth, is_key_value
 from clawvm_runtime.text_blocks import Block, blocks
 from clawvm_runtime.text_lines import left_out
 

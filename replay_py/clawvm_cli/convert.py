@@ -12,13 +12,13 @@ from pathlib import Path
 
 from clawvm_cli.common import OK, Parser, Progress, positive, run
 from clawvm_replay.errors import InputError
-from clawvm_replay.execution import completed, end_workers, executor_named
+from clawvm_replay.execution import completed, executor_named
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
 from clawvm_replay.suite import document, manifest_record
 from clawvm_transcripts.converting import Job, JobResult, convert
 from clawvm_transcripts.jobs import Chain, Conversion, jobs_for, write_conversion
 from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.session_output import remove_spools
+from clawvm_transcripts.session_output import remove_spools, request_stop
 
 __all__ = ["add_conversion_options", "conversion_configuration", "convert_inputs", "main", "parser"]
 
@@ -96,15 +96,17 @@ def conversion_configuration(arguments: argparse.Namespace) -> dict[str, object]
 def convert_inputs(jobs: Sequence[Job], workers: int) -> Conversion:
     """Run *jobs* with so many *workers* and return the conversion; tells its progress, and refused files, on stderr.
 
-    When it fails or is interrupted, workers end at once and no spool file stays. Raises InputError for what cannot be
+    When it fails or is interrupted, all jobs end soon and no spool file stays. Raises InputError for what cannot be
     read or written, and when no session was found.
     """
-    folders = sorted({job.out for job in jobs})
+    folders = {Path(job.out) for job in jobs}
+    for folder in folders:
+        remove_spools(folder)
     try:
         conversion = Conversion.of(_results(jobs, workers))
     finally:
         for folder in folders:
-            remove_spools(Path(folder))
+            remove_spools(folder)
     if not conversion.sessions:
         raise InputError("no recorded session in a known format in any of these inputs")
     return conversion
@@ -125,7 +127,8 @@ def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
                         _say(f"passed over: {result.refused.partition(';')[0]}")
                 progress(len(results), len(jobs), "")
         except BaseException:
-            end_workers(executor)
+            for folder in {job.out for job in jobs}:
+                request_stop(Path(folder))
             raise
     if passed_over > PASSED_OVER_SHOWN:
         _say(f"passed over: {passed_over} files in all")

@@ -17,7 +17,7 @@ from clawvm_experiments.finishing import Timings, write_results
 from clawvm_experiments.running import Plan, Usage, run_plan
 from clawvm_experiments.sessions.cells import WINDOW, Budget, Options
 from clawvm_experiments.sessions.experiment import SESSIONS_ID, sessions_experiment
-from clawvm_experiments.sessions.index import session_index
+from clawvm_experiments.sessions.index import cut_label, session_index
 from clawvm_experiments.sessions.layout import VIEWS
 from clawvm_experiments.sessions.session_page import PageWork, page_works, session_page
 from clawvm_experiments.web_report import Frame
@@ -42,8 +42,8 @@ DEFAULT_CUTS = "100,200,whole"
 
 
 NOTE = (
-    "No model, no tool and no clock took part: the same recordings give these bytes again. Sessions go by names made from "
-    "their content; no text, path or name of the recordings is on this page unless it was asked for."
+    "No model, no tool and no clock took part: the same recordings give these bytes again. Sessions go by names made "
+    "from their content; no text, path or name of the recordings is on this page unless it was asked for."
 )
 
 PAGES_LISTED = 300
@@ -122,14 +122,15 @@ def _run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     root: Path = arguments.out_root
     converted, unfinished = root / CONVERTED, root / UNFINISHED
-    jobs = jobs_for(arguments.inputs, converted, chain=arguments.chain, keep_text=arguments.keep_text)
+    jobs = jobs_for(arguments.inputs, converted, own=root, chain=arguments.chain, keep_text=arguments.keep_text)
     _check_beginning(root, unfinished, arguments)
     with executor_named(arguments.executor, arguments.jobs) as executor:
         output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)
-        unfinished.mkdir(exist_ok=True)
         conversion = convert_inputs(jobs, arguments.jobs)
         names = [session.name for session in conversion.sessions]
         index = _index(converted, names, options, executor)
+        # Only from here on is there something to go on with.
+        unfinished.mkdir(exist_ok=True)
         plan = Plan.of([sessions_experiment(converted, names, index, options)], quick=False)
         usage = Usage()
         rows = plan.ordered(
@@ -148,7 +149,7 @@ def _run(arguments: argparse.Namespace) -> int:
         output.write(f"{PAGES}/{name}.html", page.encode("ascii", "xmlcharrefreplace"))
     write_conversion(output, conversion, CONVERTED)
     frame = Frame("ClawVM: recorded sessions", NOTE, partial(_page_list, names), claims_last=True)
-    judged = write_results(output, plan, rows, Timings(), frame, conversion_configuration(arguments))
+    judged = write_results(output, plan, rows, Timings(), frame, _configuration(arguments, options))
     shutil.rmtree(unfinished)
     return verdict_on(judged, root / "report.html")
 
@@ -163,6 +164,17 @@ def _options(arguments: argparse.Namespace) -> Options:
         policies=tuple(policy.id for policy in selected_policies(arguments.policies)),
         views=arguments.views,
     )
+
+
+def _configuration(arguments: argparse.Namespace, options: Options) -> dict[str, object]:
+    """Return the options that the result depends on."""
+    return {
+        **conversion_configuration(arguments),
+        "budgets": [budget.label for budget in arguments.budgets],
+        "cuts": [cut_label(cut) for cut in options.cuts],
+        "policies": list(options.policies),
+        "views": list(options.views),
+    }
 
 
 def _check_beginning(root: Path, unfinished: Path, arguments: argparse.Namespace) -> None:
@@ -192,5 +204,7 @@ def _pages(converted: Path, works: Sequence[PageWork], executor: Executor | None
 
 def _page_list(names: Sequence[str]) -> list[Section]:
     links = "".join(f"- [{name}]({PAGES}/{name}.html)\n" for name in names[:PAGES_LISTED])
-    more = f"\nThe first {PAGES_LISTED} of {len(names)}; the others lie beside them.\n" if len(names) > PAGES_LISTED else ""
+    more = ""
+    if len(names) > PAGES_LISTED:
+        more = f"\nThe first {PAGES_LISTED} of {len(names)}; the others lie beside them.\n"
     return [Section("A page for each session", markdown_html(links + more))]

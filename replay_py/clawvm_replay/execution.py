@@ -4,7 +4,6 @@
 executor_named    an executor by name: serial, process, thread, dask, or any ``module:attribute``
 completed         results with the index of their item, each as soon as it is known
 in_order          the same results in the order of the items
-end_workers       ends the worker processes of an executor at once
 EXECUTORS         the names that are built in
 ================  ==================================================================================
 
@@ -35,7 +34,7 @@ from typing import Any, TypeVar
 
 from clawvm_replay.errors import InputError
 
-__all__ = ["EXECUTORS", "completed", "end_workers", "executor_named", "in_order"]
+__all__ = ["EXECUTORS", "completed", "executor_named", "in_order"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -175,17 +174,6 @@ def _end_if_a_worker_died(executor: Executor) -> None:
     writer = getattr(getattr(executor, "_result_queue", None), "_writer", None)
     if writer is not None and not writer.closed:
         writer.close()
-
-
-def end_workers(executor: Executor | None) -> None:
-    """End the worker processes of *executor* at once, for work that is too long to be waited for after an interrupt.
-
-    What they had written so far is left to the caller. Other executors are left alone.
-    """
-    if not isinstance(executor, ProcessPoolExecutor):
-        return
-    for process in list((getattr(executor, "_processes", None) or {}).values()):
-        process.kill()
 
 
 def in_order(results: Iterable[tuple[int, _Result]]) -> Iterator[_Result]:

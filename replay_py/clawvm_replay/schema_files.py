@@ -32,8 +32,19 @@ _SCHEMA_OF_FORMAT = {
     "clawvm.experiment_results": "experiment-results.schema.json",
     "clawvm.claims": "claims.schema.json",
     "clawvm.claims_report": "claims-report.schema.json",
+    "clawvm.session": "session.schema.json",
+    "clawvm.observed": "observed.schema.json",
+    "clawvm.texts": "texts.schema.json",
+    "clawvm.conversion_report": "conversion-report.schema.json",
 }
-_LINE_FORMATS = ("clawvm.trace", "clawvm.decision_trace", "clawvm.journal", "clawvm.experiment_rows")
+_LINE_FORMATS = (
+    "clawvm.trace",
+    "clawvm.decision_trace",
+    "clawvm.journal",
+    "clawvm.experiment_rows",
+    "clawvm.observed",
+    "clawvm.texts",
+)
 
 
 def _schema_directory() -> Path:

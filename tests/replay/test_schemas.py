@@ -6,6 +6,7 @@ import functools
 import importlib
 import itertools
 import json
+import tempfile
 import unittest
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +42,8 @@ from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.updates import Rejection, Update
 from clawvm_runtime.vocabulary import Boundary, Level, PageType, RecallOutcome, RejectCode, Scope, ToolOutcome
+from clawvm_transcripts.converting import convert
+from clawvm_transcripts.jobs import Conversion, jobs_for
 from clawvm_workloads.families import FAMILIES
 
 SUFFIX = ".schema.json"
@@ -181,6 +184,40 @@ def manifest() -> dict[str, Any]:
     }
 
 
+def manifest_of_sessions() -> dict[str, Any]:
+    """Return the manifest of replays of recorded sessions."""
+    configuration = {
+        **manifest_of_conversion()["configuration"],
+        "experiments": ["sessions"],
+        "quick": False,
+        "code": "0" * 64,
+        "budgets": ["20 %", "real window"],
+        "cuts": ["cut0100", "whole"],
+        "policies": ["clawvm"],
+        "views": ["resources"],
+    }
+    return {**manifest(), "configuration": configuration}
+
+
+def manifest_of_conversion() -> dict[str, Any]:
+    """Return the manifest of a conversion."""
+    return {**manifest(), "configuration": {"chain": "project", "keep_text": False}}
+
+
+@functools.cache
+def conversion() -> tuple[Any, dict[str, list[Any]]]:
+    """Return the report of a conversion with texts, and the records of its line files by the end of their names."""
+    fixtures = Path(__file__).resolve().parents[1] / "transcripts" / "fixtures"
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = jobs_for([fixtures / "claude-code", fixtures / "openhands"], Path(folder), keep_text=True)
+        results = Conversion.of([convert(job) for job in jobs])
+        records: dict[str, list[Any]] = {}
+        for path in sorted(Path(folder).rglob("*.jsonl")):
+            lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+            records.setdefault(path.name.split(".")[-2], []).extend(lines)
+    return json.loads(json.dumps(results.to_record())), records
+
+
 @functools.cache
 def instances() -> dict[str, list[Any]]:
     """Return what the code writes, by the name of the schema that describes it."""
@@ -192,18 +229,23 @@ def instances() -> dict[str, list[Any]]:
     decisions = [json.loads(line) for outcome in outcomes() for line in outcome.decisions.splitlines()]
     decisions += [event for report in gate_reports() for half in report.halves for event in half.events]
     decisions += decisions_under_pressure()
+    report, records = conversion()
     return {
         "claims": [json.loads((Path(claims.__file__).parent / "claims.json").read_bytes())],
         "claims-report": [claims_report()],
+        "conversion-report": [report],
         "decision-trace": decisions,
         "experiment-results": list(results_documents(*gates_run()).values()),
         "experiment-rows": rows_of_a_run(),
         "gate-report": [json.loads(json.dumps(report_record(gate_reports())))],
         "journal": journal_records(),
-        "manifest": [manifest()],
+        "manifest": [manifest(), manifest_of_conversion(), manifest_of_sessions()],
+        "observed": records["observed"],
+        "session": report["sessions"],
         "sweep-summary": [summary.to_record(CONFIGURATION), without_oracle.to_record(CONFIGURATION)],
+        "texts": records["texts"],
         "tool-simulator": [record for record in lines if record["record"] == "tool"],
-        "trace": lines,
+        "trace": [*lines, *records["trace"]],
     }
 
 
@@ -284,6 +326,20 @@ BROKEN: tuple[tuple[str, str, Change, str, str], ...] = (
     ("manifest", "clawvm.suite_manifest", put("files", 0, "sha256", "A" * 64), "/files/0/sha256", "pattern"),
     ("manifest", "clawvm.suite_manifest", put("files", 0, "path", "a/../../b"), "/files/0/path", "not"),
     ("manifest", "clawvm.suite_manifest", put("files", 0, "path", "/etc/passwd"), "/files/0/path", "pattern"),
+    ("observed", "header", put("view", "paths"), "/view", "enum"),
+    ("observed", "observed", put("novelty", "new"), "/novelty", "enum"),
+    ("observed", "observed", put("pages", []), "/pages", "minItems"),
+    ("observed", "observed", put("kept", 1), "/kept", "type"),
+    ("observed", "observed", put("turn", 0), "/turn", "minimum"),
+    ("observed", "end", put("records", -1), "/records", "minimum"),
+    ("texts", "text", drop("page"), "", "required"),
+    ("session", "clawvm.session", drop("sources", 0, "sha256"), "/sources/0", "required"),
+    ("session", "clawvm.session", put("sources", 0, "path", "a"), "/sources/0/path", "additionalProperties"),
+    ("session", "clawvm.session", put("pages", "memo", 1), "/pages/memo", "propertyNames"),
+    ("session", "clawvm.session", put("recorded", "window", 0), "/recorded/window", "minimum"),
+    ("session", "clawvm.session", put("sessions", 0, "lines", "3"), "/sessions/0/lines", "type"),
+    ("conversion-report", "clawvm.conversion_report", put("sessions", []), "/sessions", "minItems"),
+    ("conversion-report", "clawvm.conversion_report", drop("sessions", 0, "name"), "/sessions/0", "required"),
     ("manifest", "clawvm.suite_manifest", put("format", "clawvm.trace"), "/format", "const"),
 )
 
@@ -330,6 +386,8 @@ class SchemasTest(unittest.TestCase):
     def test_the_samples_show_every_kind_of_record(self) -> None:
         kinds = {name: {kind(record) for record in records} for name, records in instances().items()}
         self.assertEqual(kinds["trace"], {"header", "page", "replace", "tool", "boundary", "turn", "end"})
+        self.assertEqual(kinds["observed"], {"header", "observed", "end"})
+        self.assertEqual(kinds["texts"], {"header", "text", "end"})
         self.assertEqual(kinds["journal"], {"header", "staged", "validated", "rejected", "commit", "lost"})
         events = [schema for schema in documents()["decision-trace"]["$defs"].values() if "properties" in schema]
         described = {schema["properties"]["event"]["const"] for schema in events}
@@ -381,6 +439,10 @@ class AcceptanceTest(unittest.TestCase):
 
     def test_the_summary_is_valid_with_and_without_an_oracle(self) -> None:
         self.assert_valid("sweep-summary", instances()["sweep-summary"])
+
+    def test_a_converted_session_is_valid(self) -> None:
+        for name in ("session", "observed", "texts", "conversion-report"):
+            self.assert_valid(name, instances()[name])
 
     def test_the_manifest_is_valid(self) -> None:
         self.assert_valid("manifest", instances()["manifest"])

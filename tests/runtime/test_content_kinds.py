@@ -4,10 +4,9 @@ import random
 import time
 import unittest
 
-from clawvm_runtime.content_kinds import (
-    ContentKind,
+from clawvm_runtime.content_kinds import ContentKind, detect_kind
+from clawvm_runtime.line_kinds import (
     definition_in,
-    detect_kind,
     failure_ranks,
     heading_depth,
     is_key_value,

@@ -5,7 +5,7 @@ import re
 import unittest
 
 from clawvm_runtime.compressed_text import compressed
-from clawvm_runtime.content_kinds import (
+from clawvm_runtime.line_kinds import (
     definition_in,
     definitions,
     failure_ranks,

@@ -114,6 +114,20 @@ class LevelTests(unittest.TestCase):
         self.assertEqual(page.costs, {level: count_words(words) for level, words in page.texts.items()})
         self.assertGreater(len(page.levels), 2)
 
+    def test_a_page_without_texts_has_the_costs_of_the_one_with_texts(self) -> None:
+        for page_type in PageType:
+            for text in ("", "Use tabs.", AGENTS_MD * 3, PYTHON_MODULE * 3):
+                page = page_from_text("p", page_type, text, SOURCE)
+                with self.subTest(page_type, length=len(text)):
+                    without = page_from_text("p", page_type, text, SOURCE, keep_texts=False)
+                    self.assertEqual(without, page.changed(texts={}))
+
+    def test_a_size_that_is_given_is_not_counted_again(self) -> None:
+        page = page_from_text("p", PageType.EVIDENCE, PYTEST_LOG * 3, SOURCE, tokens=7000)
+        self.assertEqual(page.costs[Level.FULL], 7000)
+        self.assertTrue(page.texts[Level.POINTER].endswith("| 7000 tokens]"))
+        self.assertEqual(page_from_text("p", PageType.EVIDENCE, "", SOURCE, tokens=0).costs, {Level.FULL: 1})
+
 
 class AttributeTests(unittest.TestCase):
     def test_what_is_not_given_comes_from_the_type(self) -> None:

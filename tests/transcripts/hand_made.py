@@ -185,9 +185,7 @@ class Told:
 
     def observed(self, view: View = SIGNATURES) -> list[tuple[int, str, str, bool]]:
         """Return (turn, pages, novelty, kept) of each observation."""
-        return [
-            (item.turn, " + ".join(item.pages), item.novelty.value, item.kept) for item in self.observations[view]
-        ]
+        return [(item.turn, " + ".join(item.pages), item.novelty.value, item.kept) for item in self.observations[view]]
 
     def pages(self, view: View = SIGNATURES) -> dict[str, Page]:
         """Return every page as it was first declared, by name."""

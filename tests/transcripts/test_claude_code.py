@@ -138,7 +138,6 @@ class TurnsTest(unittest.TestCase):
         )
         self.assertEqual(events[2:-1], [Prompt("One."), Rewind(1), Prompt("Two.")])
 
-
     def test_a_compaction_stands_where_it_says_and_not_behind_the_newest_line(self):
         boundary = {"type": "system", "subtype": "compact_boundary", "uuid": "z", "logicalParentUuid": "a"}
         events = events_of(

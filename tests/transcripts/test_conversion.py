@@ -179,9 +179,7 @@ class ViewsTest(unittest.TestCase):
         self.assertEqual(found.calls(RESOURCES), [["file a"], [], []])
         self.assertEqual(found.demands(SIGNATURES), [[], [], []])
         self.assertEqual(found.calls(SIGNATURES), [["file a"], ["file a [3, 9]"], ["file a [3, 9]"]])
-        self.assertEqual(
-            found.observed(RESOURCES), [(2, "file a", "covered", True), (3, "file a", "repeated", True)]
-        )
+        self.assertEqual(found.observed(RESOURCES), [(2, "file a", "covered", True), (3, "file a", "repeated", True)])
         self.assertEqual(found.observed(SIGNATURES), [(3, "file a [3, 9]", "repeated", True)])
         self.assertEqual(set(found.pages(RESOURCES)), {"file a"})
 
@@ -197,6 +195,14 @@ class ViewsTest(unittest.TestCase):
         self.assertEqual(found.demands(RESOURCES)[3:], [["file a"], ["file a"]])
         self.assertEqual([item[2] for item in found.observed(RESOURCES)], ["covered", "repeated"])
         self.assertEqual(found.calls(SIGNATURES)[3:], [["file a [1, 5]"], ["file a [1, 5]"]])
+
+    def test_what_is_stale_already_is_not_replaced_again(self) -> None:
+        session = Hand().reply(read("a", "x", 1, 5)).reply(edit("a")).reply(read("a", "whole, edited"))
+        session.reply(read("a", "x", 1, 5)).reply(edit("a")).reply()
+        found = told(session)
+        self.assertEqual(found.prelude(RESOURCES)[2], ["replace file a [1, 5]", "tool file a"])
+        self.assertEqual(found.prelude(RESOURCES)[5], ["replace file a"])
+        self.assertEqual(found.prelude(SIGNATURES)[5], ["replace file a", "replace file a [1, 5]"])
 
     def test_both_views_have_the_same_turns(self) -> None:
         found = told(Hand().prompt().reply(read("a")).compaction().reply(read("a", "x", 1, 2)).reply())
@@ -228,9 +234,7 @@ class PagesTest(unittest.TestCase):
             self.assertEqual((page.pin, page.minimum, page.base_utility), (PinClass.SOFT, Level.POINTER, 5.0))
             self.assertEqual((page.provenance.kind, page.texts), ("tool_call", {}))
             prices[name.split()[0]] = page.recompute_cost
-        self.assertEqual(
-            prices, {"file": 8.0, "command": 8.0, "edit": 12.0, "search": 6.0, "fetch": 6.0, "other": 6.0}
-        )
+        self.assertEqual(prices, {"file": 8.0, "command": 8.0, "edit": 12.0, "search": 6.0, "fetch": 6.0, "other": 6.0})
 
     def test_rule_files_are_bootstrap_and_requirement_documents_constraints(self) -> None:
         found = told(
@@ -269,11 +273,27 @@ class PagesTest(unittest.TestCase):
         found = told(session)
         self.assertEqual(
             found.prelude(),
-            [["page instructions be brief", "page instructions use tabs", "page preference likes tea"], []],
+            [["page instructions 1", "page instructions 2", "page preference likes tea"], []],
         )
         types = [page.type.value for page in found.pages().values()]
         self.assertEqual(types, ["bootstrap_policy", "bootstrap_policy", "preference"])
         self.assertEqual([page.provenance.kind for page in found.pages().values()], ["harness", "harness", "user"])
+
+    def test_the_instructions_of_a_new_session_take_the_place_of_those_before(self) -> None:
+        one = Hand().told("system", PAGES_OF_TEXT).told("rules", "use tabs").reply()
+        found = told(one, Hand(prefix="d").told("system", "be brief").reply())
+        before, after = (turn.prelude for turn in found.turns[SIGNATURES])
+        self.assertEqual(found.prelude()[0], ["page instructions 1", "page instructions 2"])
+        ended = ["replace instructions 1", "replace instructions 2"]
+        self.assertEqual(found.prelude()[1], ["reset session-2", *ended, "replace instructions 1"])
+        costs = [item.page.costs[Level.FULL] for item in after[1:]]  # type: ignore[union-attr]
+        self.assertEqual(costs[:2], [1, 1])  # What no instruction of the new session replaces holds nothing.
+        self.assertGreater(costs[2], 1)
+        self.assertEqual(len(before), 2)
+
+    def test_a_clear_keeps_the_instructions_of_its_session(self) -> None:
+        session = Hand().told("system", "be brief").reply().reset("start:clear").told("system", "be brief").reply()
+        self.assertNotIn("instructions", " ".join(told(session).prelude()[1]))
 
     def test_a_prompt_is_a_conversation_segment_needed_in_its_turn_and_never_the_same_again(self) -> None:
         found = told(Hand().prompt("go on").reply().prompt("go on").reply())
@@ -302,7 +322,7 @@ class PagesTest(unittest.TestCase):
 
     def test_pages_are_counted_by_type_once(self) -> None:
         session = Hand().told("system", "x").prompt("Always a.").reply(read("a"), read("a", "y", 1, 2), plan(("s", "")))
-        session.reply(edit("a")).reply(read("a", "z"), read("a", "y", 1, 2), read("a", "new lines", 3, 4))
+        session.reply(edit("a"), plan(("s", ""))).reply(read("a", "z"), read("a", "y", 1, 2), read("a", "new", 3, 4))
         self.assertEqual(
             dict(told(session).converter.pages),
             {"bootstrap_policy": 1, "conversation_segment": 1, "constraint": 1, "plan": 1, "evidence": 4},
@@ -367,11 +387,13 @@ class BoundariesTest(unittest.TestCase):
 
     def test_the_transcript_at_a_compaction_is_what_grew_since_the_last_boundary(self) -> None:
         session = Hand().reply(run("a", "word " * 100)).compaction().reply(run("b", "word " * 10)).compaction()
-        session.reply().reset("start:clear").reply().compaction().reply()
-        first, second, third = told(session).converter.transcripts_at_compaction
+        session.reply(run("c", "word " * 100)).reset("start:clear").reply(run("d", "word " * 20)).compaction().reply()
+        session.reply(run("e", "word " * 100)).rewind().compaction().reply()
+        first, second, third, fourth = told(session).converter.transcripts_at_compaction
         self.assertGreater(first, 100)
         self.assertLess(second, 40)
-        self.assertEqual(third, 0)
+        self.assertLess(third, 60)
+        self.assertEqual(fourth, 0)
 
 
 class ChainTest(unittest.TestCase):
@@ -396,6 +418,12 @@ class ChainTest(unittest.TestCase):
         found = told(first, second.prompt("again").reply(run("env", "a")))
         self.assertEqual(found.prelude()[1:], [["reset session-2", "page prompt 2 again"]])
         self.assertEqual(found.observed(), [(2, "command env", "repeated", True)], "a resume loads the conversation")
+
+    def test_a_session_may_be_forked_from_any_earlier_one(self) -> None:
+        def session(prefix: str) -> Hand:
+            return Hand(prefix=prefix).reply(run(f"env {prefix}", "a"))
+
+        self.assertEqual(told(session("c"), session("d"), session("c")).converter.turns, 2)
 
     def test_harnesses_that_only_number_copy_nothing(self) -> None:
         def session() -> Hand:
@@ -494,9 +522,7 @@ def random_call(source: random.Random) -> Done:
     failed = source.random() < 0.1
     path = source.choice(("a.py", "b.py", "AGENTS.md", "spec.md"))
     first = source.randrange(1, 40)
-    steps = [
-        (f"step {number}", source.choice(("pending", "completed", "?"))) for number in range(source.randrange(4))
-    ]
+    steps = [(f"step {number}", source.choice(("pending", "completed", "?"))) for number in range(source.randrange(4))]
     return source.choice(
         (
             read(path, text, failed=failed),
@@ -555,7 +581,7 @@ class PropertyTest(unittest.TestCase):
     def test_the_same_events_give_the_same_turns_whatever_the_hash_seed(self) -> None:
         root = Path(__file__).resolve().parents[2]
         program = (
-            "import hashlib, random, sys; sys.path[:0] = [%r, %r, %r]\n"
+            "import hashlib, random, sys; sys.path[:0] = [{!r}, {!r}, {!r}]\n"
             "from tests.transcripts.test_conversion import *\n"
             "digest = hashlib.sha256()\n"
             "for seed in range(10):\n"
@@ -563,10 +589,14 @@ class PropertyTest(unittest.TestCase):
             "    for view in View:\n"
             "        digest.update(b''.join(lines_of(found, view)) + repr(found.observed(view)).encode())\n"
             "print(digest.hexdigest())"
-        ) % (str(root), str(root / "replay_py"), str(root / "workloads"))
+        ).format(str(root), str(root / "replay_py"), str(root / "workloads"))
         answers = {
             subprocess.run(
-                [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+                [sys.executable, "-c", program],
+                env={"PYTHONHASHSEED": seed},
+                capture_output=True,
+                text=True,
+                check=True,
             ).stdout
             for seed in ("0", "1", "77")
         }

@@ -184,6 +184,14 @@ class LinesTest(EvidenceTest):
         self.assertFinding(self.read(lines("a", 1, 5), text="other"), "changed")
         self.assertFinding(self.read(lines("a", 7, 9)), "new")
 
+    def test_what_changed_unseen_before_an_edit_is_not_only_edited(self) -> None:
+        self.read(lines("a", 1, 5))
+        self.read(lines("a", 7, 9))
+        self.read(lines("a", 1, 5), text="other")
+        self.evidence.edited(["a"])
+        self.assertFinding(self.read(lines("a", 7, 9)), "changed")
+        self.assertFinding(self.read(lines("a", 1, 5)), "edited")
+
     def test_between_sessions_only_equal_results_tell_that_a_file_is_the_same(self) -> None:
         self.read(lines("a"))
         self.read(lines("b"))
@@ -193,6 +201,21 @@ class LinesTest(EvidenceTest):
         self.assertFinding(self.read(lines("a", 6, 9)), "covered", covering=1)
         self.assertFinding(self.read(lines("b", 6, 9)), "new")
         self.assertEqual(len(self.evidence.edited(["b"])), 2, "an edit still makes older results stale")
+
+    def test_that_the_agent_edited_a_file_is_certain_also_in_a_later_session(self) -> None:
+        self.read(lines("a"))
+        self.evidence.edited(["a"])
+        self.evidence.files_unknown()
+        self.assertFinding(self.read(lines("a", 1, 5)), "edited")
+        self.assertFinding(self.read(lines("a")), "edited")
+
+    def test_of_what_is_stale_only_the_newest_is_remembered(self) -> None:
+        for _ in range(3):
+            for first in range(evidence.RESULTS_OF_A_PATH):
+                self.read(lines("a", first + 1, first + 1), text=str(first))
+            self.read(lines("a", 1, 100))
+            self.evidence.edited(["a"])
+            self.assertEqual(len(self.evidence._of_path["a"]), evidence.RESULTS_OF_A_PATH)
 
     def test_what_another_session_read_is_covered_by_what_this_one_read(self) -> None:
         self.read(lines("a", 1, 5), text="old")

@@ -94,7 +94,7 @@ class ElementsTest(unittest.TestCase):
             self.assertEqual(values, [1.5e10, -12, True, None, 0.25, float("inf"), 12], chunk)
 
     def test_escapes_at_the_end_of_a_piece_while_passing_over(self):
-        value = json.dumps(['\\', '"', '\\"', "\\\\", '{"[', "\u00e9\U0001f600", ["\\"]])
+        value = json.dumps(["\\", '"', '\\"', "\\\\", '{"[', "\u00e9\U0001f600", ["\\"]])
         text = f'{{"skip": {value}, "also": {json.dumps(chr(92) + chr(34))}, "more": {{}}, "name": 1}}'
         for chunk in range(1, len(text)):
             self.assertEqual(read_in_pieces(text, chunk), [Element("name", -1, 1, 1), DocumentEnd(1)], chunk)

@@ -73,7 +73,8 @@ class WholePlansTest(PlansTest):
 
     def test_a_call_that_failed_or_holds_nothing_does_nothing(self) -> None:
         self.assertIsNone(self.take("TodoWrite", {"todos": [{"content": "a"}]}, failed=True))
-        for arguments in ({"todos": []}, {}, None, [], 7, {"plan": " "}):
+        nothing: tuple[Any, ...] = ({"todos": []}, {}, None, [], 7, {"plan": " "})
+        for arguments in nothing:
             self.assertIsNone(self.take("TodoWrite", arguments), arguments)
 
     def test_a_plan_may_be_a_text(self) -> None:
@@ -128,7 +129,8 @@ class StepByStepTest(PlansTest):
     def test_an_unknown_number_changes_nothing(self) -> None:
         self.assertIsNone(self.take("TaskUpdate", {"taskId": "1", "status": "completed"}))
         self.create("a", "1")
-        for arguments in ({"taskId": "9", "status": "completed"}, {}, None, {"taskId": {}}):
+        others: tuple[Any, ...] = ({"taskId": "9", "status": "completed"}, {}, None, {"taskId": {}})
+        for arguments in others:
             self.assertIsNone(self.take("TaskUpdate", arguments), arguments)
 
     def test_when_all_are_done_the_next_one_begins_another_plan(self) -> None:

@@ -2,6 +2,7 @@
 
 import unittest
 
+from clawvm_runtime.token_counter import estimate_tokens
 from clawvm_runtime.vocabulary import Level, PageType, PinClass
 from clawvm_transcripts.calls import CallFacts, CallKind, PathRead
 from clawvm_transcripts.recorded_pages import KeptPage, page_of_answer, page_of_words, page_type_of
@@ -11,7 +12,7 @@ LONG = "".join(f"def function_{number}(argument):\n    return argument + {number
 
 
 def answer(kind: CallKind, *paths: str, text: str = LONG, failed: bool = False) -> Answer:
-    return Answer(CallFacts("x", "x", kind, tuple(map(PathRead, paths))), text, failed, 1)
+    return Answer(CallFacts("x", "x", kind, tuple(map(PathRead, paths))), text, failed, estimate_tokens(text))
 
 
 class RecordedPagesTest(unittest.TestCase):

@@ -88,8 +88,9 @@ class TurnsTest(unittest.TestCase):
             AssistantMessage("so", "m3"),
         )
         self.assertEqual(shapes(*events), [([], []), ([], ["late"]), ([], [])])
-        events = (AssistantMessage("start", "m1"), call("1", "m1"), Prompt("wait"), ToolResult("1", "late"))
-        self.assertEqual(shapes(*events), [([], []), (["wait"], ["late"])])
+        waited = (AssistantMessage("start", "m1"), call("1", "m1"), Prompt("wait"), ToolResult("1", "late"))
+        self.assertEqual(shapes(*waited), [([], []), (["wait"], ["late"])])
+        self.assertEqual(shapes(*waited, Prompt("more")), [([], []), (["wait"], ["late"]), (["more"], [])])
 
     def test_a_result_that_comes_twice_or_for_no_call_is_none(self) -> None:
         events = (call("1"), ToolResult("1", "one"), ToolResult("1", "one"), ToolResult("9", "whose?"))
@@ -167,11 +168,13 @@ class BoundsTest(unittest.TestCase):
 
     def test_answered_calls_wait_no_longer(self) -> None:
         events: list[Event] = []
-        for number in range(4):
-            events += [call(str(number), arguments={"command": "x" * 500}), ToolResult(str(number), str(number))]
+        for number in range(8):
+            events.append(call(str(number), arguments={"command": "x" * 300}))
+            if number:
+                events.append(ToolResult(str(number - 1), str(number - 1)))
         with patch.object(steps, "MOST_WAITING_CHARACTERS", 1000):
             answered = [answer.text for step in steps_of(*events) for answer in step.answers]
-        self.assertEqual(answered, ["0", "1", "2", "3"])
+        self.assertEqual(answered, list("0123456"))
 
     def test_a_reply_with_too_much_text_is_parted(self) -> None:
         events: list[Event] = [call(str(number), "m") for number in range(6)]

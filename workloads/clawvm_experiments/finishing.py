@@ -79,8 +79,8 @@ def write_results(
 ) -> list[Judged]:
     """Write the files of every experiment, the claims, the reports, and the manifest last; return the judged claims.
 
-    Timings go to files of their own that the manifest does not list, because they differ from run to run. *frame* stands
-    around the reports, *configuration* is what the manifest says beside code and experiments.
+    Timings go to files of their own that the manifest does not list, because they differ from run to run. *frame*
+    stands around the reports, *configuration* is what the manifest says beside code and experiments.
     """
     documents = results_documents(plan, rows)
     reports: dict[str, str] = {}

@@ -69,6 +69,8 @@ class SessionConverter:
     _words_declared: set[str] = field(default_factory=set)
     _transcript: int = 0
     _prompts: int = 0
+    _instructions: list[str] = field(default_factory=list)  # Pages of instructions, by their place in a session.
+    _told: set[bytes] = field(default_factory=set)  # Instructions that the running session has.
     _begins: bool = False  # The session has begun, and no turn of it came yet.
     _copied: bool = False  # The session began with turns of an earlier one.
     _earlier: set[bytes] = field(default_factory=set)  # Replies and calls of earlier sessions, with their ids.
@@ -139,6 +141,7 @@ class SessionConverter:
                 self._evidence.context_lost()
             self._evidence.files_unknown()
             self._reset()
+            self._end_instructions()
 
     def _reset_in_session(self, reset: Reset) -> None:
         if reset.kind in LOSES_THE_CONTEXT:
@@ -182,7 +185,34 @@ class SessionConverter:
         elif words.kind == "memory":
             self._page("preference", words.text, PageType.PREFERENCE, words.text)
         else:
-            self._page("instructions", words.text, PageType.BOOTSTRAP_POLICY, words.text)
+            self._instruct(words.text)
+
+    def _instruct(self, text: str) -> None:
+        """Put instructions in front of the model; those of a new session take the place of the earlier session's."""
+        digest = digest_of(text)
+        if digest in self._told:
+            return
+        place = len(self._told)
+        self._told.add(digest)
+        page_id = self.names.name("instructions", str(place + 1))
+        if place == len(self._instructions):
+            self._instructions.append(page_id)
+            self.pages[PageType.BOOTSTRAP_POLICY.value] += 1
+        page = page_of_words(page_id, PageType.BOOTSTRAP_POLICY, text, "harness")
+        for builder in self._views:
+            builder.declare(page)
+        self._keep(page_id, page_id, text)
+
+    def _end_instructions(self) -> None:
+        """Empty the instructions of a session that is over, which nobody takes out of the table.
+
+        They would be pinned for good otherwise, and a chain would need ever more room for what binds nobody.
+        """
+        self._told.clear()
+        for page_id in self._instructions:
+            page = page_of_words(page_id, PageType.BOOTSTRAP_POLICY, "", "harness")
+            for builder in self._views:
+                builder.declare(page)
 
     def _page(self, kind: str, identity: str, page_type: PageType, text: str) -> None:
         """Declare a page of words, once; what the model reads as conversation it needs in this turn."""
@@ -190,10 +220,7 @@ class SessionConverter:
         if page_id in self._words_declared:
             return
         self._words_declared.add(page_id)
-        source = {
-            PageType.BOOTSTRAP_POLICY: "harness",
-            PageType.CONVERSATION_SEGMENT: "transcript_span",
-        }.get(page_type, "user")
+        source = "transcript_span" if page_type is PageType.CONVERSATION_SEGMENT else "user"
         page = page_of_words(page_id, page_type, text, source)
         self.pages[page_type.value] += 1
         demanded = Level.FULL if page_type is PageType.CONVERSATION_SEGMENT else None

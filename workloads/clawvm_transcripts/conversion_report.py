@@ -10,6 +10,9 @@ __all__ = ["conversion_markdown"]
 
 ROWS_MOST = 200
 
+LONGEST_KIND = 80
+"""Characters of an unknown type's name that are shown."""
+
 
 def conversion_markdown(record: dict[str, Any]) -> str:
     """Return the report of a conversion as Markdown."""
@@ -101,11 +104,22 @@ def _not_read(sessions: list[dict[str, Any]]) -> str:
     rows = []
     for facts in sessions:
         for number, session in enumerate(facts["sessions"], start=1):
-            unknown = ", ".join(f"{kind} ({count})" for kind, count in sorted(session["skipped"].items()))
+            unknown = ", ".join(f"{_in_a_cell(kind)} ({count})" for kind, count in sorted(session["skipped"].items()))
             broken = [item["line"] for item in facts["broken_lines"] if item["session"] == number]
             if unknown or session["bad_lines"]:
                 shown = ", ".join(map(str, broken)) + (", ..." if session["bad_lines"] > len(broken) else "")
                 rows.append((facts["name"], unknown or "-", session["bad_lines"], shown or "-"))
+    damaged = "".join(
+        f"{facts['name']} was read only in part: {source['damage']}.\n\n"
+        for facts in sessions
+        for source in facts["sources"]
+        if source["damage"]
+    )
     if not rows:
-        return "Every line was of a known type, and none was broken.\n"
-    return table(["session", "lines of unknown types", "broken lines", "their numbers"], rows)
+        return damaged + "Every line that was read was of a known type, and none was broken.\n"
+    return damaged + table(["session", "lines of unknown types", "broken lines", "their numbers"], rows)
+
+
+def _in_a_cell(kind: str) -> str:
+    """Return the name of a type so that it can stand in a table, whatever it holds."""
+    return ascii(kind[:LONGEST_KIND])[1:-1].replace("|", "/")

@@ -25,12 +25,12 @@ from clawvm_replay.trace_format import MAXIMUM_NUMBER, Accounting, TraceHeader
 from clawvm_transcripts.calls import facts_of
 from clawvm_transcripts.conversion import SessionConverter, Sinks
 from clawvm_transcripts.counts import SessionCounter
-from clawvm_transcripts.events import Broken, Event, SessionEnd, SessionStart, ToolCall
+from clawvm_transcripts.events import Broken, Event, SessionEnd, SessionStart, Skipped, ToolCall
 from clawvm_transcripts.pseudonyms import Pseudonyms
 from clawvm_transcripts.reading import detect, events_of
 from clawvm_transcripts.recorded_usage import RecordedUsage
 from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.session_output import SessionOutput
+from clawvm_transcripts.session_output import SessionOutput, is_stopped
 from clawvm_transcripts.shown_counts import shown_counts
 from clawvm_transcripts.source import CHUNK, Source
 from clawvm_transcripts.views import View
@@ -48,8 +48,8 @@ BROKEN_LINES_SHOWN = 20
 BUDGET_SHARE = 0.2
 """Of the working set: the budget in a trace's header where the recording tells no window."""
 
-PROGRESS_BYTES = 1 << 24
-"""Raw bytes between two reports of progress."""
+PROGRESS_BYTES = 1 << 22
+"""Raw bytes between two reports of progress, and between two looks at whether to stop."""
 
 NAME_DIGITS = 12
 
@@ -95,10 +95,11 @@ class JobResult:
 
 
 def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResult:
-    """Convert the files of *job*; raises InputError for what cannot be read or written.
+    """Convert the files of *job*; raises InputError for what cannot be read or written, and when a stop is requested.
 
     *progress* is told now and then how many raw bytes were read.
     """
+    _end_if_stopped(job)
     result = JobResult(job.number, twice=job.twice)
     with ExitStack() as outputs:
         sessions: list[_Session] = []
@@ -120,11 +121,13 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
                     output = outputs.enter_context(SessionOutput(Path(job.out), f"{job.number}-{len(sessions)}"))
                     sessions.append(_Session(output, Pseudonyms(key, keep_text=job.keep_text), chain=job.chain))
                 sessions[-1].take(event, file_format.id)
-                if progress is not None and source.read - told >= PROGRESS_BYTES:
+                if source.read - told >= PROGRESS_BYTES:
                     told = source.read
-                    progress(result.raw_bytes + told)
+                    _end_if_stopped(job)
+                    if progress is not None:
+                        progress(result.raw_bytes + told)
             result.raw_bytes += source.read
-            sources.append({"bytes": source.read, "sha256": source.digest})
+            sources.append({"bytes": source.read, "damage": source.damage, "sha256": source.digest})
         if not sessions:
             result.refused = f"{job.paths[0]}: holds no session"
         for index, session in enumerate(sessions):
@@ -132,6 +135,11 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
             name = _name(job, session, sources) + (f"-{index + 1}" if len(sessions) > 1 else "")
             result.sessions.append(session.finish(name, sources))
     return result
+
+
+def _end_if_stopped(job: Job) -> None:
+    if is_stopped(Path(job.out)):
+        raise InputError("the conversion was stopped")
 
 
 def _name(job: Job, session: _Session, sources: list[dict[str, Any]]) -> str:
@@ -172,7 +180,7 @@ class _Session:
             self.formats.append(format_id)
             self._converter.begin_session()
         facts = facts_of(event) if isinstance(event, ToolCall) else None
-        if not self._counter.add(event, facts):
+        if not self._counter.add(event, facts) or isinstance(event, Skipped):
             return
         self._usage.add(event)
         if isinstance(event, Broken) and len(self._broken) < BROKEN_LINES_SHOWN:

@@ -144,6 +144,11 @@ class SessionCounter:
                 self._characters += len(event.text)
         elif isinstance(event, AssistantMessage):
             self._messages.take(event.message)
+        elif isinstance(event, Skipped):
+            if event.known:
+                self._known_skipped += 1
+            else:
+                _count(self._skipped, event.kind)
         elif isinstance(event, Prompt):
             self._turns += 1
         elif isinstance(event, Compaction):
@@ -152,11 +157,6 @@ class SessionCounter:
             _count(self._resets, event.kind)
         elif isinstance(event, Rewind):
             self._rewinds += 1
-        elif isinstance(event, Skipped):
-            if event.known:
-                self._known_skipped += 1
-            else:
-                _count(self._skipped, event.kind)
         elif isinstance(event, Broken):
             self._bad_lines += 1
         elif isinstance(event, SessionStart):

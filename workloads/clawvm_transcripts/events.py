@@ -82,7 +82,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class AssistantMessage:
-    """Words of the model, may be none; events of one model reply share a non-empty ``message``, if the format has one."""
+    """Words of the model, may be none; events of one reply share a non-empty ``message``, if the format has one."""
 
     text: str
     message: str = ""

@@ -155,27 +155,24 @@ class Evidence:
         covering = self._holding(reads, known, stale=False)
         keys = tuple(result.key for result in covering)
         if known is not None and known.digest == digest and not self._outdated(known, kind):
-            return Finding(key, Novelty.REPEATED, keys, self._kept(known, reads, stale=False))
+            return Finding(key, Novelty.REPEATED, keys, self._kept(known, reads))
         old = known is None or known.stale or known.era != self._era
         if covering and old:
-            return Finding(key, Novelty.COVERED, keys, self._kept(None, reads, stale=False))
+            return Finding(key, Novelty.COVERED, keys, self._kept(None, reads))
         by_itself = known is not None and known.stale and known.era != _PAST
         if by_itself or self._holding(reads, known, stale=True):
-            return Finding(key, Novelty.EDITED, (), self._kept(known, reads, stale=True))
+            return Finding(key, Novelty.EDITED, (), self._kept(known, reads))
         return Finding(key, Novelty.NEW if known is None else Novelty.CHANGED)
 
     def _outdated(self, result: _Result, kind: CallKind) -> bool:
         return result.stale or (kind in _STALE_WITH_ANY_EDIT and result.edits != self._edits)
 
-    def _kept(self, known: _Result | None, reads: Sequence[PathRead], *, stale: bool) -> bool:
+    def _kept(self, known: _Result | None, reads: Sequence[PathRead]) -> bool:
         """Return whether the present context holds the *known* result, or all lines of *reads* in whichever results."""
         if known is not None and known.shown == self._context:
             return True
         return bool(reads) and all(
-            any(
-                result.shown == self._context and result.stale is stale and result.shows(wanted)
-                for result in self._newest(wanted.path)
-            )
+            any(result.shown == self._context and result.shows(wanted) for result in self._newest(wanted.path))
             for wanted in reads
         )
 

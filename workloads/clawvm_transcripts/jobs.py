@@ -21,7 +21,9 @@ from clawvm_replay.output import OutputDirectory
 from clawvm_replay.suite import document
 from clawvm_transcripts.conversion_report import conversion_markdown
 from clawvm_transcripts.converting import Beginning, Converted, Job, JobResult, beginning_of
-from clawvm_transcripts.reading import SessionFile, session_files
+from clawvm_transcripts.reading import SessionFile, detect, session_files
+from clawvm_transcripts.registry import FORMATS
+from clawvm_transcripts.source import Source
 
 __all__ = ["Chain", "Conversion", "jobs_for", "write_conversion"]
 
@@ -37,22 +39,34 @@ class Chain(str, Enum):
     PROJECT = "project"
 
 
-def jobs_for(inputs: Sequence[Path], out: Path, *, chain: Chain = Chain.NONE, keep_text: bool = False) -> list[Job]:
+def jobs_for(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    own: Path | None = None,
+    chain: Chain = Chain.NONE,
+    keep_text: bool = False,
+) -> list[Job]:
     """Return the jobs for *inputs*, largest first, so that parallel ones end together.
 
     Sessions of a chain are ordered by the time at which they were recorded; those that tell none come last, by content.
-    A session that tells no project is a chain of its own. What lies in *out* is no input: it is what an earlier run
-    wrote. Raises InputError for an input that is not there, or when there is nothing to convert.
+    A session that tells no project is a chain of its own. What lies in *own*, the folder of the whole run (*out* unless
+    given), is no input: it is what an earlier run wrote. Raises InputError for an input that is not there, for a named
+    file in no known format, and when there is nothing to convert.
     """
-    own = out.resolve()
+    written = (out if own is None else own).resolve()
     files = []
     for file in session_files(inputs):
-        if own not in file.path.resolve().parents:
+        if written not in file.path.resolve().parents:
             files.append(file)
         elif file.named:
             raise InputError(f"{file.path}: lies in the folder of the output; name another folder")
     if not files:
         raise InputError(f"{', '.join(map(str, inputs))}: no file in any of them")
+    for file in files:
+        if file.named:
+            # What the user named and nobody can read is refused before anything is written.
+            detect(Source(file.path), FORMATS)
     if chain is Chain.NONE:
         jobs = [Job(0, (str(file.path),), str(out), keep_text=keep_text, named=file.named) for file in files]
     else:

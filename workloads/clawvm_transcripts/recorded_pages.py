@@ -60,12 +60,14 @@ def page_of_answer(page_id: str, answer: Answer) -> Page:
         recompute_cost=RECOMPUTE.get(answer.facts.kind, RECOMPUTE_REST),
         pin=PinClass.SOFT,
         minimum=Level.POINTER,
-    ).changed(texts={})
+        tokens=answer.tokens,
+        keep_texts=False,
+    )
 
 
 def page_of_words(page_id: str, page_type: PageType, text: str, source: str) -> Page:
     """Return a page of words, with costs and no text; *source* is a kind of provenance."""
-    return page_from_text(page_id, page_type, text, Provenance(source, page_id)).changed(texts={})
+    return page_from_text(page_id, page_type, text, Provenance(source, page_id), keep_texts=False)
 
 
 @dataclass(frozen=True, slots=True)

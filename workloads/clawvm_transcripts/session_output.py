@@ -2,7 +2,9 @@
 
 ==============  ==========================================================================
 SessionOutput   spools the turns, observations and texts of a session, then writes its folder
-remove_spools   removes what a conversion that was killed left behind
+request_stop    asks the jobs of a conversion, in whichever process, to end soon
+is_stopped      whether that was asked for
+remove_spools   removes what a conversion that was killed left behind, and takes a request to stop back
 ==============  ==========================================================================
 
 A trace begins with a header that is only known at the end (working set, compactions), so its body waits in a spool
@@ -14,10 +16,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from clawvm_replay.errors import InputError
 from clawvm_replay.output import WrittenFile
@@ -26,11 +27,60 @@ from clawvm_runtime.canonical import canonical_json
 from clawvm_transcripts.observations import Observed, observations_end, observations_header
 from clawvm_transcripts.views import View
 
-__all__ = ["SessionOutput", "remove_spools"]
+__all__ = ["SessionOutput", "is_stopped", "remove_spools", "request_stop"]
 
 CHUNK = 1 << 18
 
 SPOOL_FILES = ".job-*.partial"
+
+STOP_FILE = ".job-stop.partial"
+
+TEXTS = "texts.jsonl"
+
+LONGEST_TEXT, LONGEST_WORDS = 2_000_000, 100_000
+"""Characters: escaped, they fit into the longest line that the project's readers take."""
+
+
+class _Spool:
+    """One growing file, which is open only while a piece is added to it: a file may hold thousands of sessions.
+
+    By descriptor, not by file object: an interrupt between opening and closing must not end in a warning about it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin the file at once, so that a folder that cannot be written shows at once."""
+        self.path = path
+        self._waiting: list[bytes] = []
+        self._size = 0
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666))
+
+    def write(self, content: bytes) -> None:
+        self._waiting.append(content)
+        self._size += len(content)
+        if self._size >= CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        try:
+            _write_all(descriptor, b"".join(self._waiting))
+            self._waiting, self._size = [], 0
+        finally:
+            os.close(descriptor)
+
+    def content(self) -> Iterator[bytes]:
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            while content := os.read(descriptor, CHUNK):
+                yield content
+        finally:
+            os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 class SessionOutput:
@@ -43,10 +93,11 @@ class SessionOutput:
     def __init__(self, root: Path, spool_name: str) -> None:
         self._root = root
         self._spool_name = spool_name
-        self._open: dict[str, IO[bytes]] = {}
-        self._parts: set[str] = set()
+        self._spools: dict[str, _Spool] = {}
         self._turns = dict.fromkeys(View, 0)
         self._observed = dict.fromkeys(View, 0)
+        self._texts = 0
+        self._told: tuple[Turn, str] | None = None  # The last turn with its lines: mostly both views have the same.
 
     def __enter__(self) -> SessionOutput:
         return self
@@ -54,34 +105,29 @@ class SessionOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for spool in self._open.values():
-            # Closing writes what is still in memory, which fails once more where writing failed.
+        for spool in self._spools.values():
             with suppress(OSError):
-                spool.close()
-        for part in self._parts:
-            with suppress(OSError):
-                self._spool_path(part).unlink()
+                spool.path.unlink()
 
     def _spool_path(self, part: str) -> Path:
         return self._root / f".job-{self._spool_name}.{part}.partial"
 
-    def _write(self, part: str, line: str) -> None:
+    def _write(self, part: str, lines: str) -> None:
+        spool = self._spools.get(part)
         try:
-            spool = self._open.get(part)
             if spool is None:
                 self._root.mkdir(parents=True, exist_ok=True)
-                self._parts.add(part)
-                spool = open(self._spool_path(part), "wb", buffering=CHUNK)  # noqa: SIM115 - open as long as the session
-                self._open[part] = spool
-            spool.write(line.encode("ascii"))
+                spool = self._spools[part] = _Spool(self._spool_path(part))
+            spool.write(lines.encode("ascii"))
         except OSError as error:
             raise _unwritable(self._spool_path(part), error) from None
 
     def turn(self, view: View, turn: Turn) -> None:
         """Take the next turn of a view."""
         self._turns[view] += 1
-        for line in turn_lines(turn):
-            self._write(f"{view.value}.trace.jsonl", line)
+        if self._told is None or self._told[0] != turn:
+            self._told = turn, "".join(turn_lines(turn))
+        self._write(f"{view.value}.trace.jsonl", self._told[1])
 
     def observed(self, view: View, observed: Observed) -> None:
         """Take the next observation of a view."""
@@ -89,21 +135,19 @@ class SessionOutput:
         self._write(f"{view.value}.observed.jsonl", canonical_json(observed.to_record()) + "\n")
 
     def text(self, page_id: str, words: str, text: str) -> None:
-        """Take the text of a page: for people's own use."""
-        self._write("texts.jsonl", canonical_json({"page": page_id, "text": text, "words": words}) + "\n")
+        """Take the text of a page: for people's own use. A longer one than ``LONGEST_TEXT`` is cut."""
+        record = {"page": page_id, "record": "text", "text": text[:LONGEST_TEXT], "words": words[:LONGEST_WORDS]}
+        self._texts += 1
+        self._write(TEXTS, canonical_json(record) + "\n")
 
     def end(self) -> None:
-        """Close the spool: nothing more comes, but a file with many sessions is not at its end yet."""
-        with ExitStack() as closing:
-            for part, spool in self._open.items():
-                closing.callback(self._close, part, spool)
-            self._open = {}
-
-    def _close(self, part: str, spool: IO[bytes]) -> None:
-        try:
-            spool.close()
-        except OSError as error:
-            raise _unwritable(self._spool_path(part), error) from None
+        """Write what is still in memory: nothing more comes, but a file with many sessions is not at its end yet."""
+        self._told = None
+        for spool in self._spools.values():
+            try:
+                spool.flush()
+            except OSError as error:
+                raise _unwritable(spool.path, error) from None
 
     def finish(self, name: str, headers: dict[View, TraceHeader], facts: str) -> list[WrittenFile]:
         """Write the session's folder ``sessions/NAME`` and return its files; ``end`` came before."""
@@ -116,17 +160,18 @@ class SessionOutput:
             first = canonical_json(observations_header(name, view.value)) + "\n"
             last = canonical_json(observations_end(self._observed[view])) + "\n"
             written.append(self._write_file(f"sessions/{name}/{part}", self._framed(part, first, last)))
-        if "texts.jsonl" in self._parts:
-            written.append(self._write_file(f"sessions/{name}/texts.jsonl", self._framed("texts.jsonl")))
+        if TEXTS in self._spools:
+            beginning = {"format": "clawvm.texts", "record": "header", "version": 1, "workload": name}
+            first = canonical_json(beginning) + "\n"
+            last = canonical_json({"record": "end", "records": self._texts}) + "\n"
+            written.append(self._write_file(f"sessions/{name}/{TEXTS}", self._framed(TEXTS, first, last)))
         written.append(self._write_file(f"sessions/{name}/session.json", iter([facts.encode("ascii")])))
         return written
 
-    def _framed(self, part: str, first: str = "", last: str = "") -> Iterator[bytes]:
+    def _framed(self, part: str, first: str, last: str) -> Iterator[bytes]:
         yield first.encode("ascii")
-        if part in self._parts:
-            with open(self._spool_path(part), "rb") as spool:
-                while content := spool.read(CHUNK):
-                    yield content
+        if part in self._spools:
+            yield from self._spools[part].content()
         yield last.encode("ascii")
 
     def _write_file(self, name: str, content: Iterator[bytes]) -> WrittenFile:
@@ -137,11 +182,14 @@ class SessionOutput:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with open(partial, "wb") as file:
+                descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+                try:
                     for piece in content:
-                        file.write(piece)
+                        _write_all(descriptor, piece)
                         digest.update(piece)
                         size += len(piece)
+                finally:
+                    os.close(descriptor)
                 os.replace(partial, path)
             except BaseException:
                 with suppress(OSError):
@@ -152,8 +200,19 @@ class SessionOutput:
         return WrittenFile(name, size, digest.hexdigest())
 
 
+def request_stop(root: Path) -> None:
+    """Ask every job that writes to *root* to end soon: no signal reaches the workers of all kinds of executors."""
+    with suppress(OSError):
+        (root / STOP_FILE).touch()
+
+
+def is_stopped(root: Path) -> bool:
+    """Return whether the jobs that write to *root* were asked to end."""
+    return (root / STOP_FILE).exists()
+
+
 def remove_spools(root: Path) -> None:
-    """Remove the spool files in *root*: those of workers that were ended, or of an earlier run that was killed."""
+    """Remove the spool files in *root*, those of an earlier run that was killed, and a request to stop."""
     for path in root.glob(SPOOL_FILES):
         with suppress(OSError):
             path.unlink()

@@ -123,9 +123,8 @@ class ViewBuilder:
         return True
 
     def _call(self, page_id: str) -> None:
-        if page_id not in self._accessed:
-            self._accessed.add(page_id)
-            self._calls.append(Call(f"call {page_id}"))
+        self._accessed.add(page_id)
+        self._calls.append(Call(f"call {page_id}"))
 
     def _result(self, page: Page, tool: str) -> None:
         """Declare what a call gives now, and let it be called."""

@@ -1,4 +1,4 @@
 """The formats of recorded sessions: one small module each over the common event stream.
 
-A module gives one ``Format``; ``clawvm_transcripts.registry`` lists them, ``docs/real-sessions.md`` says how one is added.
+A module gives one ``Format``; ``clawvm_transcripts.registry`` lists them.
 """

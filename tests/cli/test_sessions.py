@@ -1,0 +1,214 @@
+"""The command that replays recorded sessions: one command from recordings to a report, for everybody's own sessions."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+import time
+import unittest
+from html.parser import HTMLParser
+from pathlib import Path
+
+from tests.cli.support import ROOT, command, run
+from tests.transcripts.recorded_files import recording
+
+SESSIONS = "workloads/run_sessions.py"
+VALIDATE = "replay_py/validate_file.py"
+FIXTURES = ROOT / "tests/transcripts/fixtures"
+SMALL = ("--cuts", "5,whole", "--budgets", "20%,window,300")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def differences(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
+    """Return the names of the files that differ."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.targets += [value for name, value in attrs if name in ("href", "src") and value]
+
+
+class SessionsTest(unittest.TestCase):
+    folder: Path
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        cls.folder = Path(temporary.name)
+        cls.inputs = cls.folder / "in"
+        recording("quixotry", turns=12).write(cls.inputs / "a" / "one.jsonl")
+        recording("barge", turns=4).write(cls.inputs / "b" / "two.jsonl.gz")
+        cls.out = cls.folder / "out"
+        cls.done = run(SESSIONS, cls.inputs, "--out-root", cls.out, *SMALL)
+        cls.whole = tree(cls.out)
+
+    def results(self, out: Path) -> dict[str, object]:
+        found: dict[str, object] = json.loads((out / "sessions/results.json").read_bytes())
+        return found
+
+    def assert_refused(self, words: str, *arguments: object) -> None:
+        done = run(SESSIONS, *arguments)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+        self.assertIn(words, done.stderr)
+
+    def test_a_run_writes_reports_pages_results_and_the_converted_sessions(self) -> None:
+        self.assertEqual(self.done.returncode, 0, self.done.stderr)
+        self.assertIn("6 of 6 claims that must hold do", self.done.stdout)
+        top = {name.split("/")[0] for name in self.whole}
+        expected = {
+            "claims.json",
+            "converted",
+            "pages",
+            "report.html",
+            "report.md",
+            "sessions",
+            "suite.manifest.json",
+        }
+        self.assertEqual(top, expected)
+        sessions = {name.split("/")[2] for name in self.whole if name.startswith("converted/sessions/")}
+        self.assertEqual(len(sessions), 2)
+        pages = {name for name in self.whole if name.startswith("pages/")}
+        self.assertEqual(pages, {f"pages/{name}.html" for name in sessions})
+
+    def test_the_re_fetch_behind_the_compaction_is_found_and_served(self) -> None:
+        findings = self.results(self.out)["findings"]
+        assert isinstance(findings, dict)
+        self.assertEqual(findings["sessions"], 2)
+        self.assertEqual(findings["observed_refetches"], 2)  # One in each recording.
+        self.assertEqual(findings["clawvm_refetches_not_served"], 0)
+        self.assertEqual(findings["clawvm_explicit_faults"], 0)
+
+    def test_the_manifest_lists_every_file_and_the_files_satisfy_their_schemas(self) -> None:
+        manifest = json.loads(self.whole["suite.manifest.json"])
+        listed = {entry["path"] for entry in manifest["files"]}
+        self.assertEqual(listed, set(self.whole) - {"suite.manifest.json"})
+        known = [self.out / name for name in self.whole if name.endswith((".json", ".jsonl"))]
+        done = run(VALIDATE, *known)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_links_of_the_report_and_the_pages_lead_to_files_of_the_run_and_nothing_is_loaded(self) -> None:
+        for name, content in self.whole.items():
+            if name.endswith(".html"):
+                links = _Links()
+                links.feed(content.decode("utf-8"))
+                for target in links.targets:
+                    if not target.startswith("#"):
+                        self.assertTrue(((self.out / name).parent / target).is_file(), (name, target))
+
+    def test_same_bytes_for_other_jobs_order_hash_seed_locale_and_directory(self) -> None:
+        again = self.folder / "again"
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir()
+        done = run(
+            SESSIONS,
+            self.inputs / "b",
+            self.inputs / "a",
+            "--out-root",
+            again,
+            "--jobs",
+            1,
+            *SMALL,
+            cwd=elsewhere,
+            PYTHONHASHSEED="4711",
+            LC_ALL="C",
+            TZ="Asia/Kathmandu",
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(differences(tree(again), self.whole), [])
+
+    def test_no_output_holds_a_word_of_the_recordings(self) -> None:
+        for name, content in self.whole.items():
+            text = f"{name}\n{content.decode('utf-8')}".lower()
+            for secret in ("quixotry", "barge", "/srv/toy", "look at", "toolu_", str(self.folder).lower()):
+                self.assertFalse(secret in text, f"{secret} in {name}")
+
+    def test_with_keep_text_maps_and_texts_hold_the_words(self) -> None:
+        kept = self.folder / "kept"
+        done = run(SESSIONS, self.inputs / "b", "--out-root", kept, "--keep-text", *SMALL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        files = tree(kept)
+        for ending in (".html", "texts.jsonl"):
+            self.assertTrue(any(b"barge-0.py" in text for name, text in files.items() if name.endswith(ending)), ending)
+        self.assertTrue(json.loads(files["suite.manifest.json"])["configuration"]["keep_text"])
+
+    def test_budgets_are_tokens_shares_and_the_window_and_cuts_end_a_session(self) -> None:
+        cells = {json.loads(line)["cell"] for line in self.whole["sessions/rows.jsonl"].splitlines()[1:-1]}
+        budgets = {re.split(r"-(?:cut\d+|whole)-", cell)[1].split("-")[0] for cell in cells}
+        self.assertEqual(budgets, {"share20", "tokens000000300", "window"})
+        cuts = {match[0] for cell in cells if (match := re.search(r"cut\d+|whole", cell))}
+        self.assertEqual(cuts, {"cut0005", "whole"})
+
+    def test_fewer_policies_leave_their_claims_unjudged(self) -> None:
+        out = self.folder / "one-policy"
+        done = run(SESSIONS, self.inputs / "b", "--out-root", out, "--policies", "clawvm", *SMALL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("2 of 2 claims that must hold do", done.stdout)
+
+    def test_a_chain_is_one_session_with_resets(self) -> None:
+        out = self.folder / "chain"
+        done = run(SESSIONS, self.inputs, "--out-root", out, "--chain", "all", *SMALL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (facts,) = (tree(out)[name] for name in tree(out) if name.endswith("/session.json"))
+        self.assertEqual((json.loads(facts)["chain"], len(json.loads(facts)["sessions"])), (True, 2))
+
+    def test_wrong_usage_is_one_line(self) -> None:
+        out = self.folder / "never"
+        for words, arguments in (
+            ("No such file", (self.folder / "missing", "--out-root", out)),
+            ("at most 100%", (self.inputs, "--out-root", out, "--budgets", "120%")),
+            ("whole number", (self.inputs, "--out-root", out, "--budgets", "many")),
+            ("whole number", (self.inputs, "--out-root", out, "--cuts", "0")),
+            ("unknown policy", (self.inputs, "--out-root", out, "--policies", "hope")),
+            ("view", (self.inputs, "--out-root", out, "--views", "birds")),
+            ("twice", (self.inputs, "--out-root", out, "--budgets", "5%,5%")),
+            ("no interrupted run", (self.inputs, "--out-root", out, "--resume")),
+            ("exclude each other", (self.inputs, "--out-root", out, "--resume", "--force")),
+            ("--force", (self.inputs, "--out-root", self.out)),
+            ("known: Claude Code", (ROOT / "README.md", "--out-root", out)),
+        ):
+            with self.subTest(words=words):
+                self.assert_refused(words, *arguments)
+                self.assertFalse(out.exists())
+
+    def test_an_interrupted_run_is_gone_on_with_and_ends_in_the_same_bytes(self) -> None:
+        out = self.folder / "interrupted"
+        process = subprocess.Popen(
+            command(SESSIONS, self.inputs, "--out-root", out, "--jobs", 2, *SMALL),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        rows = out / "unfinished/sessions.rows.jsonl"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (rows.exists() and rows.read_bytes().count(b"\n") > 1):
+            time.sleep(0.001)
+        process.terminate()
+        _, told = process.communicate(timeout=60)
+        if process.returncode:  # Otherwise it was done before the signal came.
+            self.assertEqual(process.returncode, 130, told)
+            self.assertIn("--resume goes on", told.splitlines()[-1])
+            self.assert_refused("holds an interrupted run", self.inputs, "--out-root", out, *SMALL)
+            done = run(SESSIONS, self.inputs, "--out-root", out, "--resume", *SMALL)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(differences(tree(out), self.whole), [])
+
+    def test_the_hand_made_recordings_of_the_docs_pass(self) -> None:
+        done = run(SESSIONS, FIXTURES, "--out-root", self.folder / "fixtures", "--cuts", "whole", "--budgets", "20%")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("6 of 6 claims that must hold do", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

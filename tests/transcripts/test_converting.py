@@ -1,0 +1,376 @@
+"""A job of conversion: files in, session folders out."""
+
+import hashlib
+import json
+import os
+import resource
+import tempfile
+import tracemalloc
+import unittest
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from clawvm_replay.errors import InputError, TraceError
+from clawvm_replay.replay import replay
+from clawvm_replay.trace_format import TraceHeader, Turn, open_trace, read_trace
+from clawvm_runtime.policy import POLICIES
+from clawvm_transcripts import converting, session_output
+from clawvm_transcripts.conversion import SessionConverter, Sinks
+from clawvm_transcripts.conversion_report import conversion_markdown
+from clawvm_transcripts.converting import Converted, Job, beginning_of, convert
+from clawvm_transcripts.counts import SessionCounter
+from clawvm_transcripts.observations import read_observed
+from clawvm_transcripts.pseudonyms import Pseudonyms
+from clawvm_transcripts.reading import UnknownFormatError
+from clawvm_transcripts.session_output import SessionOutput, remove_spools, request_stop
+from tests.transcripts.hand_made import Hand, edit, read, run
+from tests.transcripts.recorded_files import Recording, recording
+
+FIXTURES = Path(__file__).parent / "fixtures"
+VIEWS = ("signatures", "resources")
+
+
+class FolderTest(unittest.TestCase):
+    def setUp(self) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        self.out = self.folder / "out"
+
+    def convert(self, *paths: Path, **options: Any) -> list[Converted]:
+        return convert(Job(0, tuple(map(str, paths)), str(self.out), **options)).sessions
+
+    def converted(self, made: Recording, **options: Any) -> Converted:
+        (session,) = self.convert(made.write(self.folder / "in.jsonl"), **options)
+        return session
+
+    def trace(self, session: Converted, view: str = "signatures") -> tuple[TraceHeader, list[Turn]]:
+        with open_trace(self.out / "sessions" / session.name / f"{view}.trace.jsonl") as stream:
+            header, turns = read_trace(stream, "trace")
+            return header, list(turns)
+
+    def spools(self) -> list[str]:
+        return [str(path) for path in self.folder.rglob(".*")]
+
+
+class SessionsTest(FolderTest):
+    def test_a_session_becomes_a_folder_with_two_views_and_its_facts(self) -> None:
+        session = self.converted(recording())
+        files = sorted(path.name for path in (self.out / "sessions" / session.name).iterdir())
+        self.assertEqual(
+            files,
+            sorted(["session.json", *(f"{view}.{kind}.jsonl" for view in VIEWS for kind in ("observed", "trace"))]),
+        )
+        self.assertEqual(
+            sorted(file.path for file in session.files), [f"sessions/{session.name}/{name}" for name in files]
+        )
+        facts = json.loads((self.out / "sessions" / session.name / "session.json").read_bytes())
+        self.assertEqual(facts, session.facts)
+        self.assertEqual((facts["turns"], facts["harnesses"], facts["chain"]), (4, ["claude-code"], False))
+        self.assertEqual(facts["sessions"][0]["cross_compaction_repeats"], 1)
+        self.assertEqual(self.spools(), [])
+
+    def test_a_compressed_file_that_was_cut_off_is_read_up_to_there_and_the_report_says_so(self) -> None:
+        path = recording(turns=200).write(self.folder / "in.jsonl.gz")
+        path.write_bytes(path.read_bytes()[:-200])
+        (session,) = self.convert(path)
+        self.assertGreater(session.facts["turns"], 0)
+        self.assertEqual(session.facts["sources"][0]["damage"], "the compressed data is cut off")
+        report = conversion_markdown({"sessions": [session.facts], "refused_files": 0, "sessions_given_twice": 0})
+        self.assertIn(f"{session.name} was read only in part: the compressed data is cut off.", report)
+        self.assertEqual(self.converted(recording()).facts["sources"][0]["damage"], "")
+
+    def test_every_view_is_a_trace_that_replays_and_its_observations_fit_it(self) -> None:
+        session = self.converted(recording())
+        for view in VIEWS:
+            header, turns = self.trace(session, view)
+            self.assertEqual((header.workload, len(turns)), (session.name, 4))
+            for policy in POLICIES.values():
+                replay(header, turns, policy, header.budget)
+            (observed,) = read_observed(self.out / "sessions" / session.name / f"{view}.observed.jsonl")
+            self.assertEqual((observed.turn, observed.novelty.value, observed.kept), (4, "repeated", False))
+            self.assertEqual(observed.pages[0], turns[3].calls[0].signature.removeprefix("call "))
+
+    def test_the_files_that_are_told_are_the_files_that_are_there(self) -> None:
+        for file in self.converted(recording()).files:
+            content = (self.out / file.path).read_bytes()
+            self.assertEqual((len(content), hashlib.sha256(content).hexdigest()), (file.size, file.sha256))
+
+    def test_the_budget_is_the_recorded_window_else_a_share_of_the_working_set(self) -> None:
+        self.assertEqual(self.trace(self.converted(recording()))[0].budget, 90_000)
+        made = Recording().call("Bash", {"command": "env"}, "word " * 1000)
+        session = self.converted(made)
+        self.assertEqual(self.trace(session)[0].budget, int(0.2 * session.facts["working_set"]["signatures"]))
+        self.assertEqual(self.trace(self.converted(Recording().prompt("hi")))[0].budget, 1)
+
+    def test_nothing_falls_due_but_a_flush_before_the_smallest_compaction(self) -> None:
+        made = Recording().call("Bash", {"command": "a"}, "word " * 9000).compaction()
+        made.call("Bash", {"command": "b"}, "word " * 6000).compaction().compaction()
+        session = self.converted(made.call("Bash", {"command": "c"}, "x"))
+        sizes = session.facts["transcripts_at_compaction"]
+        self.assertEqual((len(sizes), sizes[2]), (3, 0))
+        accounting = self.trace(session)[0].accounting
+        assert accounting is not None
+        self.assertEqual(accounting.soft_threshold, sizes[1] - 4000)
+        self.assertEqual((accounting.compaction_limit, accounting.summary_tokens), (10**12, 0))
+        self.assertIsNone(self.trace(self.converted(Recording().prompt("hi")))[0].accounting)
+        early = self.converted(Recording().prompt("hi").call("Bash", {}, "x").compaction().prompt("on"))
+        accounting = self.trace(early)[0].accounting
+        assert accounting is not None
+        self.assertEqual(accounting.soft_threshold, 0)
+
+    def test_names_come_from_the_content_alone(self) -> None:
+        first = self.converted(recording())
+        for name in ("other.txt", "deep/er/in.jsonl", "packed.jsonl.gz"):
+            (session,) = self.convert(recording().write(self.folder / name))
+            self.assertEqual((session.name, session.facts), (first.name, first.facts))
+            self.assertEqual(session.files, first.files)
+        self.assertNotEqual(self.converted(recording("two")).name, first.name)
+
+    def test_a_file_may_hold_many_sessions_and_has_few_files_open(self) -> None:
+        path = FIXTURES / "openhands" / "output.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        many = self.folder / "many.jsonl"
+        many.write_bytes(b"".join(lines * 40))
+        here = Path("/proc/self/fd")
+        most = 0
+        ended = SessionOutput.end
+
+        def counting(output: SessionOutput) -> None:
+            nonlocal most
+            most = max(most, len(list(here.iterdir())) if here.is_dir() else 0)
+            ended(output)
+
+        before = len(list(here.iterdir())) if here.is_dir() else 0
+        with patch.object(SessionOutput, "end", counting):
+            sessions = self.convert(many)
+        self.assertGreaterEqual(len(sessions), 80)
+        self.assertLess(most, before + 12)
+        self.assertEqual(
+            [session.name.rpartition("-")[2] for session in sessions], [str(n + 1) for n in range(len(sessions))]
+        )
+        self.assertEqual(self.spools(), [])
+
+    def test_a_call_that_is_written_twice_happened_once(self) -> None:
+        made = Recording().call("Bash", {"command": "env"}, "a").call("Bash", {"command": "make"}, "b")
+        made.lines += made.lines[:2]
+        session = self.converted(made)
+        self.assertEqual(session.facts["sessions"][0]["tool_calls"], 2)
+        self.assertEqual(sum(len(turn.calls) for turn in self.trace(session)[1]), 2)
+
+    def test_broken_lines_are_told_by_number_without_their_content(self) -> None:
+        made = recording().raw('{"type": "user", "secret').raw("[1, 2]").line(type="user", message={"wibble": 3})
+        session = self.converted(made)
+        number = len(made.lines)
+        told = [(item["line"], item["session"]) for item in session.facts["broken_lines"]]
+        self.assertEqual(told, [(number - 2, 1), (number - 1, 1), (number, 1)])
+        self.assertEqual(session.facts["sessions"][0]["bad_lines"], 3)
+        for word in ("secret", "wibble"):
+            self.assertNotIn(word, json.dumps(session.facts["broken_lines"]))
+
+    def test_only_the_first_broken_lines_are_told(self) -> None:
+        made = recording()
+        for _ in range(converting.BROKEN_LINES_SHOWN + 5):
+            made.raw("?")
+        session = self.converted(made)
+        self.assertEqual(len(session.facts["broken_lines"]), converting.BROKEN_LINES_SHOWN)
+        self.assertEqual(session.facts["sessions"][0]["bad_lines"], converting.BROKEN_LINES_SHOWN + 5)
+
+    def test_with_keep_text_the_words_are_there(self) -> None:
+        session = self.converted(recording(), keep_text=True)
+        texts = (self.out / "sessions" / session.name / "texts.jsonl").read_text("ascii").splitlines()
+        records = [json.loads(line) for line in texts]
+        self.assertEqual((records[0]["format"], records[-1]["records"]), ("clawvm.texts", len(records) - 2))
+        by_words = {record["words"]: record for record in records[1:-1]}
+        self.assertEqual(by_words["1 look at one"]["text"], "look at one")
+        self.assertIn("one-0.py", self.trace(session)[1][0].calls[0].signature)
+        plain = self.converted(recording())
+        self.assertEqual(plain.facts, session.facts, "apart from names everything is the same")
+
+    def test_very_long_texts_are_cut(self) -> None:
+        made = Recording().prompt("word " * 500)
+        with patch.object(session_output, "LONGEST_TEXT", 100), patch.object(session_output, "LONGEST_WORDS", 10):
+            session = self.converted(made, keep_text=True)
+        lines = (self.out / "sessions" / session.name / "texts.jsonl").read_text("ascii").splitlines()
+        self.assertEqual(
+            {name: len(text) for name, text in json.loads(lines[1]).items() if name in ("text", "words")},
+            {"text": 100, "words": 10},
+        )
+
+    def test_progress_is_told_in_raw_bytes(self) -> None:
+        path = recording(turns=200).write(self.folder / "in.jsonl")
+        told: list[int] = []
+        with patch.object(converting, "PROGRESS_BYTES", 1):
+            convert(Job(0, (str(path),), str(self.out)), told.append)
+        self.assertEqual(told, sorted(set(told)))
+        self.assertLessEqual(told[-1], path.stat().st_size)
+
+
+class ChainTest(FolderTest):
+    def paths(self) -> list[Path]:
+        return [recording(name).write(self.folder / f"{name}.jsonl") for name in ("one", "two")]
+
+    def test_a_chain_is_one_session_of_all_files(self) -> None:
+        (session,) = self.convert(*self.paths(), chain=True)
+        self.assertRegex(session.name, r"^chain-[0-9a-f]{12}$")
+        self.assertTrue(session.facts["chain"])
+        self.assertEqual((len(session.facts["sessions"]), len(session.facts["sources"])), (2, 2))
+        header, turns = self.trace(session)
+        self.assertEqual(len(turns), 8)
+        self.assertEqual(replay(header, turns, POLICIES["clawvm"], 10**6).resets, 1)
+
+    def test_the_order_of_a_chain_decides_its_name(self) -> None:
+        paths = self.paths()
+        (one,), (other,) = self.convert(*paths, chain=True), self.convert(*reversed(paths), chain=True)
+        self.assertNotEqual(one.name, other.name)
+
+    def test_the_same_file_in_two_sessions_of_a_chain_is_the_same_page(self) -> None:
+        paths = []
+        for name in ("one", "two"):
+            made = Recording(name).call("Read", {"file_path": "/srv/toy/a.py"}, "text of a")
+            paths.append(made.write(self.folder / f"{name}.jsonl"))
+        (session,) = self.convert(*paths, chain=True)
+        self.assertEqual(self.trace(session)[1][1].calls, self.trace(session)[1][0].calls)
+
+    def test_beginning_of_a_file(self) -> None:
+        path = recording(project="/srv/other", started="2026-05-06T07:08:09Z").write(self.folder / "a.jsonl.gz")
+        beginning = beginning_of(str(path))
+        self.assertEqual((beginning.started, beginning.project), ("2026-05-06T07:08:09Z", "/srv/other"))
+        (session,) = self.convert(path)
+        self.assertEqual(beginning.sha256, session.facts["sources"][0]["sha256"])
+
+
+class RefusalTest(FolderTest):
+    def foreign(self) -> Path:
+        path = self.folder / "notes.txt"
+        path.write_text("notes\n")
+        return path
+
+    def test_a_named_file_in_no_known_format_is_an_error_and_one_that_was_found_is_refused(self) -> None:
+        with self.assertRaises(UnknownFormatError):
+            self.convert(self.foreign())
+        result = convert(Job(0, (str(self.foreign()),), str(self.out), named=False))
+        self.assertEqual(result.sessions, [])
+        self.assertIn("notes.txt", result.refused)
+
+    def test_so_is_a_file_that_is_gone(self) -> None:
+        gone = str(self.folder / "gone.jsonl")
+        with self.assertRaisesRegex(InputError, "gone.jsonl"):
+            convert(Job(0, (gone,), str(self.out)))
+        self.assertIn("gone.jsonl", convert(Job(0, (gone,), str(self.out), named=False)).refused)
+
+    def test_a_file_without_a_session_is_refused(self) -> None:
+        path = recording().write(self.folder / "in.jsonl")
+        with patch.object(converting, "events_of", lambda source, file_format: iter(())):
+            self.assertIn("holds no session", convert(Job(0, (str(path),), str(self.out))).refused)
+
+    def test_what_fails_leaves_no_spool_file_and_no_half_written_file(self) -> None:
+        path = recording().write(self.folder / "in.jsonl")
+        for broken in ("events_of", "_key_of"):
+            with patch.object(converting, broken, side_effect=InputError("broken")), self.assertRaises(InputError):
+                self.convert(path)
+        full = patch.object(os, "replace", side_effect=OSError(28, "No space left on device"))
+        with full, self.assertRaisesRegex(InputError, "cannot be written: No space left on device"):
+            self.convert(path)
+        with (
+            patch.object(converting._Session, "end", side_effect=KeyboardInterrupt),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            self.convert(path)
+        self.assertEqual(self.spools(), [])
+        self.assertEqual([path for path in self.out.rglob("*") if path.is_file()], [])
+
+    def test_a_disk_that_is_full_before_the_session_ends_leaves_nothing(self) -> None:
+        path = recording(turns=20).write(self.folder / "in.jsonl")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            with patch.object(session_output, "CHUNK", 1024), self.assertRaisesRegex(InputError, "File too large"):
+                self.convert(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        self.assertEqual(self.spools(), [])
+
+    def test_a_job_ends_when_it_is_asked_to(self) -> None:
+        made = Recording()
+        for number in range(30):
+            made.call("Bash", {"command": f"make {number}"}, "word " * 25_000)
+        path = made.write(self.folder / "in.jsonl")
+        self.out.mkdir()
+        with patch.object(converting, "PROGRESS_BYTES", 1), self.assertRaisesRegex(InputError, "was stopped"):
+            convert(Job(0, (str(path),), str(self.out)), lambda read: request_stop(self.out))
+        with self.assertRaisesRegex(InputError, "was stopped"):
+            self.convert(path)
+        self.assertEqual(self.spools(), [str(self.out / ".job-stop.partial")])
+        remove_spools(self.out)
+        self.assertEqual(len(self.convert(path)), 1)
+
+    def test_an_output_that_cannot_be_written_is_one_line(self) -> None:
+        path = recording().write(self.folder / "in.jsonl")
+        (self.folder / "file").write_text("x")
+        with self.assertRaisesRegex(InputError, "cannot be written"):
+            convert(Job(0, (str(path),), str(self.folder / "file" / "out")))
+
+    def test_spools_of_a_run_that_was_killed_can_be_removed(self) -> None:
+        self.out.mkdir()
+        for name in (".job-0-0.texts.jsonl.partial", ".job-12-3.session.json.final.partial", ".mine", "other.partial"):
+            (self.out / name).write_text("x")
+        remove_spools(self.out)
+        self.assertEqual(sorted(path.name for path in self.out.iterdir()), [".mine", "other.partial"])
+
+
+class ObservationsTest(FolderTest):
+    def test_what_is_no_file_of_observations_is_told_with_its_line(self) -> None:
+        session = self.converted(recording())
+        path = self.out / "sessions" / session.name / "signatures.observed.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        changed = {
+            1: [lines[1], *lines[1:]],
+            2: [lines[0], lines[1].replace(b"repeated", b"forgotten"), *lines[2:]],
+            3: lines[:-1],
+            4: [*lines, lines[-1]],
+        }
+        changed_end = [*lines[:2], lines[2].replace(b"1", b"2")]
+        for number, content in (*changed.items(), (3, changed_end), (1, [b"{}\n"]), (1, [b"\xff\n"]), (1, [])):
+            path.write_bytes(b"".join(content))
+            with self.assertRaises(TraceError) as caught:
+                list(read_observed(path, "here"))
+            self.assertTrue(str(caught.exception).startswith(f"here:{number}:"), caught.exception)
+        with self.assertRaises(InputError):
+            list(read_observed(self.folder / "nowhere"))
+
+
+class MemoryTest(unittest.TestCase):
+    BYTES_PER_CALL = 1200
+
+    def grown(self, calls: int) -> int:
+        """Return the bytes that a session of so many calls, all different, holds at its end."""
+        names = Pseudonyms(b"key")
+        tracemalloc.start()
+        try:
+            converter = SessionConverter(names, Sinks(lambda view, turn: None, lambda view, observed: None))
+            counter = SessionCounter()
+            converter.begin_session()
+            for number in range(calls // 4):
+                hand = Hand(prefix=f"a-longer-prefix-of-names-{number}")
+                hand.reply(
+                    read(f"/srv/toy/folder/file-{number}.py", "text of a file\n" * 20),
+                    run(f"python3 tool.py --number {number}", f"output {number}"),
+                    edit(f"/srv/toy/folder/file-{number // 2}.py"),
+                    read(f"/srv/toy/folder/file-{number // 3}.py", "lines", number % 90 + 1, number % 90 + 9),
+                )
+                for event in hand.events[1:]:
+                    counter.add(event)
+                    converter.feed(event)
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    def test_what_a_call_leaves_in_memory_is_bounded(self) -> None:
+        few, many = self.grown(500), self.grown(2000)
+        self.assertLess((many - few) / 1500, self.BYTES_PER_CALL)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,173 @@
+"""Which jobs some inputs make, and what comes out of all of them together."""
+
+import os
+import tempfile
+import time
+import unittest
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from clawvm_replay.errors import InputError
+from clawvm_transcripts.conversion_report import conversion_markdown
+from clawvm_transcripts.converting import Job, convert
+from clawvm_transcripts.jobs import Chain, Conversion, jobs_for
+from clawvm_transcripts.reading import UnknownFormatError
+from tests.transcripts.recorded_files import recording
+
+
+class JobsTest(unittest.TestCase):
+    def setUp(self) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name) / "in"
+        self.out = Path(temporary.name) / "out"
+
+    def add(self, path: str, name: str, **facts: Any) -> Path:
+        return recording(name, **facts).write(self.folder / path)
+
+    def foreign(self, path: str = "notes.txt") -> Path:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / path).write_text("notes\n")
+        return self.folder / path
+
+    def jobs(self, *inputs: Path, **options: Any) -> list[Job]:
+        return jobs_for(inputs or (self.folder,), self.out, **options)
+
+    def paths(self, *inputs: Path, **options: Any) -> list[list[str]]:
+        return [[Path(path).name for path in job.paths] for job in self.jobs(*inputs, **options)]
+
+    def conversion(self, *inputs: Path, **options: Any) -> Conversion:
+        return Conversion.of([convert(job) for job in self.jobs(*inputs, **options)])
+
+
+class PlainJobsTest(JobsTest):
+    def test_every_file_is_a_job_the_largest_first(self) -> None:
+        self.add("small.jsonl", "a", turns=1)
+        self.add("deep/large.jsonl", "b", turns=9)
+        self.foreign()
+        self.assertEqual(self.paths(), [["large.jsonl"], ["small.jsonl"], ["notes.txt"]])
+        self.assertEqual([job.number for job in self.jobs()], [0, 1, 2])
+        self.assertFalse(any(job.named or job.chain for job in self.jobs()))
+
+    def test_a_named_file_is_known_as_such(self) -> None:
+        self.assertTrue(self.jobs(self.add("a.jsonl", "a"))[0].named)
+
+    def test_what_lies_in_the_output_is_no_input(self) -> None:
+        self.add("a.jsonl", "a")
+        self.out = self.folder / "out"
+        self.add("out/texts.jsonl", "b")
+        self.assertEqual(self.paths(), [["a.jsonl"]])
+        with self.assertRaisesRegex(InputError, "lies in the folder of the output"):
+            self.jobs(self.out / "texts.jsonl")
+        with self.assertRaisesRegex(InputError, "no file in any of them"):
+            self.jobs(self.out)
+
+    def test_nor_is_what_lies_beside_it_in_the_folder_of_the_whole_run(self) -> None:
+        self.add("a.jsonl", "a")
+        self.add("run/report.jsonl", "b")
+        self.out = self.folder / "run" / "converted"
+        self.assertEqual(self.paths(own=self.folder / "run"), [["a.jsonl"]])
+
+    def test_nothing_to_convert_is_an_error(self) -> None:
+        self.folder.mkdir()
+        with self.assertRaisesRegex(InputError, "no file in any of them"):
+            self.jobs()
+        with self.assertRaises(InputError):
+            self.jobs(self.folder / "nowhere")
+
+
+class ChainsTest(JobsTest):
+    def test_all_sessions_in_the_order_in_which_they_were_recorded(self) -> None:
+        self.add("c.jsonl", "first", started="2026-01-01T10:30:00+02:00")
+        self.add("a.jsonl", "second", started="2026-01-01T09:00:00.000Z")
+        self.add("b.jsonl", "third", started="2026-01-01T09:30:00")
+        self.assertEqual(self.paths(chain=Chain.ALL), [["c.jsonl", "a.jsonl", "b.jsonl"]])
+        self.assertTrue(self.jobs(chain=Chain.ALL)[0].chain)
+
+    def test_a_time_without_a_zone_is_the_same_on_every_machine(self) -> None:
+        self.add("a.jsonl", "first", started="2026-01-01T09:00:00")
+        self.add("b.jsonl", "second", started="2026-01-01T10:00:00Z")
+        self.addCleanup(time.tzset)
+        for zone in ("XXX-14", "XXX+12"):
+            with patch.dict(os.environ, TZ=zone):
+                time.tzset()
+                self.assertEqual(self.paths(chain=Chain.ALL), [["a.jsonl", "b.jsonl"]])
+
+    def test_sessions_that_tell_no_time_come_last_by_their_content(self) -> None:
+        paths = {name: self.add(f"{name}.jsonl", name, started="") for name in "xyz"}
+        self.add("dated.jsonl", "d")
+        self.add("odd.jsonl", "o", started="yesterday")
+        first = self.paths(chain=Chain.ALL)
+        self.assertEqual(first[0][:2], ["dated.jsonl", "odd.jsonl"])
+        for name, path in paths.items():
+            path.rename(self.folder / f"renamed-{'xyz'[2 - 'xyz'.index(name)]}.jsonl")
+        names = [name.removeprefix("renamed-") for name in self.paths(chain=Chain.ALL)[0]]
+        swapped = str.maketrans("xz", "zx")
+        self.assertEqual([name.translate(swapped) for name in names], first[0], "names of files have no say")
+
+    def test_one_chain_for_each_project_and_none_of_those_that_tell_none(self) -> None:
+        for name, project in (("a", "/p"), ("b", "/q"), ("c", "/p"), ("d", ""), ("e", "")):
+            self.add(f"{name}.jsonl", name, project=project)
+        self.assertEqual(
+            sorted(sorted(group) for group in self.paths(chain=Chain.PROJECT)),
+            [["a.jsonl", "c.jsonl"], ["b.jsonl"], ["d.jsonl"], ["e.jsonl"]],
+        )
+
+    def test_a_file_that_was_found_and_is_no_session_is_refused_by_itself(self) -> None:
+        self.add("a.jsonl", "a")
+        foreign = self.foreign()
+        self.assertEqual(self.paths(chain=Chain.ALL), [["a.jsonl"], ["notes.txt"]])
+        self.assertEqual(self.conversion(chain=Chain.ALL).refused, 1)
+        with self.assertRaises(UnknownFormatError):
+            self.jobs(foreign, chain=Chain.ALL)
+
+    def test_a_session_that_is_there_twice_is_in_the_chain_once(self) -> None:
+        self.add("a.jsonl", "a")
+        self.add("b.jsonl.gz", "a")
+        self.add("c.jsonl", "c")
+        conversion = self.conversion(chain=Chain.ALL)
+        self.assertEqual((len(conversion.sessions[0].facts["sessions"]), conversion.twice), (2, 1))
+
+
+class ConversionTest(JobsTest):
+    def test_sessions_stand_in_the_order_of_their_names_whatever_the_order_of_the_jobs(self) -> None:
+        for name in "abcd":
+            self.add(f"{name}.jsonl", name)
+        results = [convert(job) for job in self.jobs()]
+        one, other = Conversion.of(results), Conversion.of(results[::-1])
+        self.assertEqual(one.to_record(), other.to_record())
+        names = [session.name for session in one.sessions]
+        self.assertEqual(names, sorted(names))
+
+    def test_what_is_given_twice_counts_once_and_is_told(self) -> None:
+        self.add("a.jsonl", "a")
+        self.add("again.jsonl.gz", "a")
+        conversion = self.conversion()
+        self.assertEqual((len(conversion.sessions), conversion.twice), (1, 1))
+
+    def test_the_report_tells_what_was_not_read(self) -> None:
+        self.foreign()
+        made = recording("a").line(type="frobnicate").line(type="frobnicate").raw("?")
+        made.write(self.folder / "a.jsonl")
+        self.add("b.jsonl", "a-clean-one")
+        report = conversion_markdown(self.conversion().to_record())
+        self.assertIn("1 files found in folders", report)
+        self.assertRegex(report, r"type-[0-9a-f]{12} \(2\) \| 1 \| 13 \|")
+        self.assertNotIn("frobnicate", report)
+        kept = conversion_markdown(self.conversion(keep_text=True).to_record())
+        self.assertIn("frobnicate (2)", kept)
+
+    def test_the_report_tells_when_everything_was_read(self) -> None:
+        self.add("a.jsonl", "a")
+        self.assertIn("Every line was of a known type", conversion_markdown(self.conversion().to_record()))
+
+    def test_any_words_can_stand_in_the_report(self) -> None:
+        recording("a").line(type="täg | `x`\n# y").write(self.folder / "a.jsonl")
+        report = conversion_markdown(self.conversion(keep_text=True).to_record())
+        report.encode("ascii")
+        self.assertNotIn("\n# y", report)
+
+
+if __name__ == "__main__":
+    unittest.main()
