@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -103,7 +104,10 @@ def convert_inputs(jobs: Sequence[Job], workers: int) -> Conversion:
     for folder in folders:
         remove_spools(folder)
     try:
+        begin = time.perf_counter()
         conversion = Conversion.of(_results(jobs, workers))
+        seconds = time.perf_counter() - begin
+        _say(f"{conversion.raw_bytes / 1e6:.1f} MB of recordings in {seconds:.1f} s, workers: {workers}")
     finally:
         for folder in folders:
             remove_spools(folder)

@@ -116,7 +116,8 @@ def _not_read(sessions: list[dict[str, Any]]) -> str:
         if source["damage"]
     )
     if not rows:
-        return damaged + "Every line that was read was of a known type, and none was broken.\n"
+        lines = "Every line that was read" if damaged else "Every line"
+        return f"{damaged}{lines} was of a known type, and none was broken.\n"
     return damaged + table(["session", "lines of unknown types", "broken lines", "their numbers"], rows)
 
 
