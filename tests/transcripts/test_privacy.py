@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 import tempfile
@@ -10,7 +11,10 @@ import unittest
 from collections.abc import Iterator
 from pathlib import Path
 
+from clawvm_transcripts.calls import facts_of
+from clawvm_transcripts.converting import Job, convert
 from clawvm_transcripts.counts import CompactionAt, SessionCounts
+from clawvm_transcripts.events import ToolCall
 from clawvm_transcripts.pseudonyms import Pseudonyms
 from clawvm_transcripts.registry import FORMATS
 from clawvm_transcripts.shown_counts import COMPACTIONS, RESETS, shown_counts
@@ -294,6 +298,22 @@ class StrikingTest(unittest.TestCase):
         everything = "\n".join(text for _, text in found)
         for place in ("input folder", "folder", "file name", "foreign file", "foreign text", "session id", "branch"):
             self.assertFalse(word.words[place] in everything, place)
+
+
+class GuessTest(unittest.TestCase):
+    def test_who_has_only_the_outputs_cannot_test_a_guess_of_a_path(self) -> None:
+        made = Recording().prompt("look").call("Read", {"file_path": "/srv/toy/lamp.py"}, "text\n" * 9)
+        with tempfile.TemporaryDirectory() as folder:
+            made.write(Path(folder) / "in.jsonl")
+            (session,) = convert(Job(0, (f"{folder}/in.jsonl",), f"{folder}/out")).sessions
+            trace = (Path(folder) / "out/sessions" / session.name / "signatures.trace.jsonl").read_text("ascii")
+        (page,) = set(re.findall(r'"id":"(file-[0-9a-f]+)"', trace))
+        core = facts_of(ToolCall("", "Read", {"file_path": "/srv/toy/lamp.py"})).core
+        keys = {b"": "no key", bytes.fromhex(session.facts["sources"][0]["sha256"]): "the digest of the file"}
+        for key, what in keys.items():
+            self.assertNotEqual(Pseudonyms(key).name("file", core), page, what)
+        right = hashlib.blake2b(made.content(), digest_size=32, person=b"clawvm names").digest()
+        self.assertEqual(Pseudonyms(right).name("file", core), page)  # Else the guesses above were no real ones.
 
 
 class ShownCountsTest(unittest.TestCase):
