@@ -35,6 +35,7 @@ __all__ = [
     "Parser",
     "Progress",
     "budgets_from",
+    "in_one_line",
     "names_from",
     "positive",
     "run",
@@ -66,7 +67,7 @@ def run(
         sys.stdout.flush()
         return code
     except (InputError, ClawVMError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program}: {in_one_line(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print(f"{program}: {interrupted}", file=sys.stderr)
@@ -78,6 +79,15 @@ def run(
     except OSError as error:
         print(f"{program}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return BAD_INPUT
+
+
+def in_one_line(text: str) -> str:
+    """Return *text* with everything escaped that no line of a terminal should hold: a file may have any name.
+
+    >>> in_one_line("odd\\nname")
+    'odd\\\\nname'
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _let_signals_interrupt() -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from clawvm_cli.common import OK, Parser, Progress, positive, run
+from clawvm_cli.common import OK, Parser, Progress, in_one_line, positive, run
 from clawvm_replay.errors import InputError
 from clawvm_replay.execution import completed, executor_named
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
@@ -19,7 +19,7 @@ from clawvm_replay.suite import document, manifest_record
 from clawvm_transcripts.converting import Job, JobResult, convert
 from clawvm_transcripts.jobs import Chain, Conversion, jobs_for, write_conversion
 from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.session_output import remove_spools, request_stop
+from clawvm_transcripts.session_output import remove_sessions, remove_spools, request_stop
 
 __all__ = ["add_conversion_options", "conversion_configuration", "convert_inputs", "main", "parser"]
 
@@ -103,6 +103,7 @@ def convert_inputs(jobs: Sequence[Job], workers: int) -> Conversion:
     folders = {Path(job.out) for job in jobs}
     for folder in folders:
         remove_spools(folder)
+        remove_sessions(folder)
     try:
         begin = time.perf_counter()
         conversion = Conversion.of(_results(jobs, workers))
@@ -157,4 +158,4 @@ class _Megabytes:
 
 def _say(line: str) -> None:
     with suppress(OSError):  # Nobody may be reading; the work goes on.
-        print(line, file=sys.stderr)
+        print(in_one_line(line), file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from clawvm_replay.errors import InputError
 from clawvm_replay.execution import EXECUTORS, completed, executor_named, in_order
 from clawvm_replay.output import OutputDirectory
 from clawvm_runtime.policy import POLICIES
-from clawvm_transcripts.jobs import jobs_for, write_conversion
+from clawvm_transcripts.converting import Job
+from clawvm_transcripts.jobs import Conversion, jobs_for, write_conversion
 
 __all__ = ["main", "parser"]
 
@@ -91,7 +93,10 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 
 def _budgets(text: str) -> tuple[Budget, ...]:
-    return tuple(_budget(part.strip()) for part in text.split(","))
+    budgets = tuple(_budget(part.strip()) for part in text.split(","))
+    if len({budget.label for budget in budgets}) != len(budgets):
+        raise argparse.ArgumentTypeError(f"names something twice: {text!r:.80}")
+    return budgets
 
 
 def _budget(text: str) -> Budget:
@@ -109,7 +114,10 @@ def _budget(text: str) -> Budget:
 
 
 def _cuts(text: str) -> tuple[int | None, ...]:
-    return tuple(None if part.strip() == "whole" else positive(part.strip()) for part in text.split(","))
+    cuts = tuple(None if part.strip() == "whole" else positive(part.strip()) for part in text.split(","))
+    if len(set(cuts)) != len(cuts):
+        raise argparse.ArgumentTypeError(f"names something twice: {text!r:.80}")
+    return cuts
 
 
 def main(argv: list[str] | None = None, program: str = "run_sessions.py") -> int:
@@ -126,11 +134,12 @@ def _run(arguments: argparse.Namespace) -> int:
     _check_beginning(root, unfinished, arguments)
     with executor_named(arguments.executor, arguments.jobs) as executor:
         output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)
-        conversion = convert_inputs(jobs, arguments.jobs)
+        unfinished.mkdir(exist_ok=True)
+        for old in (root / PAGES).glob("*.html"):
+            old.unlink()  # Of an earlier run, perhaps with names that this one is not to show.
+        conversion = _conversion(jobs, arguments.jobs, unfinished)
         names = [session.name for session in conversion.sessions]
         index = _index(converted, names, options, executor)
-        # Only from here on is there something to go on with.
-        unfinished.mkdir(exist_ok=True)
         plan = Plan.of([sessions_experiment(converted, names, index, options)], quick=False)
         usage = Usage()
         rows = plan.ordered(
@@ -152,6 +161,16 @@ def _run(arguments: argparse.Namespace) -> int:
     judged = write_results(output, plan, rows, Timings(), frame, _configuration(arguments, options))
     shutil.rmtree(unfinished)
     return verdict_on(judged, root / "report.html")
+
+
+def _conversion(jobs: Sequence[Job], workers: int, unfinished: Path) -> Conversion:
+    """Return the converted sessions; without any there is no run to go on with."""
+    try:
+        return convert_inputs(jobs, workers)
+    except InputError:
+        with suppress(OSError):  # It holds rows of a run that is resumed.
+            unfinished.rmdir()
+        raise
 
 
 def _options(arguments: argparse.Namespace) -> Options:

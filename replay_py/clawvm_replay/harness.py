@@ -44,9 +44,13 @@ class TranscriptAccount:
             self.compacted()
             return Due.COMPACTION
         if self.tokens > accounting.soft_threshold and not self._flushed:
-            self._flushed = True
+            self.flushed()
             return Due.FLUSH
         return Due.NOTHING
+
+    def flushed(self) -> None:
+        """Note a flush: no other falls due in this compaction cycle."""
+        self._flushed = True
 
     def compacted(self) -> None:
         """Note a compaction: the transcript is a summary now and a new cycle begins."""

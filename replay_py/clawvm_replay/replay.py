@@ -22,6 +22,7 @@ from clawvm_replay.metrics import PRICE_MODELS, CellMetrics, PriceModel, PromptM
 from clawvm_replay.tool_simulator import ToolSimulator
 from clawvm_replay.trace_format import (
     BoundaryEvent,
+    FlushEvent,
     Lookup,
     Prelude,
     Replacement,
@@ -136,8 +137,8 @@ class _Run:
         if due is Due.COMPACTION:
             self._counts["compactions"] += 1
             engine.compaction()
-        elif due is Due.FLUSH and engine.memory_flush() is not None:
-            self._counts["flushes"] += 1
+        elif due is Due.FLUSH:
+            self._flush()
         prompt = engine.prompt_assemble(self._future_demands(coming))
         self._meter.observe(prompt)
         return prompt
@@ -156,8 +157,15 @@ class _Run:
                 engine.replace(item.page)
             elif isinstance(item, ToolDeclaration):
                 self._tools.declare(item)
+            elif isinstance(item, FlushEvent):
+                self._account.flushed()
+                self._flush()
             else:
                 self._boundary(item)
+
+    def _flush(self) -> None:
+        if self._engine.memory_flush() is not None:
+            self._counts["flushes"] += 1
 
     def _boundary(self, event: BoundaryEvent) -> None:
         if event.boundary is Boundary.RESET:

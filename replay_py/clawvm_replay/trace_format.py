@@ -5,6 +5,7 @@ Accounting      when the simulated harness flushes and compacts, in tokens of tr
 TraceHeader     name and version of the format, workload, budget, accounting
 ToolDeclaration one row of the tool simulator: a signature, its outcome, its result page
 BoundaryEvent   a boundary that the trace names
+FlushEvent      the place where the trace says that the harness's best-effort flush is due
 Lookup, Call    a look-up with the backend's outcome; a tool call by its canonical signature
 Turn            one turn with everything that precedes it
 read_trace      header and a lazy stream of turns; constant memory, errors carry the line number
@@ -35,6 +36,7 @@ __all__ = [
     "Accounting",
     "BoundaryEvent",
     "Call",
+    "FlushEvent",
     "Lookup",
     "Prelude",
     "Replacement",
@@ -146,6 +148,15 @@ class BoundaryEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class FlushEvent:
+    """The harness's best-effort memory flush is due here; only a policy that has one performs it."""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the flush as plain JSON data."""
+        return {"record": "flush"}
+
+
+@dataclass(frozen=True, slots=True)
 class Replacement:
     """New content for a known page: an edit made the old content stale."""
 
@@ -156,7 +167,7 @@ class Replacement:
         return {"page": self.page.to_record(), "record": "replace"}
 
 
-Prelude = Page | Replacement | ToolDeclaration | BoundaryEvent
+Prelude = Page | Replacement | ToolDeclaration | BoundaryEvent | FlushEvent
 """What may stand before a turn; it happens in the order of the file."""
 
 
@@ -375,6 +386,8 @@ class _Reader:
         if kind == "boundary":
             boundary: BoundaryEvent = self._built(lambda: _boundary(record))
             return boundary
+        if kind == "flush":
+            return FlushEvent()
         if kind == "header":
             raise self._error("a second header")
         raise self._error(f"unknown record {kind!r:.80}")

@@ -94,6 +94,14 @@ class UsageTest(ConvertTest):
             self.assertOneLine(self.convert(path, "--force"), 2, "notes.txt", "known: Claude Code", "OpenHands")
         self.assertNothingHalf()
 
+    def test_an_odd_name_of_a_file_is_still_one_line_and_no_escape_for_the_terminal(self) -> None:
+        self.inputs.mkdir()
+        odd = self.inputs / "bad\n\x1b[2J.txt"
+        odd.write_text("notes")
+        self.assertOneLine(run(CONVERT, odd, "--out", self.out), 2, "bad\\n\\x1b[2J.txt")
+        self.add("a.jsonl")
+        self.assertNotIn("\x1b", self.convert(self.inputs).stderr)
+
     def test_a_folder_without_sessions_is_one_line(self) -> None:
         self.inputs.mkdir()
         self.assertOneLine(self.convert(self.inputs), 2, "no file in any of them")

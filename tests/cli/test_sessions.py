@@ -172,7 +172,9 @@ class SessionsTest(unittest.TestCase):
             ("whole number", (self.inputs, "--out-root", out, "--cuts", "0")),
             ("unknown policy", (self.inputs, "--out-root", out, "--policies", "hope")),
             ("view", (self.inputs, "--out-root", out, "--views", "birds")),
-            ("twice", (self.inputs, "--out-root", out, "--budgets", "5%,5%")),
+            ("twice", (self.inputs, "--out-root", out, "--budgets", "5%,5 %")),
+            ("twice", (self.inputs, "--out-root", out, "--budgets", "window,window")),
+            ("twice", (self.inputs, "--out-root", out, "--cuts", "whole, whole")),
             ("no interrupted run", (self.inputs, "--out-root", out, "--resume")),
             ("exclude each other", (self.inputs, "--out-root", out, "--resume", "--force")),
             ("--force", (self.inputs, "--out-root", self.out)),
@@ -202,6 +204,19 @@ class SessionsTest(unittest.TestCase):
             self.assert_refused("holds an interrupted run", self.inputs, "--out-root", out, *SMALL)
             done = run(SESSIONS, self.inputs, "--out-root", out, "--resume", *SMALL)
             self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(differences(tree(out), self.whole), [])
+
+    def test_names_and_texts_of_an_interrupted_run_do_not_outlast_one_that_is_not_to_keep_them(self) -> None:
+        out = self.folder / "left"
+        left = out / "converted/sessions/claude-code-000000000000"
+        left.mkdir(parents=True)
+        (out / "unfinished").mkdir()
+        (out / "pages").mkdir()
+        for path in (left / "texts.jsonl", left / "session.json", out / "pages/old.html", left / "my notes"):
+            path.write_text("barge\n")
+        done = run(SESSIONS, self.inputs, "--out-root", out, "--force", *SMALL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (left / "my notes").unlink()  # Nobody else's file is touched.
         self.assertEqual(differences(tree(out), self.whole), [])
 
     def test_the_hand_made_recordings_of_the_docs_pass(self) -> None:

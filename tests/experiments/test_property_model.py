@@ -12,6 +12,7 @@ from clawvm_replay.trace_format import (
     Accounting,
     BoundaryEvent,
     Call,
+    FlushEvent,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -305,6 +306,12 @@ class HarnessTest(unittest.TestCase):
     def test_reaching_a_threshold_is_not_passing_it(self):
         self.assertEqual(self.harness(60), {})
         self.assertEqual(dict(self.harness(60, 1, 39)), {"due_flush": 1})
+
+    def test_a_flush_that_the_trace_names_is_no_boundary_and_the_only_one_of_its_cycle(self):
+        first = {"prelude": (PLAN, FlushEvent()), "updates": (update(),), "transcript_tokens": 90}
+        result = expected(first, accounting=self.ACCOUNTING)
+        self.assertEqual(dict(result.harness), {})
+        self.assertEqual([fate.status for fate in result.fates], ["staged"])
 
     def test_a_jump_passes_the_flush(self):
         counts = self.harness(60, 41)

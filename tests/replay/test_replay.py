@@ -7,7 +7,7 @@ from clawvm_replay.errors import TraceError
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.replay import FIRST_SESSION, replay, replay_trace
 from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
-from clawvm_replay.trace_format import Accounting, BoundaryEvent, Call, Turn
+from clawvm_replay.trace_format import Accounting, BoundaryEvent, Call, FlushEvent, Turn
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.policy import POLICIES
@@ -265,6 +265,48 @@ class HarnessTest(unittest.TestCase):
                 second = dataclasses.replace(trace.turns[1], prelude=(BoundaryEvent(boundary, session),))
                 metrics = replay_trace(dataclasses.replace(trace, turns=(trace.turns[0], second)), CLAWVM)
                 self.assertEqual(metrics.compactions, int(boundary is Boundary.COMPACTION))
+
+    def named_flush(self, accounting=None, **first):
+        """Return a turn with updates, a flush that the trace names, and a compaction."""
+        builder = story(accounting)
+        plan(builder)
+        builder.turn(61, **first)
+        for item in (FlushEvent(), BoundaryEvent(Boundary.COMPACTION)):
+            builder._prelude.append(item)
+            builder.turn(1)
+        return builder.trace()
+
+    def test_flush_that_the_trace_names_is_performed_by_a_policy_that_has_one(self):
+        trace = self.named_flush(updates=[note(operation="append", field="notes", value=["x"])])
+        for policy in POLICIES.values():
+            with self.subTest(policy=policy.id):
+                metrics, events = events_of(trace, policy)
+                hybrid = policy.id == "compaction_hybrid"
+                self.assertEqual((metrics.flushes, metrics.compactions), (int(hybrid), 1))
+                self.assertEqual([event["performed"] for event in events if event["event"] == "flush"], [hybrid])
+                if hybrid or policy is CLAWVM:
+                    self.assertEqual((metrics.flush_miss, metrics.committed_updates), (0, 1))
+                order = kinds(events, "stage", "flush", "commit", "boundary")
+                if hybrid or policy is CLAWVM:
+                    between = ["flush", "commit", "boundary"] if hybrid else ["flush", "boundary", "commit"]
+                    self.assertEqual(order, ["stage", *between])
+
+    def test_update_of_the_turn_behind_a_named_flush_misses_it(self):
+        trace = self.named_flush()
+        late = dataclasses.replace(trace.turns[1], updates=(note(operation="append", field="notes", value=["x"]),))
+        trace = dataclasses.replace(trace, turns=(trace.turns[0], late, trace.turns[2]))
+        metrics = replay_trace(trace, POLICIES["compaction_hybrid"])
+        self.assertEqual((metrics.flushes, metrics.flush_miss, metrics.committed_updates), (1, 1, 0))
+
+    def test_flush_that_the_trace_names_is_the_one_of_its_cycle(self):
+        accounting = Accounting(compaction_limit=100, soft_threshold=61, summary_tokens=10)
+        self.assertEqual(replay_trace(self.named_flush(accounting), POLICIES["compaction_hybrid"]).flushes, 1)
+
+    def test_flush_before_the_first_turn_comes_behind_the_pages_of_the_session(self):
+        trace = self.named_flush()
+        first = dataclasses.replace(trace.turns[0], prelude=(FlushEvent(), *trace.turns[0].prelude))
+        _, events = events_of(dataclasses.replace(trace, turns=(first, *trace.turns[1:])))
+        self.assertEqual(kinds(events, "session_start", "flush")[:2], ["session_start", "flush"])
 
     def test_events_of_a_turn_stand_in_its_fixed_order(self):
         builder = story(self.ACCOUNTING)

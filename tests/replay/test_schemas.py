@@ -26,6 +26,7 @@ from clawvm_replay.tier1_gates import GATES
 from clawvm_replay.tier2 import Cell, CellOutcome, Summary, run_cell
 from clawvm_replay.trace_format import (
     BoundaryEvent,
+    FlushEvent,
     Lookup,
     Replacement,
     ToolDeclaration,
@@ -100,6 +101,7 @@ def small_trace() -> list[Any]:
         ),
         BoundaryEvent(Boundary.COMPACTION),
         BoundaryEvent(Boundary.RESET, "session-2"),
+        FlushEvent(),
     )
     return trace_lines(Trace(TraceHeader("small", BUDGET), (Turn(1, prelude=prelude),)))
 
@@ -288,6 +290,7 @@ BROKEN: tuple[tuple[str, str, Change, str, str], ...] = (
     ("trace", "turn", put("transcript_tokens", -1), "/transcript_tokens", "minimum"),
     ("trace", "turn", put("transcript_tokens", "1"), "/transcript_tokens", "type"),
     ("trace", "turn", put("demands", [{"level": "none", "page": "a"}]), "/demands/0/level", "enum"),
+    ("trace", "flush", put("at", 1), "/at", "additionalProperties"),
     ("trace", "turn", put("time", 0), "/time", "additionalProperties"),
     ("trace", "end", drop("turns"), "", "required"),
     ("tool-simulator", "tool", drop("signature"), "", "required"),
@@ -385,7 +388,7 @@ class SchemasTest(unittest.TestCase):
 
     def test_the_samples_show_every_kind_of_record(self) -> None:
         kinds = {name: {kind(record) for record in records} for name, records in instances().items()}
-        self.assertEqual(kinds["trace"], {"header", "page", "replace", "tool", "boundary", "turn", "end"})
+        self.assertEqual(kinds["trace"], {"header", "page", "replace", "tool", "boundary", "flush", "turn", "end"})
         self.assertEqual(kinds["observed"], {"header", "observed", "end"})
         self.assertEqual(kinds["texts"], {"header", "text", "end"})
         self.assertEqual(kinds["journal"], {"header", "staged", "validated", "rejected", "commit", "lost"})

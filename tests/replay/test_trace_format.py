@@ -14,7 +14,7 @@ from unittest import mock
 from clawvm_replay import trace_format
 from clawvm_replay.errors import InputError, TraceError
 from clawvm_replay.tier2 import Cell, run_cell
-from clawvm_replay.trace_format import Trace, open_trace, read_trace, write_trace
+from clawvm_replay.trace_format import FlushEvent, Trace, open_trace, read_trace, write_trace
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES
 
@@ -141,6 +141,14 @@ class RoundTripTest(TraceFormatCase):
         for turn, same in zip(turns, turns_again, strict=True):
             self.assertEqual(turn, same)
         self.assertEqual("".join(write_trace(header_again, turns_again)).encode("ascii"), again)
+
+    def test_a_flush_stands_where_it_stood(self):
+        records = [*SMALL[:4], {"record": "flush"}, *SMALL[4:]]
+        header, turns = read_bytes(encoded(records))
+        self.assertEqual(turns[1].prelude[0], FlushEvent())
+        lines = list(write_trace(header, turns))
+        self.assertEqual(lines[4], '{"record":"flush"}\n')
+        self.assertEqual(read_bytes("".join(lines).encode("ascii")), (header, turns))
 
     def test_turns_carry_the_line_that_they_stand_on(self):
         self.assertEqual([turn.line for turn in read_bytes(encoded(SMALL))[1]], [4, 8])

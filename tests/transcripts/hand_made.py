@@ -18,7 +18,7 @@ from typing import Any
 
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.trace_format import Accounting, BoundaryEvent, Replacement, ToolDeclaration, Trace, TraceHeader, Turn
+from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Replacement, ToolDeclaration, Trace, TraceHeader, Turn
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES
 from clawvm_transcripts.conversion import SessionConverter, Sinks
@@ -206,6 +206,8 @@ def _short(item: object) -> str:
     if isinstance(item, ToolDeclaration):
         assert item.page is not None
         return f"tool {item.page.id}"
+    if isinstance(item, FlushEvent):
+        return "flush"
     assert isinstance(item, BoundaryEvent)
     return f"reset {item.session}" if item.session else item.boundary.value
 
@@ -232,10 +234,6 @@ def told(*sessions: Hand, chain: bool = False, names: Pseudonyms | None = None) 
     return Told(converter, turns, observations, texts)
 
 
-def replayed(
-    result: Told, policy: str, view: View = SIGNATURES, budget: int = LARGE, flush_at: int | None = None
-) -> CellMetrics:
-    """Replay a view under a policy; *flush_at* tokens of transcript the best-effort flush is due."""
-    accounting = None if flush_at is None else Accounting(10**12, flush_at, 0)
-    trace = Trace(TraceHeader("by hand", budget, accounting=accounting), tuple(result.turns[view]))
-    return replay_trace(trace, POLICIES[policy])
+def replayed(result: Told, policy: str, view: View = SIGNATURES, budget: int = LARGE) -> CellMetrics:
+    """Replay a view under a policy."""
+    return replay_trace(Trace(TraceHeader("by hand", budget), tuple(result.turns[view])), POLICIES[policy])

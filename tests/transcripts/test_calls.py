@@ -137,6 +137,8 @@ class KindTest(unittest.TestCase):
         self.assertIs(facts("browser", {"action": "open"}).kind, CallKind.FETCH)
         self.assertIs(facts("browser", {"action": "snapshot"}).kind, CallKind.FETCH)
         self.assertIs(facts("browser", {"action": "click"}).kind, CallKind.OTHER)
+        self.assertIs(facts("browser", {"action": ["open"]}).kind, CallKind.OTHER)
+        self.assertIs(facts("browser", {"action": {}}).kind, CallKind.OTHER)
 
     def test_shells_of_all_harnesses(self) -> None:
         for tool, arguments in (

@@ -61,6 +61,18 @@ def usage(message, output=4):
 class TurnsTest(unittest.TestCase):
     maxDiff = None
 
+    def test_a_later_line_of_a_reply_that_knows_more_of_its_output_is_told_too(self):
+        lines = [
+            {
+                "type": "assistant",
+                "uuid": f"u{number}",
+                "message": {"id": "m", "content": "", "usage": {"input_tokens": 7, "output_tokens": output}},
+            }
+            for number, output in enumerate((1, 1, 578, 2))
+        ]
+        told = [event.output for event in events_of(*lines) if isinstance(event, Usage)]
+        self.assertEqual(told, [1, 578])
+
     def test_one_reply_over_several_lines_calls_results_and_typed_words(self):
         whistle = "/home/user/kettle/whistle.py"
         edit = {"file_path": whistle, "old_string": "...", "new_string": "blow()"}

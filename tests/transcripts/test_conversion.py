@@ -134,7 +134,9 @@ class SameTurnTest(unittest.TestCase):
         self.assertEqual(found.observed(), [], "nobody could have had it earlier")
 
     def test_the_same_holds_for_lines(self) -> None:
-        found = told(Hand().reply(read("a"), read("a", "x", 1, 2)).reply(read("a", "y", 3, 4), read("a", "z", 5, 6)))
+        found = told(
+            Hand().reply(read("a", "x\ny\nz"), read("a", "x", 1, 2)).reply(read("a", "y", 3, 4), read("a", "z", 5, 6))
+        )
         self.assertEqual(found.demands(RESOURCES), [[], ["file a"]])
         self.assertEqual(found.observed(RESOURCES), [(2, "file a", "covered", True)])
 
@@ -174,7 +176,9 @@ class SameTurnTest(unittest.TestCase):
 
 class ViewsTest(unittest.TestCase):
     def test_a_read_of_known_lines_is_a_demand_in_the_view_of_resources_only(self) -> None:
-        found = told(Hand().reply(read("a")).reply(read("a", "lines", 3, 9)).reply(read("a", "lines", 3, 9)))
+        found = told(
+            Hand().reply(read("a", "more\nlines")).reply(read("a", "lines", 3, 9)).reply(read("a", "lines", 3, 9))
+        )
         self.assertEqual(found.demands(RESOURCES), [[], ["file a"], ["file a"]])
         self.assertEqual(found.calls(RESOURCES), [["file a"], [], []])
         self.assertEqual(found.demands(SIGNATURES), [[], [], []])
@@ -184,12 +188,12 @@ class ViewsTest(unittest.TestCase):
         self.assertEqual(set(found.pages(RESOURCES)), {"file a"})
 
     def test_lines_in_two_results_are_a_demand_on_both(self) -> None:
-        session = Hand().reply(read("a"), read("b"))
-        session.reply(Done("read_many_files", {"paths": ["a", "b"]}, "both"))
+        session = Hand().reply(read("a", "one"), read("b", "two"))
+        session.reply(Done("read_many_files", {"paths": ["a", "b"]}, "one\ntwo"))
         self.assertEqual(told(session).demands(RESOURCES)[1], ["file a", "file b"])
 
     def test_lines_that_a_newer_read_covers_are_a_demand_on_that_also_after_an_edit(self) -> None:
-        session = Hand().reply(read("a", "x", 1, 5)).reply(edit("a")).reply(read("a", "whole, edited"))
+        session = Hand().reply(read("a", "x", 1, 5)).reply(edit("a")).reply(read("a", "x\nwhole, edited"))
         session.reply(read("a", "x", 1, 5)).reply(read("a", "x", 1, 5))
         found = told(session)
         self.assertEqual(found.demands(RESOURCES)[3:], [["file a"], ["file a"]])
@@ -197,7 +201,7 @@ class ViewsTest(unittest.TestCase):
         self.assertEqual(found.calls(SIGNATURES)[3:], [["file a [1, 5]"], ["file a [1, 5]"]])
 
     def test_what_is_stale_already_is_not_replaced_again(self) -> None:
-        session = Hand().reply(read("a", "x", 1, 5)).reply(edit("a")).reply(read("a", "whole, edited"))
+        session = Hand().reply(read("a", "x", 1, 5)).reply(edit("a")).reply(read("a", "x\nwhole, edited"))
         session.reply(read("a", "x", 1, 5)).reply(edit("a")).reply()
         found = told(session)
         self.assertEqual(found.prelude(RESOURCES)[2], ["replace file a [1, 5]", "tool file a"])
@@ -210,7 +214,8 @@ class ViewsTest(unittest.TestCase):
             self.assertEqual((one.number, one.transcript_tokens), (other.number, other.transcript_tokens))
 
     def test_a_policy_that_loses_lines_has_to_fetch_them_again(self) -> None:
-        session = Hand().reply(read("a", PAGES_OF_TEXT)).compaction().reply(read("a", "x", 3, 9))
+        part = PAGES_OF_TEXT.splitlines()[2]
+        session = Hand().reply(read("a", PAGES_OF_TEXT)).compaction().reply(read("a", part, 3, 9))
         found = told(session)
         self.assertEqual(replayed(found, "retrieval", RESOURCES).refetch, 1)
         self.assertEqual(replayed(found, "retrieval", SIGNATURES).refetch, 0)
@@ -369,13 +374,19 @@ class BoundariesTest(unittest.TestCase):
     def test_a_boundary_behind_the_last_turn_belongs_to_none(self) -> None:
         self.assertEqual(told(Hand().reply().compaction()).prelude(), [[]])
 
+    def test_a_prompt_that_was_written_anew_before_anybody_replied_is_no_boundary(self) -> None:
+        session = Hand().prompt("one").reply().prompt("two").rewind().prompt("three").reply()
+        self.assertNotIn("compaction", told(session).prelude()[1])
+        session = Hand().prompt("one").reply().prompt("two").reply().rewind().prompt("three").reply()
+        self.assertIn("compaction", told(session).prelude()[2])
+
     def test_after_a_resume_or_a_rewind_files_may_have_changed_unseen(self) -> None:
         for name, arguments in (("reset", ("start:resume",)), ("rewind", ())):
-            session = Hand().reply(read("a"))
+            session = Hand().reply(read("a", "x\ny"))
             getattr(session, name)(*arguments)
             self.assertEqual(told(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], []], name)
         for name, arguments in (("reset", ("start:clear",)), ("compaction", ())):
-            session = Hand().reply(read("a"))
+            session = Hand().reply(read("a", "x\ny"))
             getattr(session, name)(*arguments)
             self.assertEqual(told(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], ["file a"]], name)
 
@@ -475,15 +486,12 @@ class PlansInTracesTest(unittest.TestCase):
 
     def test_a_flush_in_time_saves_an_update_and_a_jump_past_it_loses_it(self) -> None:
         session = Hand().reply(plan(("a", "pending"))).reply(run("x", "word " * 3000)).reply(run("y", "word " * 3000))
-        found = told(session.compaction().reply())
-        (size,) = found.converter.transcripts_at_compaction
-        saved = replayed(found, "compaction_hybrid", flush_at=size - 4000)
+        saved = replayed(told(session.compaction().reply()), "compaction_hybrid")
         self.assertEqual((saved.flushes, saved.flush_miss, saved.committed_updates), (1, 0, 1))
         session = Hand().reply(run("x", "word " * 5000), plan(("a", "pending"))).compaction().reply()
         session.reply(run("y", "word " * 100), plan(("a", "completed"), ("b", "pending"))).compaction().reply()
-        found = told(session)
-        jumped = replayed(found, "compaction_hybrid", flush_at=4000)
-        self.assertEqual((jumped.flushes, jumped.flush_miss), (1, 1))
+        jumped = replayed(told(session), "compaction_hybrid")
+        self.assertEqual((jumped.flushes, jumped.flush_miss), (2, 2))
 
     def test_no_update_of_a_plan_is_rejected(self) -> None:
         session = Hand().reply(plan(("a", "pending"))).compaction().reply(plan(("a", "completed")))
@@ -571,7 +579,7 @@ class PropertyTest(unittest.TestCase):
         budget = max(1, int(found.converter.working_set[view.value] * random.Random(seed).random()))
         for policy in POLICIES:
             replayed(found, policy, view, budget)
-            plenty = replayed(found, policy, view, flush_at=50)
+            plenty = replayed(found, policy, view)
             self.assertEqual(plenty.pressure_turns, 0)
             if policy == "clawvm":
                 self.assertEqual(plenty.explicit_faults, 0)

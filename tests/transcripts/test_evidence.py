@@ -163,14 +163,14 @@ class LinesTest(EvidenceTest):
         self.evidence.edited(["a"])
         whole = self.read(lines("a"), text="edited text")
         self.assertFinding(whole, "new")
-        self.assertEqual(self.read(lines("a", 1, 5)).covering, (whole.key,))
-        self.assertFinding(self.read(lines("a", 1, 5)), "repeated", covering=1)
+        self.assertEqual(self.read(lines("a", 1, 5), text="edited text").covering, (whole.key,))
+        self.assertFinding(self.read(lines("a", 1, 5), text="edited text"), "repeated", covering=1)
 
     def test_a_file_that_changed_unseen_is_no_longer_covered_by_what_was_read_before(self) -> None:
-        self.read(lines("a"))
-        self.read(lines("a", 50, 200), text="more")  # Covered.
+        self.read(lines("a"), text="text\nmore")
+        self.assertFinding(self.read(lines("a", 50, 200), text="more"), "covered", covering=1)
         self.assertFinding(self.read(lines("a"), text="other"), "changed")
-        self.assertFinding(self.read(lines("a", 1, 5)), "covered", covering=1)
+        self.assertFinding(self.read(lines("a", 1, 5), text="other"), "covered", covering=1)
         self.setUp()
         self.read(lines("a"))
         self.read(lines("b", 1, 1))
@@ -220,8 +220,19 @@ class LinesTest(EvidenceTest):
     def test_what_another_session_read_is_covered_by_what_this_one_read(self) -> None:
         self.read(lines("a", 1, 5), text="old")
         self.evidence.files_unknown()
-        self.read(lines("a"))
+        self.read(lines("a"), text="new")
         self.assertFinding(self.read(lines("a", 1, 5), text="new"), "covered", covering=1)
+
+    def test_lines_are_covered_only_if_the_text_is_there_whatever_names_and_ranges_say(self) -> None:
+        self.read(lines("a"), text="one\ntwo\n[cut off]")
+        self.assertFinding(self.read(lines("a", 2, 2), text="two"), "covered", covering=1)
+        self.assertFinding(self.read(lines("a", 900, 901), text="far behind the cut"), "new")
+        self.assertFinding(self.read(lines("a", 1, 2), text="one\ntwo, written by a program"), "new")
+
+    def test_line_numbers_and_blank_lines_are_no_part_of_the_text(self) -> None:
+        self.read(lines("a"), text="     1\u2192one\n     2\u2192\n     3\u2192  two")
+        for number, text in enumerate(("one\n\n", "3: two", "    2\tone", "7. two  ")):
+            self.assertFinding(self.read(lines("a", 1, number + 2), text=text), "covered", covering=1)
 
     def test_commands_that_print_files_cover_nothing(self) -> None:
         self.evidence.take(answer("cat a; make", CallKind.COMMAND, "text", lines("a")))

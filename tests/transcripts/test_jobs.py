@@ -94,6 +94,19 @@ class ChainsTest(JobsTest):
                 time.tzset()
                 self.assertEqual(self.paths(chain=Chain.ALL), [["a.jsonl", "b.jsonl"]])
 
+    def test_times_are_read_the_same_way_whatever_their_fraction_and_zone(self) -> None:
+        started = (
+            "2026-01-01T09:00:01.123Z",
+            "2026-01-01T09:00:03.123456789Z",
+            "2026-01-01T09:00:05.5Z",
+            "2026-01-01 04:30:06-0430",
+            "2026-01-01T09:00:07,25+00:00",
+        )
+        for number, text in enumerate(reversed(started)):
+            self.add(f"{number}.jsonl", str(number), started=text)
+        self.add("none.jsonl", "n", started="20260101T090000Z")
+        self.assertEqual(self.paths(chain=Chain.ALL), [[f"{n}.jsonl" for n in (4, 3, 2, 1, 0)] + ["none.jsonl"]])
+
     def test_sessions_that_tell_no_time_come_last_by_their_content(self) -> None:
         paths = {name: self.add(f"{name}.jsonl", name, started="") for name in "xyz"}
         self.add("dated.jsonl", "d")

@@ -1,6 +1,7 @@
 """From inputs to sessions: which files are read, in which order, and how the format of each is found."""
 
 import gzip
+import hashlib
 import io
 import itertools
 import json
@@ -99,14 +100,18 @@ class DetectTest(Folder):
 
         needy = Format("needy", "Needy", lambda head: True, read, needs_path=True)
         for content in (LINE, gzip.compress(LINE)):
-            self.assertEqual(list(events_of(Source(self.file("kettle", content)), needy)), [SessionEnd(1)])
-            self.assertFalse(paths[-1].exists())
+            source = Source(self.file("kettle", content))
+            self.assertEqual(list(events_of(source, needy)), [SessionEnd(1)])
+            self.assertEqual(source.digest, hashlib.sha256(LINE).hexdigest())
+        plain, unpacked = paths
+        self.assertTrue(plain.samefile(source.path), "a plain file needs no copy of its texts")
+        self.assertFalse(unpacked.exists())
 
     def test_no_space_to_unpack_is_one_line(self):
         needy = Format("needy", "Needy", lambda head: True, lambda stream: iter(()), needs_path=True)
         full = mock.patch("shutil.copyfileobj", side_effect=OSError(28, "No space left on device"))
         with full, self.assertRaisesRegex(InputError, "kettle: cannot be unpacked: No space left on device"):
-            list(events_of(Source(self.file("kettle")), needy))
+            list(events_of(Source(self.file("kettle", gzip.compress(LINE))), needy))
 
     def test_formats_have_names(self):
         self.assertEqual([format_named(item.id) for item in FORMATS], list(FORMATS))

@@ -32,6 +32,11 @@ class RecordedUsageTest(unittest.TestCase):
             },
         )
 
+    def test_what_a_later_line_of_a_reply_knows_takes_the_place_of_what_the_first_said(self) -> None:
+        record = usage_of(Usage(100, 60, 20, 1, "m"), Usage(100, 60, 20, 578, "m"), Usage(300, 200, 0, 7, "n"))
+        self.assertEqual((record["requests"], record["prompt_tokens"], record["output_tokens"]), (2, 400, 585))
+        self.assertEqual(usage_of(Usage(100), Usage(100))["requests"], 2)  # Without ids nobody can tell.
+
     def test_the_window_is_the_largest_that_was_recorded(self) -> None:
         record = usage_of(Window(200), Compaction("auto", 900), Window(100))
         self.assertEqual((record["window"], record["window_is_recorded"]), (200, True))

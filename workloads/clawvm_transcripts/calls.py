@@ -101,7 +101,8 @@ def _facts(name: str, arguments: Any, inside: bool = False) -> ShellFacts:
     if name in EDITORS:
         kind = CallKind.READ if arguments.get("command") == "view" else CallKind.EDIT
     elif name == "browser":
-        kind = CallKind.FETCH if arguments.get("action") in _PAGES else CallKind.OTHER
+        action = arguments.get("action")
+        kind = CallKind.FETCH if isinstance(action, str) and action in _PAGES else CallKind.OTHER
     else:
         kind = KINDS.get(name, CallKind.OTHER)
     if kind is CallKind.READ:

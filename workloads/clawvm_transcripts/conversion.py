@@ -6,6 +6,7 @@ Sinks             where these go
 ================  =====================================================================================
 
 The rules are those of ``docs/real-sessions.md``. Memory: O(signatures and paths); no text is kept.
+The last turns wait (``held_turns.py``); observations and texts go out at once.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from functools import cache
 from clawvm_replay.trace_format import BoundaryEvent, Turn
 from clawvm_runtime.vocabulary import Boundary, Level, PageType
 from clawvm_transcripts.calls import CallFacts, CallKind
-from clawvm_transcripts.events import Compaction, Event, Reset, Rewind
+from clawvm_transcripts.events import AssistantMessage, Compaction, Event, Prompt, Reset, Rewind, ToolCall
 from clawvm_transcripts.evidence import Evidence, Novelty
+from clawvm_transcripts.held_turns import HeldTurns
 from clawvm_transcripts.observations import Observed
 from clawvm_transcripts.plans import PlanKeeper
 from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of
@@ -65,10 +67,12 @@ class SessionConverter:
     _evidence: Evidence = field(default_factory=Evidence)
     _views: tuple[ViewBuilder, ...] = field(default_factory=lambda: tuple(ViewBuilder(view) for view in View))
     _plans: PlanKeeper = field(init=False)
+    _held: HeldTurns = field(init=False)
     _file_pages: dict[bytes, KeptPage] = field(default_factory=dict)
     _words_declared: set[str] = field(default_factory=set)
     _transcript: int = 0
     _prompts: int = 0
+    _unanswered: bool = False  # The model has not replied to the newest prompt yet.
     _instructions: list[str] = field(default_factory=list)  # Pages of instructions, by their place in a session.
     _told: set[bytes] = field(default_factory=set)  # Instructions that the running session has.
     _begins: bool = False  # The session has begun, and no turn of it came yet.
@@ -78,6 +82,7 @@ class SessionConverter:
 
     def __post_init__(self) -> None:
         self._plans = PlanKeeper(self.names)
+        self._held = HeldTurns(self.sinks.turn)
 
     @property
     def working_set(self) -> dict[str, int]:
@@ -93,6 +98,10 @@ class SessionConverter:
 
     def feed(self, event: Event, facts: CallFacts | None = None) -> None:
         """Take the next event of the running session; *facts* are those of a ToolCall, if the caller has them."""
+        if isinstance(event, Rewind) and self._unanswered and event.dropped <= 1:
+            return  # A prompt that nobody had answered was written anew: no prompt was assembled in between.
+        if isinstance(event, (Prompt, AssistantMessage, ToolCall)):
+            self._unanswered = isinstance(event, Prompt)
         for step in self._assembler.feed(event, facts):
             self._step(step)
 
@@ -100,6 +109,7 @@ class SessionConverter:
         """End the running session."""
         for step in self._assembler.finish():
             self._step(step)
+        self._held.release()
 
     def _step(self, step: Step) -> None:
         if self.chain and self._is_copy(step):
@@ -123,7 +133,7 @@ class SessionConverter:
             for observed in builder.observed:
                 self.sinks.observed(builder.view, observed)
             builder.observed.clear()
-            self.sinks.turn(builder.view, builder.close(step.tokens))
+        self._held.add({builder.view: builder.close(step.tokens) for builder in self._views}, step.tokens)
 
     def _is_copy(self, step: Step) -> bool:
         """Return whether an earlier session of the chain holds this reply; remember it as one of this session."""
@@ -154,15 +164,18 @@ class SessionConverter:
         if not self.turns:
             return  # Nothing was in memory yet that could be lost.
         self._transcript = 0
+        self._held.release()
         for builder in self._views:
             builder.reset()
 
     def _compaction(self, event: Compaction | Rewind) -> None:
         if isinstance(event, Rewind):
             self._evidence.files_unknown()  # Some harnesses put files back, too.
+            self._held.release()
         else:
             self._evidence.context_lost()
             self.transcripts_at_compaction.append(self._transcript)
+            self._held.compaction()
         self._transcript = 0
         for builder in self._views:
             builder.boundary(BoundaryEvent(Boundary.COMPACTION))

@@ -27,14 +27,21 @@ def conversion_markdown(record: dict[str, Any]) -> str:
 
 def _lead(record: dict[str, Any]) -> str:
     lines = [
-        f"{len(record['sessions'])} sessions. A turn is one reply of the model: the harness assembled one prompt for "
-        "it. Names are keyed hashes of what the recording calls things.",
+        f"{_counted(len(record['sessions']), 'session')}. A turn is one reply of the model: the harness assembled one "
+        "prompt for it; a prompt is what the user typed. Names are keyed hashes of what the recording calls things. "
+        "Compactions, resets and rewinds are those that the recording tells: a trace has a reset between any two "
+        "sessions of a chain beside them, and none behind the last reply. A window with a ~ is the largest prompt that "
+        "was compacted by itself.",
     ]
     if record["refused_files"]:
         lines.append(f"{record['refused_files']} files found in folders are in no known format; they were passed over.")
     if record["sessions_given_twice"]:
         lines.append(f"{record['sessions_given_twice']} sessions were given more than once and are counted once.")
     return "\n\n".join(lines) + "\n"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _sum(facts: dict[str, Any], name: str) -> int:
@@ -53,9 +60,9 @@ def _counts(sessions: list[dict[str, Any]]) -> str:
         "repeated in core, no polls",
         "reads",
         "read again",
-        "compactions",
-        "resets",
-        "rewinds",
+        "recorded compactions",
+        "recorded resets",
+        "recorded rewinds",
     ]
     names = (
         "tool_calls",
@@ -93,11 +100,17 @@ def _pages(sessions: list[dict[str, Any]]) -> str:
                 *(facts["pages"].get(kind, 0) for kind in kinds),
                 facts["working_set"]["signatures"],
                 facts["working_set"]["resources"],
-                facts["recorded"]["window"] or "-",
+                _window(facts["recorded"]),
             )
             for facts in sessions
         ),
     )
+
+
+def _window(recorded: dict[str, Any]) -> str:
+    if not recorded["window"]:
+        return "-"
+    return f"{'' if recorded['window_is_recorded'] else '~'}{recorded['window']:,}"
 
 
 def _not_read(sessions: list[dict[str, Any]]) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 from clawvm_replay.errors import InputError
 from clawvm_replay.output import WrittenFile
-from clawvm_replay.trace_format import MAXIMUM_NUMBER, Accounting, TraceHeader
+from clawvm_replay.trace_format import TraceHeader
 from clawvm_transcripts.calls import facts_of
 from clawvm_transcripts.conversion import SessionConverter, Sinks
 from clawvm_transcripts.counts import SessionCounter
@@ -39,9 +39,6 @@ __all__ = ["Beginning", "Converted", "Job", "JobResult", "beginning_of", "conver
 
 FACTS_FORMAT = "clawvm.session"
 FACTS_VERSION = 1
-
-FLUSH_BEFORE_COMPACTION = 4000
-"""Tokens of transcript before a compaction at which a best-effort flush is due, as OpenClaw documents it."""
 
 BROKEN_LINES_SHOWN = 20
 
@@ -233,15 +230,7 @@ class _Session:
             workload=name,
             budget=window,
             description=f"recorded session ({harnesses}), demands by {view.value}",
-            accounting=self._accounting(),
         )
-
-    def _accounting(self) -> Accounting | None:
-        """Return an accounting under which nothing falls due but the best-effort flush before a compaction."""
-        points = [tokens for tokens in self._facts["transcripts_at_compaction"] if tokens]
-        if not points:
-            return None
-        return Accounting(MAXIMUM_NUMBER, max(0, min(points) - FLUSH_BEFORE_COMPACTION), 0)
 
 
 @dataclass(frozen=True, slots=True)

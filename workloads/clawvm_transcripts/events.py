@@ -143,7 +143,10 @@ class Rewind:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that the provider counted for one request; ``prompt`` includes ``cached`` and ``written``."""
+    """Tokens that the provider counted for one request; ``prompt`` includes ``cached`` and ``written``.
+
+    One that follows another of the same non-empty ``message`` takes its place: it knows more.
+    """
 
     prompt: int
     cached: int = 0

@@ -26,10 +26,13 @@ context, from all that the recording shows.
 
 from __future__ import annotations
 
+import re
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
+from zlib import crc32
 
 from clawvm_transcripts.calls import CallKind, PathRead
 from clawvm_transcripts.pseudonyms import digest_of
@@ -78,6 +81,7 @@ class _Result:
     reads: tuple[PathRead, ...] = ()
     covers: bool = True  # Whether later reads are held against it: what another result covers adds nothing.
     stale: bool = False
+    lines: bytes = b""  # Four bytes for each line of a file that it shows.
 
     def shows(self, wanted: PathRead) -> bool:
         """Return whether it holds the *wanted* lines."""
@@ -88,6 +92,23 @@ def _includes(read: PathRead, wanted: PathRead) -> bool:
     if read.partly or read.path != wanted.path or (read.first or 1) > (wanted.first or 1):
         return False
     return read.last is None or (wanted.last is not None and wanted.last <= read.last)
+
+
+_LINE_NUMBER = re.compile(r"^[ \t]*\d+(?:\u2192|\t|: |\. )", re.MULTILINE)
+"""What tools put in front of the lines of a file."""
+
+
+def marks_of_lines(text: str) -> bytes:
+    """Return four bytes for each line of *text* that is not blank, line numbers left out."""
+    lines = _LINE_NUMBER.sub("", text).encode("utf-8", "surrogatepass").splitlines()
+    return array("I", [crc32(line) for line in map(bytes.strip, lines) if line]).tobytes()
+
+
+def _all_among(lines: bytes, results: Sequence[_Result]) -> bool:
+    held: set[int] = set()
+    for result in results:
+        held.update(memoryview(result.lines).cast("I"))
+    return held.issuperset(memoryview(lines).cast("I"))
 
 
 _NEVER_A_DEMAND = frozenset({CallKind.EDIT, CallKind.PLAN, CallKind.POLL})
@@ -126,11 +147,12 @@ class Evidence:
             return Finding(key, Novelty.NEW)
         reads = facts.reads if facts.kind is CallKind.READ and not failed_read else ()
         digest = digest_of(answer.text)
+        lines = marks_of_lines(answer.text) if reads else b""
         known = self._results.get(key)
-        finding = self._judge(key, facts.kind, digest, reads, known)
+        finding = self._judge(key, facts.kind, digest, reads, lines, known)
         if known is not None and finding.novelty is Novelty.CHANGED and not known.stale:
             self._changed_unseen(reads)
-        self._remember(finding, digest, reads, _Result(key) if known is None else known)
+        self._remember(finding, digest, reads, lines, _Result(key) if known is None else known)
         return finding
 
     def edited(self, paths: Sequence[str]) -> tuple[bytes, ...]:
@@ -150,9 +172,18 @@ class Evidence:
         return tuple(stale)
 
     def _judge(
-        self, key: bytes, kind: CallKind, digest: bytes, reads: Sequence[PathRead], known: _Result | None
+        self,
+        key: bytes,
+        kind: CallKind,
+        digest: bytes,
+        reads: Sequence[PathRead],
+        lines: bytes,
+        known: _Result | None,
     ) -> Finding:
         covering = self._holding(reads, known, stale=False)
+        # A name and a range are no proof: a result may have been cut off, or the file written by what nobody can see.
+        if not _all_among(lines, covering):
+            covering = []
         keys = tuple(result.key for result in covering)
         if known is not None and known.digest == digest and not self._outdated(known, kind):
             return Finding(key, Novelty.REPEATED, keys, self._kept(known, reads))
@@ -200,11 +231,14 @@ class Evidence:
             for result in self._of_path.get(read.path, ()):
                 result.era = _PAST
 
-    def _remember(self, finding: Finding, digest: bytes, reads: tuple[PathRead, ...], result: _Result) -> None:
+    def _remember(
+        self, finding: Finding, digest: bytes, reads: tuple[PathRead, ...], lines: bytes, result: _Result
+    ) -> None:
         for key in finding.covering:
             self._place(self._results[key])
         result.digest, result.edits, result.shown, result.era = digest, self._edits, self._context, self._era
         result.reads, result.covers, result.stale = reads, not finding.covering, False
+        result.lines = lines
         self._results[finding.key] = result
         self._place(result)
 

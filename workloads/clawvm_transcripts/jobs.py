@@ -9,6 +9,7 @@ write_conversion   the reports of a finished conversion
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -105,13 +106,23 @@ def _chains(files: Iterable[SessionFile], chain: Chain, job: Job) -> Iterable[Jo
 
 def _moment(started: str) -> tuple[bool, float, str]:
     """Return what orders recorded times: those that can be read, whatever their zone, then others, then none."""
+    found = _TIME.fullmatch(started.strip())
     try:
-        moment = datetime.fromisoformat(started.strip().replace("Z", "+00:00"))
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=timezone.utc)
-        return (False, moment.timestamp(), "")
+        if found is None:
+            raise ValueError("no time")
+        date, clock, fraction, zone = found.groups()
+        # datetime.fromisoformat takes other forms on every version of Python.
+        moment = datetime.strptime(f"{date} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+        offset = 0 if zone in (None, "Z") else int(zone[:3]) * 3600 + int(zone[0] + zone[-2:]) * 60
+        return (False, moment.timestamp() - offset + float(f"0.{(fraction or '0')[:6]}"), "")
     except (ValueError, OverflowError):
         return (True, 0.0 if started else 1.0, started)
+
+
+_TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|[+-]\d{2}:?\d{2})?", re.ASCII | re.IGNORECASE
+)
+"""A recorded time: date, clock, fraction of a second, zone."""
 
 
 @dataclass(frozen=True, slots=True)

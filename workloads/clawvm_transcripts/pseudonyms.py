@@ -3,6 +3,7 @@
 =============  ===========================================================================
 Pseudonyms     the same words always get the same name within one conversion
 digest_of      16 bytes that stand for a text, for comparisons only
+hidden_name    the name without the words that --keep-text put into it
 number_of      64 bits that stand for an id, in as little memory as a table of millions needs
 =============  ===========================================================================
 
@@ -13,8 +14,9 @@ that only who has the recording could try. The same input gives the same names, 
 from __future__ import annotations
 
 import hashlib
+import re
 
-__all__ = ["Pseudonyms", "digest_of", "number_of"]
+__all__ = ["Pseudonyms", "digest_of", "hidden_name", "number_of"]
 
 DIGITS = 12
 """Hexadecimal digits of a name: 2^48 names, so that of 500 sessions of a million pages one meets a collision."""
@@ -28,6 +30,19 @@ def digest_of(text: str) -> bytes:
 def number_of(name: str) -> int:
     """Return a number below 2^64 that stands for an id: two of a million have the same in 1 of 30 million cases."""
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+_SHOWN = re.compile(rf"(\S+) .*#([0-9a-f]{{{DIGITS}}})", re.DOTALL)
+
+
+def hidden_name(name: str) -> str:
+    """Return the name that stands in place of *name* where no words are kept.
+
+    >>> hidden_name("file src/lamp.py #0123456789ab"), hidden_name("file-0123456789ab")
+    ('file-0123456789ab', 'file-0123456789ab')
+    """
+    shown = _SHOWN.fullmatch(name)
+    return name if shown is None else f"{shown.group(1)}-{shown.group(2)}"
 
 
 class Pseudonyms:

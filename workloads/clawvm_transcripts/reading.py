@@ -27,7 +27,7 @@ from clawvm_transcripts.events import Event
 from clawvm_transcripts.format_contract import Format, Head
 from clawvm_transcripts.json_documents import Element, ElementBroken, elements
 from clawvm_transcripts.json_lines import parsed
-from clawvm_transcripts.source import Source
+from clawvm_transcripts.source import GZIP_MAGIC, Source
 
 __all__ = ["SessionFile", "UnknownFormatError", "detect", "events_of", "head_of", "session_files"]
 
@@ -112,13 +112,24 @@ def events_of(source: Source, file_format: Format) -> Iterator[Event]:
         if not file_format.needs_path:
             yield from file_format.read(stream)
             return
-        with tempfile.NamedTemporaryFile(prefix="clawvm-") as plain:
+        if _is_plain(source.path):
+            for _ in iter(lambda: stream.read(HEAD), b""):
+                pass  # Only for its digest.
+            with open(source.path, "rb") as plain:
+                yield from file_format.read(plain)
+            return
+        with tempfile.NamedTemporaryFile(prefix="clawvm-") as copy:
             try:
-                shutil.copyfileobj(stream, plain)
-                plain.flush()
+                shutil.copyfileobj(stream, copy)
+                copy.flush()
             except OSError as error:
                 raise InputError(f"{source.path}: cannot be unpacked: {error.strerror or error}") from None
-            yield from file_format.read(cast(BinaryIO, plain))
+            yield from file_format.read(cast(BinaryIO, copy))
+
+
+def _is_plain(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(GZIP_MAGIC)) != GZIP_MAGIC
 
 
 @dataclass(frozen=True, slots=True)

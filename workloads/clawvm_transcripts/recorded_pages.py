@@ -21,6 +21,7 @@ from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.text_pages import BASE_UTILITY, RECOMPUTE_COST, page_from_text
 from clawvm_runtime.vocabulary import Level, PageType, PinClass
 from clawvm_transcripts.calls import CallKind
+from clawvm_transcripts.pseudonyms import hidden_name
 from clawvm_transcripts.steps import Answer
 from clawvm_transcripts.wording import is_requirement_document, is_rule_file
 
@@ -51,11 +52,12 @@ def page_of_answer(page_id: str, answer: Answer) -> Page:
     page_type = page_type_of(answer)
     if page_type is not PageType.EVIDENCE:
         return page_of_words(page_id, page_type, answer.text, "file")
-    return page_from_text(
-        page_id,
+    hidden = hidden_name(page_id)
+    page = page_from_text(
+        hidden,
         page_type,
         answer.text,
-        Provenance("tool_call", page_id),
+        Provenance("tool_call", hidden),
         base_utility=EVIDENCE_UTILITY,
         recompute_cost=RECOMPUTE.get(answer.facts.kind, RECOMPUTE_REST),
         pin=PinClass.SOFT,
@@ -63,11 +65,24 @@ def page_of_answer(page_id: str, answer: Answer) -> Page:
         tokens=answer.tokens,
         keep_texts=False,
     )
+    return _named(page, page_id)
 
 
 def page_of_words(page_id: str, page_type: PageType, text: str, source: str) -> Page:
     """Return a page of words, with costs and no text; *source* is a kind of provenance."""
-    return page_from_text(page_id, page_type, text, Provenance(source, page_id), keep_texts=False)
+    hidden = hidden_name(page_id)
+    page = page_from_text(hidden, page_type, text, Provenance(source, hidden), keep_texts=False)
+    return _named(page, page_id)
+
+
+def _named(page: Page, page_id: str) -> Page:
+    """Return *page* under the name that is shown; its costs are those under the hidden one, whatever is shown.
+
+    A pointer holds the name of its page: a run that shows names would cost more than one that does not.
+    """
+    if page.id == page_id:
+        return page
+    return page.changed(id=page_id, provenance=Provenance(page.provenance.kind, page_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class RecordedUsage:
         self._largest_prompt = 0
         self._window: int | None = None
         self._compacted_at: int | None = None
+        self._newest: Usage | None = None
 
     @property
     def window(self) -> int | None:
@@ -43,15 +44,21 @@ class RecordedUsage:
             if event.kind != "manual":
                 self._compacted_at = max(self._compacted_at or 0, event.tokens_before)
         elif isinstance(event, Usage) and 0 <= event.prompt <= MAXIMUM_TOKENS:
-            self._requests += 1
+            if self._newest is not None and event.message and event.message == self._newest.message:
+                self._count(self._newest, -1)
+            self._count(event, 1)
+            self._newest = event
             self._largest_prompt = max(self._largest_prompt, event.prompt)
-            for name, tokens in (
-                ("cached_tokens", event.cached),
-                ("output_tokens", event.output),
-                ("prompt_tokens", event.prompt),
-                ("written_tokens", event.written),
-            ):
-                self._sums[name] += min(max(0, tokens), MAXIMUM_TOKENS)
+
+    def _count(self, usage: Usage, times: int) -> None:
+        self._requests += times
+        for name, tokens in (
+            ("cached_tokens", usage.cached),
+            ("output_tokens", usage.output),
+            ("prompt_tokens", usage.prompt),
+            ("written_tokens", usage.written),
+        ):
+            self._sums[name] += times * min(max(0, tokens), MAXIMUM_TOKENS)
 
     def to_record(self) -> dict[str, Any]:
         """Return the sums as plain JSON data."""

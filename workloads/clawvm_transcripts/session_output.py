@@ -7,7 +7,7 @@ is_stopped      whether that was asked for
 remove_spools   removes what a conversion that was killed left behind, and takes a request to stop back
 ==============  ==========================================================================
 
-A trace begins with a header that is only known at the end (working set, compactions), so its body waits in a spool
+A trace begins with a header that is only known at the end (window, working set), so its body waits in a spool
 file in the output folder. Memory does not grow with the session.
 """
 
@@ -211,11 +211,27 @@ def is_stopped(root: Path) -> bool:
     return (root / STOP_FILE).exists()
 
 
+OTHER_PARTS = ("session.json", "texts.jsonl")
+
+
 def remove_spools(root: Path) -> None:
     """Remove the spool files in *root*, those of an earlier run that was killed, and a request to stop."""
     for path in root.glob(SPOOL_FILES):
         with suppress(OSError):
             path.unlink()
+
+
+def remove_sessions(root: Path) -> None:
+    """Remove the session folders that an earlier run left in *root*, and nothing else.
+
+    A run that was interrupted lists them in no manifest, and they may hold the texts that this one is not to keep.
+    """
+    for folder in root.glob("sessions/*"):
+        for part in (*(f"{view.value}.{kind}.jsonl" for view in View for kind in ("trace", "observed")), *OTHER_PARTS):
+            with suppress(OSError):
+                (folder / part).unlink()
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

@@ -111,7 +111,7 @@ class ViewBuilder:
                 for name in covering:
                     self.demand(name, Level.FULL)
         else:
-            if finding.novelty is Novelty.EDITED:
+            if finding.novelty is Novelty.EDITED and (self.view is View.RESOURCES or page_id in self._full):
                 self.observed.append(Observed(self.turn, (page_id,), finding.novelty, finding.kept, tokens))
             self._result(make_page(), tool)
 

@@ -76,7 +76,18 @@ def facts(name, **changes):
         "name": name,
         "pages": {"evidence": 2},
         "recorded": USAGE,
-        "sessions": [{"turns": 2, "tool_calls": 5, "compactions": 1, "resets": 0, "version": "1", "chain": True}],
+        "sessions": [
+            {
+                "turns": 2,
+                "tool_calls": 5,
+                "compactions": 1,
+                "cross_compaction_repeats": 3,
+                "cross_compaction_path_rereads": 4,
+                "resets": 0,
+                "version": "1",
+                "chain": True,
+            }
+        ],
         "version": 1,
         **changes,
     }

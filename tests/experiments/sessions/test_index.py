@@ -6,7 +6,9 @@ from pathlib import Path
 
 from clawvm_experiments.sessions.index import cut_label, cut_words, session_index
 from clawvm_replay.errors import InputError
-from clawvm_replay.trace_format import Replacement
+from clawvm_replay.trace_format import FlushEvent, Replacement
+from clawvm_transcripts.evidence import Novelty
+from clawvm_transcripts.observations import Observed
 from tests.experiments.sessions.made_up import (
     COMPACTION,
     OBSERVED,
@@ -29,20 +31,28 @@ class SessionIndexTest(unittest.TestCase):
 
     def test_every_cut_has_its_own_turns_working_set_boundaries_and_losses(self):
         by_cut = self.index()["views"]["resources"]
-        fields = ("turns", "working_set", "compactions", "first_boundary", "refetch_calls", "refetch_tokens")
+        fields = ("turns", "working_set", "compactions", "boundary_turns", "refetch_calls", "refetch_tokens")
         self.assertEqual(
             {label: tuple(there[name] for name in fields) for label, there in by_cut.items()},
             {
-                "cut0002": (2, 100, 0, None, 0, 0),
-                "cut0004": (4, 100, 1, 4, 1, 61),
-                "whole": (5, 100, 1, 4, 2, 92),
+                "cut0002": (2, 100, 0, [], 0, 0),
+                "cut0004": (4, 100, 1, [4], 1, 61),
+                "whole": (5, 100, 1, [4], 2, 92),
             },
         )
 
     def test_what_the_harness_still_had_is_a_repeat_and_what_an_edit_changed_is_neither(self):
         whole = self.index()["views"]["resources"]["whole"]
         self.assertEqual((whole["repeat_calls"], whole["repeat_tokens"]), (1, 41))
-        self.assertEqual((whole["edited_calls"], whole["edited_tokens"]), (1, 7))
+        self.assertEqual((whole["edited_lost_calls"], whole["edited_lost_tokens"]), (1, 7))
+        self.assertEqual((whole["edited_kept_calls"], whole["edited_kept_tokens"]), (0, 0))
+
+    def test_read_after_an_edit_tells_whether_the_harness_still_had_the_lines(self):
+        observed = [Observed(5, ("a",), Novelty.EDITED, kept, tokens) for kept, tokens in ((True, 3), (False, 4))]
+        whole = self.index(observed=observed)["views"]["resources"]["whole"]
+        fields = ("edited_kept_calls", "edited_kept_tokens", "edited_lost_calls", "edited_lost_tokens")
+        self.assertEqual([whole[name] for name in fields], [1, 3, 1, 4])
+        self.assertEqual((whole["refetch_calls"], whole["repeat_calls"]), (0, 0))
 
     def test_views_have_their_own_losses(self):
         views = self.index(signatures=OBSERVED[1:2])["views"]
@@ -56,15 +66,25 @@ class SessionIndexTest(unittest.TestCase):
         self.assertEqual([there["working_set"] for there in by_cut.values()], [40, 55, 55])
         self.assertEqual(by_cut["whole"]["pages"], 1)
 
-    def test_first_of_several_boundaries_is_known(self):
+    def test_turns_of_boundaries_are_known_each_once(self):
         steps = turns(([tool("a", 40)], ["a"]), ([COMPACTION], []), ([RESET, COMPACTION], ["a"]))
         whole = self.index(session_turns=steps, observed=())["views"]["resources"]["whole"]
-        self.assertEqual((whole["first_boundary"], whole["compactions"], whole["resets"]), (2, 2, 1))
+        self.assertEqual((whole["boundary_turns"], whole["compactions"], whole["resets"]), ([2, 3], 2, 1))
+
+    def test_flush_is_no_boundary_and_no_page(self):
+        steps = turns(([tool("a", 40)], ["a"]), ([FlushEvent()], []), ([COMPACTION], ["a"]))
+        whole = self.index(session_turns=steps, observed=())["views"]["resources"]["whole"]
+        self.assertEqual((whole["compactions"], whole["resets"], whole["pages"], whole["turns"]), (1, 0, 1, 3))
 
     def test_cut_that_the_session_does_not_outlast_is_left_out_and_said_so(self):
         index = self.index((4, 5, 100, None))
         self.assertEqual(list(index["views"]["resources"]), ["cut0004", "whole"])
         self.assertEqual(index["cuts_left_out"], [5, 100])
+
+    def test_cuts_stand_from_short_to_long_whatever_their_digits(self):
+        steps = turns(*[([], [])] * 10_002)
+        index = self.index((10_001, None, 9999, 20), session_turns=steps, observed=())
+        self.assertEqual(list(index["views"]["resources"]), ["cut0020", "cut9999", "cut10001", "whole"])
 
     def test_counts_are_the_whole_numbers_of_each_recorded_session_summed(self):
         sessions = [{"turns": 2, "tool_calls": 5, "chain": True}, {"turns": 3, "compactions": 1, "kinds": {"x": 1}}]
@@ -98,10 +118,6 @@ class SessionIndexTest(unittest.TestCase):
 
 
 class CutLabelTest(unittest.TestCase):
-    def test_labels_sort_as_the_cuts_do(self):
-        labels = [cut_label(cut) for cut in (20, 100, 2000, None)]
-        self.assertEqual(labels, sorted(labels))
-
     def test_words_say_the_same(self):
         self.assertEqual([cut_words(cut_label(cut)) for cut in (20, None)], ["20 turns", "whole"])
 

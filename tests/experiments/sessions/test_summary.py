@@ -5,6 +5,7 @@ import random
 import unittest
 
 from clawvm_experiments.sessions.cells import Options
+from clawvm_experiments.sessions.index import KINDS
 from clawvm_experiments.sessions.reruns import Outcome, Rerun, rerun_counts
 from clawvm_experiments.sessions.summary import quartiles, ratio, summarize_sessions
 from clawvm_replay.metrics import CellMetrics
@@ -18,8 +19,8 @@ NO_RERUN = rerun_counts([])
 
 
 def there(turns, **counts):
-    kinds = {f"{kind}_{unit}": 0 for kind in ("refetch", "repeat", "edited") for unit in ("calls", "tokens")}
-    boundaries = {"compactions": 0, "resets": 0, "first_boundary": None}
+    kinds = {f"{kind}_{unit}": 0 for kind in KINDS for unit in ("calls", "tokens")}
+    boundaries = {"compactions": 0, "resets": 0, "boundary_turns": []}
     return {"turns": turns, "pages": 3, "working_set": 500, **kinds, **boundaries, **counts}
 
 
@@ -152,11 +153,11 @@ class RerunsTest(unittest.TestCase):
         findings = summarize_sessions([facts("s1")], OPTIONS, rows)["findings"]
         self.assertEqual((findings["clawvm_refetches_not_served"], findings["clawvm_served_share"]), (1, 0.75))
 
-    def test_without_a_re_fetch_shares_are_open_and_counts_are_zero(self):
+    def test_without_a_re_fetch_shares_and_what_was_not_served_are_open(self):
         findings = summarize_sessions([facts("s1")], OPTIONS, [row("s1", "clawvm")])["findings"]
         self.assertIsNone(findings["clawvm_kept_share"])
         self.assertIsNone(findings["clawvm_served_share"])
-        self.assertEqual(findings["clawvm_refetches_not_served"], 0)
+        self.assertIsNone(findings["clawvm_refetches_not_served"])
 
     def test_policy_that_was_not_run_has_no_number(self):
         findings = summarize_sessions([facts("s1")], OPTIONS, [row("s1", "clawvm")])["findings"]
@@ -189,6 +190,16 @@ class RecordedHarnessTest(unittest.TestCase):
         names = ("observed_refetches", "observed_refetch_tokens", "observed_repeats", "observed_repeat_tokens")
         self.assertEqual([findings[name] for name in names], [3, 75, 4, 9])
         self.assertEqual(findings["recorded_compactions"], 3)
+
+    def test_reads_after_an_edit_are_told_apart_by_what_the_harness_still_had(self):
+        sessions = [
+            facts("s1", edited_lost_calls=2, edited_lost_tokens=70, edited_kept_calls=5, edited_kept_tokens=8),
+            facts("s2", edited_lost_calls=1, edited_lost_tokens=5),
+        ]
+        findings = summarize_sessions(sessions, OPTIONS, [])["findings"]
+        lost = findings["observed_edited_reads_lost"], findings["observed_edited_read_tokens_lost"]
+        kept = findings["observed_edited_reads_kept"], findings["observed_edited_read_tokens_kept"]
+        self.assertEqual((lost, kept, findings["observed_reads_after_edit"]), ((3, 75), (5, 8), 8))
 
 
 class PureTest(unittest.TestCase):

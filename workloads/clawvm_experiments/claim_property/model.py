@@ -24,6 +24,7 @@ from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import (
     BoundaryEvent,
     Call,
+    FlushEvent,
     Prelude,
     Replacement,
     ToolDeclaration,
@@ -107,6 +108,8 @@ class _Book:
             self._enter(item.page)
         elif isinstance(item, ToolDeclaration):
             self.tools[item.signature] = item
+        elif isinstance(item, FlushEvent):
+            self.flushed = True  # Only a policy without write-back at the boundaries commits anything here.
         else:
             self.harness["named_" + item.boundary.value] += 1
             self._boundary(item.boundary)

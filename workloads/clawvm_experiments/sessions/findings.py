@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget
 from clawvm_experiments.sessions.index import ALL_FORMATS, cut_label
 from clawvm_experiments.sessions.layout import RESOURCES, SIGNATURES
 from clawvm_replay.published import REAL_SESSION_FORMAT, REAL_SESSION_MEDIANS
@@ -26,9 +27,11 @@ STRUCTURED = ("lru", "clawvm", "oracle_h3")
 def findings_of(results: Mapping[str, Any]) -> dict[str, Any]:
     """Return the findings.
 
-    Medians and kept shares are those of the resources view at the reference budget; faults, pressure, and what was
-    served in turns without pressure are over all cells.
+    Medians and kept shares are those of the resources view at ``REFERENCE_SHARE`` of the working set, None where that
+    was not replayed; faults, pressure, and what was served in turns without pressure are over all cells. What was not
+    served of nothing is None, too: it shows nothing.
     """
+    reference = Budget(share=REFERENCE_SHARE).label
     recorded = results["recorded"][ALL_FORMATS]
     by_resource = recorded["views"].get(RESOURCES, {})
     by_signature = recorded["views"].get(SIGNATURES, {})
@@ -44,7 +47,11 @@ def findings_of(results: Mapping[str, Any]) -> dict[str, Any]:
         "observed_refetch_tokens": by_resource.get("refetch_tokens", 0),
         "observed_repeats": by_resource.get("repeat_calls", 0),
         "observed_repeat_tokens": by_resource.get("repeat_tokens", 0),
-        "observed_reads_after_edit": by_resource.get("edited_calls", 0),
+        "observed_reads_after_edit": by_resource.get("edited_kept_calls", 0) + by_resource.get("edited_lost_calls", 0),
+        "observed_edited_reads_lost": by_resource.get("edited_lost_calls", 0),
+        "observed_edited_read_tokens_lost": by_resource.get("edited_lost_tokens", 0),
+        "observed_edited_reads_kept": by_resource.get("edited_kept_calls", 0),
+        "observed_edited_read_tokens_kept": by_resource.get("edited_kept_tokens", 0),
         "observed_refetches_by_signature": by_signature.get("refetch_calls", 0),
         "observed_refetch_tokens_by_signature": by_signature.get("refetch_tokens", 0),
     }
@@ -52,14 +59,16 @@ def findings_of(results: Mapping[str, Any]) -> dict[str, Any]:
         everywhere = results["everywhere"].get(policy_id)
         for name in ("explicit_faults", "pressure_faults", "pressure_turns", "refetches_not_served", "served_share"):
             findings[f"{policy_id}_{name}"] = None if everywhere is None else everywhere[name]
-        totals = totals_of(results, policy_id)
+        if everywhere is not None and not everywhere["refetches_without_pressure"]:
+            findings[f"{policy_id}_refetches_not_served"] = None
+        totals = totals_of(results, policy_id, budget=reference)
         refetched = {} if totals is None else totals["refetched"]
         findings[f"{policy_id}_kept_share"] = refetched.get("kept_share")
         findings[f"{policy_id}_kept_tokens"] = None if totals is None else refetched["resident"]["tokens"]
         findings[f"{policy_id}_prefix_reuse"] = None if totals is None else totals["prefix_reuse"]
         for cut in REAL_SESSION_MEDIANS:
             for group, name in ((REAL_SESSION_FORMAT, "claude_code"), (ALL_FORMATS, "all")):
-                median = median_of(results, policy_id, cut_label(cut), group)
+                median = median_of(results, policy_id, cut_label(cut), group, budget=reference)
                 findings[f"{policy_id}_median_{name}_cut{cut}"] = None if median is None else median["median"]
     faults = [findings[f"{policy_id}_explicit_faults"] for policy_id in STRUCTURED]
     findings["structured_policies_without_faults"] = None if None in faults else not any(faults)

@@ -4,6 +4,7 @@
 session_index    counts, recorded usage and, for each view and cut, working set and losses
 cut_label        what a cut is called in cells and results
 cut_words        the same for people
+KINDS            what a call that asked again may be
 kind_of          what a call that asked again is
 format_of        what a session's group is called: its harness, or all those of a chain
 ALL_FORMATS      the group of all sessions
@@ -20,19 +21,22 @@ from typing import Any
 
 from clawvm_experiments.sessions.layout import VIEWS, header_and_turns, observations, session_facts
 from clawvm_replay.errors import InputError
-from clawvm_replay.trace_format import BoundaryEvent, Turn
+from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Turn
 from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import Boundary, Level
 from clawvm_transcripts.evidence import Novelty
 from clawvm_transcripts.observations import Observed
 
-__all__ = ["ALL_FORMATS", "cut_label", "cut_words", "format_of", "kind_of", "session_index"]
+__all__ = ["ALL_FORMATS", "KINDS", "cut_label", "cut_words", "format_of", "kind_of", "session_index"]
 
 ALL_FORMATS = "all"
 
+KINDS = ("refetch", "repeat", "edited_kept", "edited_lost")
+"""What a call that asked again may be: *edited* are reads of lines that the agent's own edit had changed."""
+
 
 def cut_label(cut: int | None) -> str:
-    """Return what a cut at so many turns (None: the whole session) is called; labels sort as the cuts do.
+    """Return what a cut at so many turns (None: the whole session) is called.
 
     >>> cut_label(100), cut_label(None)
     ('cut0100', 'whole')
@@ -106,13 +110,13 @@ def _by_cut(root: str, name: str, view: str, cuts: Collection[int | None]) -> di
             if observation.turn <= record["turns"]:
                 record[f"{kind}_calls"] += 1
                 record[f"{kind}_tokens"] += observation.tokens
-    return dict(sorted(at.items()))
+    return at
 
 
 def kind_of(observed: Observed) -> str:
-    """Return what a call that asked again is: "edited" (the agent's own edit had changed it), "repeat", "refetch"."""
+    """Return what a call that asked again is, one of ``KINDS``: by novelty, and by whether the context still had it."""
     if observed.novelty is Novelty.EDITED:
-        return "edited"
+        return "edited_kept" if observed.kept else "edited_lost"
     return "repeat" if observed.kept else "refetch"
 
 
@@ -124,15 +128,16 @@ class _Growth:
         self._full: dict[str, int] = {}
         self._working_set = 0
         self._boundaries = dict.fromkeys(Boundary, 0)
-        self._first_boundary: int | None = None
+        self._boundary_turns: list[int] = []
 
     def take(self, turn: Turn) -> None:
         self.turns += 1
         for item in turn.prelude:
             if isinstance(item, BoundaryEvent):
                 self._boundaries[item.boundary] += 1
-                if self._first_boundary is None:
-                    self._first_boundary = self.turns
+                if self._boundary_turns[-1:] != [self.turns]:
+                    self._boundary_turns.append(self.turns)
+            if isinstance(item, (BoundaryEvent, FlushEvent)):
                 continue
             page = item if isinstance(item, Page) else item.page
             if page is not None:
@@ -141,17 +146,15 @@ class _Growth:
                 self._working_set += self._full[page.id] - before
 
     def record(self) -> dict[str, Any]:
-        """Return the turns so far, their pages and working set (tokens of every page at its largest), boundaries."""
+        """Return the turns so far, their pages and working set (tokens of every page at its largest), boundaries.
+
+        ``boundary_turns`` are the turns whose prompt a boundary comes before, each once.
+        """
         return {
+            "boundary_turns": list(self._boundary_turns),
             "compactions": self._boundaries[Boundary.COMPACTION],
-            "edited_calls": 0,
-            "edited_tokens": 0,
-            "first_boundary": self._first_boundary,
             "pages": len(self._full),
-            "refetch_calls": 0,
-            "refetch_tokens": 0,
-            "repeat_calls": 0,
-            "repeat_tokens": 0,
+            **{f"{kind}_{unit}": 0 for kind in KINDS for unit in ("calls", "tokens")},
             "resets": self._boundaries[Boundary.RESET],
             "turns": self.turns,
             "working_set": self._working_set,

@@ -62,7 +62,7 @@ def run_session_cell(root: str, cell: Cell) -> Row:
     parameters = cell.parameters
     place = root, parameters["session"], parameters["view"]
     # What the agent's own edit had changed is new content: no policy could have had it.
-    again = (item for item in observations(*place, parameters["cut"]) if kind_of(item) != "edited")
+    again = (item for item in observations(*place, parameters["cut"]) if not kind_of(item).startswith("edited"))
     watch = RerunWatch(again)
     metrics = replay_session(
         *place, parameters["cut"], parameters["policy"], parameters["budget"], watch.take, lean_select

@@ -16,6 +16,7 @@ from clawvm_experiments.sessions.layout import RESOURCES, SIGNATURES
 from clawvm_experiments.sessions.summary import ratio
 from clawvm_experiments.sessions.tables import (
     ROWS_MOST,
+    counted,
     economy_table,
     faults_tables,
     groups_table,
@@ -46,19 +47,25 @@ def session_report(results: Mapping[str, Any]) -> str:
 
 def _parts(results: Mapping[str, Any]) -> Iterator[str]:
     yield "## Recorded sessions"
-    yield _lead(results)
-    yield "\n".join(f"- {line}" for line in _answers(results))
+    # One block: a page puts its figures behind the first one.
+    yield "\n".join((_lead(results), *(f"- {line}" for line in _answers(results))))
     yield (
         "A *turn* is one reply of the model, for which a prompt was assembled; what a person typed is a *prompt*. A "
         "*re-fetch* is a call that asked again for content that had not changed, after the recorded harness had lost "
-        "it (a compaction, a clear, another session); a *duplicate* asked for what was still in its context; *after an "
-        "edit* are reads of lines that were known until the agent edited the file itself: new content in the replay. "
+        "it (a compaction, a clear, another session); a *duplicate* asked for what was still in its context; *edited* "
+        "are reads of lines that the agent had read before it edited the file itself, told apart by whether the "
+        "recorded harness still had them (*in context*) or not (*lost*): new content in the replay, for which no "
+        "policy gets credit or blame, and a call that was paid for. "
         "The working set is every page of the session at its largest, once. Policies are replayed, not run live: the "
         "model's calls are those of the recording, whatever a policy would have kept."
     )
     shown = shown_sessions(results)
     yield "### The sessions"
-    yield "Pages, working set (tokens) and boundaries as the replay has them; a rewind counts as a compaction."
+    yield (
+        "Pages, working set (tokens) and boundaries as the replay has them; a rewind counts as a compaction, a resume, "
+        "a fork, a clear and a further session of a chain as a reset. A window with a ~ is not recorded: it is the "
+        "largest prompt that was compacted by itself."
+    )
     yield _capped(results)
     yield overview_table(shown)
     yield from _harness(results)
@@ -73,12 +80,13 @@ def _lead(results: Mapping[str, Any]) -> str:
     formats = ", ".join(f"{recorded[name]['sessions']} {name}" for name in results["formats"])
     whole = [one["views"][RESOURCES]["whole"] for one in results["sessions"]]
     boundaries = sum(there["compactions"] + there["resets"] for there in whole)
-    passed = sum(there["first_boundary"] is not None for there in whole)
+    passed = sum(bool(there["boundary_turns"]) for there in whole)
+    shares = " (shares are of the working set)" if results["shares"] else ""
     return (
-        f"{_count(findings['sessions'], 'session')} ({formats}) with {_count(findings['turns'], 'turn')}; "
-        f"{passed:,} of them passed a compaction or reset, {boundaries:,} in all. {results['cells']:,} replays: "
-        f"{_views(results)}, {_cuts(results)}, at budgets of {', '.join(results['budgets'])} (shares are of the "
-        "working set)."
+        f"{counted(findings['sessions'], 'session')} ({formats}) with {counted(findings['turns'], 'turn')}; "
+        f"{counted(passed, 'session')} passed a compaction, rewind, resume or reset ({boundaries:,} in all). "
+        f"{counted(results['cells'], 'replay')}: {_views(results)}, {_cuts(results)}, at budgets of "
+        f"{', '.join(results['budgets'])}{shares}."
     )
 
 
@@ -90,24 +98,31 @@ def _cuts(results: Mapping[str, Any]) -> str:
     return ", ".join(_sessions(cut) for cut in results["cuts"])
 
 
-def _count(value: int, one: str, many: str = "") -> str:
-    return f"{value:,} {one if value == 1 else many or one + 's'}"
-
-
 def _answers(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the reader wants to know, in plain words."""
     findings = results["findings"]
     yield (
-        f"**What your harness lost:** {_count(findings['observed_refetches'], 're-fetch', 're-fetches')}, "
-        f"{_count(findings['observed_refetch_tokens'], 'token')} (by exact signature "
+        f"**What your harness lost:** {counted(findings['observed_refetches'], 're-fetch', 're-fetches')}, "
+        f"{counted(findings['observed_refetch_tokens'], 'token')} (by exact signature "
         f"{findings['observed_refetches_by_signature']:,}, "
-        f"{_count(findings['observed_refetch_tokens_by_signature'], 'token')}). Beside that, "
-        f"{_count(findings['observed_repeats'], 'call')} for {_count(findings['observed_repeat_tokens'], 'token')} "
-        "asked for what was still in its context."
+        f"{counted(findings['observed_refetch_tokens_by_signature'], 'token')}) of content that had not changed; "
+        f"{_edited_and_lost(findings)} Beside that, {counted(findings['observed_repeats'], 'call')} for "
+        f"{counted(findings['observed_repeat_tokens'], 'token')} asked for what was still in its context, and "
+        f"{counted(findings['observed_edited_reads_kept'], 'read')} "
+        f"({counted(findings['observed_edited_read_tokens_kept'], 'token')}) for lines of it that the agent had edited."
     )
     yield f"**What it cost:** {_cost(results)}"
     yield f"**What ClawVM would have kept:** {_clawvm(results)}"
     yield f"**Faults:** {_fault_sentence(results)}"
+
+
+def _edited_and_lost(findings: Mapping[str, Any]) -> str:
+    reads = findings["observed_edited_reads_lost"]
+    tokens = counted(findings["observed_edited_read_tokens_lost"], "token")
+    return (
+        f"and {counted(reads, 'read')} ({tokens}) of lines that the agent had read, edited itself, and lost to a "
+        "compaction, a clear or a further session: new content for the replay, but calls that were paid for."
+    )
 
 
 def _cost(results: Mapping[str, Any]) -> str:
@@ -115,8 +130,8 @@ def _cost(results: Mapping[str, Any]) -> str:
     if not usage["requests"]:
         return "the recordings tell no usage of prompt tokens."
     told = (
-        f"{_count(usage['sessions'], 'session')} tell{'s' if usage['sessions'] == 1 else ''} usage: "
-        f"{usage['prompt_tokens']:,} prompt tokens in {_count(usage['requests'], 'request')}"
+        f"{counted(usage['sessions'], 'session')} tell{'s' if usage['sessions'] == 1 else ''} usage: "
+        f"{usage['prompt_tokens']:,} prompt tokens in {counted(usage['requests'], 'request')}"
     )
     if usage["cached_share"] is None:
         return told + "."
@@ -133,16 +148,24 @@ def _clawvm(results: Mapping[str, Any]) -> str:
         return "ClawVM was not replayed by resource."
     counts, budget = totals["refetched"], results["reference_budget"]
     if not counts["tokens"]:
-        return "nothing was lost and fetched again, so there is nothing that it could have kept."
+        return (
+            "no content that was lost and had not changed was fetched again, so there is none that it could have "
+            "kept; lines that the agent edited itself are new content, which no policy is replayed as having."
+        )
     return (
         f"at a budget of {budget}, {counts['resident']['tokens']:,} of {counts['tokens']:,} re-fetched tokens "
         f"({percent(counts['kept_share'])}) were in its prompt when the model asked, "
         f"{counts['paged_in']['tokens']:,} came from its store without running a tool, "
         f"{counts['left_out']['tokens']:,} were in the store and did not fit, and for {counts['faulted']['tokens']:,} "
-        f"the tool would have run again.{_kept_more(results)} Over all budgets, "
-        f"{_count(results['findings']['clawvm_refetches_not_served'], 're-fetch', 're-fetches')} in turns without "
-        "pressure went unserved."
+        f"the tool would have run again.{_kept_more(results)}{_not_served(results)}"
     )
+
+
+def _not_served(results: Mapping[str, Any]) -> str:
+    count = results["findings"]["clawvm_refetches_not_served"]
+    if count is None:
+        return ""
+    return f" Over all replays, {counted(count, 're-fetch', 're-fetches')} in turns without pressure went unserved."
 
 
 def _kept_more(results: Mapping[str, Any]) -> str:
@@ -154,14 +177,30 @@ def _kept_more(results: Mapping[str, Any]) -> str:
 
 
 def _fault_sentence(results: Mapping[str, Any]) -> str:
-    names, everywhere = results["names"], results["everywhere"]
-    faults = ", ".join(f"{names[policy_id]} {everywhere[policy_id]['explicit_faults']:,}" for policy_id in names)
-    pressed = max(everywhere.values(), key=lambda item: item["pressure_turns"])
-    pressure = ", ".join(f"{names[policy_id]} {everywhere[policy_id]['pressure_faults']:,}" for policy_id in names)
+    view, names = results["views"][0], results["names"]
+    found = {names[policy_id]: totals_of(results, policy_id, view=view) for policy_id in names}
+    totals = {name: item for name, item in found.items() if item is not None}
+    if not totals:
+        return "nothing was replayed."
+    faults = ", ".join(f"{name} {item['explicit_faults']:,}" for name, item in totals.items())
+    pressed = max(totals.values(), key=lambda item: item["pressure_turns"])
+    place = f"{_sessions(results['main_cut'])}, demands by {view.removesuffix('s')}, at {results['reference_budget']}"
+    share = percent(ratio(pressed["pressure_turns"], pressed["turns"]))
+    return f"explicit faults, summed over sessions ({place}): {faults}. {_pressure(share, totals)}"
+
+
+def _pressure(share: str | None, totals: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return how often not everything fits, and whom it hits most; *totals* by the names of policies."""
+    missing = {name: item["pressure_faults"] for name, item in totals.items()}
+    if not any(missing.values()):
+        return f"Turns in which not everything that is needed fits the budget (pressure): {share}."
+    ordered = sorted(missing.items(), key=lambda item: -item[1])
+    told = "from most to least: " + ", ".join(f"{name} {count:,}" for name, count in ordered)
+    if len(set(missing.values())) == 1:
+        told = f"here {ordered[0][1]:,} under each"
     return (
-        f"explicit faults over all replays: {faults}. In {percent(ratio(pressed['pressure_turns'], pressed['turns']))} "
-        "of the replayed turns what the turn needs exceeds the budget (pressure), and no policy can serve it; faults "
-        f"there are counted apart: {pressure}."
+        f"In up to {share} of the turns not everything that is needed fits the budget (pressure). What is missing in "
+        f"them depends on the policy, and is counted apart; {told}."
     )
 
 
@@ -169,7 +208,9 @@ def _capped(results: Mapping[str, Any]) -> str:
     count = len(results["sessions"])
     if count <= ROWS_MOST:
         return ""
-    return f"Tables of sessions show {ROWS_MOST} of {count:,}, those that re-fetched most; `results.json` has all."
+    return (
+        f"Tables of sessions show {ROWS_MOST} of {count:,}, those that re-fetched most; all: `sessions/results.json`."
+    )
 
 
 def _harness(results: Mapping[str, Any]) -> Iterator[str]:
@@ -179,6 +220,12 @@ def _harness(results: Mapping[str, Any]) -> Iterator[str]:
         "without a cache, where the recording tells usage."
     )
     yield groups_table(results)
+    yield (
+        "*Across compactions* are calls with the core signature, and reads of the path, of one that was last made "
+        "before the newest compaction. They count whatever became of the content in between (an edit, another "
+        "output) and any lines of the path; a re-fetch counts only for unchanged content whose lines had been shown, "
+        "but also behind a clear or a further session. So either number may be the larger one."
+    )
     yield "Session by session, by resource. *Read again* counts reads of a path that was read before, any lines of it."
     yield harness_table(shown_sessions(results))
 
@@ -189,8 +236,9 @@ def _faults(results: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "Median (first to third quartile) over sessions, with linear interpolation between sorted values, both ends "
         "included; a single session is its own median. A session that is no longer than a cut is not in its table. "
-        "*Under pressure*: the share of turns that no policy could have served at this budget; what is missing in them "
-        "is no explicit fault, so a column of zeros beside a high share says little."
+        "*Under pressure*: the share of turns in which not everything that is needed fits the budget; what is missing "
+        "in them depends on the policy and is no explicit fault, so a column of zeros beside a high share says "
+        "little. Faults by kind below have them as *pressure faults*."
     )
     for view in results["views"]:
         by_format = view == results["views"][0]
@@ -198,7 +246,7 @@ def _faults(results: Mapping[str, Any]) -> Iterator[str]:
             yield f"**Demands {VIEW_WORDS[view]}, {_sessions(cut)}**"
             yield text
         if not by_format and len(results["formats"]) > 1:
-            yield "By format: `results.json`."
+            yield "The same by format is in `sessions/results.json`."
     if RESOURCES in results["views"]:
         yield f"**Session by session**, by resource, {whole}, at {results['reference_budget']}:"
         yield session_faults_table(results, shown_sessions(results))
@@ -238,7 +286,9 @@ def _economy(results: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Summed over sessions, {_sessions(results['main_cut'])}. Cost in plain input tokens per turn (cached read "
         f"{prices['cached_read']:g}, write {prices['write']:g}); a recorded prompt also holds the transcript, the "
-        "tools and the harness's own words, so these costs do not stand against the recorded ones."
+        "tools and the harness's own words, so these costs do not stand against the recorded ones. Retrieval looks "
+        "cheapest because it keeps almost nothing in its prompts: the tools that it runs again, and the further turns "
+        "of the model that they take, have no price here."
     )
     for view in results["views"]:
         yield f"Demands {VIEW_WORDS[view]}:"

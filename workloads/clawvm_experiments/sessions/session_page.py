@@ -17,9 +17,9 @@ from clawvm_experiments.experiment import Row
 from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget
 from clawvm_experiments.sessions.index import cut_label, cut_words
 from clawvm_experiments.sessions.layout import RESOURCES, VIEWS
-from clawvm_experiments.sessions.map_events import MapEvents
+from clawvm_experiments.sessions.map_events import MapEvents, drawn_pages, without_pages
 from clawvm_experiments.sessions.replaying import replay_session
-from clawvm_experiments.sessions.tables import LOSSES, losses, number, percent
+from clawvm_experiments.sessions.tables import ACROSS, LOSSES, counted, losses, number, percent, window_words
 from clawvm_pictures.html_page import Section, figure, page
 from clawvm_pictures.markdown import markdown_html
 from clawvm_pictures.residency_map import residency_map
@@ -33,7 +33,9 @@ MAPPED = ("clawvm", "compaction_hybrid")
 
 FIRST_TURNS = 100
 BEFORE, AFTER = 20, 60
-"""The windows that are drawn: the first turns, and those around the first boundary if it comes later."""
+"""The windows that are drawn: the first turns, and those around boundaries that come later."""
+
+BOUNDARIES_DRAWN = 3
 
 PAGES_DRAWN = 40
 
@@ -76,26 +78,34 @@ def session_page(root: str, work: PageWork) -> str:
 def _lead(facts: Mapping[str, Any]) -> str:
     counts, whole, recorded = facts["counts"], facts["views"][RESOURCES]["whole"], facts["recorded"]
     chain = f" (a chain of {facts['recorded_sessions']} sessions)" if facts["chain"] else ""
-    window = f"{recorded['window']:,} tokens" if recorded["window"] else "not recorded"
+    window = f"{window_words(recorded)} tokens" if recorded["window"] else "not recorded"
     if recorded["window"] and not recorded["window_is_recorded"]:
-        window += " (the largest prompt that was compacted on its own)"
+        window += " (the largest prompt that was compacted by itself)"
     pages = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in facts["pages"].items())
     return "\n".join(
         (
-            f"- Recorded by {facts['format']}{chain}: {counts.get('turns', 0):,} prompts, {facts['turns']:,} turns "
-            f"(replies of the model), {counts.get('tool_calls', 0):,} tool calls.",
+            f"- Recorded by {facts['format']}{chain}: {counted(counts.get('turns', 0), 'prompt')}, "
+            f"{counted(facts['turns'], 'turn')} (replies of the model), "
+            f"{counted(counts.get('tool_calls', 0), 'tool call')}.",
             f"- Pages: {pages or 'none'}; working set {whole['working_set']:,} tokens, by resource.",
-            f"- Boundaries: {whole['compactions']:,} compactions, {whole['resets']:,} resets. Window: {window}.",
+            f"- Boundaries: {counted(whole['compactions'], 'compaction')} (with rewinds), "
+            f"{counted(whole['resets'], 'reset')} (with resumes and forks). Window: {window}.",
+            f"- Across compactions, whatever became of the content and any lines: {_across(counts)}.",
             *_usage(recorded),
             f"- Lines that could not be read: {facts['broken_lines']:,}." if facts["broken_lines"] else "",
         )
     ).rstrip("\n")
 
 
+def _across(counts: Mapping[str, int]) -> str:
+    calls, reads = (counts.get(name, 0) for name in ACROSS.values())
+    return f"{counted(calls, 'call')} made before, {counted(reads, 'read')} of a path that was read before"
+
+
 def _usage(recorded: Mapping[str, Any]) -> Iterator[str]:
     if recorded["requests"] and recorded["prompt_tokens"]:
         yield (
-            f"- Recorded prompts: {recorded['prompt_tokens']:,} tokens in {recorded['requests']:,} requests, "
+            f"- Recorded prompts: {recorded['prompt_tokens']:,} tokens in {counted(recorded['requests'], 'request')}, "
             f"{percent(recorded['cached_tokens'] / recorded['prompt_tokens'])} of them cached."
         )
 
@@ -116,7 +126,8 @@ def _losses(facts: Mapping[str, Any]) -> str:
     ]
     return (
         "A re-fetch asked again for content that had not changed and that the harness had lost; a duplicate for what "
-        "it still had; after an edit: lines that it had read before it edited the file itself.\n\n"
+        "it still had. *Edited*: reads of lines that the agent had read before it edited the file itself, still in the "
+        "context or lost from it; new content for the replay, but a call that was paid for.\n\n"
     ) + table([*header, *LOSSES], rows)
 
 
@@ -126,8 +137,16 @@ def _unbroken(label: str) -> str:
 
 
 def _faults(rows: Sequence[Row]) -> str:
-    lead = "What is missing in turns under pressure, which no policy could have served, is no explicit fault.\n\n"
-    return lead + _by_policy(rows, lambda row: row["explicit_faults"], pressure=True)
+    lead = (
+        "Under pressure not everything that a turn needs fits the budget. What is missing then depends on the policy; "
+        "it is no explicit fault, and stands in brackets where there is any.\n\n"
+    )
+    return lead + _by_policy(rows, _shown_faults, pressure=True)
+
+
+def _shown_faults(row: Row) -> str:
+    missing = row["pressure_faults"]
+    return f"{row['explicit_faults']:,}" + (f" ({missing:,})" if missing else "")
 
 
 def _kept(rows: Sequence[Row]) -> str:
@@ -166,26 +185,37 @@ def _maps(root: str, name: str, facts: Mapping[str, Any]) -> Iterator[Markup]:
     windows = _windows(facts)
     yield markdown_html(
         f"By resource, at {share.label} of the working set ({number(budget)} tokens): pages down, turns across, the "
-        "level as colour and height. The decision behind a cell stands on hover."
+        "level as colour and height. The decision behind a cell stands on hover. Of many pages, those that are pinned "
+        "hard (rules) are all drawn, and of the others those with the most faults and demands."
     )
     for policy_id in MAPPED:
         events = MapEvents(windows)
         replay_session(root, name, RESOURCES, None, policy_id, budget, events.take)
         for first, last in windows:
-            svg = residency_map(
-                events.events,
-                f"{POLICIES[policy_id].name}, turns {first:,} to {last:,}",
-                turns=(first, last),
-                pages_most=PAGES_DRAWN,
-            )
-            yield figure(svg, f"Under {POLICIES[policy_id].name}, turns {first:,} to {last:,}.")
+            shown, hidden = drawn_pages(events.events, first, last, PAGES_DRAWN)
+            drawn = without_pages(events.events, hidden, first, last)
+            title = f"{POLICIES[policy_id].name}, turns {first:,} to {last:,}"
+            svg = residency_map(drawn, title, turns=(first, last), pages_most=max(1, len(shown)))
+            yield figure(svg, f"Under {title}.{_not_drawn(hidden)}")
+
+
+def _not_drawn(hidden: Mapping[str, int]) -> str:
+    if not hidden:
+        return ""
+    faults = counted(sum(hidden.values()), "fault")
+    return f" Not drawn, and not in the counts of the picture: {counted(len(hidden), 'page')} with {faults}."
 
 
 def _windows(facts: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Return the first turns, and those around the first boundary unless the first turns show it."""
+    """Return the first turns, and those around up to ``BOUNDARIES_DRAWN`` boundaries; no turn is drawn twice.
+
+    A boundary is passed over when a window before it shows half of what would be drawn behind it.
+    """
     whole = facts["views"][RESOURCES]["whole"]
-    turns, boundary = whole["turns"], whole["first_boundary"]
+    turns = whole["turns"]
     windows = [(1, min(turns, FIRST_TURNS))]
-    if boundary is not None and boundary + AFTER / 2 > FIRST_TURNS and boundary > 1:
-        windows.append((max(1, boundary - BEFORE), min(turns, boundary + AFTER)))
+    for boundary in whole["boundary_turns"]:
+        drawn = windows[-1][1]
+        if len(windows) <= BOUNDARIES_DRAWN and min(turns, boundary + AFTER // 2) > drawn:
+            windows.append((max(drawn + 1, boundary - BEFORE), min(turns, boundary + AFTER)))
     return windows

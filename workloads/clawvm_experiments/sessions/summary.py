@@ -20,7 +20,7 @@ from typing import Any
 from clawvm_experiments.experiment import Row
 from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget, Options
 from clawvm_experiments.sessions.findings import findings_of
-from clawvm_experiments.sessions.index import ALL_FORMATS, cut_label
+from clawvm_experiments.sessions.index import ALL_FORMATS, KINDS, cut_label
 from clawvm_experiments.sessions.reruns import Outcome
 from clawvm_replay.metrics import DIGITS, FAULT_FIELDS, PRICE_MODELS
 from clawvm_runtime.policy import policy_named
@@ -122,8 +122,7 @@ def _recorded_group(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for one in facts:
         counts.update(one["counts"])
     usage = [one["recorded"] for one in facts if one["recorded"]["requests"]]
-    kinds = ("refetch", "repeat", "edited")
-    fields = (*(f"{kind}_{unit}" for kind in kinds for unit in ("calls", "tokens")), "compactions", "resets")
+    fields = (*(f"{kind}_{unit}" for kind in KINDS for unit in ("calls", "tokens")), "compactions", "resets")
     return {
         "sessions": len(facts),
         "turns": sum(one["turns"] for one in facts),

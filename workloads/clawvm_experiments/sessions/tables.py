@@ -11,8 +11,11 @@ economy_table         page-in tokens, prefix reuse, cost
 kept_table            what became of the calls that ran again in truth
 published_table       the published medians beside ours
 ROWS_MOST             so many sessions have a row
+ACROSS                the columns that count across compactions, whatever became of the content
 LOSSES                the columns that tell what the recorded harness ran again
 losses                the values of these columns
+counted               a number with its noun
+window_words          a window in tokens, with a mark if it is inferred
 ====================  =========================================================================
 """
 
@@ -22,15 +25,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.sessions.findings import median_of, totals_of
-from clawvm_experiments.sessions.index import ALL_FORMATS, cut_label
+from clawvm_experiments.sessions.index import ALL_FORMATS, KINDS, cut_label
 from clawvm_experiments.sessions.layout import RESOURCES
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.published import REAL_SESSION_FORMAT, REAL_SESSION_MEDIANS
 from clawvm_replay.reports import table
 
 __all__ = [
+    "ACROSS",
     "LOSSES",
     "ROWS_MOST",
+    "counted",
     "economy_table",
     "faults_tables",
     "groups_table",
@@ -44,16 +49,38 @@ __all__ = [
     "published_table",
     "session_faults_table",
     "shown_sessions",
+    "window_words",
 ]
 
 ROWS_MOST = 50
 
-LOSSES = ("re-fetches", "tokens", "duplicates", "tokens", "after an edit", "tokens")
+LOSSES = ("re-fetches", "tokens", "duplicates", "tokens", "edited, in context", "tokens", "edited, lost", "tokens")
+
+ACROSS = {
+    "calls across compactions": "cross_compaction_repeats",
+    "paths across compactions": "cross_compaction_path_rereads",
+}
+"""Columns with what is counted across compactions whatever became of the content, by the names of the counts."""
 
 
 def number(value: float | None) -> str | None:
     """Return a number with thousands separators and at most one digit after the point."""
     return None if value is None else f"{value:,.1f}".removesuffix(".0")
+
+
+def counted(value: int, one: str, many: str = "") -> str:
+    """Return a number with its noun, in the plural (*many*, or with an s) unless it is 1.
+
+    >>> counted(1, "turn"), counted(1200, "re-fetch", "re-fetches")
+    ('1 turn', '1,200 re-fetches')
+    """
+    return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def window_words(recorded: Mapping[str, Any]) -> str | None:
+    """Return the recorded window in tokens, behind a ``~`` if the recording tells it only by what was compacted."""
+    window = recorded["window"]
+    return None if window is None else f"{'' if recorded['window_is_recorded'] else '~'}{window:,}"
 
 
 def percent(share: float | None) -> str | None:
@@ -84,7 +111,7 @@ def overview_table(sessions: Sequence[Mapping[str, Any]]) -> str:
                 one["counts"].get("tool_calls"),
                 one["views"][RESOURCES]["whole"]["pages"],
                 one["views"][RESOURCES]["whole"]["working_set"],
-                one["recorded"]["window"],
+                window_words(one["recorded"]),
                 one["views"][RESOURCES]["whole"]["compactions"],
                 one["views"][RESOURCES]["whole"]["resets"],
             )
@@ -99,6 +126,7 @@ def harness_table(sessions: Sequence[Mapping[str, Any]]) -> str:
         [
             "session",
             *LOSSES,
+            *ACROSS,
             "paths read",
             "read again",
             "prompt tokens",
@@ -109,6 +137,7 @@ def harness_table(sessions: Sequence[Mapping[str, Any]]) -> str:
             (
                 one["name"],
                 *losses(one["views"][RESOURCES]["whole"]),
+                *_across(one["counts"]),
                 one["counts"].get("path_reads"),
                 one["counts"].get("path_rereads"),
                 *_usage(one["recorded"]),
@@ -125,8 +154,9 @@ def groups_table(results: Mapping[str, Any]) -> str:
         for view in results["views"]:
             there = group["views"].get(view)
             if there is not None:
-                rows.append((name, view, group["sessions"], *losses(there), *_usage(group["usage"])))
-    return table(["format", "view", "sessions", *LOSSES, "prompt tokens", "cached", "cost"], rows)
+                across = _across(group["counts"])
+                rows.append((name, view, group["sessions"], *losses(there), *across, *_usage(group["usage"])))
+    return table(["format", "view", "sessions", *LOSSES, *ACROSS, "prompt tokens", "cached", "cost"], rows)
 
 
 def _formats_first(groups: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -139,7 +169,12 @@ def _formats_first(groups: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def losses(counts: Mapping[str, int]) -> list[int]:
     """Return what the recorded harness ran again: the values of the columns ``LOSSES``."""
-    return [counts[f"{kind}_{unit}"] for kind in ("refetch", "repeat", "edited") for unit in ("calls", "tokens")]
+    return [counts[f"{kind}_{unit}"] for kind in KINDS for unit in ("calls", "tokens")]
+
+
+def _across(counts: Mapping[str, int]) -> list[int | None]:
+    """Return the values of the columns ``ACROSS``."""
+    return [counts.get(name) for name in ACROSS.values()]
 
 
 def _usage(recorded: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -93,6 +93,7 @@ class _Reader:
         self._started = False
         self._starts: set[str] = set()  # Starts of the session that were told already.
         self._usages: set[int] = set()  # Replies whose usage was told already, by their number_of.
+        self._usage = Usage(0)  # The newest.
         self._prompts = NumberTable()  # Typed prompts on the way from the root to a line, by its number_of.
         self._depth = 0  # The same for the newest line of the conversation.
 
@@ -147,18 +148,25 @@ class _Reader:
             blocks = [{"type": "text", "text": blocks}]
         yield AssistantMessage("".join(text_of(block.get("text")) for block in blocks if block["type"] == "text"), name)
         usage = message.get("usage")
-        if isinstance(usage, dict) and (not name or number_of(name) not in self._usages):
-            self._usages.add(number_of(name))
-            cached = count_of(usage.get("cache_read_input_tokens")) or 0
-            written = count_of(usage.get("cache_creation_input_tokens")) or 0
-            prompt = (count_of(usage.get("input_tokens")) or 0) + cached + written
-            if prompt:
-                yield Usage(prompt, cached, written, count_of(usage.get("output_tokens")) or 0, name)
+        if isinstance(usage, dict):
+            yield from self._told_usage(usage, name)
         for block in blocks:
             if block["type"] == "tool_use":
                 if not isinstance(block["name"], str):
                     raise RecordError("the name of a tool is no text")
                 yield ToolCall(text_of(block.get("id")), block["name"], block.get("input", {}), name)
+
+    def _told_usage(self, usage: dict[str, Any], name: str) -> Iterator[Event]:
+        """Tell the usage of a reply once; its later lines only know more of the output."""
+        cached = count_of(usage.get("cache_read_input_tokens")) or 0
+        written = count_of(usage.get("cache_creation_input_tokens")) or 0
+        prompt = (count_of(usage.get("input_tokens")) or 0) + cached + written
+        told = Usage(prompt, cached, written, count_of(usage.get("output_tokens")) or 0, name)
+        known = bool(name) and number_of(name) in self._usages
+        if prompt and (not known or (name == self._usage.message and told.output > self._usage.output)):
+            self._usages.add(number_of(name))
+            self._usage = told
+            yield told
 
     def _user(self, record: dict[str, Any]) -> Iterator[Event]:
         content = record["message"]["content"]

@@ -1,0 +1,151 @@
+"""Where the best-effort flush before a recorded compaction stands, and that only the last turns wait for it."""
+
+import random
+import unittest
+
+from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Turn
+from clawvm_runtime.vocabulary import Boundary
+from clawvm_transcripts.held_turns import FLUSH_BEFORE_COMPACTION, MOST_HELD, HeldTurns
+from clawvm_transcripts.views import View
+from tests.transcripts.hand_made import RESOURCES, SIGNATURES, Hand, Told, plan, replayed, run, told
+
+COMPACTION = BoundaryEvent(Boundary.COMPACTION)
+
+
+def held(*happened: int | str) -> list[list[str]]:
+    """Return what precedes each turn: numbers are turns with their tokens, words are what comes between them."""
+    out: list[Turn] = []
+    holder = HeldTurns(lambda view, turn: out.append(turn))
+    number = 0
+    prelude: list[BoundaryEvent] = []
+    for item in happened:
+        if isinstance(item, int):
+            number += 1
+            holder.add({SIGNATURES: Turn(number, item, tuple(prelude))}, item)
+            prelude = []
+        else:
+            (holder.compaction if item == "compaction" else holder.release)()
+            prelude.append(COMPACTION)
+    holder.release()
+    assert [turn.number for turn in out] == list(range(1, number + 1))
+    return [["flush" if isinstance(item, FlushEvent) else "boundary" for item in turn.prelude] for turn in out]
+
+
+def flushed(*happened: int | str) -> list[int]:
+    """Return the numbers of the turns that a flush precedes."""
+    return [number for number, prelude in enumerate(held(*happened), start=1) if "flush" in prelude]
+
+
+class PlaceTest(unittest.TestCase):
+    def test_it_stands_before_the_first_turn_that_begins_within_the_last_tokens(self) -> None:
+        self.assertEqual(flushed(9000, 2000, 2000, 2000, "compaction", 1), [3])
+        self.assertEqual(flushed(9000, 2000, 1999, 2001, "compaction", 1), [3])
+        self.assertEqual(flushed(9000, 2000, 2000, 2001, "compaction", 1), [4])
+        self.assertEqual(flushed(9000, 0, 0, 4000, "compaction", 1), [2])
+
+    def test_every_compaction_has_its_own(self) -> None:
+        self.assertEqual(flushed(5000, 3000, "compaction", 50_000, 3000, 3000, "compaction", 1), [2, 5])
+
+    def test_in_a_short_cycle_it_stands_before_its_first_turn_behind_the_boundary(self) -> None:
+        self.assertEqual(
+            held(5000, "compaction", 10, 10, "compaction", 10),
+            [["flush"], ["boundary", "flush"], [], ["boundary"]],
+        )
+
+    def test_before_a_jump_it_stands_before_the_turn_that_jumps(self) -> None:
+        self.assertEqual(flushed(100, 100, 9000, "compaction", 1), [3])
+
+    def test_resets_and_rewinds_have_none_and_begin_a_new_cycle(self) -> None:
+        self.assertEqual(flushed(100, 100, "release", 100), [])
+        self.assertEqual(flushed(100, "release", 100, 100, "compaction", 1), [2])
+
+    def test_compaction_of_nothing_has_none(self) -> None:
+        self.assertEqual(flushed("compaction", 1), [])
+        self.assertEqual(flushed(10, "release", "compaction", 1), [])
+        self.assertEqual(flushed(10, "compaction", "compaction", 1), [1])
+
+    def test_it_comes_before_what_else_precedes_the_turn(self) -> None:
+        session = Hand().reply(run("a", "word " * 9000)).prompt("go on").reply().compaction().reply()
+        self.assertEqual(told(session).prelude()[1], ["flush", "page prompt 1 go on"])
+
+    def test_few_turns_wait(self) -> None:
+        out: list[int] = []
+        holder = HeldTurns(lambda view, turn: out.append(turn.number))
+        for number in range(1, 101):
+            holder.add({SIGNATURES: Turn(number)}, 1000)
+            self.assertEqual(number - len(out), min(number, 4))
+        holder = HeldTurns(lambda view, turn: out.append(turn.number))
+        for number in range(2 * MOST_HELD):
+            holder.add({SIGNATURES: Turn(number)}, 0)
+        self.assertEqual(len(out), 96 + MOST_HELD, "turns that hardly grow the transcript are no exception")
+
+    def test_turns_that_nobody_asked_to_wait_for_keep_their_order_by_view(self) -> None:
+        out: list[tuple[View, int]] = []
+        holder = HeldTurns(lambda view, turn: out.append((view, turn.number)))
+        for number in (1, 2):
+            holder.add({view: Turn(number) for view in View}, 5000)
+        holder.release()
+        self.assertEqual(out, [(SIGNATURES, 1), (RESOURCES, 1), (SIGNATURES, 2), (RESOURCES, 2)])
+
+
+class ConversionTest(unittest.TestCase):
+    def test_compactions_are_followed_by_their_flush_and_resets_and_rewinds_are_not(self) -> None:
+        session = Hand().reply(run("a", "word")).reply().compaction().reply(run("b", "word")).reset("start:resume")
+        session.reply(run("c", "word")).rewind().reply(run("d", "word")).compaction().reply()
+        self.assertEqual(
+            [[item for item in prelude if not item.startswith("tool")] for prelude in told(session).prelude()],
+            [["flush"], [], ["compaction"], ["reset session-2"], ["compaction", "flush"], ["compaction"]],
+        )
+
+    def test_compaction_behind_the_last_turn_has_none(self) -> None:
+        self.assertEqual(told(Hand().reply().compaction()).prelude(), [[]])
+
+    def test_cycle_that_a_resume_began_is_flushed_by_its_own_measure(self) -> None:
+        steps = plan(("a", "pending"))
+        session = Hand().reply(run("x", "word " * 9000)).compaction().reply().reset("start:resume")
+        session.reply(run("y", "word " * 20_000)).reply(steps).reply(run("z", "word " * 4200)).compaction().reply()
+        metrics = replayed(told(session), "compaction_hybrid")
+        self.assertEqual((metrics.flush_miss, metrics.committed_updates), (0, 1))
+
+
+class PropertyTest(unittest.TestCase):
+    SEEDS = range(30)
+
+    def session(self, seed: int) -> Told:
+        source = random.Random(seed)
+        session = Hand()
+        for number in range(40):
+            size = source.choice((0, 10, 700, 1500, 6000))
+            session.reply(run(f"c{number}", "word " * size if size else None))
+            between = source.random()
+            if between < 0.2:
+                session.compaction()
+            elif between < 0.27:
+                session.reset(source.choice(("start:clear", "start:resume")))
+        return told(session)
+
+    def expected(self, turns: list[Turn]) -> list[int]:
+        """Return the places of the flushes, found by looking back from every compaction that ends a cycle."""
+        places = []
+        begin, first = [0], 0
+        for at, turn in enumerate(turns):
+            boundaries = [item for item in turn.prelude if isinstance(item, BoundaryEvent)]
+            if boundaries and boundaries[0].boundary is Boundary.COMPACTION and at > first:
+                within = [place for place in range(first, at) if begin[at] - begin[place] <= FLUSH_BEFORE_COMPACTION]
+                places.append(within[0] if within else at - 1)
+            first = at if boundaries else first
+            begin.append(begin[at] + turn.transcript_tokens)
+        return places
+
+    def test_flushes_stand_where_looking_back_puts_them_in_both_views(self) -> None:
+        for seed in self.SEEDS:
+            found = self.session(seed)
+            for view in View:
+                turns = found.turns[view]
+                places = [at for at, turn in enumerate(turns) for item in turn.prelude if isinstance(item, FlushEvent)]
+                self.assertEqual(places, self.expected(turns), f"seed {seed}, {view.value}")
+                self.assertEqual(replayed(found, "compaction_hybrid", view).flushes, len(places), f"seed {seed}")
+
+
+if __name__ == "__main__":
+    unittest.main()
