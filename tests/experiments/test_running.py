@@ -45,10 +45,6 @@ class RunningTest(unittest.TestCase):
         self.root = Path(folder.name)
         RUNS.clear()
         self.experiments = [made_up("first", 7), made_up("second", 4)]
-        known = {item.id: item for item in self.experiments}
-        patch = mock.patch.object(running, "EXPERIMENTS", known)
-        patch.start()
-        self.addCleanup(patch.stop)
         self.plan = Plan.of(self.experiments, quick=False)
         self.expected = {
             "first": [{"square": number**2} for number in range(7)],

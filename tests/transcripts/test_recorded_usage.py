@@ -36,6 +36,8 @@ class RecordedUsageTest(unittest.TestCase):
         record = usage_of(Usage(100, 60, 20, 1, "m"), Usage(100, 60, 20, 578, "m"), Usage(300, 200, 0, 7, "n"))
         self.assertEqual((record["requests"], record["prompt_tokens"], record["output_tokens"]), (2, 400, 585))
         self.assertEqual(usage_of(Usage(100), Usage(100))["requests"], 2)  # Without ids nobody can tell.
+        joined = usage_of(Usage(100, message="m"), Usage(140, message="m"))
+        self.assertEqual((joined["requests"], joined["prompt_tokens"]), (2, 240))
 
     def test_the_window_is_the_largest_that_was_recorded(self) -> None:
         record = usage_of(Window(200), Compaction("auto", 900), Window(100))

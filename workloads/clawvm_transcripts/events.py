@@ -145,7 +145,7 @@ class Rewind:
 class Usage:
     """Tokens that the provider counted for one request; ``prompt`` includes ``cached`` and ``written``.
 
-    One that follows another of the same non-empty ``message`` takes its place: it knows more.
+    One that follows another of the same non-empty ``message`` and prompt takes its place: it knows more.
     """
 
     prompt: int

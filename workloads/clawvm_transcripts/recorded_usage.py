@@ -44,7 +44,7 @@ class RecordedUsage:
             if event.kind != "manual":
                 self._compacted_at = max(self._compacted_at or 0, event.tokens_before)
         elif isinstance(event, Usage) and 0 <= event.prompt <= MAXIMUM_TOKENS:
-            if self._newest is not None and event.message and event.message == self._newest.message:
+            if self._newest is not None and _is_of_one_request(self._newest, event):
                 self._count(self._newest, -1)
             self._count(event, 1)
             self._newest = event
@@ -69,3 +69,8 @@ class RecordedUsage:
             "window_is_recorded": self._window is not None,
             **self._sums,
         }
+
+
+def _is_of_one_request(one: Usage, other: Usage) -> bool:
+    """Return whether two usages are told of one request: replies that were joined have prompts of their own."""
+    return bool(one.message) and (one.message, one.prompt) == (other.message, other.prompt)
