@@ -14,7 +14,7 @@ from clawvm_transcripts.formats.openhands import OPENHANDS
 from clawvm_transcripts.formats.pi import PI
 from clawvm_transcripts.formats.swe_agent import SWE_AGENT
 
-__all__ = ["FORMATS", "format_named"]
+__all__ = ["FORMATS"]
 
 FORMATS: tuple[Format, ...] = (
     CLAUDE_CODE,
@@ -28,8 +28,3 @@ FORMATS: tuple[Format, ...] = (
     SWE_AGENT,
     OPENHANDS,
 )
-
-
-def format_named(format_id: str) -> Format:
-    """Return the format with this id; raises KeyError."""
-    return {item.id: item for item in FORMATS}[format_id]
