@@ -5,6 +5,7 @@ import unittest
 from clawvm_runtime.token_counter import estimate_tokens
 from clawvm_runtime.vocabulary import Level, PageType, PinClass
 from clawvm_transcripts.calls import CallFacts, CallKind, PathRead
+from clawvm_transcripts.pseudonyms import Pseudonyms
 from clawvm_transcripts.recorded_pages import KeptPage, page_of_answer, page_of_words, page_type_of
 from clawvm_transcripts.steps import Answer
 
@@ -22,6 +23,15 @@ class RecordedPagesTest(unittest.TestCase):
         self.assertEqual(sorted(page.costs.values()), [page.costs[level] for level in sorted(page.costs)])
         self.assertEqual(page.texts, {})
         self.assertEqual(page_of_words("a", PageType.PLAN, LONG, "tool_call").texts, {})
+
+    def test_a_name_that_shows_words_changes_no_cost(self) -> None:
+        words = "Read {'file_path': '/srv/toy/" + "a-long-name/" * 9 + "lamp.py'}"
+        shown, hidden = (Pseudonyms(b"key", keep_text=keep).name("file", words) for keep in (True, False))
+        self.assertGreater(len(shown), 3 * len(hidden))
+        for kind, path in ((CallKind.READ, "a.py"), (CallKind.READ, "AGENTS.md"), (CallKind.COMMAND, "")):
+            page = page_of_answer(shown, answer(kind, path))
+            self.assertEqual(page.costs, page_of_answer(hidden, answer(kind, path)).costs)
+            self.assertEqual((page.id, page.provenance.reference), (shown, shown))
 
     def test_the_type_follows_from_what_was_read(self) -> None:
         read, command = CallKind.READ, CallKind.COMMAND
