@@ -35,7 +35,7 @@ from clawvm_transcripts.shown_counts import shown_counts
 from clawvm_transcripts.source import CHUNK, Source
 from clawvm_transcripts.views import View
 
-__all__ = ["Beginning", "Converted", "Job", "JobResult", "beginning_of", "convert"]
+__all__ = ["FACTS_FORMAT", "FACTS_VERSION", "Beginning", "Converted", "Job", "JobResult", "beginning_of", "convert"]
 
 FACTS_FORMAT = "clawvm.session"
 FACTS_VERSION = 1

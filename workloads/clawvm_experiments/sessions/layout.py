@@ -21,6 +21,7 @@ from typing import Any
 
 from clawvm_replay.errors import InputError
 from clawvm_replay.trace_format import TraceHeader, Turn, open_trace, read_trace
+from clawvm_transcripts.converting import FACTS_FORMAT, FACTS_VERSION
 from clawvm_transcripts.observations import Observed, read_observed
 from clawvm_transcripts.views import View
 
@@ -29,9 +30,6 @@ __all__ = ["RESOURCES", "SIGNATURES", "VIEWS", "header_and_turns", "observations
 SIGNATURES, RESOURCES = View.SIGNATURES.value, View.RESOURCES.value
 VIEWS = (RESOURCES, SIGNATURES)
 """In the order of reports: a demand is a resource first."""
-
-FACTS_FORMAT = "clawvm.session"
-FACTS_VERSION = 1
 
 
 def _folder(root: str, name: str) -> Path:
