@@ -33,14 +33,7 @@ from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.policy import Writeback as WritebackMode
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, minimum_set, select
-from clawvm_runtime.updates import (
-    DomainValidator,
-    Rejection,
-    Update,
-    ValidationContext,
-    changed_page,
-    check_update,
-)
+from clawvm_runtime.updates import DomainValidator, Rejection, Update, ValidationContext, changed_page, check_update
 from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, RecallOutcome, ToolOutcome
 
 __all__ = [

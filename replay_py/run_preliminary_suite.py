@@ -6,7 +6,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(_ROOT), str(_ROOT / "replay_py"), str(_ROOT / "workloads")]
 
-from clawvm_cli.suite import main  # noqa: E402 - a plain checkout has to find its own packages first
+from clawvm_cli.suite import suite_main  # noqa: E402 - a plain checkout has to find its own packages first
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(suite_main())

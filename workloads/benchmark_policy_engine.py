@@ -22,8 +22,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "replay_py"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clawvm_experiments.overhead import experiment as overhead
-from clawvm_experiments.overhead.cases import Size
+from clawvm_experiments import overhead
+from clawvm_experiments.overhead_cases import Size
 from clawvm_replay.errors import InputError
 from clawvm_replay.output import write_atomically
 

@@ -1,4 +1,4 @@
-"""Convert recorded sessions of real agents into replay traces."""
+"""Convert recorded sessions of real agents into traces."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(_ROOT), str(_ROOT / "replay_py"), str(_ROOT / "workloads")]
 
-from clawvm_cli.convert import main  # noqa: E402 - a plain checkout has to find its own packages first
+from clawvm_cli.sessions import convert_main  # noqa: E402 - a plain checkout has to find its own packages first
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(convert_main())

@@ -1,4 +1,4 @@
-"""Run every experiment: all tables, all claims with their verdicts, figures, and a report that works offline."""
+"""Run every experiment: all tables, all claims with their verdicts, figures, and a report for the browser."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(_ROOT), str(_ROOT / "replay_py"), str(_ROOT / "workloads")]
 
-from clawvm_cli.experiments import main  # noqa: E402 - a plain checkout has to find its own packages first
+from clawvm_cli.experiments import experiments_main  # noqa: E402 - a plain checkout has to find its own packages first
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(experiments_main())

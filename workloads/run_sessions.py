@@ -1,4 +1,4 @@
-"""Replay recorded sessions of real agents: what was lost, what it cost, what would have been kept."""
+"""Replay recorded sessions of real agents under every policy and report what was lost and kept."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(_ROOT), str(_ROOT / "replay_py"), str(_ROOT / "workloads")]
 
-from clawvm_cli.sessions import main  # noqa: E402 - a plain checkout has to find its own packages first
+from clawvm_cli.sessions import sessions_main  # noqa: E402 - a plain checkout has to find its own packages first
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(sessions_main())

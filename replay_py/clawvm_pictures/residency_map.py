@@ -15,29 +15,173 @@ long session stays small. What is left out is said in the picture.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from clawvm_pictures.chart_frame import EDGE, Frame
-from clawvm_pictures.lanes import lanes
-from clawvm_pictures.lettering import shortened, text_width, value_text
-from clawvm_pictures.markers import marker
-from clawvm_pictures.residency_legend import LEVEL_HEIGHTS, boundary_style, fault_look, legend_entries
-from clawvm_pictures.residency_words import left_out, map_title, summary, words
+from clawvm_pictures.chart_frame import EDGE, Frame, LegendEntry, Sample
 from clawvm_pictures.session_record import (
     ABSENT,
     GONE,
     BoundaryMark,
+    Counts,
     FaultMark,
     PageRow,
     Run,
     SessionRecord,
     read_session,
 )
-from clawvm_pictures.svg import Attribute, Markup, element, hover, label, path, picture
+from clawvm_pictures.svg import (
+    Attribute,
+    Markup,
+    element,
+    hover,
+    label,
+    lanes,
+    marker,
+    path,
+    picture,
+    shortened,
+    text_width,
+    value_text,
+)
 from clawvm_replay.errors import InputError
 from clawvm_runtime.decision_trace import Event
+from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.vocabulary import Boundary, FaultKind, Level
 
-__all__ = ["PAGES_MOST", "TURNS_MOST", "WINDOW_MOST", "residency_map"]
+__all__ = ["LEVEL_HEIGHTS", "PAGES_MOST", "TURNS_MOST", "WINDOW_MOST", "fault_look", "map_title", "residency_map"]
+
+
+# --- What a residency map says in words: its title, what it shows, what it leaves out.
+
+
+def map_title(record: SessionRecord) -> str:
+    """Return the title of a map that was given none, with the policy's name where it is one of ours."""
+    of = f"{record.workload}, " if record.workload else ""
+    policy = POLICIES[record.policy].name if record.policy in POLICIES else record.policy
+    return f"Residency map: {of}policy {policy}, budget {record.budget:,} tokens"
+
+
+def summary(record: SessionRecord) -> str:
+    """Return what the window shows, as one sentence."""
+    boundaries = Counter(mark.boundary for mark in record.boundaries)
+    told = [
+        f"Turns {record.first:,} to {record.last:,} of {record.turns:,}",
+        _count(len(record.rows), "page"),
+        *_told(record.counts({"", *record.rows})),
+        *(_count(number, name) for name, number in sorted(boundaries.items())),
+        _count(len(record.pressure), "turn under pressure", "turns under pressure"),
+    ]
+    return ", ".join(told) + "."
+
+
+def left_out(record: SessionRecord, shown: Collection[str]) -> list[str]:
+    """Return what a map that shows these pages leaves out: turns outside the window, and pages."""
+    notes = []
+    outside = [
+        f"{first:,} to {last:,}" if first < last else f"{first:,}"
+        for first, last in ((1, record.first - 1), (record.last + 1, record.turns))
+        if first <= last
+    ]
+    if outside:
+        notes.append(f"Not drawn: turns {' and '.join(outside)}, with {', '.join(_told(record.outside))}.")
+    hidden = record.rows.keys() - set(shown)
+    if hidden:
+        told = ", ".join(_told(record.counts(hidden)))
+        notes.append(f"Not drawn: {len(hidden):,} of {len(record.rows):,} pages, with {told}.")
+    return notes
+
+
+def _told(counts: Counts) -> list[str]:
+    told = [_count(counts.faults, "fault"), _count(counts.page_ins, "page-in")]
+    if counts.pressure_faults:
+        told.insert(1, _count(counts.pressure_faults, "fault that pressure caused", "faults that pressure caused"))
+    return told
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def words(name: str) -> str:
+    """Return an identifier as words."""
+    return name.replace("_", " ")
+
+
+# --- The signs of a residency map: heights of levels, shapes of faults, lines of boundaries, and their legend.
+
+LEVEL_HEIGHTS: Mapping[str, float] = {level.label: level / Level.FULL for level in Level}
+
+_FAULT_SHAPES: Mapping[str, str] = {
+    FaultKind.REFETCH.value: "cross",
+    FaultKind.DUPLICATE_TOOL.value: "hourglass",
+    FaultKind.PINNED_INVARIANT_MISS.value: "diamond",
+    FaultKind.POST_COMPACTION_BOOTSTRAP.value: "triangle",
+    FaultKind.SILENT_RECALL.value: "plus",
+    FaultKind.FLUSH_MISS.value: "square",
+}
+
+
+def fault_look(kind: str, controllable: bool) -> tuple[str, str]:
+    """Return the shape and the classes of a fault's mark; what pressure caused is hollow."""
+    return _FAULT_SHAPES[kind], "cvp-fault" if controllable else "cvp-fault cvp-hollow"
+
+
+def boundary_style(boundary: str) -> str:
+    """Return the class of a boundary's line."""
+    return f"cvp-{Boundary(boundary).value}"
+
+
+def legend_entries(record: SessionRecord, faults: Iterable[FaultMark]) -> list[LegendEntry]:
+    """Return the levels, and whatever else occurs in the session."""
+    entries = [LegendEntry(level, _level_sample(level), 14) for level in LEVEL_HEIGHTS]
+    if any(run.level == GONE for row in record.rows.values() for run in row.runs):
+        entries.append(LegendEntry("gone since a reset", _gone_sample, 14))
+    if record.page_ins:
+        entries.append(LegendEntry("page-in", _page_in_sample, 14))
+    looks = {fault_look(fault.kind, fault.controllable): fault for fault in faults}
+    for kind in _FAULT_SHAPES:
+        for controllable in (True, False):
+            look = fault_look(kind, controllable)
+            if look in looks:
+                text = kind.replace("_", " ") + ("" if controllable else " (pressure)")
+                entries.append(LegendEntry(text, _mark_sample(*look, 5.5), 14))
+    for boundary in sorted({mark.boundary for mark in record.boundaries}):
+        entries.append(LegendEntry(boundary, _line_sample(boundary_style(boundary)), 10))
+    return entries
+
+
+def _level_sample(level: str) -> Sample:
+    height = LEVEL_HEIGHTS[level] * 14
+    number = list(LEVEL_HEIGHTS).index(level)
+
+    def draw(x: float, y: float) -> list[Markup]:
+        base = element("path", {"class": "cvp-base", "d": path([(x, y + 7.5), (x + 14, y + 7.5)])})
+        if not number:
+            return [base]
+        place: dict[str, Attribute] = {"x": x, "y": y + 7 - height, "width": 14, "height": height}
+        return [base, element("rect", {"class": f"cvp-fill-level-{number}", **place})]
+
+    return draw
+
+
+def _gone_sample(x: float, y: float) -> list[Markup]:
+    return [element("path", {"class": "cvp-gone", "d": path([(x, y), (x + 14, y)])})]
+
+
+def _page_in_sample(x: float, y: float) -> list[Markup]:
+    # On a cell, as in the map: on paper the dot, which has the paper's colour, would look like a ring.
+    return [*_level_sample(Level.FULL.label)(x, y), marker("circle", x + 7, y, 2.8, "cvp-pagein")]
+
+
+def _mark_sample(shape: str, style: str, radius: float) -> Sample:
+    return lambda x, y: [marker(shape, x + 6, y, radius, style)]
+
+
+def _line_sample(style: str) -> Sample:
+    return lambda x, y: [element("path", {"class": style, "d": path([(x + 5, y - 8), (x + 5, y + 8)])})]
+
+
+# --- The residency map of a session: pages down, turns across, at each place the level at which the page stood.
 
 TURNS_MOST = 300
 PAGES_MOST = 80

@@ -14,14 +14,15 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 from itertools import takewhile
 
 from clawvm_replay.errors import TraceError
-from clawvm_replay.harness import Due, TranscriptAccount
 from clawvm_replay.metrics import PRICE_MODELS, CellMetrics, PriceModel, PromptMeter
-from clawvm_replay.tool_simulator import ToolSimulator
 from clawvm_replay.trace_format import (
+    Accounting,
     BoundaryEvent,
+    Call,
     FlushEvent,
     Lookup,
     Prelude,
@@ -32,7 +33,7 @@ from clawvm_replay.trace_format import (
     Turn,
 )
 from clawvm_runtime.decision_trace import DecisionTrace
-from clawvm_runtime.engine import AssembledPrompt, Engine, RecallAnswer
+from clawvm_runtime.engine import AssembledPrompt, Engine, RecallAnswer, ToolCall, ToolResult
 from clawvm_runtime.errors import ClawVMError
 from clawvm_runtime.journal import EntryStatus
 from clawvm_runtime.pages import Page
@@ -41,7 +42,91 @@ from clawvm_runtime.selector import Selector, select
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, UpdateOperation
 
-__all__ = ["FIRST_SESSION", "replay", "replay_trace"]
+__all__ = ["FIRST_SESSION", "Due", "TranscriptAccount", "replay", "replay_trace"]
+
+
+# --- The simulated harness: transcript accounting that says when a flush or a compaction is due, nothing else.
+
+
+class Due(str, Enum):
+    """What the accounting asks for before the next prompt."""
+
+    NOTHING = "nothing"
+    FLUSH = "flush"
+    COMPACTION = "compaction"
+
+
+class TranscriptAccount:
+    """The running size of a transcript in tokens; without *accounting* nothing ever falls due."""
+
+    def __init__(self, accounting: Accounting | None) -> None:
+        self._accounting = accounting
+        self._flushed = False
+        self.tokens = 0
+
+    def grow(self, tokens: int) -> Due:
+        """Add a turn's tokens and return what is due; a compaction leaves the summary."""
+        accounting = self._accounting
+        self.tokens += tokens
+        if accounting is None:
+            return Due.NOTHING
+        if self.tokens > accounting.compaction_limit:
+            self.compacted()
+            return Due.COMPACTION
+        if self.tokens > accounting.soft_threshold and not self._flushed:
+            self.flushed()
+            return Due.FLUSH
+        return Due.NOTHING
+
+    def flushed(self) -> None:
+        """Note a flush: no other falls due in this compaction cycle."""
+        self._flushed = True
+
+    def compacted(self) -> None:
+        """Note a compaction: the transcript is a summary now and a new cycle begins."""
+        self.tokens = 0 if self._accounting is None else self._accounting.summary_tokens
+        self._flushed = False
+
+    def reset(self) -> None:
+        """Note a reset: the transcript is empty."""
+        self.tokens = 0
+        self._flushed = False
+
+
+# --- The declared tool simulator: a table from signature to outcome and result page; nothing is ever executed.
+
+
+class ToolSimulator:
+    """Answers calls from declarations; declaring a signature again replaces what it answers."""
+
+    def __init__(self) -> None:
+        self._declarations: dict[str, ToolDeclaration] = {}
+
+    def declare(self, declaration: ToolDeclaration) -> None:
+        """Put one row into the table."""
+        self._declarations[declaration.signature] = declaration
+
+    def call(self, call: Call) -> ToolCall:
+        """Return the engine's form of a call in a trace."""
+        declaration = self._declarations[call.signature]
+        return ToolCall(
+            declaration.tool,
+            level=call.level,
+            deterministic=declaration.deterministic,
+            signature=declaration.signature,
+        )
+
+    def execute(self, call: ToolCall) -> ToolResult:
+        """Return the declared result of a call."""
+        declaration = self._declarations[call.signature]
+        return ToolResult(declaration.outcome, declaration.page)
+
+    def find(self, signature: str) -> ToolDeclaration | None:
+        """Return the declaration of a signature, or None."""
+        return self._declarations.get(signature)
+
+
+# --- Replay: drive the engine that a live harness drives with what a trace says happened.
 
 FIRST_SESSION = "session-1"
 

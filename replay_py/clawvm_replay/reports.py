@@ -15,10 +15,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from clawvm_replay.gates import GateReport
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.published import CONFIGURATIONS
-from clawvm_replay.tier1 import GateReport
-from clawvm_replay.tier2 import Summary
+from clawvm_replay.sweep import Summary
 
 __all__ = ["gates_table", "preliminary_markdown", "table", "tier2_markdown", "with_thousands"]
 

@@ -12,12 +12,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from clawvm_replay.gates import GATES, GateReport, report_record, run_gates
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
 from clawvm_replay.reports import preliminary_markdown, tier2_markdown
-from clawvm_replay.schema_files import schema_documents
-from clawvm_replay.tier1 import GateReport, report_record, run_gates
-from clawvm_replay.tier1_gates import GATES
-from clawvm_replay.tier2 import Cell, Summary, sweep
+from clawvm_replay.schemas import schema_documents
+from clawvm_replay.sweep import Cell, Summary, sweep
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.policy import POLICIES, Policy

@@ -6,12 +6,12 @@ import json
 import unittest
 from unittest import mock
 
-from clawvm_experiments.adversarial import experiment as adversarial
-from clawvm_experiments.adversarial.experiment import EXPERIMENT
+from clawvm_experiments import adversarial
+from clawvm_experiments.adversarial import EXPERIMENT
 from clawvm_experiments.experiment import Cell
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.adversarial import SCENARIOS
-from clawvm_workloads.adversarial.controls import Control
+from clawvm_workloads.adversarial.scenario import Control
 
 ROWS = []
 

@@ -4,6 +4,7 @@ import dataclasses
 import unittest
 from pathlib import Path
 
+from clawvm_experiments import overhead
 from clawvm_experiments.claims import (
     DIFFERS,
     FAILS,
@@ -16,9 +17,8 @@ from clawvm_experiments.claims import (
     judge,
     read_claims,
 )
-from clawvm_experiments.overhead import experiment as overhead
 from clawvm_experiments.registry import EXPERIMENTS
-from clawvm_experiments.sessions.experiment import SESSIONS_ID
+from clawvm_experiments.sessions.report import SESSIONS_ID
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -4,8 +4,7 @@ import dataclasses
 import random
 import unittest
 
-from clawvm_experiments.sensitivity.counting_rules import RULE_SETS, CountingRules, count, metrics_counts
-from clawvm_experiments.sensitivity.run_facts import facts_of_run
+from clawvm_experiments.sensitivity_rules import RULE_SETS, CountingRules, count, facts_of_run, metrics_counts
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import Ladder, TraceBuilder
 from clawvm_replay.trace_format import Accounting, Call

@@ -6,8 +6,9 @@ import unittest
 from types import SimpleNamespace
 from unittest import mock
 
-from clawvm_experiments import figures, web_report
-from clawvm_experiments.bounds import report as bounds_report
+from clawvm_experiments import bounds as bounds_report
+from clawvm_experiments import figures
+from clawvm_experiments import finishing as web_report
 from clawvm_experiments.claims import Claim, Judged, claims_table
 from clawvm_experiments.figures import bounds_figures, sensitivity_figures
 

@@ -8,18 +8,17 @@ import sys
 import unittest
 from pathlib import Path
 
-from clawvm_experiments.claim_property.trace_changes import read_back
+from clawvm_experiments.property import read_back
 from clawvm_replay.trace_format import write_trace
 from clawvm_workloads import generated
-from clawvm_workloads.draws import chance, count, one_of
-from clawvm_workloads.generated import generate
+from clawvm_workloads.generated import chance, count, generate, one_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 DIGEST = """
 import hashlib, sys
 sys.path[:0] = [{workloads!r}, {replay!r}, {root!r}]
-from clawvm_experiments.claim_property.check import check_trace
+from clawvm_experiments.property import check_trace
 from clawvm_replay.trace_format import write_trace
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.generated import generate

@@ -5,22 +5,16 @@ import random
 import unittest
 from unittest import mock
 
-from clawvm_experiments.sensitivity import harness_settings as change
-from clawvm_experiments.sensitivity.orders import compare_orders
-from clawvm_experiments.sensitivity.settings import (
+from clawvm_experiments import sensitivity_settings as change
+from clawvm_experiments.sensitivity_settings import (
     SETTINGS,
+    compare_orders,
     select_in_one_order,
     select_without_injection,
 )
-from clawvm_replay.harness import Due, TranscriptAccount
-from clawvm_replay.replay import replay_trace
+from clawvm_replay.replay import Due, TranscriptAccount, replay_trace
 from clawvm_replay.trace_builder import Ladder, TraceBuilder
-from clawvm_replay.trace_format import (
-    Accounting,
-    BoundaryEvent,
-    Replacement,
-    ToolDeclaration,
-)
+from clawvm_replay.trace_format import Accounting, BoundaryEvent, Replacement, ToolDeclaration
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import SelectionRequest, minimum_set, select
@@ -300,7 +294,7 @@ class OrdersComparedTest(unittest.TestCase):
             policy = dataclasses.replace(request.policy, auto_pin=False)
             return select(dataclasses.replace(request, policy=policy, injected=()))
 
-        with mock.patch("clawvm_experiments.sensitivity.orders.select_in_one_order", without_floors):
+        with mock.patch("clawvm_experiments.sensitivity_settings.select_in_one_order", without_floors):
             orders = compare_orders(10, [120])
         self.assertGreater(orders["generated"]["changed_without"], 0)
 

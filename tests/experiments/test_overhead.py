@@ -12,14 +12,26 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from clawvm_experiments import overhead, overhead_cases
+from clawvm_experiments import overhead_cases as overhead_operations
 from clawvm_experiments.experiment import family_trace
-from clawvm_experiments.overhead import cases as overhead_cases
-from clawvm_experiments.overhead import experiment as overhead
-from clawvm_experiments.overhead import operations as overhead_operations
-from clawvm_experiments.overhead.cases import Size, make_demands, make_pages, reference_record, requests_of
-from clawvm_experiments.overhead.operations import OPERATIONS, Operation, disk_cases, run_operation
-from clawvm_experiments.overhead.timing import Timing, Work, peak_kb, percentile, repeat
-from clawvm_experiments.overhead.verdicts import FIGURES, SUBJECTS, findings, verdicts
+from clawvm_experiments.overhead import FIGURES, SUBJECTS, findings, verdicts
+from clawvm_experiments.overhead_cases import (
+    OPERATIONS,
+    Operation,
+    Size,
+    Timing,
+    Work,
+    disk_cases,
+    make_demands,
+    make_pages,
+    peak_kb,
+    percentile,
+    reference_record,
+    repeat,
+    requests_of,
+    run_operation,
+)
 from clawvm_replay.trace_format import TraceHeader, Turn
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.engine import Engine

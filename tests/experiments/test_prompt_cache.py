@@ -5,14 +5,7 @@ import unittest
 from clawvm_experiments.experiment import family_trace
 from clawvm_experiments.prompt_cache import EXPERIMENT, PRICES
 from clawvm_replay.metrics import PromptMeter
-from clawvm_replay.prefix_breaks import (
-    BLOCK_ORDERS,
-    BreakCause,
-    BreakObserver,
-    ReorderedMeter,
-    TurnFacts,
-    first_break,
-)
+from clawvm_replay.prefix_breaks import BLOCK_ORDERS, BreakCause, BreakObserver, ReorderedMeter, TurnFacts, first_break
 from clawvm_replay.replay import replay_trace
 from clawvm_runtime.engine import AssembledPrompt, Block
 from clawvm_runtime.policy import POLICIES

@@ -8,14 +8,10 @@ import unittest
 from collections import Counter
 from unittest import mock
 
-from clawvm_experiments.claim_property import experiment as property_experiment
-from clawvm_experiments.claim_property.broken_selectors import BROKEN_SELECTORS
-from clawvm_experiments.claim_property.check import check_trace
-from clawvm_experiments.claim_property.coverage import coverage_of, uncovered
-from clawvm_experiments.claim_property.experiment import EXPERIMENT, NO_PROTECTIONS
-from clawvm_experiments.claim_property.shrinking import TraceSize
-from clawvm_experiments.claim_property.statements import Property
+from clawvm_experiments import property as property_experiment
 from clawvm_experiments.experiment import Cell
+from clawvm_experiments.property import BROKEN_SELECTORS, EXPERIMENT, NO_PROTECTIONS, TraceSize, check_trace
+from clawvm_experiments.property_statements import Property, coverage_of, uncovered
 from clawvm_replay.trace_format import Trace, read_trace
 from clawvm_runtime import engine, faults
 from clawvm_runtime.policy import FEATURES, POLICIES, policy_named

@@ -4,9 +4,8 @@ import ast
 import unittest
 from pathlib import Path
 
-import clawvm_experiments.claim_property.model as property_model
-from clawvm_experiments.claim_property.expected import Fate
-from clawvm_experiments.claim_property.model import expect
+import clawvm_experiments.property_model as property_model
+from clawvm_experiments.property_model import Fate, expect
 from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import (
     Accounting,

@@ -3,9 +3,9 @@
 import dataclasses
 import unittest
 
-from clawvm_experiments.claim_property.check import check_trace
-from clawvm_experiments.claim_property.model import expect
-from clawvm_experiments.claim_property.statements import Property, violations_of
+from clawvm_experiments.property import check_trace
+from clawvm_experiments.property_model import expect
+from clawvm_experiments.property_statements import Property, violations_of
 from clawvm_replay.trace_format import (
     BoundaryEvent,
     Call,

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from clawvm_experiments.row_store import RowFile, Shard
+from clawvm_experiments.running import RowFile, Shard
 from clawvm_replay.errors import InputError
 
 SEED = 20262

@@ -9,8 +9,7 @@ from unittest import mock
 
 from clawvm_experiments import running
 from clawvm_experiments.experiment import Cell, Experiment
-from clawvm_experiments.row_store import Shard
-from clawvm_experiments.running import Plan, Usage, collect, row_path, run_plan
+from clawvm_experiments.running import Plan, Shard, Usage, collect, row_path, run_plan
 from clawvm_replay.errors import InputError
 
 SEED = 20263

@@ -7,26 +7,21 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+from clawvm_experiments import sensitivity
+from clawvm_experiments import sensitivity_settings as change
 from clawvm_experiments.experiment import Cell, family_trace
-from clawvm_experiments.sensitivity import experiment as sensitivity
-from clawvm_experiments.sensitivity import harness_settings as change
-from clawvm_experiments.sensitivity.conclusions import CONCLUSIONS, FREE_FEATURES, OWN_KINDS, STRUCTURED
-from clawvm_experiments.sensitivity.count_table import CountTable
-from clawvm_experiments.sensitivity.counting_rules import RULE_SETS, Counts
-from clawvm_experiments.sensitivity.experiment import EXPERIMENT, tried
-from clawvm_experiments.sensitivity.report import dependence
-from clawvm_experiments.sensitivity.settings import (
-    GROUPS,
-    OUTSIDE_TRACE_FORMAT,
-    SETTINGS,
-    WITHOUT_EFFECT,
+from clawvm_experiments.sensitivity import EXPERIMENT, dependence, tried
+from clawvm_experiments.sensitivity_conclusions import (
+    CONCLUSIONS,
+    FREE_FEATURES,
+    OWN_KINDS,
+    STRUCTURED,
+    TASK_BUDGET,
+    task_counts,
 )
-from clawvm_experiments.sensitivity.task_conclusions import TASK_BUDGET, task_counts
-from clawvm_replay.trace_format import (
-    TraceError,
-    read_trace,
-    write_trace,
-)
+from clawvm_experiments.sensitivity_rules import RULE_SETS, Counts, CountTable
+from clawvm_experiments.sensitivity_settings import GROUPS, OUTSIDE_TRACE_FORMAT, SETTINGS, WITHOUT_EFFECT
+from clawvm_replay.trace_format import TraceError, read_trace, write_trace
 from clawvm_runtime.policy import FEATURES, POLICIES, Writeback
 from clawvm_runtime.vocabulary import FaultKind
 from clawvm_workloads.families import FAMILIES

@@ -2,10 +2,8 @@
 
 import unittest
 
-from clawvm_experiments.claim_property.check import check_trace
-from clawvm_experiments.claim_property.shrinking import TraceSize, shrink
-from clawvm_experiments.claim_property.statements import Property
-from clawvm_experiments.claim_property.trace_changes import page_in, read_back, with_costs
+from clawvm_experiments.property import TraceSize, check_trace, page_in, read_back, shrink, with_costs
+from clawvm_experiments.property_statements import Property
 from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import write_trace
 from clawvm_runtime.pages import Page, Provenance

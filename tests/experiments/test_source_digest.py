@@ -4,7 +4,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from clawvm_experiments.source_digest import digest_of, source_digest
+from clawvm_experiments.running import digest_of, source_digest
 
 
 class SourceDigestTest(unittest.TestCase):

@@ -4,12 +4,7 @@ import unittest
 
 from clawvm_experiments.table4 import EXPERIMENT
 from clawvm_replay.metrics import CellMetrics
-from clawvm_replay.published import (
-    FAULT_FREE,
-    TABLE_4,
-    Mark,
-    PublishedFigure,
-)
+from clawvm_replay.published import FAULT_FREE, TABLE_4, Mark, PublishedFigure
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import BUDGETS, FAMILIES
 

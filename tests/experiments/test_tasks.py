@@ -5,8 +5,7 @@ import json
 import unittest
 
 from clawvm_experiments.experiment import Cell
-from clawvm_experiments.tasks.experiment import EXPERIMENT
-from clawvm_experiments.tasks.report import HYBRID_PINNED
+from clawvm_experiments.tasks import EXPERIMENT, HYBRID_PINNED
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import BUDGETS
 from clawvm_workloads.tasks import CATEGORIES, TASKS

@@ -5,9 +5,8 @@ import unittest
 from functools import cache
 from unittest import mock
 
-from clawvm_oracle import checks
-from clawvm_oracle.belady import minimum_misses, unit_trace
-from clawvm_oracle.checks import check_unit_case
+from clawvm_oracle import small_cases as checks
+from clawvm_oracle.small_cases import check_unit_case, minimum_misses, unit_trace
 from clawvm_runtime.vocabulary import Level
 
 SEED = 20264

@@ -3,13 +3,27 @@
 import unittest
 from unittest import mock
 
-from clawvm_oracle import checks
-from clawvm_oracle.bounds import any_policy_bound, any_policy_plan, brought_in_bound, demand_only_bound, use_tokens
-from clawvm_oracle.brute_force import least_brought_in, least_reloaded, least_reloaded_on_demand
-from clawvm_oracle.checks import CaseCheck, check_small_case, is_demand_only
-from clawvm_oracle.demand_only_oracle import DEMAND_ONLY, PlannedSelector
+from clawvm_oracle import small_cases as checks
+from clawvm_oracle.bounds import (
+    DEMAND_ONLY,
+    PlannedSelector,
+    any_policy_bound,
+    any_policy_plan,
+    brought_in_bound,
+    brought_in_tokens,
+    demand_only_bound,
+    reloaded_tokens,
+    use_tokens,
+)
 from clawvm_oracle.demand_sequence import observe_run
-from clawvm_oracle.measures import brought_in_tokens, reloaded_tokens
+from clawvm_oracle.small_cases import (
+    CaseCheck,
+    check_small_case,
+    is_demand_only,
+    least_brought_in,
+    least_reloaded,
+    least_reloaded_on_demand,
+)
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import BUDGETS, FAMILIES
 from tests.oracle.support import FULL, STRUCTURED, Needs, content, sequence

@@ -3,9 +3,8 @@
 import json
 import unittest
 
-from clawvm_experiments.bounds.experiment import EXPERIMENT
-from clawvm_experiments.bounds.rows import trace_row
-from clawvm_oracle.demand_only_oracle import DEMAND_ONLY
+from clawvm_experiments.bounds import EXPERIMENT, trace_row
+from clawvm_oracle.bounds import DEMAND_ONLY
 from clawvm_replay.trace_builder import Ladder
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.vocabulary import Level, PageType

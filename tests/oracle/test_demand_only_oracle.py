@@ -3,10 +3,17 @@
 import dataclasses
 import unittest
 
-from clawvm_oracle.bounds import any_policy_bound, brought_in_bound, demand_only_bound
-from clawvm_oracle.demand_only_oracle import DEMAND_ONLY, PlannedSelector, plan
+from clawvm_oracle.bounds import (
+    DEMAND_ONLY,
+    PlannedSelector,
+    any_policy_bound,
+    brought_in_bound,
+    brought_in_tokens,
+    demand_only_bound,
+    plan,
+    reloaded_tokens,
+)
 from clawvm_oracle.demand_sequence import observe_run
-from clawvm_oracle.measures import brought_in_tokens, reloaded_tokens
 from clawvm_oracle.small_cases import small_trace
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import SelectionRequest, select

@@ -2,9 +2,8 @@
 
 import unittest
 
-from clawvm_oracle.demand_only_oracle import DEMAND_ONLY
+from clawvm_oracle.bounds import DEMAND_ONLY, brought_in_tokens, reloaded_tokens
 from clawvm_oracle.demand_sequence import Content, Use, observe_run
-from clawvm_oracle.measures import brought_in_tokens, reloaded_tokens
 from clawvm_oracle.small_cases import small_trace
 from clawvm_replay.trace_builder import Ladder
 from clawvm_replay.trace_format import Accounting, BoundaryEvent

@@ -4,8 +4,7 @@ import random
 import unittest
 from itertools import product
 
-from clawvm_oracle.intervals import Interval, returns, use_chances, use_intervals
-from clawvm_oracle.usable_rooms import Span, usable_rooms
+from clawvm_oracle.intervals import Interval, Span, returns, usable_rooms, use_chances, use_intervals
 from tests.oracle.support import FULL, STRUCTURED, Needs, content, sequence
 
 SEED = 20266

@@ -4,7 +4,7 @@ import random
 import unittest
 from itertools import product
 
-from clawvm_oracle.minimum_cost_flow import MinimumCostFlow
+from clawvm_oracle.intervals import MinimumCostFlow
 
 SEED = 20261
 CASES = 250

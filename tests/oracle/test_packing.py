@@ -4,10 +4,9 @@ import random
 import unittest
 from itertools import product
 
-from clawvm_oracle.demand_only_oracle import DEMAND_ONLY
+from clawvm_oracle.bounds import DEMAND_ONLY
 from clawvm_oracle.demand_sequence import observe_run
-from clawvm_oracle.intervals import Interval, use_chances, use_intervals
-from clawvm_oracle.packing import pack
+from clawvm_oracle.intervals import Interval, pack, use_chances, use_intervals
 from clawvm_oracle.small_cases import small_trace
 
 SEED = 20262

@@ -4,12 +4,13 @@ import random
 import unittest
 from itertools import product
 
-from clawvm_oracle.distribution import EDGES, distribution
-from clawvm_oracle.upgrade_optimum import (
+from clawvm_oracle.knapsack import (
     ADVERSARIAL_LADDERS,
+    EDGES,
     UNITS,
     UtilityRecorder,
     adversarial_case,
+    distribution,
     reached_utility,
     upgrade_problem,
 )

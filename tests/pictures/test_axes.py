@@ -6,9 +6,8 @@ import math
 import random
 import unittest
 
-from clawvm_pictures.axes import linear_scale, logarithmic_scale, nice_ticks, point_scale
-from clawvm_pictures.lanes import lanes
-from clawvm_pictures.lettering import shortened, text_width, value_text, wrapped
+from clawvm_pictures.chart_frame import linear_scale, logarithmic_scale, nice_ticks, point_scale
+from clawvm_pictures.svg import lanes, shortened, text_width, value_text, wrapped
 
 
 class TicksTest(unittest.TestCase):

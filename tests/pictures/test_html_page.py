@@ -8,9 +8,17 @@ import unittest
 from html.parser import HTMLParser
 
 from clawvm_pictures.charts import Series, line_chart
-from clawvm_pictures.html_page import Section, figure, figures, page, report_section
-from clawvm_pictures.map_page import map_page
-from clawvm_pictures.markdown import html_table, inline_html, markdown_html
+from clawvm_pictures.pages import (
+    Section,
+    figure,
+    figures,
+    html_table,
+    inline_html,
+    map_page,
+    markdown_html,
+    page,
+    report_section,
+)
 from clawvm_pictures.residency_map import residency_map
 from clawvm_pictures.svg import Markup
 from clawvm_replay.reports import table

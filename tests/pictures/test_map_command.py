@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from clawvm_cli.residency_map import main
+from clawvm_cli.inspect import residency_map_main as main
 from tests.cli.support import ROOT, command, run
 from tests.pictures.support import problems, texts
 

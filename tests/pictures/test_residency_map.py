@@ -7,10 +7,9 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from clawvm_pictures.lettering import text_width
-from clawvm_pictures.residency_legend import LEVEL_HEIGHTS, fault_look
-from clawvm_pictures.residency_map import TURNS_MOST, WINDOW_MOST, residency_map
+from clawvm_pictures.residency_map import LEVEL_HEIGHTS, TURNS_MOST, WINDOW_MOST, fault_look, residency_map
 from clawvm_pictures.session_record import read_session
+from clawvm_pictures.svg import text_width
 from clawvm_replay.errors import InputError
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.vocabulary import FaultKind, Level

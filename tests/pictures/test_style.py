@@ -8,7 +8,7 @@ import unittest
 from collections.abc import Mapping
 from itertools import combinations
 
-from clawvm_pictures.style import DARK, DASHES, LEVEL_COLOURS, LIGHT, MARKERS, SERIES_COLOURS, STYLESHEET
+from clawvm_pictures.svg import DARK, DASHES, LEVEL_COLOURS, LIGHT, MARKERS, SERIES_COLOURS, STYLESHEET
 
 Matrix = tuple[tuple[float, float, float], ...]
 

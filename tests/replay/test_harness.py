@@ -2,7 +2,7 @@
 
 import unittest
 
-from clawvm_replay.harness import Due, TranscriptAccount
+from clawvm_replay.replay import Due, TranscriptAccount
 from clawvm_replay.trace_format import Accounting
 
 ACCOUNTING = Accounting(compaction_limit=100, soft_threshold=60, summary_tokens=10)

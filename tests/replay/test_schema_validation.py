@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from clawvm_replay import schema_validation
-from clawvm_replay.schema_validation import MAXIMUM_DEPTH, SchemaError, SchemaStore, Violation
+from clawvm_replay import schemas as schema_validation
+from clawvm_replay.schemas import MAXIMUM_DEPTH, SchemaError, SchemaStore, Violation
 
 ANNOTATIONS = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",

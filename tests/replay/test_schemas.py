@@ -16,14 +16,12 @@ from typing import Any
 from clawvm_experiments import claims
 from clawvm_experiments.finishing import results_documents
 from clawvm_experiments.registry import EXPERIMENTS
-from clawvm_experiments.row_store import Shard, end_record, header_record, row_record
-from clawvm_experiments.running import Plan, Rows
+from clawvm_experiments.running import Plan, Rows, Shard, end_record, header_record, row_record
+from clawvm_replay.gates import GATES, report_record, run_gates
 from clawvm_replay.output import WrittenFile
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.schema_validation import SchemaStore
-from clawvm_replay.tier1 import report_record, run_gates
-from clawvm_replay.tier1_gates import GATES
-from clawvm_replay.tier2 import Cell, CellOutcome, Summary, run_cell
+from clawvm_replay.schemas import SchemaStore
+from clawvm_replay.sweep import Cell, CellOutcome, Summary, run_cell
 from clawvm_replay.trace_format import (
     BoundaryEvent,
     FlushEvent,
@@ -37,14 +35,13 @@ from clawvm_replay.trace_format import (
 )
 from clawvm_runtime.decision_trace import EVENT_KINDS, DecisionTrace
 from clawvm_runtime.errors import PageError
-from clawvm_runtime.journal import Journal
-from clawvm_runtime.journal_storage import MemoryJournalStorage
+from clawvm_runtime.journal import Journal, MemoryJournalStorage
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.updates import Rejection, Update
 from clawvm_runtime.vocabulary import Boundary, Level, PageType, RecallOutcome, RejectCode, Scope, ToolOutcome
-from clawvm_transcripts.converting import convert
 from clawvm_transcripts.jobs import Conversion, jobs_for
+from clawvm_transcripts.output import convert
 from clawvm_workloads.families import FAMILIES
 
 SUFFIX = ".schema.json"

@@ -4,8 +4,7 @@ import dataclasses
 import json
 import unittest
 
-from clawvm_replay.tier1 import Expectation, Observation, report_record, run_gate, run_gates
-from clawvm_replay.tier1_gates import GATES
+from clawvm_replay.gates import GATES, Expectation, Observation, report_record, run_gate, run_gates
 from clawvm_runtime.policy import POLICIES
 
 PROTECTED = ("clawvm", "lru", "oracle_h3")

@@ -7,7 +7,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 from clawvm_replay.metrics import FAULT_FIELDS
-from clawvm_replay.tier2 import Cell, Summary, run_cell, sweep
+from clawvm_replay.sweep import Cell, Summary, run_cell, sweep
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_workloads.families import BUDGETS, FAMILIES
 

@@ -13,7 +13,7 @@ from unittest import mock
 
 from clawvm_replay import trace_format
 from clawvm_replay.errors import InputError, TraceError
-from clawvm_replay.tier2 import Cell, run_cell
+from clawvm_replay.sweep import Cell, run_cell
 from clawvm_replay.trace_format import FlushEvent, Trace, open_trace, read_trace, write_trace
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES

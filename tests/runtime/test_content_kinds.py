@@ -4,9 +4,10 @@ import random
 import time
 import unittest
 
-from clawvm_runtime.content_kinds import ContentKind, detect_kind
-from clawvm_runtime.line_kinds import (
+from clawvm_runtime.text.kinds import (
+    ContentKind,
     definition_in,
+    detect_kind,
     failure_ranks,
     heading_depth,
     is_key_value,

@@ -14,8 +14,7 @@ from clawvm_runtime.decision_trace import EVENT_KINDS, DecisionTrace
 from clawvm_runtime.engine import Engine, RecallAnswer, ToolCall, ToolResult
 from clawvm_runtime.errors import BudgetError, LifecycleError, PageError, UnknownPageError
 from clawvm_runtime.faults import Verdict
-from clawvm_runtime.journal import EntryStatus, Journal
-from clawvm_runtime.journal_storage import FileJournalStorage
+from clawvm_runtime.journal import EntryStatus, FileJournalStorage, Journal
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import FEATURES, POLICIES, policy_named
 from clawvm_runtime.updates import Update

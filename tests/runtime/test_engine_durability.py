@@ -12,8 +12,7 @@ from unittest import mock
 
 from clawvm_runtime.engine import Engine, RecallAnswer, ToolCall, ToolResult
 from clawvm_runtime.errors import BudgetError, JournalCorruptError, JournalError, PageError, UnknownPageError
-from clawvm_runtime.journal import EntryStatus, Journal
-from clawvm_runtime.journal_storage import FileJournalStorage
+from clawvm_runtime.journal import EntryStatus, FileJournalStorage, Journal
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.updates import Update

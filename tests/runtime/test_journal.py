@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from clawvm_runtime import journal_storage
+from clawvm_runtime import journal as journal_storage
 from clawvm_runtime.errors import JournalCorruptError, JournalError
-from clawvm_runtime.journal import CommittedField, EntryStatus, Journal, Writeback
-from clawvm_runtime.journal_storage import FileJournalStorage, JournalStorage, MemoryJournalStorage
+from clawvm_runtime.journal import (
+    CommittedField,
+    EntryStatus,
+    FileJournalStorage,
+    Journal,
+    JournalStorage,
+    MemoryJournalStorage,
+    Writeback,
+)
 from clawvm_runtime.updates import Rejection, Update, ValidationContext, check_update, merged
 from clawvm_runtime.vocabulary import RejectCode
 from tests.runtime.test_pages import make_page

@@ -3,7 +3,7 @@
 import unittest
 
 from clawvm_runtime.pages import Provenance
-from clawvm_runtime.pointers import pointer
+from clawvm_runtime.text.pointers import pointer
 from clawvm_runtime.vocabulary import PageType
 
 

@@ -11,12 +11,12 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from clawvm_runtime import pointers, text_lines
-from clawvm_runtime.content_kinds import ContentKind, detect_kind
 from clawvm_runtime.pages import Provenance
-from clawvm_runtime.representations import compressed, parse_pointer, pointer, structured
-from clawvm_runtime.structured_fields import PATHS_MOST
-from clawvm_runtime.token_counter import estimate_tokens
+from clawvm_runtime.text import kinds as text_lines
+from clawvm_runtime.text import pointers
+from clawvm_runtime.text.extract import PATHS_MOST, compressed, parse_pointer, pointer, structured
+from clawvm_runtime.text.kinds import ContentKind, detect_kind
+from clawvm_runtime.text.tokens import estimate_tokens
 from clawvm_runtime.vocabulary import PageType, Scope
 from tests.runtime.test_content_kinds import (
     AGENTS_MD,
@@ -861,9 +861,9 @@ class PointerTests(unittest.TestCase):
 class DeterminismTests(unittest.TestCase):
     SCRIPT = """
 import hashlib
-from clawvm_runtime.content_kinds import detect_kind
+from clawvm_runtime.text.kinds import detect_kind
 from clawvm_runtime.pages import Provenance
-from clawvm_runtime.representations import compressed, pointer, structured
+from clawvm_runtime.text.extract import compressed, pointer, structured
 from clawvm_runtime.vocabulary import PageType
 from tests.runtime.test_content_kinds import SAMPLES
 

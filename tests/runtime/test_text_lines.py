@@ -4,8 +4,10 @@ import random
 import re
 import unittest
 
-from clawvm_runtime.compressed_text import compressed
-from clawvm_runtime.line_kinds import (
+from clawvm_runtime.text.extract import compressed, fields
+from clawvm_runtime.text.kinds import (
+    Lines,
+    clipped,
     definition_in,
     definitions,
     failure_ranks,
@@ -14,13 +16,15 @@ from clawvm_runtime.line_kinds import (
     is_key_value,
     is_list_item,
     key_values,
+    lines_of,
+    lines_with,
     list_items,
     matched_path,
     matched_paths,
+    matching,
+    summaries,
     sure_failures,
 )
-from clawvm_runtime.structured_fields import fields
-from clawvm_runtime.text_lines import Lines, clipped, lines_of, lines_with, matching, summaries
 from clawvm_runtime.vocabulary import PageType
 from tests.runtime.test_content_kinds import SAMPLES
 

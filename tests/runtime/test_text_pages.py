@@ -5,12 +5,12 @@ import time
 import unittest
 from itertools import pairwise
 
-from clawvm_runtime.content_kinds import ContentKind
 from clawvm_runtime.errors import PageError
 from clawvm_runtime.pages import Page, Provenance
-from clawvm_runtime.representations import parse_pointer
-from clawvm_runtime.text_pages import BASE_UTILITY, RECOMPUTE_COST, page_from_text, updated_page_from_text
-from clawvm_runtime.token_counter import estimate_tokens
+from clawvm_runtime.text.extract import parse_pointer
+from clawvm_runtime.text.kinds import ContentKind
+from clawvm_runtime.text.pages import BASE_UTILITY, RECOMPUTE_COST, page_from_text, updated_page_from_text
+from clawvm_runtime.text.tokens import estimate_tokens
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
 from tests.runtime.test_content_kinds import (
     AGENTS_MD,

@@ -7,8 +7,8 @@ import time
 import unittest
 from unittest import mock
 
-from clawvm_runtime import token_counter
-from clawvm_runtime.token_counter import TokenCounter, estimate_tokens
+from clawvm_runtime.text import tokens as token_counter
+from clawvm_runtime.text.tokens import TokenCounter, estimate_tokens
 
 SEED = 20261
 PIECES = (

@@ -36,9 +36,8 @@ from clawvm_transcripts.events import (
     ToolCall,
     ToolResult,
 )
-from clawvm_transcripts.observations import Observed
 from clawvm_transcripts.pseudonyms import Pseudonyms
-from clawvm_transcripts.views import View
+from clawvm_transcripts.views import Observed, View
 
 SIGNATURES, RESOURCES = View.SIGNATURES, View.RESOURCES
 

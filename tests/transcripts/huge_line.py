@@ -10,9 +10,8 @@ import json
 import resource
 import sys
 
+from clawvm_transcripts.detection import FORMATS, HEAD, head_of
 from clawvm_transcripts.events import Broken, SessionEnd, SessionStart
-from clawvm_transcripts.reading import HEAD, head_of
-from clawvm_transcripts.registry import FORMATS
 from tests.transcripts.mutations import documents_in
 from tests.transcripts.recordings import content_of, fixtures_of, frame_errors
 

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import get_args
 
 from clawvm_transcripts import events as stream
-from clawvm_transcripts.reading import head_of
-from clawvm_transcripts.registry import FORMATS
+from clawvm_transcripts.detection import FORMATS, head_of
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -3,9 +3,9 @@
 import unittest
 from typing import Any
 
-from clawvm_transcripts.call_kinds import plain_path
 from clawvm_transcripts.calls import CallFacts, CallKind, PathRead, command_of, facts_of
 from clawvm_transcripts.events import ToolCall
+from clawvm_transcripts.shell import plain_path
 
 
 def facts(tool: str, arguments: Any) -> CallFacts:

@@ -6,7 +6,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from clawvm_transcripts import format_contract
+from clawvm_transcripts import reading as format_contract
+from clawvm_transcripts.detection import head_of
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -24,7 +25,6 @@ from clawvm_transcripts.events import (
     Usage,
 )
 from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
-from clawvm_transcripts.reading import head_of
 
 FIXTURES = Path(__file__).parent / "fixtures" / "claude-code"
 

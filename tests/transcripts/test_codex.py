@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from clawvm_transcripts.detection import FORMATS, NO_JSON, Head, head_of
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -28,12 +29,7 @@ from clawvm_transcripts.events import (
     Usage,
     Window,
 )
-from clawvm_transcripts.format_contract import Head
-from clawvm_transcripts.formats.codex import CODEX
-from clawvm_transcripts.formats.codex_tools import tool_result
-from clawvm_transcripts.json_lines import NO_JSON
-from clawvm_transcripts.reading import head_of
-from clawvm_transcripts.registry import FORMATS
+from clawvm_transcripts.formats.codex import CODEX, tool_result
 
 FIXTURES = Path(__file__).parent / "fixtures" / "codex"
 RULES = "# AGENTS.md instructions for /toy/lantern\n\n<INSTRUCTIONS>\nTrim the wick first.\n</INSTRUCTIONS>"

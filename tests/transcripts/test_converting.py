@@ -15,15 +15,15 @@ from clawvm_replay.errors import InputError, TraceError
 from clawvm_replay.replay import replay
 from clawvm_replay.trace_format import FlushEvent, TraceHeader, Turn, open_trace, read_trace
 from clawvm_runtime.policy import POLICIES
-from clawvm_transcripts import converting, session_output
+from clawvm_transcripts import output as converting
+from clawvm_transcripts import output as session_output
 from clawvm_transcripts.conversion import SessionConverter, Sinks
-from clawvm_transcripts.conversion_report import conversion_markdown
-from clawvm_transcripts.converting import Converted, Job, beginning_of, convert
 from clawvm_transcripts.counts import SessionCounter
-from clawvm_transcripts.observations import read_observed
+from clawvm_transcripts.detection import UnknownFormatError
+from clawvm_transcripts.jobs import conversion_markdown
+from clawvm_transcripts.output import Converted, Job, SessionOutput, beginning_of, convert, remove_spools, request_stop
 from clawvm_transcripts.pseudonyms import Pseudonyms
-from clawvm_transcripts.reading import UnknownFormatError
-from clawvm_transcripts.session_output import SessionOutput, remove_spools, request_stop
+from clawvm_transcripts.views import read_observed
 from tests.transcripts.hand_made import Hand, edit, read, run
 from tests.transcripts.recorded_files import Recording, recording
 

@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+from clawvm_transcripts.detection import FORMATS, Source, detect, events_of
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -25,9 +26,6 @@ from clawvm_transcripts.events import (
     Window,
 )
 from clawvm_transcripts.formats.copilot_cli import COPILOT_CLI
-from clawvm_transcripts.reading import detect, events_of
-from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.source import Source
 
 FIXTURE = Path(__file__).parent / "fixtures" / "copilot-cli" / "kettle.jsonl"
 

@@ -4,7 +4,6 @@ import unittest
 from typing import Any
 
 from clawvm_transcripts.calls import facts_of
-from clawvm_transcripts.counted_reads import counted_paths
 from clawvm_transcripts.counts import (
     MOST_UNKNOWN_KINDS,
     OTHER_KINDS,
@@ -12,6 +11,7 @@ from clawvm_transcripts.counts import (
     SessionCounter,
     SessionCounts,
     count_sessions,
+    counted_paths,
 )
 from clawvm_transcripts.events import (
     AssistantMessage,

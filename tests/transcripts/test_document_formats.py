@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from clawvm_transcripts.detection import FORMATS, Format, Source, detect, events_of, head_of
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -24,15 +25,11 @@ from clawvm_transcripts.events import (
     ToolResult,
     Usage,
 )
-from clawvm_transcripts.format_contract import Format
 from clawvm_transcripts.formats import swe_agent
 from clawvm_transcripts.formats.message_parts import arguments_of, usage_of, words_of
 from clawvm_transcripts.formats.mini_swe_agent import MINI_SWE_AGENT
 from clawvm_transcripts.formats.openhands import OPENHANDS
 from clawvm_transcripts.formats.swe_agent import SWE_AGENT
-from clawvm_transcripts.reading import detect, events_of, head_of
-from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.source import Source
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

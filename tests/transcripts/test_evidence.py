@@ -4,8 +4,7 @@ import unittest
 
 from clawvm_transcripts import evidence
 from clawvm_transcripts.calls import CallFacts, CallKind, PathRead
-from clawvm_transcripts.evidence import Evidence, Finding
-from clawvm_transcripts.steps import Answer
+from clawvm_transcripts.evidence import Answer, Evidence, Finding
 
 
 def answer(name: str, kind: CallKind, text: str, *reads: PathRead, failed: bool = False) -> Answer:

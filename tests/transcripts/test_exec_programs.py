@@ -6,7 +6,7 @@ import random
 import unittest
 from typing import Any
 
-from clawvm_transcripts.exec_programs import inner_calls
+from clawvm_transcripts.calls import inner_calls
 
 
 class Calls(unittest.TestCase):

@@ -5,7 +5,7 @@ import unittest
 
 from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Turn
 from clawvm_runtime.vocabulary import Boundary
-from clawvm_transcripts.held_turns import FLUSH_BEFORE_COMPACTION, MOST_HELD, HeldTurns
+from clawvm_transcripts.conversion import FLUSH_BEFORE_COMPACTION, MOST_HELD, HeldTurns
 from clawvm_transcripts.views import View
 from tests.transcripts.hand_made import RESOURCES, SIGNATURES, Hand, Told, plan, replayed, run, told
 

@@ -9,10 +9,9 @@ from typing import Any
 from unittest.mock import patch
 
 from clawvm_replay.errors import InputError
-from clawvm_transcripts.conversion_report import conversion_markdown
-from clawvm_transcripts.converting import Job, convert
-from clawvm_transcripts.jobs import Chain, Conversion, jobs_for
-from clawvm_transcripts.reading import UnknownFormatError
+from clawvm_transcripts.detection import UnknownFormatError
+from clawvm_transcripts.jobs import Chain, Conversion, conversion_markdown, jobs_for
+from clawvm_transcripts.output import Job, convert
 from tests.transcripts.recorded_files import recording
 
 

@@ -6,8 +6,11 @@ import random
 import unittest
 from unittest import mock
 
-from clawvm_transcripts import json_text
-from clawvm_transcripts.json_documents import (
+from clawvm_transcripts import reading as json_text
+from clawvm_transcripts.detection import (
+    CROWDED,
+    MOST_CONTAINERS,
+    NO_JSON,
     TOP,
     DocumentBroken,
     DocumentEnd,
@@ -15,7 +18,6 @@ from clawvm_transcripts.json_documents import (
     ElementBroken,
     elements,
 )
-from clawvm_transcripts.json_lines import CROWDED, MOST_CONTAINERS, NO_JSON
 
 SEED = 11
 

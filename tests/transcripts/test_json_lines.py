@@ -4,8 +4,7 @@ import io
 import json
 import unittest
 
-from clawvm_transcripts.events import Broken
-from clawvm_transcripts.json_lines import (
+from clawvm_transcripts.detection import (
     CROWDED,
     LONGEST_INTEGER,
     MAXIMUM_DEPTH,
@@ -17,6 +16,7 @@ from clawvm_transcripts.json_lines import (
     json_records,
     parsed,
 )
+from clawvm_transcripts.events import Broken
 
 ONE, TWO = '{"type": "one", "a": {"b": [{"c": 1}]}}', '{"type": "two"}'
 FIRST, SECOND = json.loads(ONE), json.loads(TWO)

@@ -11,9 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from clawvm_transcripts.counts import SessionCounts, count_sessions
-from clawvm_transcripts.reading import detect, events_of
-from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.source import Source
+from clawvm_transcripts.detection import FORMATS, Source, detect, events_of
 
 TRACES = Path(__file__).resolve().parents[2].parent / "shared" / "traces"
 MANIFEST = TRACES / "MANIFEST.json"

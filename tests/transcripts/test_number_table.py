@@ -4,7 +4,7 @@ import random
 import sys
 import unittest
 
-from clawvm_transcripts.number_table import SMALLEST, NumberTable
+from clawvm_transcripts.formats.claude_code import SMALLEST, NumberTable
 
 
 class NumberTableTest(unittest.TestCase):

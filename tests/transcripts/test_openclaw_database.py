@@ -12,11 +12,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from clawvm_transcripts.detection import FORMATS, Source, detect, events_of
 from clawvm_transcripts.events import AssistantMessage, Broken, Event, Prompt, SessionEnd, SessionStart, Skipped
 from clawvm_transcripts.formats.openclaw_database import OPENCLAW_DATABASE
-from clawvm_transcripts.reading import detect, events_of
-from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.source import Source
 
 FRAMES = Path(__file__).parent / "fixtures" / "openclaw" / "frames"
 TABLE = """

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from clawvm_transcripts.detection import FORMATS, Head, Source, detect, events_of
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -27,12 +28,7 @@ from clawvm_transcripts.events import (
     ToolResult,
     Usage,
 )
-from clawvm_transcripts.format_contract import Head
-from clawvm_transcripts.formats.entry_tree import ROOT, EntryTree
-from clawvm_transcripts.formats.pi import PI
-from clawvm_transcripts.reading import detect, events_of
-from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.source import Source
+from clawvm_transcripts.formats.pi import PI, ROOT, EntryTree
 
 FIXTURES = Path(__file__).parent / "fixtures"
 HEADER = {"type": "session", "version": 3, "id": "s", "timestamp": "2026-02-03T10:00:00.000Z", "cwd": "/toys"}

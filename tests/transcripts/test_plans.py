@@ -5,11 +5,11 @@ from typing import Any
 from unittest.mock import patch
 
 from clawvm_runtime.vocabulary import PageType
-from clawvm_transcripts import plans
+from clawvm_transcripts import recorded_pages as plans
 from clawvm_transcripts.calls import facts_of
 from clawvm_transcripts.events import ToolCall
-from clawvm_transcripts.plans import PlanChange, PlanKeeper
-from clawvm_transcripts.steps import Answer
+from clawvm_transcripts.evidence import Answer
+from clawvm_transcripts.recorded_pages import PlanChange, PlanKeeper
 from tests.transcripts.hand_made import PlainNames
 
 

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clawvm_transcripts.calls import facts_of
-from clawvm_transcripts.converting import Job, convert
-from clawvm_transcripts.counts import CompactionAt, SessionCounts
+from clawvm_transcripts.counts import COMPACTIONS, RESETS, CompactionAt, SessionCounts, shown_counts
+from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.events import ToolCall
+from clawvm_transcripts.output import Job, convert
 from clawvm_transcripts.pseudonyms import Pseudonyms
-from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.shown_counts import COMPACTIONS, RESETS, shown_counts
 from tests.cli.support import run
 from tests.transcripts.recorded_files import Recording
 from tests.transcripts.recordings import content_of

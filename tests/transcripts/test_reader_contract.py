@@ -14,11 +14,8 @@ import unittest
 from pathlib import Path
 
 from clawvm_replay.errors import InputError
+from clawvm_transcripts.detection import FORMATS, Source, detect, events_of, parsed
 from clawvm_transcripts.events import Prompt, SessionEnd, Skipped
-from clawvm_transcripts.json_lines import parsed
-from clawvm_transcripts.reading import detect, events_of
-from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.source import Source
 from tests.transcripts import mutations
 from tests.transcripts.recordings import content_of, detected, events_in, fixtures_of, frame_errors
 

@@ -13,21 +13,21 @@ from pathlib import Path
 from unittest import mock
 
 from clawvm_replay.errors import InputError
-from clawvm_transcripts.events import Broken, Prompt, SessionEnd, SessionStart
-from clawvm_transcripts.format_contract import Format
-from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
-from clawvm_transcripts.reading import (
+from clawvm_transcripts.detection import (
+    FORMATS,
     HEAD,
     HEAD_LINES,
+    Format,
     SessionFile,
+    Source,
     UnknownFormatError,
     detect,
     events_of,
     head_of,
     session_files,
 )
-from clawvm_transcripts.registry import FORMATS
-from clawvm_transcripts.source import Source
+from clawvm_transcripts.events import Broken, Prompt, SessionEnd, SessionStart
+from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 
 RECORD = {"type": "user", "sessionId": "s", "uuid": "u", "version": "1", "message": {"content": "Hello."}}
 LINE = json.dumps(RECORD).encode() + b"\n"

@@ -2,12 +2,12 @@
 
 import unittest
 
-from clawvm_runtime.token_counter import estimate_tokens
+from clawvm_runtime.text.tokens import estimate_tokens
 from clawvm_runtime.vocabulary import Level, PageType, PinClass
 from clawvm_transcripts.calls import CallFacts, CallKind, PathRead
+from clawvm_transcripts.evidence import Answer
 from clawvm_transcripts.pseudonyms import Pseudonyms
 from clawvm_transcripts.recorded_pages import KeptPage, page_of_answer, page_of_words, page_type_of
-from clawvm_transcripts.steps import Answer
 
 LONG = "".join(f"def function_{number}(argument):\n    return argument + {number}\n\n" for number in range(60))
 

@@ -4,7 +4,7 @@ import unittest
 from typing import Any
 
 from clawvm_transcripts.events import Compaction, Event, Prompt, Usage, Window
-from clawvm_transcripts.recorded_usage import MAXIMUM_TOKENS, RecordedUsage
+from clawvm_transcripts.output import MAXIMUM_TOKENS, RecordedUsage
 
 
 def usage_of(*events: Event) -> dict[str, Any]:

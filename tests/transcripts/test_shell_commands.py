@@ -2,9 +2,7 @@
 
 import unittest
 
-from clawvm_transcripts.call_kinds import CallKind, PathRead
-from clawvm_transcripts.patches import patched_paths
-from clawvm_transcripts.shell_commands import shell_facts
+from clawvm_transcripts.shell import CallKind, PathRead, patched_paths, shell_facts
 from clawvm_transcripts.shell_words import MOST_TOKENS, commands_of
 
 

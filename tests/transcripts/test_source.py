@@ -11,8 +11,8 @@ from pathlib import Path
 from unittest import mock
 
 from clawvm_replay.errors import InputError
-from clawvm_transcripts import source as module
-from clawvm_transcripts.source import CHUNK, Line, Source, lines_of
+from clawvm_transcripts import reading as module
+from clawvm_transcripts.detection import CHUNK, Line, Source, lines_of
 
 SEED = 7
 

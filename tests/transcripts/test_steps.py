@@ -4,7 +4,7 @@ import unittest
 from typing import Any
 from unittest.mock import patch
 
-from clawvm_transcripts import steps
+from clawvm_transcripts import evidence as steps
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -21,7 +21,7 @@ from clawvm_transcripts.events import (
     Usage,
     Window,
 )
-from clawvm_transcripts.steps import Step, StepAssembler, Words
+from clawvm_transcripts.evidence import Step, StepAssembler, Words
 
 
 def steps_of(*events: Event) -> list[Step]:

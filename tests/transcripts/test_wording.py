@@ -2,7 +2,7 @@
 
 import unittest
 
-from clawvm_transcripts.wording import (
+from clawvm_transcripts.recorded_pages import (
     LONGEST_SENTENCE,
     MOST_SENTENCES,
     is_requirement_document,

@@ -6,7 +6,7 @@ import random
 import unittest
 from pathlib import Path
 
-from clawvm_transcripts.formats.zstandard import ZstandardError, decompressed
+from clawvm_transcripts.formats.openclaw_database import ZstandardError, decompressed
 
 FRAMES = Path(__file__).parent / "fixtures" / "openclaw" / "frames"
 LIMIT = 1 << 20

@@ -10,17 +10,24 @@ from clawvm_runtime.journal import Journal
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import select
 from clawvm_runtime.vocabulary import Level, PageType, PinClass, Principal
-from clawvm_workloads.adversarial import SCENARIOS, pin_flood, residency
+from clawvm_workloads.adversarial import SCENARIOS, residency
+from clawvm_workloads.adversarial import floods as pin_flood
 from clawvm_workloads.adversarial import stale_storm as storms
-from clawvm_workloads.adversarial.in_flight import IN_FLIGHT
-from clawvm_workloads.adversarial.ledger import needs
-from clawvm_workloads.adversarial.misreports import MISREPORTS
-from clawvm_workloads.adversarial.pointer_flood import LINE_TOKENS, flood_trace, measure, pointer_flood
-from clawvm_workloads.adversarial.scenario import CHECKS, DURABILITY, RESIDENCY, Check, told
-from clawvm_workloads.adversarial.scripted import values_check
+from clawvm_workloads.adversarial.floods import LINE_TOKENS, flood_trace, measure, pointer_flood
+from clawvm_workloads.adversarial.residency import IN_FLIGHT
+from clawvm_workloads.adversarial.scenario import (
+    CHECKS,
+    DURABILITY,
+    MISREPORTS,
+    RESIDENCY,
+    Check,
+    needs,
+    note,
+    told,
+    values_check,
+)
 from clawvm_workloads.adversarial.signatures import SIGNATURES
 from clawvm_workloads.adversarial.stale_storm import stale_storm, storm
-from clawvm_workloads.adversarial.stories import note
 from clawvm_workloads.families import FAMILIES
 
 CLAWVM = POLICIES["clawvm"]

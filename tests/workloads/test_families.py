@@ -4,11 +4,10 @@ import unittest
 from collections import Counter
 from pathlib import Path
 
-from clawvm_replay.tier2 import Cell, run_cell
+from clawvm_replay.sweep import Cell, run_cell
 from clawvm_replay.trace_format import open_trace, read_trace, write_trace
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads import daily_assistant, evidence_heavy, long_horizon, multi_session
 from clawvm_workloads.families import BUDGETS, FAMILIES, committed_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -65,7 +64,7 @@ class FamiliesTest(unittest.TestCase):
                             self.assertEqual(deltas, sorted(set(deltas)))
 
     def test_all_families_run_in_the_same_harness(self):
-        shapes = [module.SHAPE for module in (daily_assistant, evidence_heavy, long_horizon, multi_session)]
+        shapes = [family.shape for family in FAMILIES.values()]
         self.assertEqual(len({(shape.soft_share, shape.summary_share) for shape in shapes}), 1)
 
     def test_every_result_is_returned_to(self):

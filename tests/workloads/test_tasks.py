@@ -6,7 +6,7 @@ import unittest
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import read_trace, write_trace
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.adversarial.ledger import needs
+from clawvm_workloads.adversarial.scenario import needs
 from clawvm_workloads.families import BUDGETS
 from clawvm_workloads.tasks import CATEGORIES, STRETCH_REFERENCE, TASKS, category_of, task_trace
 

@@ -39,8 +39,7 @@ from clawvm_replay.published import (
 )
 from clawvm_replay.replay import replay_trace
 from clawvm_runtime.policy import FEATURES, POLICIES
-from clawvm_workloads import daily_assistant, evidence_heavy, long_horizon, multi_session
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import BUDGETS, FAMILIES
 
 __all__ = [
     "COMMITTED",
@@ -69,11 +68,7 @@ Rows = Mapping[str, Sequence[CellMetrics]]
 Ranges = Mapping[str, Mapping[str, Sequence[Any]]]
 """The values that a search may give to a constant, by family and field."""
 
-_MODULES: Mapping[str, Any] = MappingProxyType(
-    {module.NAME: module for module in (evidence_heavy, long_horizon, multi_session, daily_assistant)}
-)
-
-COMMITTED: Shapes = MappingProxyType({name: module.SHAPE for name, module in _MODULES.items()})
+COMMITTED: Shapes = MappingProxyType({name: family.shape for name, family in FAMILIES.items()})
 
 SEARCHED = ("retrieval", "retrieval_cache", "compaction_hybrid", "clawvm")
 """Where they show no fault, LRU and Oracle count what ClawVM counts: a search need not replay them."""
@@ -137,7 +132,7 @@ class Prediction:
 
 @cache
 def _family_rows(name: str, shape: Any, policy_ids: tuple[str, ...]) -> Mapping[str, tuple[CellMetrics, ...]]:
-    traces = [_MODULES[name].build(budget, shape) for budget in BUDGETS]
+    traces = [FAMILIES[name](budget, shape) for budget in BUDGETS]
     return {policy_id: tuple(replay_trace(trace, POLICIES[policy_id]) for trace in traces) for policy_id in policy_ids}
 
 
@@ -166,7 +161,7 @@ def loss(rows: Rows) -> float:
 
 def removals(shapes: Shapes) -> dict[str, Counter[str]]:
     """Return the faults by kind of ClawVM without one feature, at 180 tokens, summed over the families."""
-    traces = [_MODULES[name].build(TABLE_6_BUDGET, shape) for name, shape in shapes.items()]
+    traces = [FAMILIES[name](TABLE_6_BUDGET, shape) for name, shape in shapes.items()]
     result = {}
     for feature_id in _KINDS_OF_REMOVAL:
         policy = POLICIES["clawvm"].without(FEATURES[feature_id])
@@ -205,7 +200,7 @@ def _lost_stories(rows: Rows) -> Iterator[str]:
                 if not getattr(row, kind):
                     yield f"{row.workload}: no {kind}, which the family exists for"
     for row in rows["compaction_hybrid"]:
-        if (row.workload, row.budget) == (long_horizon.NAME, BUDGETS[0]) and not row.post_compaction_bootstrap:
+        if (row.workload, row.budget) == ("long_horizon", BUDGETS[0]) and not row.post_compaction_bootstrap:
             yield f"{row.workload}: a compaction of today's harnesses leaves the instructions in place"
 
 

@@ -17,17 +17,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import family_trace
-from clawvm_experiments.sensitivity.report import conclusion_names
 from clawvm_pictures.charts import (
     Band,
     BarSeries,
     Bin,
-    Dot,
     Mark,
     Series,
-    Verdict,
     bar_chart,
-    dot_grid,
     histogram,
     line_chart,
 )
@@ -45,7 +41,6 @@ __all__ = [
     "bounds_figures",
     "prompt_cache_figures",
     "quality_figures",
-    "sensitivity_figures",
     "session_maps",
     "table4_figures",
 ]
@@ -200,28 +195,6 @@ def quality_figures(results: dict[str, Any]) -> dict[str, str]:
             y_label="page-in tokens, summed over the workloads",
             series=_series(values, results["budgets"]),
             logarithmic=True,
-        )
-    }
-
-
-def sensitivity_figures(results: dict[str, Any]) -> dict[str, str]:
-    """Return the grid of claims and settings."""
-    settings, conclusions = results["settings"], results["conclusions"]
-    names = conclusion_names(conclusions)
-    verdict = {True: Verdict.HOLDS, False: Verdict.FAILS, None: Verdict.NOTHING}
-    return {
-        "claims_and_settings.svg": dot_grid(
-            title="Which conclusion holds under which setting",
-            rows=[setting["title"] for setting in settings],
-            columns=[names[item["id"]] for item in conclusions],
-            dots=[
-                [
-                    Dot(verdict[setting["holds"][item["id"]]], f"{item['statement']}: {setting['numbers'][item['id']]}")
-                    for item in conclusions
-                ]
-                for setting in settings
-            ],
-            column_label="conclusions; the table says what each one states",
         )
     }
 

@@ -11,22 +11,104 @@ Whether the rows came from one process, from many, from shards or from a resumed
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from clawvm_experiments.claims import Judged, claims_record, claims_table, judge, read_claims
 from clawvm_experiments.experiment import Experiment
-from clawvm_experiments.row_store import end_record, header_record, row_record
-from clawvm_experiments.running import Plan, Rows
-from clawvm_experiments.source_digest import source_digest
-from clawvm_experiments.web_report import EXPERIMENTS, Frame, web_report
+from clawvm_experiments.figures import MAPPED_BUDGET, MAPPED_WORKLOAD, session_maps
+from clawvm_experiments.running import Plan, Rows, end_record, header_record, row_record, source_digest
+from clawvm_pictures.pages import Section, figure, markdown_html, page, report_section
+from clawvm_pictures.svg import Markup
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory, write_atomically
 from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.canonical import canonical_json
+from clawvm_runtime.policy import POLICIES
 
-__all__ = ["OVERHEAD", "TIMED_CLAIMS", "TIMINGS", "Timings", "read_back", "results_documents", "write_results"]
+__all__ = [
+    "EXPERIMENTS",
+    "OVERHEAD",
+    "TIMED_CLAIMS",
+    "TIMINGS",
+    "Frame",
+    "Timings",
+    "read_back",
+    "results_documents",
+    "web_report",
+    "write_results",
+]
+
+
+# --- The web report: every figure, table and claim of a run in one page that works offline and prints well.
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around the experiments of a run.
+
+    ``note`` follows the count of claims at the head of the page; ``sections`` makes what comes behind the experiments.
+    The claims come first, or with ``claims_last`` at the end.
+    """
+
+    title: str
+    note: str
+    sections: Callable[[], Sequence[Section]]
+    claims_last: bool = False
+
+
+def web_report(
+    plan: Plan,
+    judged: Sequence[Judged],
+    reports: Mapping[str, str],
+    figures: Mapping[str, Mapping[str, str]],
+    frame: Frame,
+) -> str:
+    """Return the page: claims, a section for each experiment, and those of the *frame*."""
+    kind = "Quick run: the same structure with fewer cells." if plan.quick else "Full run."
+    must = [item for item in judged if item.claim.must_hold and item.observed is not None]
+    holding = sum(not item.failed for item in must)
+    claims = Section(
+        "Claims", markdown_html(_CLAIMS_LEAD + claims_table(judged), highest=3, caption="Claims with verdicts")
+    )
+    sections = [
+        *(report_section(reports[item.id], figures[item.id], question=item.question) for item in plan.experiments),
+        *frame.sections(),
+    ]
+    sections.insert(len(sections) if frame.claims_last else 0, claims)
+    lead = f"{kind} {holding} of {len(must)} claims that must hold do. {frame.note}"
+    return page(frame.title, sections, lead=lead)
+
+
+_CLAIMS_LEAD = (
+    "*Calibrated* figures took part in choosing the sizes and schedules of our workloads; *predictions* did not, and "
+    "are shown whether they come out (holds) or not (differs). A claim that must hold and does not FAILS the run.\n\n"
+)
+
+
+def _maps() -> list[Markup]:
+    introduction = markdown_html(
+        f"The workload `{MAPPED_WORKLOAD}` at {MAPPED_BUDGET} tokens: pages down, turns across, the level as colour. "
+        "The decision behind a cell stands on hover."
+    )
+    return [introduction] + [figure(svg, f"Under {POLICIES[policy].name}.") for policy, svg in session_maps().items()]
+
+
+def _residency() -> list[Section]:
+    return [Section("Residency of one session", Markup("\n".join(_maps())))]
+
+
+EXPERIMENTS = Frame(
+    "ClawVM: experiments",
+    "No model, no tool and no clock took part: the same code gives these bytes again. What depends on a clock, the "
+    "overhead of the runtime, is no part of this page: where it was measured, it stands in "
+    "[timings/overhead.md](timings/overhead.md).",
+    _residency,
+)
+
+
+# --- Finishing: from the rows of all cells to every file that people and programs read; a pure function of the rows.
 
 RESULTS_FORMAT_NAME = "clawvm.experiment_results"
 RESULTS_FORMAT_VERSION = 1

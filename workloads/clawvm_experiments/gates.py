@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
+from clawvm_replay.gates import GATES, report_record, run_gates
 from clawvm_replay.reports import gates_table
-from clawvm_replay.tier1 import report_record, run_gates
-from clawvm_replay.tier1_gates import GATES
 from clawvm_runtime.policy import POLICIES
 
 __all__ = ["EXPERIMENT"]

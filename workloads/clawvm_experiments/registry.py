@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from clawvm_experiments import ablations, gates, prompt_cache, quality, table4, weights
-from clawvm_experiments.adversarial import experiment as adversarial
-from clawvm_experiments.bounds import experiment as bounds
-from clawvm_experiments.claim_property import experiment as claim_property
+from clawvm_experiments import (
+    ablations,
+    adversarial,
+    bounds,
+    gates,
+    prompt_cache,
+    quality,
+    sensitivity,
+    table4,
+    tasks,
+    weights,
+)
+from clawvm_experiments import property as claim_property
 from clawvm_experiments.experiment import Experiment
-from clawvm_experiments.sensitivity import experiment as sensitivity
-from clawvm_experiments.tasks import experiment as tasks
 
 __all__ = ["EXPERIMENTS"]
 

@@ -30,7 +30,7 @@ from clawvm_replay.published import (
     PublishedFigure,
 )
 from clawvm_replay.reports import table, with_thousands
-from clawvm_replay.tier2 import Summary
+from clawvm_replay.sweep import Summary
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import BUDGETS
 

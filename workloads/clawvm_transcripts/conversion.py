@@ -11,26 +11,85 @@ The last turns wait (``held_turns.py``); observations and texts go out at once.
 
 from __future__ import annotations
 
-from collections import Counter
+import dataclasses
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
-from clawvm_replay.trace_format import BoundaryEvent, Turn
+from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Turn
 from clawvm_runtime.vocabulary import Boundary, Level, PageType
 from clawvm_transcripts.calls import CallFacts, CallKind
 from clawvm_transcripts.events import AssistantMessage, Compaction, Event, Prompt, Reset, Rewind, ToolCall
-from clawvm_transcripts.evidence import Evidence, Novelty
-from clawvm_transcripts.held_turns import HeldTurns
-from clawvm_transcripts.observations import Observed
-from clawvm_transcripts.plans import PlanKeeper
+from clawvm_transcripts.evidence import Answer, Evidence, Novelty, Step, StepAssembler, Words
 from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of
-from clawvm_transcripts.recorded_pages import KeptPage, page_of_answer, page_of_words, page_type_of
-from clawvm_transcripts.steps import Answer, Step, StepAssembler, Words
-from clawvm_transcripts.views import View, ViewBuilder
-from clawvm_transcripts.wording import preferences_in, rules_in
+from clawvm_transcripts.recorded_pages import (
+    KeptPage,
+    PlanKeeper,
+    page_of_answer,
+    page_of_words,
+    page_type_of,
+    preferences_in,
+    rules_in,
+)
+from clawvm_transcripts.views import Observed, View, ViewBuilder
 
-__all__ = ["SessionConverter", "Sinks"]
+__all__ = ["FLUSH_BEFORE_COMPACTION", "HeldTurns", "SessionConverter", "Sinks"]
+
+
+# --- Turns that wait until it is known whether a compaction follows, which decides where the flush before it stands.
+
+FLUSH_BEFORE_COMPACTION = 4000
+"""Tokens of transcript before a compaction at which a best-effort flush is due, as OpenClaw documents it."""
+
+MOST_HELD = FLUSH_BEFORE_COMPACTION
+"""Turns, if they hardly let the transcript grow; beyond that the oldest goes, and the flush stands later."""
+
+
+class HeldTurns:
+    """Takes the turns of every view and hands them to *sink* in order, as soon as no flush can stand before them."""
+
+    def __init__(self, sink: Callable[[View, Turn], None]) -> None:
+        self._sink = sink
+        self._held: deque[tuple[int, dict[View, Turn]]] = deque()  # With the transcript at which each turn begins.
+        self._transcript = 0  # Of all turns so far, in tokens: only differences within a cycle count.
+
+    def add(self, turns: dict[View, Turn], tokens: int) -> None:
+        """Take the same turn of every view, which lets the transcript grow by *tokens*."""
+        self._held.append((self._transcript, turns))
+        self._transcript += tokens
+        # The last turn stays, however large: the flush before a jump stands before it.
+        while len(self._held) > 1 and (self._is_early() or len(self._held) > MOST_HELD):
+            self._hand_on()
+
+    def compaction(self) -> None:
+        """Let a recorded compaction follow: the flush stands before the oldest turn that waits, if any does."""
+        if self._held:
+            _, turns = self._held[0]
+            for view, turn in turns.items():
+                turns[view] = flushed_first(turn)
+        self.release()
+
+    def release(self) -> None:
+        """Hand on everything that waits: a boundary that is no compaction follows, or the session ends."""
+        while self._held:
+            self._hand_on()
+
+    def _is_early(self) -> bool:
+        return self._transcript - self._held[0][0] > FLUSH_BEFORE_COMPACTION
+
+    def _hand_on(self) -> None:
+        for view, turn in self._held.popleft()[1].items():
+            self._sink(view, turn)
+
+
+def flushed_first(turn: Turn) -> Turn:
+    """Return *turn* with a flush before everything else of its cycle."""
+    at = max((place + 1 for place, item in enumerate(turn.prelude) if isinstance(item, BoundaryEvent)), default=0)
+    return dataclasses.replace(turn, prelude=(*turn.prelude[:at], FlushEvent(), *turn.prelude[at:]))
+
+
+# --- From the events of a session, or of a chain of sessions, to the turns of both views.
 
 LOSES_THE_CONTEXT = frozenset({"start:clear", "reset"})
 """Resets after which the harness's own context is empty; a resume or fork loads the conversation again."""

@@ -23,13 +23,14 @@ Signatures, ids and paths are kept as 64 bits each: some 100 bytes of memory per
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
-from clawvm_transcripts.call_kinds import CallFacts, CallKind
-from clawvm_transcripts.calls import facts_of
-from clawvm_transcripts.counted_reads import counted_paths
+from clawvm_transcripts.calls import ACTION_TOOL, command_of, facts_of, plain_name
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -44,10 +45,73 @@ from clawvm_transcripts.events import (
     ToolCall,
     ToolResult,
 )
-from clawvm_transcripts.pseudonyms import number_of
-from clawvm_transcripts.tool_kinds import plain_name
+from clawvm_transcripts.pseudonyms import Pseudonyms, number_of
+from clawvm_transcripts.shell import CallFacts, CallKind, plain_path
 
-__all__ = ["CompactionAt", "SessionCounter", "SessionCounts", "count_sessions"]
+__all__ = ["CompactionAt", "SessionCounter", "SessionCounts", "count_sessions", "counted_paths", "shown_counts"]
+
+
+# --- Which reads the counts count: a simpler rule than that of the facts, kept because published counts follow it.
+
+_PIECE = re.compile(r"(?:^|[;&|\n])[ \t\r]*((?:cat|head|sed|tail|nl)[ \t\r][^;&|\n]*)")
+_REDIRECTION = re.compile(r"[0-9]*(<<|>>|<|>)")
+_UNKNOWN = re.compile(r"[*?$`()]")
+_VALUED = frozenset({("head", "-n"), ("head", "-c"), ("tail", "-n"), ("tail", "-c"), ("nl", "-b")})
+_OPENHANDS_SHELL = "run"
+_OPENHANDS_READ = "start"
+
+_MOST_PIECES = 1000
+_LONGEST_PIECE = 2000
+"""Characters; nobody names files at such length, and splitting takes a microsecond each."""
+
+
+def counted_paths(call: ToolCall, facts: CallFacts) -> list[str]:
+    """Return the paths that *call* adds to the counts of reads, in order; *facts* are its facts."""
+    name = plain_name(call.tool)
+    if name in (ACTION_TOOL, _OPENHANDS_SHELL):
+        return []
+    command = command_of(call)
+    if command is None:
+        if isinstance(call.arguments, dict) and (facts.kind is not CallKind.READ or _OPENHANDS_READ in call.arguments):
+            return []
+        return [read.path for read in facts.reads]
+    if isinstance(command, list):
+        command = command[-1] if len(command) > 1 and command[-2].startswith("-") else shlex.join(command)
+    return [path for piece in islice(_PIECE.finditer(command), _MOST_PIECES) for path in _paths(piece.group(1))]
+
+
+def _paths(piece: str) -> list[str]:
+    if len(piece) > _LONGEST_PIECE:
+        return []
+    try:
+        words = shlex.split(piece)
+    except ValueError:
+        return []
+    name = words[0]
+    if name == "sed" and "-n" not in words:
+        return []
+    found: list[str] = []
+    passed = 1 if name == "sed" else 0  # The script of sed is no path.
+    skipped = False
+    for word in words[1:]:
+        if skipped:
+            skipped = False
+            continue
+        direction = _REDIRECTION.match(word)
+        if direction is not None:
+            if direction.group(1) == "<<" or word in (">", ">>"):
+                return []
+            skipped = word in ("<", "2>", "2>>")
+        elif word.startswith("-"):
+            skipped = (name, word) in _VALUED
+        elif passed:
+            passed -= 1
+        elif _UNKNOWN.search(word) is None:
+            found.append(plain_path(word))
+    return found
+
+
+# --- The counts of a recorded session, from its events alone.
 
 POLL_TOOLS = frozenset({"bashoutput", "read_bash", "sleep", "taskoutput", "wait", "write_bash", "write_stdin"})
 """Tools that only wait on a running process or type into it."""
@@ -278,3 +342,55 @@ def _is_poll(call: ToolCall, facts: CallFacts) -> bool:
 def _count(numbers: dict[str, int], kind: str) -> None:
     name = kind if kind in numbers or len(numbers) < MOST_UNKNOWN_KINDS else OTHER_KINDS
     numbers[name] = numbers.get(name, 0) + 1
+
+
+# --- What of a session's counts may be written down: numbers, and words of harnesses that everybody knows.
+
+OTHER = "other"
+
+COMPACTIONS = frozenset(
+    {
+        "auto",
+        "compaction",
+        "condensation",
+        "extension",
+        "manual",
+        "replacement_history",
+        "summary",
+        "truncation",
+        "unknown",
+    }
+)
+RESETS = frozenset({"handoff", "reset", "session_meta_again", "start:clear", "start:fork", "start:resume"})
+
+VERSION = re.compile(r"v?\d[\d.-]{0,30}(?:[.+-]?(?:a|b|rc|alpha|beta|canary|dev|next|nightly|preview)[\d.-]{0,20})?")
+
+
+def shown_counts(counts: SessionCounts, names: Pseudonyms) -> dict[str, Any]:
+    """Return the record of *counts* as it may be written down; everything as it is if *names* keep the text."""
+    record = counts.to_record()
+    if names.keep_text:
+        return record
+    resets: dict[str, int] = {}
+    for kind, number in counts.reset_kinds.items():
+        shown = kind if kind in RESETS else OTHER
+        resets[shown] = resets.get(shown, 0) + number
+    return {
+        **record,
+        "compaction_at": [
+            {**entry, "kind": entry["kind"] if entry["kind"] in COMPACTIONS else OTHER}
+            for entry in record["compaction_at"]
+        ],
+        "harness_version": counts.harness_version if _is_version(counts.harness_version) else OTHER,
+        "reset_kinds": dict(sorted(resets.items())),
+        "skipped": dict(
+            sorted(
+                (kind if kind == OTHER_KINDS else names.name("type", kind), number)
+                for kind, number in counts.skipped.items()
+            )
+        ),
+    }
+
+
+def _is_version(version: str) -> bool:
+    return not version or VERSION.fullmatch(version) is not None

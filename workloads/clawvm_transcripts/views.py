@@ -11,17 +11,120 @@ hold is a demand on their pages; in the view of exact signatures it is a result 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
+from typing import Any
 
-from clawvm_replay.trace_format import BoundaryEvent, Call, Prelude, Replacement, ToolDeclaration, Turn
+from clawvm_replay.errors import TraceError
+from clawvm_replay.trace_format import BoundaryEvent, Call, Prelude, Replacement, ToolDeclaration, Turn, open_trace
 from clawvm_runtime.pages import Page
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, Level, ToolOutcome
 from clawvm_transcripts.evidence import Finding, Novelty
-from clawvm_transcripts.observations import Observed
 
-__all__ = ["View", "ViewBuilder"]
+__all__ = ["Observed", "View", "ViewBuilder", "observations_end", "observations_header", "read_observed"]
+
+
+# --- Observations: what the recorded harness had, call by call, as JSON lines beside each trace.
+
+FORMAT_NAME = "clawvm.observed"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A call of the recording that asked again; it ran again in truth, whatever a policy would have done.
+
+    ``pages`` are the pages that hold the content, ``tokens`` what the result cost when it came again, ``kept`` whether
+    the harness still had it in its context. What is repeated or covered is a demand of the trace too; what is edited is
+    new content there.
+    """
+
+    turn: int
+    pages: tuple[str, ...]
+    novelty: Novelty
+    kept: bool
+    tokens: int
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the observation as plain JSON data."""
+        return {
+            "kept": self.kept,
+            "novelty": self.novelty.value,
+            "pages": list(self.pages),
+            "record": "observed",
+            "tokens": self.tokens,
+            "turn": self.turn,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Observed:
+        """Return the observation that *record* describes; raises KeyError, TypeError or ValueError."""
+        if record["record"] != "observed":
+            raise ValueError("is no observation")
+        if type(record["turn"]) is not int or type(record["tokens"]) is not int or type(record["kept"]) is not bool:
+            raise TypeError("turn and tokens are whole numbers, kept is true or false")
+        return cls(
+            turn=record["turn"],
+            pages=tuple(record["pages"]),
+            novelty=Novelty(record["novelty"]),
+            kept=record["kept"],
+            tokens=record["tokens"],
+        )
+
+
+def observations_header(workload: str, view: str) -> dict[str, Any]:
+    """Return the first record of a file of observations."""
+    return {
+        "format": FORMAT_NAME,
+        "record": "header",
+        "version": FORMAT_VERSION,
+        "view": view,
+        "workload": workload,
+    }
+
+
+def observations_end(records: int) -> dict[str, Any]:
+    """Return the last record of a file that holds so many *records*."""
+    return {"record": "end", "records": records}
+
+
+def read_observed(path: Path, source: str = "") -> Iterator[Observed]:
+    """Yield the observations in a file, in constant memory.
+
+    Raises InputError when it cannot be opened, TraceError with *source* (the path, unless given) and the line for what
+    is no observation, another version, and a file that ends before its end record.
+    """
+    source = source or str(path)
+    with open_trace(path) as stream:
+        count = number = 0
+        ended = False
+        for number, line in enumerate(stream, start=1):
+            try:
+                record = json.loads(line)
+                if number == 1:
+                    if (record["format"], record["version"]) != (FORMAT_NAME, FORMAT_VERSION):
+                        raise ValueError
+                elif ended:
+                    raise ValueError
+                elif record["record"] == "end":
+                    ended = record["records"] == count
+                    if not ended:
+                        raise ValueError
+                else:
+                    observed = Observed.from_record(record)
+                    count += 1
+                    yield observed
+            except (KeyError, TypeError, ValueError, RecursionError):
+                raise TraceError(source, number, "is no record of observations in its place; convert again") from None
+        if not ended:
+            raise TraceError(source, number + 1, "the observations are cut off; convert the session again")
+
+
+# --- Two views of one session as replay traces: demands by exact signature, and demands by resource.
 
 
 class View(str, Enum):

@@ -15,9 +15,11 @@ The same seed gives the same bytes on every machine and Python version: only ``r
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from clawvm_replay.trace_format import (
     Accounting,
@@ -40,14 +42,213 @@ from clawvm_runtime.vocabulary import (
     Level,
     PageType,
     PinClass,
+    Principal,
     RecallOutcome,
+    Scope,
     ToolOutcome,
+    UpdateOperation,
 )
-from clawvm_workloads.draws import chance, count, one_of
-from clawvm_workloads.generated_nature import LARGEST_STEPS, Nature, draw_nature
-from clawvm_workloads.generated_updates import UpdateSource
 
-__all__ = ["generate"]
+__all__ = ["chance", "count", "generate", "one_of"]
+
+
+# --- Draws from a seeded generator that give the same on every machine and Python version.
+
+Item = TypeVar("Item")
+
+
+def chance(rng: random.Random, probability: float) -> bool:
+    """Return true with *probability*."""
+    return rng.random() < probability
+
+
+def count(rng: random.Random, mean: float) -> int:
+    """Return a whole number, 0 or more, geometrically distributed around *mean*."""
+    stop = 1.0 / (1.0 + mean)
+    number = 0
+    while rng.random() >= stop:
+        number += 1
+    return number
+
+
+def one_of(rng: random.Random, items: Sequence[Item]) -> Item:
+    """Return one of *items*, each with the same chance; raises ValueError when there are none."""
+    return items[rng.randrange(len(items))]
+
+
+# --- What kind of workload a seed gives, before anything happens in it.
+
+LARGEST_STEPS = (2, 30, 30, 30, 2_000, 10_000_000)
+"""Bounds of a ladder's steps in tokens, one for each size of workload: tiny, usual (three times), large, huge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """How one workload is: sizes in tokens, the rest are chances or mean numbers per turn."""
+
+    turns: int
+    first_pages: int
+    largest_step: int
+    mixed_sizes: bool
+    new_pages: float
+    new_tools: float
+    calls: float
+    demands: float
+    lookups: float
+    updates: float
+    replacements: float
+    compactions: float
+    resets: float
+    highest_demand: Level
+    growth: int
+    jump: float
+
+
+def draw_nature(rng: random.Random) -> Nature:
+    """Return the nature of one workload."""
+    kind = rng.random()
+    if kind < 0.06:
+        turns = 1 + rng.randrange(3)
+    elif kind < 0.97:
+        turns = 5 + rng.randrange(26)
+    else:
+        turns = 50 + rng.randrange(60)
+    busy = one_of(rng, (0.4, 1.0, 1.0, 1.8))
+    return Nature(
+        turns=turns,
+        first_pages=rng.randrange(9),
+        largest_step=one_of(rng, LARGEST_STEPS),
+        mixed_sizes=chance(rng, 0.25),
+        new_pages=one_of(rng, (0.05, 0.15, 0.4)),
+        new_tools=one_of(rng, (0.0, 0.2, 0.4)),
+        calls=busy * rng.random(),
+        demands=busy * 1.5 * rng.random(),
+        lookups=one_of(rng, (0.0, 0.1, 0.5)),
+        updates=one_of(rng, (0.0, 0.2, 0.5, 1.2)),
+        replacements=one_of(rng, (0.0, 0.05, 0.2)),
+        compactions=one_of(rng, (0.0, 0.0, 0.05, 0.2)),
+        resets=one_of(rng, (0.0, 0.05, 0.15)),
+        highest_demand=one_of(rng, (Level.FULL, Level.FULL, Level.STRUCTURED)),
+        growth=one_of(rng, (0, 5, 40, 1_000)),
+        jump=one_of(rng, (0.0, 0.1)),
+    )
+
+
+# --- What a generated agent wants to remember: good updates and wrong ones of every kind.
+
+APPEND, MERGE, SET = (operation.value for operation in UpdateOperation)
+
+CONTENT: Mapping[str, str] = {"notes": APPEND, "facts": MERGE, "step": SET}
+"""Content fields, each with the operation that suits it."""
+
+
+@dataclass(slots=True)
+class UpdateSource:
+    """Draws updates for the pages and tools of one workload."""
+
+    rng: random.Random
+    made: int = 0
+    latest: str = ""
+    with_id: list[Update] = field(default_factory=list)
+
+    def draw(
+        self, pages: Mapping[str, Page], tools: Mapping[str, ToolDeclaration], results: Mapping[str, str]
+    ) -> Update:
+        """Return an update for one of *pages*; *tools* are all that were declared, *results* what was called so far."""
+        rng = self.rng
+        self.made += 1
+        if self.with_id and chance(rng, 0.05):
+            return one_of(rng, self.with_id)  # A retry of one that was staged before.
+        if not pages:
+            return self._content("nowhere", Scope.SESSION, "nowhere")
+        if self.latest not in pages or chance(rng, 0.4):
+            self.latest = one_of(rng, tuple(pages))  # Several updates in a row meet the same fields.
+        page = pages[self.latest]
+        evidence = one_of(rng, (*pages, *results))
+        if chance(rng, 0.3):
+            update = self._control(page, evidence)
+        else:
+            update = self._content(page.id, page.scope, evidence)
+        if chance(rng, 0.35):
+            update = self._broken(update, tools)
+        if chance(rng, 0.1):
+            update = dataclasses.replace(update, update_id=f"update-{self.made}")
+            self.with_id.append(update)
+        return update
+
+    def _content(self, page_id: str, scope: Scope, evidence: str) -> Update:
+        name = one_of(self.rng, tuple(CONTENT))
+        return Update(
+            page_id=page_id,
+            field=name,
+            operation=CONTENT[name],
+            value=self._value(name),
+            scope=scope.value,
+            evidence_ref=evidence,
+            principal=self._principal(scope),
+        )
+
+    def _value(self, name: str) -> Any:
+        mark = f"fact {self.made}"
+        values: dict[str, Any] = {"notes": one_of(self.rng, (mark, [mark])), "facts": {f"key {self.made % 3}": mark}}
+        return values.get(name, mark)
+
+    def _principal(self, scope: Scope) -> str:
+        reaching = tuple(Principal) if scope is Scope.SESSION else (Principal.USER, Principal.AGENT, Principal.HARNESS)
+        return one_of(self.rng, reaching).value
+
+    def _control(self, page: Page, evidence: str) -> Update:
+        """Return an update that changes how the page is held."""
+        rng = self.rng
+        name = one_of(rng, ("minimum", "status", "status") if page.type is PageType.PLAN else ("pin", "minimum"))
+        if name == "pin":
+            value = PinClass.HARD.value if page.is_hard else one_of(rng, tuple(PinClass)).value
+        elif name == "minimum":
+            value = one_of(rng, [level for level in TYPE_RULES[page.type].levels if level >= page.minimum]).label
+        else:
+            value = one_of(rng, ("active", "done"))
+        return Update(
+            page_id=page.id,
+            field=name,
+            operation=SET,
+            value=value,
+            scope=page.scope.value,
+            evidence_ref=evidence,
+            principal=self._principal(page.scope),
+        )
+
+    def _broken(self, update: Update, tools: Mapping[str, ToolDeclaration]) -> Update:
+        """Return *update* with one thing wrong, or at least suspicious."""
+        rng = self.rng
+        breaks: tuple[Callable[[], dict[str, Any]], ...] = (
+            lambda: {one_of(rng, ("page_id", "field", "operation", "scope", "evidence_ref", "principal")): ""},
+            lambda: {"page_id": self._result_of(tools)},
+            lambda: {"operation": one_of(rng, (APPEND, MERGE, SET))},
+            lambda: {"operation": MERGE, "value": {"x": self.made}},
+            lambda: {"value": one_of(rng, (None, "", 7, "pointer", "none", ["x"], {"x": 1}))},
+            lambda: {"evidence_ref": one_of(rng, ("nothing at all", self._result_of(tools), *tools))},
+            lambda: {"principal": one_of(rng, ("intruder", Principal.SUBAGENT.value, Principal.TOOL.value))},
+            lambda: {"scope": one_of(rng, ("universe", *(scope.value for scope in Scope)))},
+            lambda: {"operation": one_of(rng, ("overwrite", "delete"))},
+            lambda: {"operation": SET, "base_version": rng.randrange(3)},
+            lambda: {"field": "pin", "operation": SET, "value": one_of(rng, ("soft", "none", "tight"))},
+            lambda: {
+                "field": "minimum",
+                "operation": SET,
+                "value": one_of(rng, ("pointer", "pointer", "structured", "none")),
+            },
+            lambda: {"field": "status", "operation": SET, "value": one_of(rng, ("done", "paused"))},
+            lambda: {"operation": SET, "value": one_of(rng, (None, "", [], {}))},
+        )
+        return dataclasses.replace(update, **one_of(rng, breaks)())
+
+    def _result_of(self, tools: Mapping[str, ToolDeclaration]) -> str:
+        """Return the page of a tool that may not have been called yet."""
+        pages = [tool.page.id for tool in tools.values() if tool.page is not None]
+        return one_of(self.rng, pages) if pages else "no such page"
+
+
+# --- Generated workloads: from a seed to a trace that no story would tell, for checking properties over thousands of them.
 
 MOST_PAGES = 30
 DEMANDABLE = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL)

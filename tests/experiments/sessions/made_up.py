@@ -8,7 +8,7 @@ from clawvm_replay.trace_format import BoundaryEvent, Call, ToolDeclaration, Tra
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.vocabulary import Boundary, Level, PageType, ToolOutcome
 from clawvm_transcripts.evidence import Novelty
-from clawvm_transcripts.observations import Observed, observations_end, observations_header
+from clawvm_transcripts.views import Observed, observations_end, observations_header
 
 COMPACTION = BoundaryEvent(Boundary.COMPACTION)
 RESET = BoundaryEvent(Boundary.RESET, "session-2")

@@ -4,11 +4,11 @@ import json
 import unittest
 from pathlib import Path
 
-from clawvm_experiments.sessions.index import cut_label, cut_words, session_index
+from clawvm_experiments.sessions.data import cut_label, cut_words, session_index
 from clawvm_replay.errors import InputError
 from clawvm_replay.trace_format import FlushEvent, Replacement
 from clawvm_transcripts.evidence import Novelty
-from clawvm_transcripts.observations import Observed
+from clawvm_transcripts.views import Observed
 from tests.experiments.sessions.made_up import (
     COMPACTION,
     OBSERVED,

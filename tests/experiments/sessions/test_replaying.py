@@ -5,15 +5,14 @@ import pickle
 import unittest
 from pathlib import Path
 
-from clawvm_experiments.sessions.cells import Options
-from clawvm_experiments.sessions.experiment import sessions_experiment
-from clawvm_experiments.sessions.index import session_index
-from clawvm_experiments.sessions.replaying import lean_select, replay_session
+from clawvm_experiments.sessions.cells import Options, lean_select, replay_session
+from clawvm_experiments.sessions.data import session_index
+from clawvm_experiments.sessions.report import sessions_experiment
 from clawvm_replay.errors import InputError
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import select
 from clawvm_transcripts.evidence import Novelty
-from clawvm_transcripts.observations import Observed
+from clawvm_transcripts.views import Observed
 from tests.experiments.sessions.made_up import RESET, temporary_root, tool, turns, write_session
 
 

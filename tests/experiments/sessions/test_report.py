@@ -5,17 +5,12 @@ import re
 import unittest
 from pathlib import Path
 
-from clawvm_experiments.sessions.cells import Options
-from clawvm_experiments.sessions.experiment import sessions_experiment
-from clawvm_experiments.sessions.figures import session_figures
-from clawvm_experiments.sessions.index import session_index
-from clawvm_experiments.sessions.map_events import MapEvents, drawn_pages, without_pages
-from clawvm_experiments.sessions.replaying import replay_session
-from clawvm_experiments.sessions.report import session_report
+from clawvm_experiments.sessions.cells import MapEvents, Options, drawn_pages, replay_session, without_pages
+from clawvm_experiments.sessions.data import session_index
+from clawvm_experiments.sessions.report import ROWS_MOST, session_figures, session_report, sessions_experiment
 from clawvm_experiments.sessions.session_page import page_works, session_page
 from clawvm_experiments.sessions.summary import summarize_sessions
-from clawvm_experiments.sessions.tables import ROWS_MOST
-from clawvm_pictures.html_page import report_section
+from clawvm_pictures.pages import report_section
 from clawvm_pictures.residency_map import residency_map
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.pages import Page, Provenance

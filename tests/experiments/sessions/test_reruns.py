@@ -2,10 +2,10 @@
 
 import unittest
 
-from clawvm_experiments.sessions.reruns import Outcome, RerunWatch, rerun_counts
+from clawvm_experiments.sessions.data import Outcome, RerunWatch, rerun_counts
 from clawvm_replay.errors import InputError
 from clawvm_transcripts.evidence import Novelty
-from clawvm_transcripts.observations import Observed
+from clawvm_transcripts.views import Observed
 
 
 def observed(turn, *pages, tokens=10):

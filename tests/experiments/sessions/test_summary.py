@@ -5,13 +5,12 @@ import random
 import unittest
 
 from clawvm_experiments.sessions.cells import Options
-from clawvm_experiments.sessions.index import KINDS
-from clawvm_experiments.sessions.reruns import Outcome, Rerun, rerun_counts
+from clawvm_experiments.sessions.data import KINDS, Outcome, Rerun, rerun_counts
 from clawvm_experiments.sessions.summary import quartiles, ratio, summarize_sessions
 from clawvm_replay.metrics import CellMetrics
 from clawvm_runtime.policy import POLICIES
 from clawvm_transcripts.evidence import Novelty
-from clawvm_transcripts.observations import Observed
+from clawvm_transcripts.views import Observed
 from tests.experiments.sessions.made_up import NO_USAGE, USAGE
 
 OPTIONS = Options(shares=(0.2,), window=False, cuts=(100, None), views=("resources",))

@@ -9,20 +9,49 @@ session_cells   the cells of one session
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clawvm_experiments.experiment import Cell
-from clawvm_experiments.sessions.index import cut_label
-from clawvm_experiments.sessions.layout import VIEWS
+from clawvm_experiments.experiment import Cell, Row
+from clawvm_experiments.sessions.data import (
+    VIEWS,
+    RerunWatch,
+    cut_label,
+    header_and_turns,
+    kind_of,
+    observations,
+    rerun_counts,
+)
 from clawvm_replay.errors import InputError
+from clawvm_replay.metrics import CellMetrics
+from clawvm_replay.replay import replay
+from clawvm_runtime.decision_trace import DecisionTrace, Event
 from clawvm_runtime.engine import MAXIMUM_BUDGET
 from clawvm_runtime.errors import PolicyError
 from clawvm_runtime.policy import POLICIES, policy_named
+from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
+from clawvm_runtime.vocabulary import TYPE_RULES, PageType, PinClass
 
-__all__ = ["REFERENCE_SHARE", "WINDOW", "Budget", "Options", "session_cells"]
+__all__ = [
+    "REFERENCE_SHARE",
+    "WINDOW",
+    "Budget",
+    "MapEvents",
+    "Options",
+    "drawn_pages",
+    "lean_select",
+    "replay_session",
+    "run_session_cell",
+    "session_cells",
+    "without_pages",
+]
+
+
+# --- The cells of recorded sessions: every session, view, cut, budget and policy.
 
 REFERENCE_SHARE = 0.20
 """The share of the working set that findings and pages of single sessions refer to."""
@@ -141,3 +170,121 @@ def session_cells(facts: Mapping[str, Any], options: Options) -> Iterator[Cell]:
                             "view": view,
                         },
                     )
+
+
+# --- One cell of a recorded session: a replay, and what it makes of the calls that ran again in truth.
+
+
+def lean_select(request: SelectionRequest) -> Selection:
+    """Return what the plain selector returns, without the steps that led there.
+
+    Whoever listens to a replay's decisions pays for every step of every prompt: on a long session half as much again
+    as for the replay. The levels, the tokens and what was required are the same.
+    """
+    return dataclasses.replace(select(request), prefetched=(), prefetch_refused=(), steps=())
+
+
+def replay_session(
+    root: str,
+    name: str,
+    view: str,
+    cut: int | None,
+    policy: str,
+    budget: int,
+    sink: Callable[[Event], None],
+    selector: Selector = select,
+) -> CellMetrics:
+    """Replay one view of a session, streamed from its file, and return its metrics; *sink* takes every decision."""
+    with header_and_turns(root, name, view, cut) as (header, turns):
+        return replay(
+            header,
+            turns,
+            policy_named(policy),
+            budget,
+            decisions=DecisionTrace(sink),
+            selector=selector,
+            source=f"{name}/{view}.trace.jsonl",
+        )
+
+
+def run_session_cell(root: str, cell: Cell) -> Row:
+    """Return the row of *cell*: its metrics, and what became of re-fetches and repeats; *root* is no part of it."""
+    parameters = cell.parameters
+    place = root, parameters["session"], parameters["view"]
+    # What the agent's own edit had changed is new content: no policy could have had it.
+    again = (item for item in observations(*place, parameters["cut"]) if not kind_of(item).startswith("edited"))
+    watch = RerunWatch(again)
+    metrics = replay_session(
+        *place, parameters["cut"], parameters["policy"], parameters["budget"], watch.take, lean_select
+    )
+    reruns = list(watch.reruns())
+    return {
+        **metrics.to_record(),
+        **parameters,
+        "refetched": rerun_counts(item for item in reruns if not item.observed.kept),
+        "repeated": rerun_counts(item for item in reruns if item.observed.kept),
+    }
+
+
+# --- The decisions of a replay as residency maps of a few windows need them, without what no window shows.
+
+
+class MapEvents:
+    """Keeps every event of the windows (first to last turn), and the turn before each whole.
+
+    Elsewhere a prompt is cut down to the levels of the pages that its turn demanded: a map needs them to tell page-ins
+    from faults. Memory: O(events of the windows + demands).
+    """
+
+    def __init__(self, windows: Iterable[tuple[int, int]]) -> None:
+        self.events: list[Event] = []
+        self._windows = [(first - 1, last) for first, last in windows]
+        self._demanded: set[str] = set()
+
+    def take(self, event: Event) -> None:
+        """Take the next decision."""
+        kind, turn = event["event"], event["turn"]
+        if kind == "demand":
+            self._demanded.add(event["page"])
+        elif kind == "assemble":
+            if not any(first <= turn <= last for first, last in self._windows):
+                levels = {page: level for page, level in event["levels"].items() if page in self._demanded}
+                event = {"event": kind, "levels": levels, "sequence": event["sequence"], "turn": turn}
+            self._demanded.clear()
+        self.events.append(event)
+
+
+def drawn_pages(events: Iterable[Event], first: int, last: int, most: int) -> tuple[Sequence[str], dict[str, int]]:
+    """Return the pages that a map from turn *first* to *last* shows, and the others with their faults there.
+
+    What is pinned hard by its type is shown first (at most *most* pages), then what has the most faults, then demands:
+    up to *most* pages in all, and half of that at least. O(events + pages x log(pages)).
+    """
+    types: dict[str, str] = {}
+    faults: Counter[str] = Counter()
+    demands: Counter[str] = Counter()
+    for event in events:
+        kind = event["event"]
+        if kind == "page" and event["turn"] <= last:
+            types[event["page"]] = event["type"]
+        elif first <= event["turn"] <= last and kind in ("fault", "demand"):
+            (faults if kind == "fault" else demands)[event.get("page", "")] += 1
+    order = sorted(types, key=lambda page: (-faults[page], -demands[page]))
+    hard = [page for page in order if _is_hard(types[page])][:most]
+    others = [page for page in order if not _is_hard(types[page])][: max(most - len(hard), most // 2)]
+    shown = dict.fromkeys((*hard, *others))
+    return list(shown), {page: faults[page] for page in order if page not in shown}
+
+
+def _is_hard(page_type: str) -> bool:
+    return TYPE_RULES[PageType(page_type)].pin is PinClass.HARD
+
+
+def without_pages(events: Iterable[Event], hidden: Collection[str], first: int, last: int) -> Iterator[Event]:
+    """Yield *events* without the *hidden* pages; outside the window their demands stay, for they are counted there."""
+    for event in events:
+        if event.get("page") in hidden:
+            kind = event["event"]
+            if kind == "page" or (kind == "demand" and first <= event["turn"] <= last):
+                continue
+        yield event

@@ -14,14 +14,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from clawvm_experiments.experiment import Row
-from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget
-from clawvm_experiments.sessions.index import cut_label, cut_words
-from clawvm_experiments.sessions.layout import RESOURCES, VIEWS
-from clawvm_experiments.sessions.map_events import MapEvents, drawn_pages, without_pages
-from clawvm_experiments.sessions.replaying import replay_session
-from clawvm_experiments.sessions.tables import ACROSS, LOSSES, counted, losses, number, percent, window_words
-from clawvm_pictures.html_page import Section, figure, page
-from clawvm_pictures.markdown import markdown_html
+from clawvm_experiments.sessions.cells import (
+    REFERENCE_SHARE,
+    Budget,
+    MapEvents,
+    drawn_pages,
+    replay_session,
+    without_pages,
+)
+from clawvm_experiments.sessions.data import RESOURCES, VIEWS, cut_label, cut_words
+from clawvm_experiments.sessions.report import ACROSS, LOSSES, counted, losses, number, percent, window_words
+from clawvm_pictures.pages import Section, figure, markdown_html, page
 from clawvm_pictures.residency_map import residency_map
 from clawvm_pictures.svg import Markup
 from clawvm_replay.reports import table

@@ -8,7 +8,8 @@ is told once. A resumed session appends a further header to the same file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from clawvm_transcripts.events import (
@@ -22,26 +23,255 @@ from clawvm_transcripts.events import (
     SessionStart,
     Skipped,
     Summary,
+    ToolCall,
+    ToolResult,
     Usage,
     Window,
 )
-from clawvm_transcripts.format_contract import Head, line_format
-from clawvm_transcripts.formats.codex_records import (
-    BARE_ITEMS,
-    EVENTS_WITHOUT_USE,
-    INJECTED_KINDS,
-    ITEMS_WITHOUT_USE,
-    RECORD_TYPES,
-    is_injected,
-    is_rules,
-    own_words,
-)
-from clawvm_transcripts.formats.codex_tools import tool_call, tool_result
-from clawvm_transcripts.formats.message_parts import count_of, text_of
-from clawvm_transcripts.formats.said_twice import SaidTwice
-from clawvm_transcripts.json_lines import RecordError
+from clawvm_transcripts.formats.message_parts import count_of, text_of, words_of
+from clawvm_transcripts.reading import Head, RecordError, decoded, line_format
 
-__all__ = ["CODEX"]
+__all__ = ["CODEX", "tool_result"]
+
+
+# --- Words that a recording holds twice: as an item of the conversation, and as an event for the screen.
+
+HELD_BACK = 64
+"""Items held back until it is clear whether the file has events for them."""
+
+SAID_AS_EVENT = Skipped("item that stands in the file as an event too", known=True)
+
+
+class SaidTwice:
+    """What one side said: events where the file has any, items where it has none.
+
+    Items are held back until an event follows, which says the same, or the conversation goes on without one
+    (``settle``). *event* makes the common event of the words.
+    """
+
+    def __init__(self, event: Callable[[str], Event]) -> None:
+        self._event = event
+        self._waiting: list[str] = []
+        self._has_events = False
+        self._latest: str | None = None  # The latest words told from an item.
+
+    def event(self, words: str) -> Iterator[Event]:
+        """Tell the words of an event, unless an item told them just now."""
+        self.events_exist()
+        self._waiting.clear()
+        repeated, self._latest = self._latest == words.strip(), None
+        yield SAID_AS_EVENT if repeated else self._event(words)
+
+    def item(self, words: str) -> Iterator[Event]:
+        """Hold the words of an item back, or pass over them if the file has events."""
+        if self._has_events:
+            yield SAID_AS_EVENT
+            return
+        self._waiting.append(words)
+        if len(self._waiting) > HELD_BACK:
+            yield from self.settle()
+
+    def events_exist(self) -> None:
+        """Take note that the file has events, by one that tells no words of this side."""
+        self._has_events = True
+
+    def settle(self) -> Iterator[Event]:
+        """Tell what was held back: no event said it."""
+        for words in self._waiting:
+            self._latest = words.strip()
+            yield self._event(words)
+        self._waiting.clear()
+
+
+# --- The types of record and of injected text that occur in sessions of Codex.
+
+RECORD_TYPES = frozenset({"compacted", "event_msg", "response_item", "session_meta", "turn_context"})
+
+BARE_ITEMS = frozenset({"function_call", "function_call_output", "local_shell_call", "message", "reasoning"})
+"""Items of a conversation that the first releases wrote without an envelope."""
+
+ITEMS_WITHOUT_USE = frozenset(
+    {"compaction", "compaction_summary", "context_compaction", "ghost_snapshot", "other", "reasoning"}
+)
+
+EVENTS_WITHOUT_USE = frozenset(
+    {
+        "agent_reasoning",
+        "agent_reasoning_raw_content",
+        "agent_reasoning_section_break",
+        "background_event",
+        "context_compacted",
+        "deprecation_notice",
+        "dynamic_tool_call_request",
+        "dynamic_tool_call_response",
+        "entered_review_mode",
+        "error",
+        "exec_command_begin",
+        "exec_command_end",
+        "exited_review_mode",
+        "image_generation_begin",
+        "image_generation_end",
+        "item_completed",
+        "item_started",
+        "mcp_tool_call_begin",
+        "mcp_tool_call_end",
+        "model_reroute",
+        "patch_apply_begin",
+        "patch_apply_end",
+        "plan_update",
+        "stream_error",
+        "task_complete",
+        "task_started",
+        "terminal_interaction",
+        "thread_goal_updated",
+        "thread_name_updated",
+        "turn_aborted",
+        "turn_complete",
+        "turn_diff",
+        "turn_started",
+        "undo_completed",
+        "undo_started",
+        "view_image_tool_call",
+        "warning",
+        "web_search_begin",
+        "web_search_end",
+    }
+)
+"""Events that say nothing about memory, or what an item of the conversation says as well."""
+
+_RULES = re.compile(r"\s*(?:# AGENTS\.md instructions\b|<user_instructions>)")
+"""How a part of a user message begins in which the harness hands over the project's rules."""
+
+_RULES_FRAME = re.compile(
+    r"\s*(?:# AGENTS\.md instructions[^\n]*\n\s*)?<(INSTRUCTIONS|user_instructions)>(.*)</\1>\s*", re.DOTALL
+)
+"""What stands around those rules; their own words are the last group."""
+
+_INJECTED = re.compile(
+    r"\s*<(?:environment_context|environments|turn_aborted|skill|user_action|user_shell_command|subagent_notification"
+    r"|system_reminder|permissions instructions|collaboration_mode|personality_spec|model_switch|hook_prompt)\b"
+)
+"""How a part of a user message begins that the harness wrote and that is no rule."""
+
+INJECTED_KINDS = ("environment_context", "user_instructions")
+"""Kinds of a ``user_message`` event that nobody typed."""
+
+
+def is_rules(words: str) -> bool:
+    """Return whether a part of a user message hands over the project's rules."""
+    return _RULES.match(words) is not None
+
+
+def is_injected(words: str) -> bool:
+    """Return whether the harness wrote a part of a user message that holds no rules."""
+    return _INJECTED.match(words) is not None
+
+
+def own_words(rules: str) -> str:
+    """Return rules without the frame around them, so that the same rules are recognized in any frame or none."""
+    frame = _RULES_FRAME.fullmatch(rules)
+    return (frame[2] if frame else rules).strip()
+
+
+# --- Tool calls and results as Codex records them.
+
+ARGUMENT_FIELDS = ("arguments", "input", "action")
+"""Where the call types keep what the tool is given."""
+
+EXEC = "exec"
+PROGRAM_FIELDS = ("code", "input")
+"""Where an ``exec`` that is recorded as a function call keeps its program."""
+
+HEAD_START = re.compile(r"(?:Command: |Chunk ID: |Wall time:? |Exit code: |Script [a-z])")
+HEAD_END = re.compile(r"Output:(?:\r?\n|\Z)")
+"""The last line of a head."""
+
+HEAD_LINE = re.compile(r"(?:Process [a-z]|Original token count: |Total output lines: |Exit code: |Script [a-z])")
+"""The lines that may stand between the wall time and the end of a head."""
+
+WALL_TIME = re.compile(r"^Wall time:? ", re.MULTILINE)
+"""Every head has this line; it stands behind the command, whose own lines may look like the end of a head."""
+
+EXIT_CODE = re.compile(r"^(?:Exit code:|Process exited with code) (-?[0-9]{1,9})$", re.MULTILINE)
+SCRIPT_FAILED = "Script failed"
+
+FAILURE = re.compile(
+    r"(?:(?:apply_patch|exec_command|shell|view_image|write_stdin) (?:verification )?failed\b"
+    r"|failed to parse function arguments\b|execution error\b|unsupported call\b|aborted by user\b)"
+)
+"""How a result without a head begins when the harness itself refused or lost the call."""
+
+
+def tool_call(kind: str, payload: dict[str, Any]) -> ToolCall:
+    """Return the call of an item of type *kind*; raises RecordError for a function call without a name."""
+    tool = payload.get("name", kind.removesuffix("_call"))
+    if not isinstance(tool, str) or (kind in ("function_call", "custom_tool_call") and "name" not in payload):
+        raise RecordError("a call without a name")
+    call = text_of(payload.get("call_id")) or text_of(payload.get("id"))
+    arguments: Any = next((payload[key] for key in ARGUMENT_FIELDS if payload.get(key) is not None), {})
+    if kind == "function_call" and isinstance(arguments, str):
+        arguments = _object_in(arguments)
+    if tool == EXEC and isinstance(arguments, dict):
+        arguments = next((value for key in PROGRAM_FIELDS if (value := text_of(arguments.get(key)))), arguments)
+    namespace = text_of(payload.get("namespace"))
+    return ToolCall(call, f"{namespace}.{tool}" if namespace else tool, arguments)
+
+
+def tool_result(payload: dict[str, Any]) -> ToolResult:
+    """Return the result in an item; its text is the tool's output as recorded, "" where the item holds none."""
+    call, output = text_of(payload.get("call_id")) or text_of(payload.get("id")), payload.get("output")
+    failed: bool | None = None  # None where nothing but the text itself may tell.
+    if isinstance(output, str):
+        wrapped = _object_in(output)
+        # Only the harness writes exactly this around an output; a tool that prints JSON is left as it is.
+        if isinstance(wrapped, dict) and wrapped.keys() == {"output", "metadata"}:
+            metadata, output = wrapped["metadata"], wrapped["output"]
+            failed = isinstance(metadata, dict) and metadata.get("exit_code") not in (0, None)
+    elif isinstance(output, dict):
+        failed = True if output.get("success") is False else None
+        output = output.get("content") or output.get("content_items")
+    text = words_of(output)
+    head = _head_length(text)
+    if failed is None and head:
+        # The newest code counts: a command in front of it may look like one.
+        codes = EXIT_CODE.findall(text, 0, head)
+        failed = (bool(codes) and int(codes[-1]) != 0) or text.startswith(SCRIPT_FAILED)
+    elif failed is None:
+        failed = FAILURE.match(text) is not None
+    return ToolResult(call, text, failed, head)
+
+
+def _head_length(text: str) -> int:
+    """Return the number of characters of the head; 0 for a text without one."""
+    if not HEAD_START.match(text):
+        return 0
+    wall_time = WALL_TIME.search(text)
+    if wall_time is None:
+        return 0
+    line = text.find("\n", wall_time.start()) + 1
+    # Only lines that a head may have stand between the two, so that an output is never taken for a head.
+    while line:
+        end = HEAD_END.match(text, line)
+        if end:
+            return end.end()
+        if not HEAD_LINE.match(text, line):
+            return 0
+        line = text.find("\n", line) + 1
+    return 0
+
+
+def _object_in(text: str) -> Any:
+    """Return the object that *text* is the JSON of, or *text* itself."""
+    if not text.startswith("{"):
+        return text
+    try:
+        value, end = decoded(text)
+    except ValueError:
+        return text
+    return value if not text[end:].strip() else text
+
+
+# --- Codex: ``~/.codex/sessions/<year>/<month>/<day>/rollout-<time>-<session>.jsonl``.
 
 REMEMBERED = 512
 """Instructions of which is known that they were told."""

@@ -25,9 +25,8 @@ from clawvm_transcripts.events import (
     ToolResult,
     Window,
 )
-from clawvm_transcripts.format_contract import Head, line_format
 from clawvm_transcripts.formats.message_parts import count_of, text_of
-from clawvm_transcripts.json_lines import RecordError
+from clawvm_transcripts.reading import Head, RecordError, line_format
 
 __all__ = ["COPILOT_CLI"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from clawvm_transcripts.events import Usage
-from clawvm_transcripts.json_lines import decoded
+from clawvm_transcripts.reading import decoded
 
 __all__ = ["arguments_of", "count_of", "text_of", "usage_of", "words_of"]
 

@@ -22,10 +22,8 @@ from clawvm_transcripts.events import (
     ToolCall,
     ToolResult,
 )
-from clawvm_transcripts.format_contract import Head, document_format
 from clawvm_transcripts.formats.message_parts import arguments_of, text_of, usage_of, words_of
-from clawvm_transcripts.json_documents import Element
-from clawvm_transcripts.json_lines import RecordError
+from clawvm_transcripts.reading import Element, Head, RecordError, document_format
 
 __all__ = ["MINI_SWE_AGENT"]
 

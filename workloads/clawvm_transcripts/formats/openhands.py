@@ -23,10 +23,8 @@ from clawvm_transcripts.events import (
     ToolCall,
     ToolResult,
 )
-from clawvm_transcripts.format_contract import Head, document_format
 from clawvm_transcripts.formats.message_parts import text_of, usage_of
-from clawvm_transcripts.json_documents import TOP, Element
-from clawvm_transcripts.json_lines import RecordError
+from clawvm_transcripts.reading import TOP, Element, Head, RecordError, document_format
 
 __all__ = ["OPENHANDS"]
 

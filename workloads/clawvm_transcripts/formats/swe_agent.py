@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from clawvm_transcripts.events import AssistantMessage, Event, Instruction, Prompt, Skipped, ToolCall, ToolResult
-from clawvm_transcripts.format_contract import Head, document_format
 from clawvm_transcripts.formats.message_parts import text_of, words_of
-from clawvm_transcripts.json_documents import Element
-from clawvm_transcripts.json_lines import RecordError
+from clawvm_transcripts.reading import Element, Head, RecordError, document_format
 
 __all__ = ["SWE_AGENT"]
 

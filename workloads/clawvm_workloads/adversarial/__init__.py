@@ -22,9 +22,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from clawvm_workloads.adversarial.in_flight import IN_FLIGHT
-from clawvm_workloads.adversarial.pin_flood import PIN_FLOODS
-from clawvm_workloads.adversarial.residency import BOUNDARY_AND_ROOM
+from clawvm_workloads.adversarial.floods import PIN_FLOODS
+from clawvm_workloads.adversarial.residency import BOUNDARY_AND_ROOM, IN_FLIGHT
 from clawvm_workloads.adversarial.scenario import Scenario
 from clawvm_workloads.adversarial.signatures import SIGNATURES
 

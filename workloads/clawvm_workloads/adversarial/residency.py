@@ -15,16 +15,43 @@ from __future__ import annotations
 
 from clawvm_replay.trace_builder import Ladder, TraceBuilder
 from clawvm_replay.trace_format import Accounting, Trace
-from clawvm_runtime.pages import Provenance
+from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import Writeback as WritebackMode
 from clawvm_runtime.updates import Update
-from clawvm_runtime.vocabulary import Level, PageType
-from clawvm_workloads.adversarial.controls import HALF_EMPTY, OVERFULL, Control, removal
-from clawvm_workloads.adversarial.misreports import NOT_IN_PROMPTS, NOT_IN_TRACE, OVERSTATED, UNDERSTATED
-from clawvm_workloads.adversarial.scenario import DURABILITY, RESIDENCY, Scenario, told
-from clawvm_workloads.adversarial.stories import BUDGET, GUIDE, PLAN, SHORT_RULE, note, open_story, read, user
+from clawvm_runtime.vocabulary import Level, PageType, RejectCode
+from clawvm_workloads.adversarial.scenario import (
+    BUDGET,
+    DURABILITY,
+    GUIDE,
+    HALF_EMPTY,
+    NOT_IN_PROMPTS,
+    NOT_IN_TRACE,
+    OVERFULL,
+    OVERSTATED,
+    PLAN,
+    RESIDENCY,
+    SHORT_RULE,
+    UNDERSTATED,
+    Check,
+    Control,
+    Harness,
+    Scenario,
+    note,
+    open_story,
+    page,
+    played,
+    read,
+    removal,
+    result,
+    told,
+    user,
+    values_check,
+)
 
-__all__ = ["BOUNDARY_AND_ROOM"]
+__all__ = ["BOUNDARY_AND_ROOM", "IN_FLIGHT"]
+
+
+# --- Hostile lives that attack what stands in the prompt: too little room, too many demands, boundaries in a row.
 
 LONG_GUIDE = Ladder(3, 28, 34, 46)
 RULE = Ladder(2, 16, 20, 28)
@@ -119,7 +146,7 @@ def threshold_jump() -> Trace:
 
 
 _NO_PIN = removal("auto_pin", "no_controllable_fault", "floors_hold")
-_LOSES = ("no_controllable_fault", "nothing_lost")
+_RESIDENCY_LOSES = ("no_controllable_fault", "nothing_lost")
 
 BOUNDARY_AND_ROOM: tuple[Scenario, ...] = (
     Scenario(
@@ -154,8 +181,8 @@ BOUNDARY_AND_ROOM: tuple[Scenario, ...] = (
         budget=BUDGET,
         run=told(cascade_reset, (*RESIDENCY, *DURABILITY)),
         controls=(
-            removal("writeback_at_reset", *_LOSES),
-            removal("writeback_at_compaction", *_LOSES),
+            removal("writeback_at_reset", *_RESIDENCY_LOSES),
+            removal("writeback_at_compaction", *_RESIDENCY_LOSES),
             OVERSTATED,
         ),
     ),
@@ -168,11 +195,181 @@ BOUNDARY_AND_ROOM: tuple[Scenario, ...] = (
         controls=(
             Control(
                 "writeback at the soft threshold instead of the boundary",
-                _LOSES,
+                _RESIDENCY_LOSES,
                 {"writeback_at_compaction": WritebackMode.SOFT_THRESHOLD},
             ),
-            removal("writeback_at_compaction", *_LOSES),
+            removal("writeback_at_compaction", *_RESIDENCY_LOSES),
             OVERSTATED,
         ),
+    ),
+)
+
+
+# --- Updates in flight: staged so late that the next thing to happen is the boundary.
+
+_USER = user(1)
+
+
+def _pages() -> list[Page]:
+    guide = Provenance("file", "AGENTS.md")
+    return [
+        page("guide", PageType.BOOTSTRAP_POLICY, GUIDE, guide, base_utility=9.0),
+        page("plan", PageType.PLAN, PLAN, _USER, base_utility=8.0),
+        page("taste", PageType.PREFERENCE, Ladder(2, 5, 9, 14), Provenance("file", "USER.md"), base_utility=6.0),
+    ]
+
+
+def at_compaction(harness: Harness) -> list[Check]:
+    """One prompt, then a turn that stages seven updates, three of them bad, and compacts."""
+    harness.engine.session_start("session-1", _pages())
+    harness.call("read", {"path": "report"}, result("report", "the report"))
+    harness.stage(note(value=["first"]))
+    harness.prompt()
+    harness.stage(
+        note(value=["second"], evidence_ref="report"),
+        note(field="goal", operation="set_with_version", value="ship", base_version=0),
+        note(field="goal", operation="set_with_version", value="stop", base_version=0),
+        note(page_id="taste", field="style", operation="merge", value={"tone": "dry"}, scope="project"),
+        note(value=["invented"], evidence_ref="nowhere"),
+        note(page_id="taste", field="style", operation="overwrite", value={}, scope="project"),
+        note(page_id="taste", field="style", operation="merge", value={"length": "short"}, scope="project"),
+    )
+    harness.engine.compaction()
+    harness.prompt()
+    return [
+        values_check(
+            harness.engine.journal,
+            {
+                ("plan", "log"): (2, ["first", "second"]),
+                ("plan", "goal"): (1, "ship"),
+                ("taste", "style"): (2, {"tone": "dry", "length": "short"}),
+            },
+        )
+    ]
+
+
+def at_reset(harness: Harness) -> list[Check]:
+    """Stage, reset without a prompt, stage again, compact and reset again without a prompt, then ask for everything."""
+    engine = harness.engine
+    engine.session_start("session-1", _pages())
+    harness.call("read", {"path": "report"}, result("report", "the report"))
+    harness.prompt()
+    harness.stage(note(value=["first"], evidence_ref="report"), note(field="goal", operation="merge", value={"a": 1}))
+    engine.reset("session-2")
+    harness.stage(note(value=["second"]), note(field="goal", operation="merge", value={"b": 2}))
+    engine.compaction()
+    harness.stage(note(value=["third"], evidence_ref="report"))
+    engine.reset("session-3")
+    harness.prompt()
+    harness.demand("plan", "report")
+    harness.prompt()
+    return [
+        values_check(
+            engine.journal,
+            {("plan", "log"): (3, ["first", "second", "third"]), ("plan", "goal"): (2, {"a": 1, "b": 2})},
+        )
+    ]
+
+
+def for_new_page(harness: Harness) -> list[Check]:
+    """A page, its update and the boundary in one turn; the second time the update is staged before its page."""
+    engine = harness.engine
+    engine.session_start("session-1", _pages())
+    harness.prompt()
+    engine.declare(page("step-1", PageType.PLAN, PLAN, _USER, base_utility=8.0))
+    harness.stage(note(page_id="step-1", evidence_ref="step-1"))
+    engine.compaction()
+    harness.prompt()
+    harness.stage(note(page_id="step-2", evidence_ref="step-1"))
+    engine.declare(page("step-2", PageType.PLAN, PLAN, _USER, base_utility=8.0))
+    harness.call("read", {"path": "late"}, result("late", "late result"))
+    harness.stage(note(page_id="step-2", value=["late"], evidence_ref='read({"path":"late"})'))
+    engine.reset("session-2")
+    harness.prompt()
+    harness.demand("step-1", "step-2")
+    harness.prompt()
+    return [
+        values_check(engine.journal, {("step-1", "log"): (1, ["noted"]), ("step-2", "log"): (2, ["noted", "late"])})
+    ]
+
+
+def for_replaced_page(harness: Harness) -> list[Check]:
+    """The plan gets new content between update and boundary, twice; a tool that runs again replaces its result."""
+    engine = harness.engine
+    engine.session_start("session-1", _pages())
+    harness.prompt()
+    harness.stage(note(value=["before the edit"]))
+    engine.replace(page("plan", PageType.PLAN, Ladder(3, 12, 16, 26), _USER, base_utility=8.0))
+    harness.stage(note(value=["after the edit"]))
+    engine.compaction()
+    harness.prompt()
+    harness.call("state", {}, result("state", "state 1"), deterministic=False)
+    harness.stage(note(page_id="state", field="seen", evidence_ref="state"))
+    harness.call("state", {}, result("state", "state 2"), deterministic=False)
+    harness.stage(note(field="goal", operation="set_with_version", value="ship", base_version=0))
+    engine.replace(page("plan", PageType.PLAN, PLAN, _USER, base_utility=8.0))
+    engine.reset("session-2")
+    harness.prompt()
+    harness.demand("plan", "state")
+    harness.prompt()
+    latest = harness.in_prompt("state")
+    return [
+        values_check(
+            engine.journal,
+            {
+                ("plan", "log"): (2, ["before the edit", "after the edit"]),
+                ("plan", "goal"): (1, "ship"),
+                ("state", "seen"): (1, ["noted"]),
+            },
+        ),
+        Check("answers_exact", latest == "state 2", f"the prompt holds {latest!r}"),
+    ]
+
+
+_LOSES = ("no_controllable_fault", "nothing_lost", "values_exact")
+_COMPACTION = removal("writeback_at_compaction", *_LOSES)
+_RESET = removal("writeback_at_reset", *_LOSES)
+_BAD = (
+    RejectCode.DESTRUCTIVE_OP.value,
+    RejectCode.PROVENANCE_DANGLING.value,
+    RejectCode.DESTRUCTIVE_OP.value,
+)
+
+IN_FLIGHT: tuple[Scenario, ...] = (
+    Scenario(
+        id="in_flight_at_compaction",
+        title="In flight at a compaction",
+        story="Seven updates, three of them bad, are staged in the very turn in which the compaction falls.",
+        budget=BUDGET,
+        run=played(at_compaction, BUDGET, _BAD),
+        controls=(
+            _COMPACTION,
+            removal("validated_writeback", "nothing_overwritten", "rejections_exact", "values_exact"),
+        ),
+    ),
+    Scenario(
+        id="in_flight_at_reset",
+        title="In flight at a reset",
+        story="Updates are staged directly before a reset, between two boundaries, and before another reset, without a "
+        "prompt in between.",
+        budget=BUDGET,
+        run=played(at_reset, BUDGET, ()),
+        controls=(_COMPACTION, _RESET),
+    ),
+    Scenario(
+        id="in_flight_for_new_page",
+        title="In flight for a new page",
+        story="A page, its update and the boundary come in one turn; once the update comes before its page.",
+        budget=BUDGET,
+        run=played(for_new_page, BUDGET, ()),
+        controls=(_COMPACTION, _RESET),
+    ),
+    Scenario(
+        id="in_flight_for_replaced_page",
+        title="In flight for a replaced page",
+        story="A page gets new content between the update and the boundary, by an edit and by a tool that runs again.",
+        budget=BUDGET,
+        run=played(for_replaced_page, BUDGET, ()),
+        controls=(_COMPACTION, _RESET),
     ),
 )

@@ -14,36 +14,257 @@ experiment counts which checks are broken by a control of their own scenario, an
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.trace_format import Trace
+from clawvm_replay.trace_builder import Ladder, TraceBuilder
+from clawvm_replay.trace_format import Accounting, Call, Replacement, ToolDeclaration, Trace
+from clawvm_runtime.canonical import tool_signature
 from clawvm_runtime.decision_trace import DecisionTrace, Event
-from clawvm_runtime.engine import AssembledPrompt
-from clawvm_runtime.policy import Policy
-from clawvm_runtime.selector import Selector
-from clawvm_runtime.vocabulary import Level
-from clawvm_workloads.adversarial.controls import Control
-from clawvm_workloads.adversarial.ledger import TurnNeed, needs
-from clawvm_workloads.adversarial.misreports import misreported
+from clawvm_runtime.engine import AssembledPrompt, Engine, ToolAnswer, ToolCall, ToolResult
+from clawvm_runtime.journal import Journal, MemoryJournalStorage
+from clawvm_runtime.pages import Page, Provenance
+from clawvm_runtime.policy import FEATURES, Policy
+from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
+from clawvm_runtime.updates import Update
+from clawvm_runtime.vocabulary import Level, PageType, PinClass, ToolOutcome
 
 __all__ = [
+    "BUDGET",
     "CHECKS",
     "DURABILITY",
+    "EVIDENCE",
+    "GUIDE",
+    "HALF_EMPTY",
+    "MISREPORTS",
+    "NOT_IN_PROMPTS",
+    "NOT_IN_TRACE",
+    "OVERFULL",
+    "OVERSTATED",
+    "PLAN",
     "RESIDENCY",
+    "SHORT_RULE",
+    "UNDERSTATED",
     "Check",
+    "Control",
+    "Harness",
     "Run",
     "Scenario",
-    "counted",
-    "tallied",
+    "needs",
+    "note",
+    "open_story",
+    "page",
+    "played",
+    "read",
+    "removal",
+    "result",
     "told",
-    "within_budget",
+    "user",
+    "values_check",
 ]
+
+
+# --- Controls: what is taken away from ClawVM so that a check must break.
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One thing that is taken away from ClawVM, and the checks that must break without it.
+
+    ``removal`` are fields of the policy row, ``selector`` takes the place of the engine's, and ``variant`` is for a
+    scenario that can leave something out, or report something falsely, by itself.
+    """
+
+    change: str
+    breaks: tuple[str, ...]
+    removal: Mapping[str, Any] = field(default_factory=dict)
+    selector: Selector = select
+    variant: str = ""
+
+
+def removal(feature_id: str, *breaks: str) -> Control:
+    """Return the control that removes one feature of ClawVM."""
+    feature = FEATURES[feature_id]
+    return Control(f"without {feature.name}", breaks, {feature.field: feature.removed})
+
+
+def _overfull(request: SelectionRequest) -> Selection:
+    return select(dataclasses.replace(request, budget=2 * request.budget))
+
+
+def _half_empty(request: SelectionRequest) -> Selection:
+    return select(dataclasses.replace(request, budget=request.budget // 2))
+
+
+OVERFULL = Control("a selector that spends twice the budget", ("within_budget",), selector=_overfull)
+HALF_EMPTY = Control("a selector that spends half the budget", ("demands_met",), selector=_half_empty)
+
+
+# --- False reports: what a run reported about pressure, falsified, so that the check of these reports can fail.
+
+Falsify = Callable[[int], int]
+
+
+def _true(tokens: int) -> int:
+    return tokens
+
+
+def _less(tokens: int) -> int:
+    return max(0, tokens - 1)
+
+
+def _more(tokens: int) -> int:
+    return tokens + 1
+
+
+def _nothing(tokens: int) -> int:
+    return 0
+
+
+MISREPORTS: Mapping[str, tuple[Falsify, Falsify]] = MappingProxyType(
+    {
+        "": (_true, _true),
+        "understated_pressure": (_less, _less),
+        "overstated_pressure": (_more, _more),
+        "pressure_not_in_prompts": (_true, _nothing),
+        "pressure_not_in_trace": (_nothing, _true),
+    }
+)
+
+
+def misreported(
+    variant: str, events: Sequence[Event], prompts: Sequence[AssembledPrompt]
+) -> tuple[list[Event], list[AssembledPrompt]]:
+    """Return *events* and *prompts* with the pressure that they report falsified; "" leaves it as it is.
+
+    Raises ValueError for a variant that is not in ``MISREPORTS``.
+    """
+    if variant not in MISREPORTS:
+        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(filter(None, MISREPORTS))}")
+    in_trace, in_prompts = MISREPORTS[variant]
+    reported = {event["turn"]: event["missing"] for event in events if event["event"] == "pressure"}
+    claimed = {prompt.turn: in_trace(reported.get(prompt.turn, 0)) for prompt in prompts}
+    pressure = [{"event": "pressure", "turn": turn, "missing": tokens} for turn, tokens in claimed.items() if tokens]
+    return (
+        [*(event for event in events if event["event"] != "pressure"), *pressure],
+        [dataclasses.replace(prompt, missing_tokens=in_prompts(prompt.missing_tokens)) for prompt in prompts],
+    )
+
+
+def _control(change: str, variant: str) -> Control:
+    return Control(change, ("pressure_exact",), variant=variant)
+
+
+UNDERSTATED = _control("pressure reported one token too low", "understated_pressure")
+OVERSTATED = _control("pressure reported one token too high", "overstated_pressure")
+NOT_IN_PROMPTS = _control("pressure left out of the prompts", "pressure_not_in_prompts")
+NOT_IN_TRACE = _control("pressure left out of the decision trace", "pressure_not_in_trace")
+
+
+# --- What every turn of a trace needs, told from the trace alone: a second opinion on pressure, floors and demands.
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The level below which a hard page must not fall, and what that level costs in tokens."""
+
+    level: Level
+    tokens: int
+    bootstrap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnNeed:
+    """The floors and demands of one turn by page id; ``tokens`` is the minimum set: both together, each page once."""
+
+    turn: int
+    floors: Mapping[str, Floor]
+    demands: Mapping[str, Level]
+    tokens: int
+
+    def missing(self, budget: int) -> int:
+        """Return by how many tokens the minimum set exceeds *budget*."""
+        return max(0, self.tokens - budget)
+
+    def floors_due(self, budget: int) -> dict[str, Level]:
+        """Return the floors that must hold under *budget* tokens.
+
+        All of them if they fit together, whatever is demanded; otherwise those of the bootstrap pages if these fit.
+        """
+        for chosen in (
+            self.floors,
+            {page_id: floor for page_id, floor in self.floors.items() if floor.bootstrap},
+        ):
+            if sum(floor.tokens for floor in chosen.values()) <= budget:
+                return {page_id: floor.level for page_id, floor in chosen.items()}
+        return {}
+
+    def demands_due(self, budget: int) -> dict[str, Level]:
+        """Return the demands that must be met under *budget* tokens: all of them if the minimum set fits."""
+        return dict(self.demands) if self.tokens <= budget else {}
+
+
+def needs(trace: Trace) -> list[TurnNeed]:
+    """Return what every turn needs, O(turns x pages)."""
+    pages: dict[str, Page] = {}
+    tools: dict[str, ToolDeclaration] = {}
+    results: dict[str, str] = {}
+    found = []
+    for turn in trace.turns:
+        for item in turn.prelude:
+            if isinstance(item, Page):
+                pages[item.id] = item
+            elif isinstance(item, Replacement):
+                pages[item.page.id] = item.page
+            elif isinstance(item, ToolDeclaration):
+                tools[item.signature] = item
+        demands: dict[str, Level] = {}
+        asked = [(page_id, call.level) for call in turn.calls for page_id in _result(call, pages, tools, results)]
+        for page_id, level in (*asked, *turn.demands):
+            page = pages[page_id]
+            demands[page_id] = max(_supported(page, max(level, page.minimum)), demands.get(page_id, Level.NONE))
+        found.append(_need(turn.number, pages, demands))
+    return found
+
+
+def _result(
+    call: Call, pages: dict[str, Page], tools: dict[str, ToolDeclaration], results: dict[str, str]
+) -> list[str]:
+    """Return the page that a call gives, if any; only a first call or a tool that is not deterministic changes it."""
+    tool = tools[call.signature]
+    if tool.page is None:
+        return []
+    if not tool.deterministic or call.signature not in results:
+        pages[tool.page.id] = tool.page
+        results[call.signature] = tool.page.id
+    return [results[call.signature]]
+
+
+def _need(turn: int, pages: Mapping[str, Page], demands: Mapping[str, Level]) -> TurnNeed:
+    floors = {}
+    tokens = 0
+    for page_id, page in pages.items():
+        if page.pin is PinClass.HARD:
+            level = _supported(page, page.minimum)
+            floors[page_id] = Floor(level, page.costs[level], page.type is PageType.BOOTSTRAP_POLICY)
+        if page_id in demands:
+            tokens += page.costs[demands[page_id]]
+        elif page_id in floors:
+            tokens += floors[page_id].tokens
+    return TurnNeed(turn, floors, demands, tokens)
+
+
+def _supported(page: Page, wanted: Level) -> Level:
+    return min(level for level in page.costs if level >= wanted)
+
+
+# --- What an adversarial scenario is: a hostile life of an agent, what must hold in it, and how that can be made to fail.
 
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
@@ -149,10 +370,10 @@ def told(build: Callable[[], Trace], checks: Sequence[str], rejections: tuple[st
 
     *rejections* are the reject codes that its updates must get, in journal order. Its variants are ``MISREPORTS``.
     """
-    return partial(_run, build, checks, rejections)
+    return partial(_scenario_run, build, checks, rejections)
 
 
-def _run(
+def _scenario_run(
     build: Callable[[], Trace],
     checks: Sequence[str],
     rejections: tuple[str, ...],
@@ -223,3 +444,159 @@ def _held(name: str, prompts: Sequence[AssembledPrompt], due: Sequence[Mapping[s
         total += len(levels)
         missed += sum(held.get(page_id, Level.NONE) < level for page_id, level in levels.items())
     return Check(name, missed == 0 and len(prompts) == len(due), f"{total - missed} of {total} held")
+
+
+# --- Scenarios that speak to the engine itself, for what a trace cannot say: contents, values, reopened journals.
+
+Values = Mapping[tuple[str, str], tuple[int, Any]]
+"""Version and value by page and field."""
+
+
+class Harness:
+    """Drives one engine as a harness would, and counts how often each tool ran."""
+
+    def __init__(self, policy: Policy, budget: int, selector: Selector, variant: str) -> None:
+        self.variant = variant
+        self.decisions = DecisionTrace()
+        self.storage = MemoryJournalStorage()
+        self.engine = Engine(policy, budget, journal=Journal(self.storage), trace=self.decisions, selector=selector)
+        self.prompts: list[AssembledPrompt] = []
+        self.runs: Counter[str] = Counter()
+
+    def call(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        gives: Page,
+        *,
+        deterministic: bool = True,
+        signature: str = "",
+    ) -> ToolAnswer:
+        """Make a tool call; the tool, if it runs, gives the page *gives*."""
+
+        def execute(call: ToolCall) -> ToolResult:
+            self.runs[tool] += 1
+            return ToolResult(ToolOutcome.OK, gives)
+
+        call = ToolCall(tool, arguments, Level.FULL, deterministic, signature)
+        return self.engine.tool_execute(call, execute)
+
+    def stage(self, *updates: Update) -> None:
+        """Stage updates, as a model's reply does."""
+        self.engine.post_model(updates=updates)
+
+    def demand(self, *page_ids: str) -> None:
+        """Ask for pages in full."""
+        self.engine.post_model(demands=[(page_id, Level.FULL) for page_id in page_ids])
+
+    def prompt(self) -> AssembledPrompt:
+        """Assemble the next prompt, which ends the turn."""
+        self.prompts.append(self.engine.prompt_assemble())
+        return self.prompts[-1]
+
+    def in_prompt(self, page_id: str) -> str:
+        """Return the text of a page in the last prompt, "" if it is not in there."""
+        return next((block.text for block in self.prompts[-1].blocks if block.page_id == page_id), "")
+
+
+Script = Callable[[Harness], Sequence[Check]]
+
+
+def played(script: Script, budget: int, rejections: tuple[str, ...] | None = None) -> Callable[..., Run]:
+    """Return how a scenario that is told as a script runs; *rejections* is None where it stages no update."""
+    return partial(_run, script, budget, rejections)
+
+
+def _run(
+    script: Script, budget: int, rejections: tuple[str, ...] | None, policy: Policy, selector: Selector, variant: str
+) -> Run:
+    harness = Harness(policy, budget, selector, variant)
+    special = script(harness)
+    harness.engine._check()
+    counts = counted(harness.decisions.events)
+    faults = sum(counts["faults"].values())
+    checks = [
+        Check("no_controllable_fault", faults == 0, f"{faults} faults"),
+        within_budget(harness.prompts, budget),
+    ]
+    if rejections is not None:
+        checks += [
+            Check("nothing_lost", counts["lost"] == 0, f"{counts['lost']} lost"),
+            Check("nothing_overwritten", counts["overwritten"] == 0, f"{counts['overwritten']} overwritten"),
+            Check("rejections_exact", counts["rejected"] == rejections, tallied(counts["rejected"])),
+        ]
+    return Run((*checks, *special), **counts)
+
+
+def page(page_id: str, page_type: PageType, ladder: Ladder, source: Provenance, **more: Any) -> Page:
+    """Return a page with the costs of *ladder*."""
+    return Page(id=page_id, type=page_type, costs=ladder.costs(page_type), provenance=source, **more)
+
+
+def result(page_id: str, content: str, tokens: int = 40) -> Page:
+    """Return a tool result with a text, in full and as a pointer."""
+    return Page(
+        id=page_id,
+        type=PageType.EVIDENCE,
+        costs={Level.POINTER: 3, Level.FULL: tokens},
+        texts={Level.POINTER: f"[{page_id}]", Level.FULL: content},
+        provenance=Provenance("tool_call", tool_signature("read", {"path": page_id})),
+        base_utility=5.0,
+        recompute_cost=8.0,
+    )
+
+
+def values_check(journal: Journal, expected: Values, name: str = "values_exact") -> Check:
+    """Return whether *journal* has committed exactly the expected values and versions."""
+    committed = [journal.committed(*key) for key in expected]
+    wrong = [
+        f"{key[0]}.{key[1]} is version {found.version}: {found.value!r}"
+        for (key, wanted), found in zip(expected.items(), committed)
+        if (found.version, found.value) != wanted
+    ]
+    return Check(name, not wrong, wrong[0][:160] if wrong else f"{len(expected)} fields as expected")
+
+
+# --- What the scenarios share in the telling: a story with its instructions, ladders, good updates.
+
+BUDGET = 120
+"""Token budget of most scenarios: the smallest of the sweep."""
+
+GUIDE = Ladder(3, 20, 26, 40)
+PLAN = Ladder(3, 10, 14, 22)
+SHORT_RULE = Ladder(2, 6, 8, 12)
+
+EVIDENCE: Mapping[str, Any] = MappingProxyType({"base_utility": 5.0, "recompute_cost": 8.0})
+
+
+def open_story(name: str, accounting: Accounting | None, *guides: Ladder) -> TraceBuilder:
+    """Return a story with one page of instructions for each ladder."""
+    story = TraceBuilder(f"adversarial_{name}", BUDGET, "", accounting)
+    for number, ladder in enumerate(guides, start=1):
+        source = Provenance("file", f"AGENTS-{number}.md")
+        story.page(f"guide-{number}", PageType.BOOTSTRAP_POLICY, ladder, provenance=source, base_utility=9.0)
+    return story
+
+
+def read(story: TraceBuilder, number: int, ladder: Ladder, **more: Any) -> Call:
+    """Return the call that reads a file; its result is a page."""
+    return story.tool("read", {"path": f"file_{number}"}, f"file-{number}", ladder, **EVIDENCE, **more)
+
+
+def note(**attributes: Any) -> Update:
+    """Return a good update of the plan, with some attributes replaced."""
+    good: dict[str, Any] = {
+        "page_id": "plan",
+        "field": "log",
+        "operation": "append",
+        "value": ["noted"],
+        "scope": "session",
+        "evidence_ref": "plan",
+    }
+    good.update(attributes)
+    return Update(**good)
+
+
+def user(turn: int) -> Provenance:
+    """Return the provenance of what the user said in a turn."""
+    return Provenance("user", f"turn-{turn}")

@@ -19,10 +19,18 @@ from clawvm_runtime.canonical import tool_signature
 from clawvm_runtime.errors import PageError
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.vocabulary import PageType
-from clawvm_workloads.adversarial.controls import Control, removal
-from clawvm_workloads.adversarial.scenario import Check, Scenario
-from clawvm_workloads.adversarial.scripted import Harness, page, played, result
-from clawvm_workloads.adversarial.stories import BUDGET, GUIDE
+from clawvm_workloads.adversarial.scenario import (
+    BUDGET,
+    GUIDE,
+    Check,
+    Control,
+    Harness,
+    Scenario,
+    page,
+    played,
+    removal,
+    result,
+)
 
 __all__ = ["SIGNATURES"]
 

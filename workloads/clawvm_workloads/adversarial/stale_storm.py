@@ -19,17 +19,28 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from clawvm_runtime.journal import EntryStatus, Journal
-from clawvm_runtime.journal_storage import MemoryJournalStorage
+from clawvm_runtime.journal import EntryStatus, Journal, MemoryJournalStorage
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.selector import Selector
 from clawvm_runtime.updates import Update, ValidationContext, check_update
 from clawvm_runtime.vocabulary import PageType, Principal, RejectCode
-from clawvm_workloads.adversarial.controls import Control, removal
-from clawvm_workloads.adversarial.scenario import Check, Run, Scenario
-from clawvm_workloads.adversarial.scripted import Harness, page, played, values_check
-from clawvm_workloads.adversarial.stories import BUDGET, GUIDE, PLAN, note, user
+from clawvm_workloads.adversarial.scenario import (
+    BUDGET,
+    GUIDE,
+    PLAN,
+    Check,
+    Control,
+    Harness,
+    Run,
+    Scenario,
+    note,
+    page,
+    played,
+    removal,
+    user,
+    values_check,
+)
 
 __all__ = ["Storm", "stale_storm", "storm"]
 

@@ -1,0 +1,585 @@
+"""Representations of real text below full: extractive, deterministic, without a model.
+
+===============  =====================================================================================
+compressed       about a third of the text: head, tail and the lines that matter, gaps marked
+structured       typed fields by kind of content; rules of policy pages and steps of plans word for word
+pointer          one line that names what a page holds and carries a handle that resolves
+parse_pointer    the page id in a pointer line
+===============  =====================================================================================
+
+Each form has a module of its own (``compressed_text``, ``structured_fields``, ``verbatim_rules``,
+``verbatim_plans``, ``pointers``); this one says which form of structure a type of page gets.
+
+Whatever these functions keep stands in the text; what they add is labels, counts and marks of what is left
+out:
+
+* ``[... 132 lines left out ...]`` on a line of its own, ``[... 812 characters left out ...]`` inside a long
+  line;
+* ``[... 7 more ...]`` where a field has more items than it may hold.
+
+A text above ``ANALYSED_CHARACTERS`` is looked at in its head and its tail only, so no text costs more time
+than one of that length does. Instructions are the exception: the structured form of a policy page always sees
+all of it.
+
+Only a line that stands where the harness puts pointers is a pointer: a text kept word for word may contain
+anything, also a line that looks like one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from clawvm_runtime.text.kinds import (
+    COMPRESSED_MOST,
+    ITEM_LENGTH,
+    LONG_LINE,
+    ContentKind,
+    Lines,
+    definitions,
+    failure_ranks,
+    headings,
+    is_key_value,
+    is_section,
+    key_points,
+    key_values,
+    left_out,
+    lines_of,
+    lines_with,
+    list_items,
+    matched_paths,
+    matching,
+    summaries,
+    sure_failures,
+)
+from clawvm_runtime.text.pointers import parse_pointer, pointer
+from clawvm_runtime.text.verbatim import plan, rules
+from clawvm_runtime.vocabulary import PageType, Scope
+
+__all__ = ["PATHS_MOST", "compressed", "fields", "parse_pointer", "pointer", "structured"]
+
+
+# --- The outline of a JSON text, by a scanner of tokens that no malformed text can stop.
+
+NAMES_MOST = 12
+
+
+@dataclass(slots=True)
+class Member:
+    """One value inside the outermost container of a JSON text: its key, its first token, what is inside."""
+
+    key: str
+    token: str
+    size: int
+    names: list[str]
+
+    def described(self, cut: str) -> str:
+        label = f"{self.key}: " if self.key else ""
+        if self.token == "[":
+            return f"{label}array of {self.size}{cut}"
+        if self.token == "{":
+            more = ", ..." if len(self.names) > NAMES_MOST else ""
+            return f"{label}object of {self.size}{cut}: {', '.join(self.names[:NAMES_MOST])}{more}"
+        return f"{label}{self.token}"
+
+
+@dataclass(slots=True)
+class JsonOutline:
+    """The outermost container of the first value of a JSON text, and how many values there are."""
+
+    opener: str
+    records: int
+    members: list[Member]
+
+
+def outline_json(text: str) -> JsonOutline:
+    """Return the outline of a JSON text, which may be malformed, cut off, nested to any depth, or JSON lines.
+
+    A scanner of tokens instead of ``json.loads``: that refuses all of these.
+    """
+    outline = JsonOutline("", 0, [])
+    nesting: list[str] = []
+    key = ""
+    after_colon = False
+    for match in _JSON_TOKEN.finditer(text):
+        token = match.group()
+        depth = len(nesting)
+        if token in ("}", "]"):
+            if nesting:
+                nesting.pop()
+        elif token not in (",", ":"):
+            is_name = depth > 0 and nesting[-1] == "{" and not after_colon
+            if depth == 0:
+                outline.records += 1
+                outline.opener = outline.opener or token
+            elif outline.records == 1 and depth == 1:
+                if is_name:
+                    key = _unquoted(token)
+                else:
+                    outline.members.append(Member(key, token, 0, []))
+                    key = ""
+            elif outline.records == 1 and depth == 2 and outline.members:
+                member = outline.members[-1]
+                if is_name:
+                    member.names.append(_unquoted(token))
+                if is_name or nesting[-1] == "[":
+                    member.size += 1
+            if token in ("{", "["):
+                nesting.append(token)
+        after_colon = token == ":"
+    return outline
+
+
+def _unquoted(token: str) -> str:
+    return token[1:-1] if len(token) > 1 and token[0] == token[-1] == '"' else token
+
+
+_JSON_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\],:]|[^\s"{}\[\],:]+', re.DOTALL)
+
+
+# --- Compressed: about a third of a text, extracted word for word.
+
+COMPRESSED_SHARE = 3  # A compressed text aims at one third of the text and at no more than COMPRESSED_MOST.
+COMPRESSED_FROM = 240  # A shorter text has nothing to leave out that is worth a marker.
+HEAD_PERCENT = 30
+TAIL_PERCENT = 20
+MARKER_LENGTH = 32  # Of "[... 132 lines left out ...]" with its line end and a little room
+
+
+def compressed(text: str, kind: ContentKind, lines: Lines | None = None) -> str:
+    """Return about a third of *text*: head, tail and the lines that matter for its kind, every gap marked.
+
+    A text that is too short to gain by it is returned as it is. *lines* are those of the text, if they are at
+    hand. Takes O(n + m log m) time for m lines looked at.
+    """
+    if len(text) < COMPRESSED_FROM:
+        return text
+    target = min(len(text) // COMPRESSED_SHARE, COMPRESSED_MOST)
+    lines = lines_of(text) if lines is None else lines
+    longest = min(target, max(LONG_LINE, target // lines.total))
+    chosen = _choose(lines.kept, _WEIGHTS[kind](lines), longest, target)
+    return "\n".join(_with_gaps(lines, chosen, longest))
+
+
+def _choose(lines: Sequence[str], weights: Sequence[int], longest: int, target: int) -> bytearray:
+    """Return a flag for each line: head and tail first, then by weight, then more of the head."""
+    most = longest + MARKER_LENGTH
+    lengths = list(map(len, lines))
+    if max(lengths) > most:
+        lengths = [min(length, most) for length in lengths]
+    chosen = bytearray(len(lines))
+    left = target + MARKER_LENGTH + 1  # Room for one line of *target* characters with a marker inside.
+    left -= _extend(chosen, lengths, range(len(lines)), target * HEAD_PERCENT // 100)
+    left -= _extend(chosen, lengths, range(len(lines) - 1, -1, -1), target * TAIL_PERCENT // 100)
+    seen: set[str] = set()
+    weighed = [index for index, weight in enumerate(weights) if weight]
+    for index in sorted(weighed, key=weights.__getitem__, reverse=True):
+        if chosen[index]:
+            continue
+        cost = lengths[index] + (1 if index and chosen[index - 1] else 1 + MARKER_LENGTH)
+        if cost <= left and lines[index] not in seen:
+            chosen[index] = 1
+            left -= cost
+            seen.add(lines[index])
+    _extend(chosen, lengths, range(len(lines)), left)
+    return chosen
+
+
+def _extend(chosen: bytearray, lengths: Sequence[int], order: Iterable[int], room: int) -> int:
+    """Choose lines in *order* until one does not fit; return the characters used."""
+    used = 0
+    for index in order:
+        if chosen[index]:
+            continue
+        cost = lengths[index] + 1
+        if used + cost > room:
+            break
+        chosen[index] = 1
+        used += cost
+    return used
+
+
+def _with_gaps(lines: Lines, chosen: bytearray, longest: int) -> list[str]:
+    """Return the lines chosen, and what stands for each run of the others."""
+    kept: list[str] = []
+    index = 0
+    while index < len(chosen):
+        start = chosen.find(1, index)
+        start = len(chosen) if start < 0 else start
+        unseen = lines.missing if index <= lines.hole <= start else 0
+        if start > index or unseen:
+            kept += _gap(lines.kept[index:start], unseen)
+        index = chosen.find(0, start)
+        index = len(chosen) if index < 0 else index
+        if lines.missing and start < lines.hole < index:
+            index = lines.hole
+        kept += [_clip(line, longest) for line in lines.kept[start:index]]
+    return kept
+
+
+def _gap(gap: Sequence[str], unseen: int) -> Iterable[str]:
+    """Return the mark for a gap, or its lines themselves where the mark would be longer."""
+    if not unseen and len(gap) <= MARKER_LENGTH and sum(map(len, gap)) + len(gap) <= MARKER_LENGTH:
+        return gap
+    return [left_out(len(gap) + unseen)]
+
+
+def _clip(line: str, most: int) -> str:
+    """Return *line*, its middle left out if it is longer than *most* characters."""
+    if len(line) <= most + MARKER_LENGTH:
+        return line
+    head, tail = most * 2 // 3, most // 3
+    cut = len(line) - head - tail
+    return f"{line[:head]} [... {cut} characters left out ...] {line[len(line) - tail :]}"
+
+
+# What matters in a line, by kind of content: 3 most, 0 nothing.
+
+
+def _prose_weights(lines: Lines) -> list[int]:
+    kept = lines.kept
+    blank = [not line or line.isspace() for line in kept]
+    weights = [int(before and not this) for before, this in zip([True, *blank], blank)]
+    for weight, judge in ((1, list_items), (2, sure_failures), (2, key_points), (3, headings)):
+        for index in lines.judged(judge):
+            weights[index] = weight
+    return weights
+
+
+def _code_weights(lines: Lines) -> list[int]:
+    weights = [0] * (len(lines.kept) + 1)
+    for index in lines.judged(definitions):
+        weights[index] = 2 if lines.kept[index][:1].isspace() else 3
+        # The line after a definition says what it is for, or goes on with its parameters.
+        weights[index + 1] = 1
+    return weights[:-1]
+
+
+def _json_weights(lines: Lines) -> list[int]:
+    # The least indented lines of pretty-printed JSON are its outline.
+    return [max(0, 3 - (len(line) - len(line.lstrip())) // 2) if line.strip() else 0 for line in lines.kept]
+
+
+def _log_weights(lines: Lines) -> list[int]:
+    weights = [_FAILURE_WEIGHT[rank] for rank in lines.judged(failure_ranks)]
+    sums = lines.judged(summaries)
+    # Two lines on either side of a failure matter, and two behind a summary.
+    around = [range(index - 2, index + 3) for index, weight in enumerate(weights) if weight == 3]
+    around += [range(index + 1, index + 3) for index in sums]
+    for places in around:
+        for index in places:
+            if 0 <= index < len(weights) and not weights[index]:
+                weights[index] = 1
+    for index in sums:
+        weights[index] = 3
+    return weights
+
+
+def _diff_weights(lines: Lines) -> list[int]:
+    weights = []
+    for line in lines.kept:
+        if line.startswith(("diff ", "+++ ", "--- ", "Index: ")):
+            weights.append(3)
+        elif line.startswith("@@"):
+            weights.append(2)
+        else:
+            weights.append(1 if line.startswith(("+", "-")) else 0)
+    return weights
+
+
+def _table_weights(lines: Lines) -> list[int]:
+    return [3 if is_section(line) else 1 if is_key_value(line) and not line[:1].isspace() else 0 for line in lines.kept]
+
+
+def _listing_weights(lines: Lines) -> list[int]:
+    """Weigh the first line of each file."""
+    seen: set[str | None] = {None}
+    weights = []
+    for path in lines.judged(matched_paths):
+        weights.append(0 if path in seen else 2)
+        seen.add(path)
+    return weights
+
+
+_FAILURE_WEIGHT = (0, 2, 3)
+_WEIGHTS: Mapping[ContentKind, Callable[[Lines], list[int]]] = MappingProxyType(
+    {
+        ContentKind.PROSE: _prose_weights,
+        ContentKind.SOURCE_CODE: _code_weights,
+        ContentKind.JSON: _json_weights,
+        ContentKind.LOG: _log_weights,
+        ContentKind.DIFF: _diff_weights,
+        ContentKind.TABLE: _table_weights,
+        ContentKind.SEARCH_LISTING: _listing_weights,
+    }
+)
+
+
+# --- Typed fields of a text by its kind of content, for pages without rules of their own.
+
+STRUCTURED_SHARE = 5  # structured aims at one fifth of the text ...
+STRUCTURED_LEAST = 300  # ... but may always use this much ...
+STRUCTURED_MOST = 16_000  # ... and never more than this
+PATHS_MOST = 16
+JSON_SCANNED = 65_536
+
+
+def fields(text: str, kind: ContentKind, page_type: PageType, lines: Lines | None = None) -> str:
+    """Return the fields of *text* that its kind of content has, in about a fifth of its length.
+
+    *lines* are those of the text, if they are at hand.
+    """
+    lines = lines_of(text) if lines is None else lines
+    sheet = _Sheet(min(STRUCTURED_MOST, max(STRUCTURED_LEAST, len(text) // STRUCTURED_SHARE)))
+    if page_type is PageType.CONVERSATION_SEGMENT:
+        sheet.add("turns", (lines.kept[number] for number in matching(_TURN, lines.kept)))
+    _FIELDS[kind](sheet, lines, text)
+    return "\n".join([", ".join([kind.value, f"{lines.total} lines", *sheet.counts]), *sheet.lines])
+
+
+_TURN = re.compile(
+    r"\s*(?=\S)(?:#{1,6}\s*|\*\*|\[)?(?i:user|human|assistant|agent|system|tool|developer)\b.{0,40}?[:>]"
+)
+
+
+class _Sheet:
+    """Collects labelled fields of whole lines until the room, in characters, is used up."""
+
+    def __init__(self, room: int) -> None:
+        self.lines: list[str] = []
+        self.counts: list[str] = []
+        self._room = room
+
+    def add(self, label: str, items: Iterable[str]) -> None:
+        """Add a field with the items that fit, each once, and say how many do not; none without the first."""
+        unique = [_item(item) for item in dict.fromkeys(items) if item.strip()]
+        if not unique or len(unique[0]) >= self._room:
+            return
+        self.lines.append(f"{label}:")
+        for index, item in enumerate(unique):
+            self._room -= len(item) + 1
+            if self._room < 0:
+                self.lines.append(f"[... {len(unique) - index} more ...]")
+                break
+            self.lines.append(item)
+
+    def count(self, number: int, one: str, many: str) -> None:
+        """Add a count to the first line unless it is zero."""
+        if number:
+            self.counts.append(f"{number} {one if number == 1 else many}")
+
+
+def _item(line: str) -> str:
+    """Return *line* cut to what one item of a field may hold."""
+    return line if len(line) <= ITEM_LENGTH else line[:ITEM_LENGTH] + "…"
+
+
+def _prose_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+    del text
+    kept = lines.kept
+    titles = frozenset(lines.judged(headings))
+    opening = next((index for index, line in enumerate(kept) if line.strip() and _is_body(index, line, titles)), None)
+    points, values = (
+        (line for index, line in _at(kept, lines.judged(judge)) if index != opening and _is_body(index, line, titles))
+        for judge in (key_points, key_values)
+    )
+    failures = _at(kept, lines.judged(sure_failures))
+    sheet.add("opening", [] if opening is None else [kept[opening]])
+    sheet.add("headings", (line for index, line in _at(kept, lines.judged(headings)) if not _TURN.match(line)))
+    sheet.add("failures", (line for index, line in failures if _is_body(index, line, titles)))
+    sheet.add("key points", points)
+    sheet.add("values", values)
+    sheet.add("paths", _paths(kept))
+
+
+def _is_body(index: int, line: str, titles: Collection[int]) -> bool:
+    """Return whether a line of prose is neither a heading nor the beginning of a turn."""
+    return index not in titles and not _TURN.match(line)
+
+
+def _at(lines: Sequence[str], numbers: Iterable[int]) -> Iterator[tuple[int, str]]:
+    return ((number, lines[number]) for number in numbers)
+
+
+def _code_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+    sheet.add("opening", [next((line for line in lines.kept[:5] if _COMMENT.match(line)), "")])
+    sheet.add("definitions", _definitions(lines))
+    if "://" in text:
+        sheet.add("addresses", (path for path in _paths(lines.kept) if "://" in path))
+
+
+def _definitions(lines: Lines) -> Iterator[str]:
+    """Yield the lines that define something, each with its number unless the text numbers its lines."""
+    for index, line in _at(lines.kept, lines.judged(definitions)):
+        number = index + 1 + (lines.missing if index >= lines.hole else 0)
+        yield line.rstrip() if _NUMBERED.match(line) else f"{number}: {line.rstrip()}"
+
+
+def _log_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+    del text
+    kept = lines.kept
+    ranks = lines.judged(failure_ranks)
+    sure = [line.strip() for line, rank in zip(kept, ranks) if rank == 2]
+    likely = [line.strip() for line, rank in zip(kept, ranks) if rank == 1]
+    sheet.count(len(sure or likely), "failure line", "failure lines")
+    sheet.count(len(lines_with("\n".join(kept).lower(), ["warning"])), "warning", "warnings")
+    sheet.add("commands", (line for line in kept if line.startswith("$ ")))
+    sheet.add("summary", (line.strip() for index, line in _at(kept, lines.judged(summaries))))
+    sheet.add("failures", sure or likely)
+    sheet.add("paths", _paths(kept))
+    sheet.add("last line", [next((line for line in reversed(kept) if line.strip()), "")])
+
+
+def _diff_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+    del text
+    changes = _changes(lines.kept)
+    sheet.count(len(changes), "file", "files")
+    sheet.add("files", (f"{path} +{added} -{removed}" for path, (added, removed) in changes.items()))
+    sheet.add("hunks", (line for line in lines.kept if line.startswith("@@") and line.rstrip()[-2:] != "@@"))
+
+
+def _changes(lines: Sequence[str]) -> dict[str, list[int]]:
+    """Return the numbers of lines added to and removed from each file of a diff."""
+    changes: dict[str, list[int]] = {}
+    counts = [0, 0]
+    # Lines of the current hunk still to come: inside it, "--- x" is a removed line and no header.
+    old = new = 0
+    for line in lines:
+        hunk = _HUNK.match(line)
+        if hunk:
+            old, new = (int(hunk.group(number) or 1) for number in (1, 2))
+            continue
+        if (old > 0 or new > 0) and not line.startswith("diff "):
+            sign = line[:1]
+            counts[0] += sign == "+"
+            counts[1] += sign == "-"
+            old -= sign not in ("+", "\\")
+            new -= sign not in ("-", "\\")
+            continue
+        header = _DIFF_FILE.match(line)
+        if header:
+            path = next(group for group in header.groups() if group is not None)
+            # "/dev/null" stands for a file that is not there on this side; the other side's header names it.
+            if path != "/dev/null":
+                counts = changes.setdefault(path, [0, 0])
+            old = new = 0
+    return changes
+
+
+def _table_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+    del text
+    content = [line for line in lines.kept if line.strip()]
+    pairs = [line for line in content if is_section(line) or is_key_value(line)]
+    if len(pairs) * 2 >= len(content):
+        sheet.add("values", [line for line in pairs if not line[:1].isspace()] or pairs)
+    else:
+        sheet.count(len(content) - 1 + lines.missing, "row", "rows")
+        sheet.add("columns", content[:1])
+        sheet.add("last row", content[-1:])
+
+
+def _listing_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+    del text
+    paths = [path for path in lines.judged(matched_paths) if path is not None]
+    matches = _tally(paths)
+    if len(matches) < len(paths):
+        sheet.count(len(paths), "match", "matches")
+        sheet.count(len(matches), "file", "files")
+        sheet.add("files", (f"{path}: {number}" for path, number in matches.items()))
+        return
+    sheet.count(len(matches), "entry", "entries")
+    folders = _tally(path.rstrip("/").rpartition("/")[0] for path in matches)
+    if 1 < len(folders) < len(matches):
+        sheet.add("folders", (f"{folder or '.'}: {number}" for folder, number in folders.items()))
+    sheet.add("entries", matches)
+
+
+def _tally(words: Iterable[str]) -> dict[str, int]:
+    tally: dict[str, int] = {}
+    for word in words:
+        tally[word] = tally.get(word, 0) + 1
+    return tally
+
+
+def _json_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+    del lines
+    opening = _JSON_OPENING.search(text, 0, JSON_SCANNED)
+    start = opening.start() if opening else 0  # After what a harness set before the output.
+    outline = outline_json(text[start : start + JSON_SCANNED])
+    cut = "+" if len(text) > start + JSON_SCANNED else ""
+    if outline.records > 1:
+        sheet.counts.append(f"{outline.records}{cut} records")
+    if outline.opener == "[":
+        sheet.counts.append(f"array of {len(outline.members)}{cut}")
+        sheet.add("first item", [member.described("") for member in outline.members[:1]])
+        return
+    # Only the member in which the look ended can be longer than it seems.
+    last = len(outline.members) - 1
+    sheet.add(
+        "keys",
+        (member.described(cut if index == last else "") for index, member in enumerate(outline.members)),
+    )
+
+
+def _paths(lines: Iterable[str]) -> list[str]:
+    """Return the first paths and URLs that the lines name, each once."""
+    found: dict[str, None] = {}
+    for line in lines:
+        if "/" in line:
+            for match in _PATH.finditer(line[:LONG_LINE]):
+                found[match.group().rstrip(".,;:")] = None
+            if len(found) >= PATHS_MOST:
+                break
+    return list(found)[:PATHS_MOST]
+
+
+_JSON_OPENING = re.compile(r"^[^\S\n]*[\[{]", re.MULTILINE)
+_COMMENT = re.compile(r"\s*(?:\"\"\"|'{3}|#(?!!)|//|/\*|<!--|--)\s*\w|\s*\*\s+\w")
+_NUMBERED = re.compile(r"\s{0,8}\d{1,7}(?:→|\t|:|\s?\|)")
+_HUNK = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")
+_DIFF_FILE = re.compile(r"diff --git a/.* b/(.*)|\+\+\+ (?:b/)?([^\t]*)|--- (?:a/)?([^\t]*)")
+_PATH = re.compile(
+    r"https?://[^\s<>\"'`)\]}]{3,160}"
+    r"|(?<![\w@.+~/-])(?:[\w@.+~-]{0,80}/){1,30}[\w@.+-]{0,80}\.[A-Za-z]\w{0,7}(?::\d{1,7})?"
+)
+_FIELDS: Mapping[ContentKind, Callable[[_Sheet, Lines, str], None]] = MappingProxyType(
+    {
+        ContentKind.PROSE: _prose_fields,
+        ContentKind.SOURCE_CODE: _code_fields,
+        ContentKind.JSON: _json_fields,
+        ContentKind.LOG: _log_fields,
+        ContentKind.DIFF: _diff_fields,
+        ContentKind.TABLE: _table_fields,
+        ContentKind.SEARCH_LISTING: _listing_fields,
+    }
+)
+
+
+# --- Representations of real text below full: extractive, deterministic, without a model.
+
+
+def structured(
+    text: str,
+    kind: ContentKind,
+    page_type: PageType,
+    *,
+    scope: Scope = Scope.PROJECT,
+    lines: Lines | None = None,
+) -> str:
+    """Return the typed fields of *text* that satisfy the invariant of a page of this type.
+
+    A policy page (bootstrap or constraint) keeps every rule word for word under its headings, a plan its
+    goal, current step and open steps, a preference its key-values after its *scope*; any other page gets the
+    fields of its kind of content. Where nothing can be left out safely the text comes back as it is. *lines* are
+    those of the text, if they are at hand. Takes time linear in what is looked at.
+    """
+    if page_type in (PageType.BOOTSTRAP_POLICY, PageType.CONSTRAINT):
+        return rules(text, kind)
+    if page_type is PageType.PREFERENCE:
+        values = fields(text, kind, page_type, lines) if kind is ContentKind.JSON else rules(text, kind)
+        return f"scope: {scope.value}\n{values}"
+    if page_type is PageType.PLAN:
+        return plan(text, kind)
+    return fields(text, kind, page_type, lines)

@@ -1,0 +1,176 @@
+"""Pages from real text: every representation made once, counted, and kept only where it saves tokens.
+
+=======================  ==============================================================================
+page_from_text           a page with the text and the token cost of each level
+updated_page_from_text   the next version of a page, from its new text
+with_committed_fields    a page with what the journal committed for it, at every level above pointer
+BASE_UTILITY             default worth of a page by its type
+RECOMPUTE_COST           default price of getting a page's text again by its type
+=======================  ==============================================================================
+
+Nothing here runs under budget pressure: selection only looks up what was made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from clawvm_runtime.canonical import canonical_json
+from clawvm_runtime.pages import Page, Provenance
+from clawvm_runtime.text.extract import compressed, pointer, structured
+from clawvm_runtime.text.kinds import ContentKind, Lines, detect_kind, lines_of
+from clawvm_runtime.text.tokens import TokenCounter, estimate_tokens
+from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
+
+__all__ = ["BASE_UTILITY", "RECOMPUTE_COST", "page_from_text", "updated_page_from_text"]
+
+BASE_UTILITY: Mapping[PageType, float] = MappingProxyType(
+    {
+        PageType.BOOTSTRAP_POLICY: 10.0,
+        PageType.PLAN: 8.0,
+        PageType.CONSTRAINT: 7.0,
+        PageType.PREFERENCE: 6.0,
+        PageType.EVIDENCE: 5.0,
+        PageType.CONVERSATION_SEGMENT: 2.0,
+    }
+)
+"""Worth of a page when its maker gives none: what an agent cannot work without first, passing talk last."""
+
+RECOMPUTE_COST: Mapping[PageType, float] = MappingProxyType(
+    {
+        PageType.EVIDENCE: 8.0,
+        PageType.CONSTRAINT: 6.0,
+        PageType.PLAN: 5.0,
+        PageType.BOOTSTRAP_POLICY: 3.0,
+        PageType.PREFERENCE: 3.0,
+        PageType.CONVERSATION_SEGMENT: 2.0,
+    }
+)
+"""Price of getting a text again when its maker gives none: a tool call most, passing talk least."""
+
+
+def page_from_text(
+    page_id: str,
+    page_type: PageType,
+    text: str,
+    provenance: Provenance,
+    *,
+    token_counter: TokenCounter = estimate_tokens,
+    kind: ContentKind | None = None,
+    base_utility: float | None = None,
+    recompute_cost: float | None = None,
+    scope: Scope | None = None,
+    pin: PinClass | None = None,
+    minimum: Level | None = None,
+    version: int = 1,
+    active: bool = True,
+    tokens: int | None = None,
+    keep_texts: bool = True,
+) -> Page:
+    """Return a page that holds *text* at full and every level of its type that saves tokens.
+
+    A level stays if it costs fewer tokens than the next better one that stays; between the minimum and full
+    none stays that costs no more than the minimum. A short text may hold full only; an empty one does, at the
+    cost of 1 token. What is None comes from the type, *kind* and *tokens*, the size of the text by the counter,
+    from the text. Without *keep_texts* the page has costs only. Raises PageError as Page does. Takes time linear
+    in the length of the text.
+    """
+    given: dict[str, Any] = {"scope": scope, "pin": pin, "minimum": minimum}
+    # The page with full only comes first: it checks every attribute before any work is done with one of them.
+    page = Page(
+        id=page_id,
+        type=page_type,
+        costs={Level.FULL: _cost(text, token_counter) if tokens is None else tokens or 1},
+        provenance=provenance,
+        base_utility=BASE_UTILITY[page_type] if base_utility is None else base_utility,
+        recompute_cost=RECOMPUTE_COST[page_type] if recompute_cost is None else recompute_cost,
+        version=version,
+        active=active,
+        texts={Level.FULL: text} if keep_texts else {},
+        **given,
+    )
+    return _with_shorter_levels(page, text, token_counter, kind)
+
+
+def updated_page_from_text(
+    page: Page,
+    text: str,
+    *,
+    token_counter: TokenCounter = estimate_tokens,
+    kind: ContentKind | None = None,
+    provenance: Provenance | None = None,
+) -> Page:
+    """Return *page* with *text* in all its representations and its version raised by one; all else stays."""
+    following = page.changed(
+        version=page.version + 1,
+        provenance=page.provenance if provenance is None else provenance,
+        costs={Level.FULL: _cost(text, token_counter)},
+        texts={Level.FULL: text},
+    )
+    return _with_shorter_levels(following, text, token_counter, kind)
+
+
+def with_committed_fields(page: Page, fields: Mapping[str, Any], token_counter: TokenCounter = estimate_tokens) -> Page:
+    """Return *page* with its committed fields under its text at every level above pointer: a renderer for ``Engine``.
+
+    The fields are state that the agent relies on, so no shorter representation may drop them.
+    """
+    if not page.texts or not fields:
+        return page
+    lines = "".join(f"\n- {name}: {_shown(fields[name])}" for name in sorted(fields))
+    costs: dict[Level, int] = {}
+    texts: dict[Level, str] = {}
+    for level in reversed(page.levels):
+        text = page.texts[level] if level is Level.POINTER else f"{page.texts[level]}\n\nCommitted state:{lines}"
+        cost = _cost(text, token_counter)
+        if not costs or cost < min(costs.values()):
+            costs[level], texts[level] = cost, text
+    return page.changed(costs=costs, texts=texts)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else canonical_json(value)
+
+
+def _cost(text: str, token_counter: TokenCounter) -> int:
+    """Return the size of *text* in tokens; one that counts none costs 1, the least that a page may cost."""
+    return token_counter(text) or 1
+
+
+def _with_shorter_levels(page: Page, text: str, token_counter: TokenCounter, kind: ContentKind | None) -> Page:
+    """Return *page*, which holds *text* at full, with the other levels worth keeping; with texts if it has any."""
+    kind = detect_kind(text) if kind is None else kind
+    lines = lines_of(text)
+    shorter: dict[Level, str] = {}
+    for level in TYPE_RULES[page.type].levels:
+        if level is not Level.FULL:
+            shorter[level] = _representation(page, text, kind, level, lines)
+    # A level that is the text itself saves nothing; leaving it out here also saves counting it again.
+    tokens = {level: _cost(words, token_counter) for level, words in shorter.items() if words != text}
+    costs, texts = dict(page.costs), dict(page.texts)
+    cheapest = costs[Level.FULL]
+    floor = tokens.get(page.minimum, cheapest)
+    for level in sorted(tokens, reverse=True):
+        # A level that saves nothing against the floor says less than the floor does, and would push it out.
+        if tokens[level] < cheapest and (level <= page.minimum or tokens[level] > floor):
+            cheapest = costs[level] = tokens[level]
+            if page.texts:
+                texts[level] = shorter[level]
+    return page if len(costs) == 1 else page.changed(costs=costs, texts=texts)
+
+
+def _representation(page: Page, text: str, kind: ContentKind, level: Level, lines: Lines) -> str:
+    if level is Level.COMPRESSED:
+        return compressed(text, kind, lines)
+    if level is Level.STRUCTURED:
+        return structured(text, kind, page.type, scope=page.scope, lines=lines)
+    return pointer(
+        text,
+        page_id=page.id,
+        page_type=page.type,
+        provenance=page.provenance,
+        tokens=page.costs[Level.FULL],
+        scope=page.scope,
+    )

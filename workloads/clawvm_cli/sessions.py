@@ -1,0 +1,374 @@
+"""Replay recorded sessions of real agents: what their harness lost, what it cost, what each policy would have kept."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clawvm_cli.common import OK, Parser, Progress, in_one_line, names_from, positive, run, selected_policies
+from clawvm_cli.experiments import HOW_TO_RESUME, UNFINISHED, verdict_on
+from clawvm_experiments.finishing import Frame, Timings, write_results
+from clawvm_experiments.running import Plan, Usage, run_plan
+from clawvm_experiments.sessions.cells import WINDOW, Budget, Options
+from clawvm_experiments.sessions.data import VIEWS, cut_label, session_index
+from clawvm_experiments.sessions.report import SESSIONS_ID, sessions_experiment
+from clawvm_experiments.sessions.session_page import PageWork, page_works, session_page
+from clawvm_pictures.pages import Section, markdown_html
+from clawvm_replay.errors import InputError
+from clawvm_replay.execution import EXECUTORS, completed, executor_named, in_order
+from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
+from clawvm_replay.suite import document, manifest_record
+from clawvm_runtime.policy import POLICIES
+from clawvm_transcripts.detection import FORMATS
+from clawvm_transcripts.jobs import Chain, Conversion, jobs_for, write_conversion
+from clawvm_transcripts.output import Job, JobResult, convert, remove_sessions, remove_spools, request_stop
+
+__all__ = ["convert_main", "sessions_main"]
+
+
+# --- Convert recorded sessions of real agents into replay traces; without texts, paths or names unless asked for.
+
+PASSED_OVER_SHOWN = 10
+"""Files in no known format that are named on stderr; folders of sessions may hold thousands of others."""
+
+
+def add_conversion_options(convert_parser: argparse.ArgumentParser) -> None:
+    """Add what every command that converts takes."""
+    titles = ", ".join(item.title for item in FORMATS)
+    convert_parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help=f"recorded sessions, plain or gzip, or folders of them (such as ~/.claude/projects); known: {titles}",
+    )
+    convert_parser.add_argument(
+        "--chain",
+        type=_chain,
+        default=Chain.NONE,
+        metavar="HOW",
+        help="none: every session is a trace (default); all: one trace of all sessions, in the order of their recorded "
+        "start, with a reset between any two; project: one such trace for each project",
+    )
+    convert_parser.add_argument(
+        "--keep-text",
+        action="store_true",
+        help="for your own use: names hold words of the session, and texts.jsonl its texts (default: neither)",
+    )
+    convert_parser.add_argument(
+        "--jobs", type=positive, default=os.cpu_count() or 1, metavar="N", help="number of workers (default: all cores)"
+    )
+    convert_parser.add_argument(
+        "--force", action="store_true", help="replace an earlier run in a folder that is not empty"
+    )
+
+
+def _chain(text: str) -> Chain:
+    try:
+        return Chain(text)
+    except ValueError:
+        known = ", ".join(item.value for item in Chain)
+        raise argparse.ArgumentTypeError(f"must be one of {known}, not {text!r:.80}") from None
+
+
+def convert_parser(program: str) -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    result = Parser(prog=program, description=__doc__)
+    add_conversion_options(result)
+    result.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for every output file")
+    return result
+
+
+def convert_main(argv: list[str] | None = None, program: str = "convert_transcripts.py") -> int:
+    """Convert and return the exit code."""
+    arguments = convert_parser(program).parse_args(argv)
+    return run(program, lambda: _convert_run(arguments))
+
+
+def _convert_run(arguments: argparse.Namespace) -> int:
+    jobs = jobs_for(arguments.inputs, arguments.out, chain=arguments.chain, keep_text=arguments.keep_text)
+    output = OutputDirectory(arguments.out, force=arguments.force)
+    conversion = convert_inputs(jobs, arguments.jobs)
+    write_conversion(output, conversion)
+    output.write(MANIFEST_NAME, document(manifest_record(output, conversion_configuration(arguments))))
+    print(f"{len(conversion.sessions)} sessions in {arguments.out}; report: {arguments.out / 'conversion.report.md'}")
+    return OK
+
+
+def conversion_configuration(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the options that the result depends on; the number of jobs is none of them."""
+    return {"chain": arguments.chain.value, "keep_text": arguments.keep_text}
+
+
+def convert_inputs(jobs: Sequence[Job], workers: int) -> Conversion:
+    """Run *jobs* with so many *workers* and return the conversion; tells its progress, and refused files, on stderr.
+
+    When it fails or is interrupted, all jobs end soon and no spool file stays. Raises InputError for what cannot be
+    read or written, and when no session was found.
+    """
+    folders = {Path(job.out) for job in jobs}
+    for folder in folders:
+        remove_spools(folder)
+        remove_sessions(folder)
+    try:
+        begin = time.perf_counter()
+        conversion = Conversion.of(_results(jobs, workers))
+        seconds = time.perf_counter() - begin
+        _say(f"{conversion.raw_bytes / 1e6:.1f} MB of recordings in {seconds:.1f} s, workers: {workers}")
+    finally:
+        for folder in folders:
+            remove_spools(folder)
+    if not conversion.sessions:
+        raise InputError("no recorded session in a known format in any of these inputs")
+    return conversion
+
+
+def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
+    progress = Progress("files converted")
+    results: list[JobResult] = []
+    passed_over = 0
+    with executor_named("process", min(workers, len(jobs))) as executor:
+        work = convert if executor is not None else partial(convert, progress=_Megabytes())
+        try:
+            for _, result in completed(work, jobs, executor):
+                results.append(result)
+                if result.refused:
+                    passed_over += 1
+                    if passed_over <= PASSED_OVER_SHOWN:
+                        _say(f"passed over: {result.refused.partition(';')[0]}")
+                progress(len(results), len(jobs), "")
+        except BaseException:
+            for folder in {job.out for job in jobs}:
+                request_stop(Path(folder))
+            raise
+    if passed_over > PASSED_OVER_SHOWN:
+        _say(f"passed over: {passed_over} files in all")
+    return results
+
+
+class _Megabytes:
+    """Tells how much of a large file was read; only this process's own work can be followed so closely."""
+
+    EVERY = 100 << 20
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def __call__(self, read: int) -> None:
+        if read < self._told:
+            self._told = 0  # Another file.
+        if read - self._told >= self.EVERY:
+            self._told = read
+            _say(f"{read >> 20} MB read")
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # Nobody may be reading; the work goes on.
+        print(in_one_line(line), file=sys.stderr)
+
+
+# --- Replay recorded sessions of real agents: what their harness lost, what it cost, what each policy would have kept.
+
+CONVERTED = "converted"
+"""Folder of the converted sessions below the out-root."""
+
+PAGES = "pages"
+"""Folder of the page of each session."""
+
+DEFAULT_BUDGETS = "5%,10%,20%,40%,window"
+DEFAULT_CUTS = "100,200,whole"
+
+
+NOTE = (
+    "No model, no tool and no clock took part: the same recordings give these bytes again. Sessions go by names made "
+    "from their content; no text, path or name of the recordings is on this page unless it was asked for."
+)
+
+PAGES_LISTED = 300
+"""Sessions with a link in the report; every one has its page."""
+
+
+def sessions_parser(program: str) -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    result = Parser(prog=program, description=__doc__)
+    add_conversion_options(result)
+    result.add_argument("--out-root", type=Path, required=True, metavar="DIR", help="folder for every output file")
+    result.add_argument(
+        "--budgets",
+        type=_budgets,
+        default=_budgets(DEFAULT_BUDGETS),
+        metavar="LIST",
+        help="comma-separated: tokens, shares of the session's working set such as 20%%, and window for the real "
+        f"one where the recording tells it (default {DEFAULT_BUDGETS.replace('%', '%%')})",
+    )
+    result.add_argument(
+        "--cuts",
+        type=_cuts,
+        default=_cuts(DEFAULT_CUTS),
+        metavar="LIST",
+        help=f"after how many turns sessions are cut, comma-separated (default {DEFAULT_CUTS})",
+    )
+    result.add_argument(
+        "--policies",
+        type=names_from,
+        default=tuple(POLICIES),
+        metavar="LIST",
+        help=f"policy ids, comma-separated (default {','.join(POLICIES)})",
+    )
+    result.add_argument(
+        "--views", type=names_from, default=VIEWS, metavar="LIST", help=f"comma-separated (default {','.join(VIEWS)})"
+    )
+    result.add_argument(
+        "--executor",
+        default="process",
+        metavar="NAME",
+        help=f"who runs the replays: {', '.join(EXECUTORS)} (dask:ADDRESS), or module:attribute (default process)",
+    )
+    result.add_argument("--resume", action="store_true", help="go on with an interrupted run where it stopped")
+    return result
+
+
+def _budgets(text: str) -> tuple[Budget, ...]:
+    budgets = tuple(_budget(part.strip()) for part in text.split(","))
+    if len({budget.label for budget in budgets}) != len(budgets):
+        raise argparse.ArgumentTypeError(f"names something twice: {text!r:.80}")
+    return budgets
+
+
+def _budget(text: str) -> Budget:
+    if text == "window":
+        return Budget()
+    if not text.endswith("%"):
+        return Budget(tokens=positive(text))
+    try:
+        share = float(text[:-1]) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"a share is above 0% and at most 100%, not {text!r:.80}")
+    return Budget(share=round(share, 9))
+
+
+def _cuts(text: str) -> tuple[int | None, ...]:
+    cuts = tuple(None if part.strip() == "whole" else positive(part.strip()) for part in text.split(","))
+    if len(set(cuts)) != len(cuts):
+        raise argparse.ArgumentTypeError(f"names something twice: {text!r:.80}")
+    return cuts
+
+
+def sessions_main(argv: list[str] | None = None, program: str = "run_sessions.py") -> int:
+    """Convert, replay, report; return the exit code: 1 when a claim that must hold does not."""
+    arguments = sessions_parser(program).parse_args(argv)
+    return run(program, lambda: _sessions_run(arguments), HOW_TO_RESUME)
+
+
+def _sessions_run(arguments: argparse.Namespace) -> int:
+    options = _options(arguments)
+    root: Path = arguments.out_root
+    converted, unfinished = root / CONVERTED, root / UNFINISHED
+    jobs = jobs_for(arguments.inputs, converted, own=root, chain=arguments.chain, keep_text=arguments.keep_text)
+    _check_beginning(root, unfinished, arguments)
+    with executor_named(arguments.executor, arguments.jobs) as executor:
+        output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)
+        unfinished.mkdir(exist_ok=True)
+        for old in (root / PAGES).glob("*.html"):
+            old.unlink()  # Of an earlier run, perhaps with names that this one is not to show.
+        conversion = _conversion(jobs, arguments.jobs, unfinished)
+        names = [session.name for session in conversion.sessions]
+        index = _index(converted, names, options, executor)
+        plan = Plan.of([sessions_experiment(converted, names, index, options)], quick=False)
+        usage = Usage()
+        rows = plan.ordered(
+            run_plan(
+                plan,
+                unfinished,
+                shard=None,
+                resume=arguments.resume,
+                executor=executor,
+                progress=Progress("replays"),
+                usage=usage,
+            )
+        )
+        pages = _pages(converted, page_works(names, index, rows[SESSIONS_ID]), executor)
+    for name, page in pages.items():
+        output.write(f"{PAGES}/{name}.html", page.encode("ascii", "xmlcharrefreplace"))
+    write_conversion(output, conversion, CONVERTED)
+    frame = Frame("ClawVM: recorded sessions", NOTE, partial(_page_list, names), claims_last=True)
+    judged = write_results(output, plan, rows, Timings(), frame, _configuration(arguments, options))
+    shutil.rmtree(unfinished)
+    return verdict_on(judged, root / "report.html")
+
+
+def _conversion(jobs: Sequence[Job], workers: int, unfinished: Path) -> Conversion:
+    """Return the converted sessions; without any there is no run to go on with."""
+    try:
+        return convert_inputs(jobs, workers)
+    except InputError:
+        with suppress(OSError):  # It holds rows of a run that is resumed.
+            unfinished.rmdir()
+        raise
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    budgets: Sequence[Budget] = arguments.budgets
+    return Options(
+        shares=tuple(budget.share for budget in budgets if budget.share is not None),
+        tokens=tuple(budget.tokens for budget in budgets if budget.tokens is not None),
+        window=any(budget.label == WINDOW for budget in budgets),
+        cuts=arguments.cuts,
+        policies=tuple(policy.id for policy in selected_policies(arguments.policies)),
+        views=arguments.views,
+    )
+
+
+def _configuration(arguments: argparse.Namespace, options: Options) -> dict[str, object]:
+    """Return the options that the result depends on."""
+    return {
+        **conversion_configuration(arguments),
+        "budgets": [budget.label for budget in arguments.budgets],
+        "cuts": [cut_label(cut) for cut in options.cuts],
+        "policies": list(options.policies),
+        "views": list(options.views),
+    }
+
+
+def _check_beginning(root: Path, unfinished: Path, arguments: argparse.Namespace) -> None:
+    if arguments.resume and arguments.force:
+        raise InputError("--resume and --force exclude each other")
+    if arguments.resume and not unfinished.is_dir():
+        raise InputError(f"{root}: holds no interrupted run to resume")
+    if unfinished.is_dir() and not (arguments.resume or arguments.force):
+        raise InputError(f"{root}: holds an interrupted run; use --resume to go on, or --force to start over")
+
+
+def _index(
+    converted: Path, names: Sequence[str], options: Options, executor: Executor | None
+) -> dict[str, dict[str, Any]]:
+    work = partial(session_index, str(converted), cuts=options.cuts)
+    return dict(zip(names, in_order(completed(work, names, executor))))
+
+
+def _pages(converted: Path, works: Sequence[PageWork], executor: Executor | None) -> dict[str, str]:
+    progress = Progress("pages")
+    pages: dict[str, str] = {}
+    for index, page in completed(partial(session_page, str(converted)), works, executor):
+        pages[works[index].name] = page
+        progress(len(pages), len(works), works[index].name)
+    return {work.name: pages[work.name] for work in works}
+
+
+def _page_list(names: Sequence[str]) -> list[Section]:
+    links = "".join(f"- [{name}]({PAGES}/{name}.html)\n" for name in names[:PAGES_LISTED])
+    more = ""
+    if len(names) > PAGES_LISTED:
+        more = f"\nThe first {PAGES_LISTED} of {len(names)}; the others lie beside them.\n"
+    return [Section("A page for each session", markdown_html(links + more))]

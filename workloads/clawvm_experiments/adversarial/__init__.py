@@ -1,1 +1,0 @@
-"""Adversarial scenarios as an experiment, and their report."""

@@ -1,0 +1,642 @@
+"""What each lifecycle operation costs by itself, with the journal in memory and in a file, and what the disk costs.
+
+===================  =================================================================================
+OPERATIONS           every operation that is timed: its situation, its policy, its dirty updates
+run_operation        time one operation on a fresh engine
+operation_cases      the cases of all operations
+disk_cases           one ``fsync`` behind a writeback, which belongs to the disk and not to the engine
+===================  =================================================================================
+
+Every operation starts from the same table of 20 pages. What has to happen around it (staging the updates that a
+boundary finds, assembling the prompt in between) is not timed. The journal's file is written without ``fsync``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import math
+import os
+import statistics
+import tempfile
+import tracemalloc
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any
+
+from clawvm_experiments.experiment import family_trace
+from clawvm_replay.replay import replay, replay_trace
+from clawvm_replay.trace_format import Prelude, Replacement, ToolDeclaration, Trace, Turn
+from clawvm_runtime.canonical import canonical_json
+from clawvm_runtime.decision_trace import DecisionTrace, Event
+from clawvm_runtime.engine import Engine, RecallAnswer, ToolCall, ToolResult
+from clawvm_runtime.journal import FileJournalStorage, Journal, MemoryJournalStorage
+from clawvm_runtime.pages import Page, Provenance
+from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.selector import Selection, SelectionRequest, select
+from clawvm_runtime.updates import Update
+from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, RecallOutcome, ToolOutcome
+
+__all__ = [
+    "DEMANDS_PER_TURN",
+    "DISK_SAMPLES",
+    "FAMILY_BUDGET",
+    "OPERATION_PAGES",
+    "POLICY",
+    "REFERENCE_PAGES",
+    "Case",
+    "Operation",
+    "Size",
+    "Timing",
+    "Work",
+    "disk_cases",
+    "family_cases",
+    "make_demands",
+    "make_pages",
+    "operation_cases",
+    "peak_kb",
+    "percentile",
+    "reference_record",
+    "repeat",
+    "run_operation",
+    "size_cases",
+    "time_reference",
+]
+
+
+# --- How costs are measured: repeats without the garbage collector, order statistics, peaks of memory.
+
+Record = Callable[[int], object]
+"""Takes the nanoseconds of one sample, outside of what is timed."""
+
+Work = Callable[[Record], None]
+"""Does the same from the same fresh start each time and hands over each of its samples, the same number each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing whose cost is measured.
+
+    ``section`` is the list of the document that takes its row, ``fields`` what identifies the row there. ``prepare``
+    makes the work, and is not timed itself. ``has_peak`` tells whether the peak of its memory is measured too.
+    """
+
+    section: str
+    fields: Mapping[str, Any]
+    prepare: Callable[[], Work]
+    has_peak: bool = False
+
+    @property
+    def label(self) -> str:
+        """The case in one line, for progress and warnings."""
+        fields = (f"{name} {value}" for name, value in self.fields.items() if value is not None)
+        return f"{self.section}: {', '.join(fields)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What the repeats of one case cost, in microseconds.
+
+    ``worst_us`` is the longest of all samples, with whatever interrupted the process. Every repeat does the same work
+    in the same order, so a sample can be compared with itself: ``costliest_us`` is the highest median of one sample
+    over the repeats, which an interruption of a single repeat does not reach. ``spread`` is the share of their median
+    by which the medians of the repeats differ.
+    """
+
+    samples: int
+    median_us: float
+    p95_us: float
+    worst_us: float
+    costliest_us: float
+    spread: float
+
+    @classmethod
+    def of(cls, results: Sequence[Sequence[int]]) -> Timing:
+        """Return the timing of the samples of several repeats, O(n log n)."""
+        samples = [sample for result in results for sample in result]
+        medians = [statistics.median(result) for result in results]
+        return cls(
+            samples=len(results[0]),
+            median_us=statistics.median(samples) / 1000,
+            p95_us=percentile(samples, 0.95) / 1000,
+            worst_us=max(samples) / 1000,
+            costliest_us=max(statistics.median(same) for same in zip(*results)) / 1000,
+            spread=(max(medians) - min(medians)) / max(1.0, statistics.median(medians)),
+        )
+
+    def to_record(self, reference_us: float) -> dict[str, Any]:
+        """Return the timing as plain JSON data, with its ratio to the reference cost (microseconds)."""
+        return {
+            "costliest_us": round(self.costliest_us, 3),
+            "median_us": round(self.median_us, 3),
+            "p95_us": round(self.p95_us, 3),
+            "ratio_to_reference": round(self.median_us / reference_us, 3),
+            "samples": self.samples,
+            "spread": round(self.spread, 4),
+            "worst_us": round(self.worst_us, 3),
+        }
+
+
+def percentile(samples: Sequence[int], share: float) -> int:
+    """Return the smallest sample that at least *share* of all samples do not exceed (nearest rank)."""
+    ordered = sorted(samples)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def nanoseconds(work: Callable[..., object], *arguments: Any, **named: Any) -> int:
+    """Return what ``work(*arguments, **named)`` took."""
+    begin = perf_counter_ns()
+    work(*arguments, **named)
+    return perf_counter_ns() - begin
+
+
+def repeat(work: Work, repeats: int) -> list[list[int]]:
+    """Return the samples of *repeats* rounds, after one that warms caches and the specializing interpreter."""
+    work(lambda sample: None)
+    results = []
+    for _ in range(repeats):
+        samples: list[int] = []
+        with _without_collector():
+            work(samples.append)
+        results.append(samples)
+    return results
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the garbage collector out of the samples, as timeit does."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def peak_kb(work: Work) -> float:
+    """Return the peak of what *work* allocates, in units of 1024 bytes; much slower than the work itself.
+
+    Garbage is collected after each sample: the interpreter's free lists, which keep what was freed, are emptied then.
+    What was there before is frozen, so that each collection looks only at what is new.
+    """
+    gc.collect()
+    gc.freeze()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        work(lambda sample: gc.collect())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.unfreeze()
+    return (peak - before) / 1024
+
+
+# --- What is measured per turn: selection and whole turns, on tables of one size and on the workload families.
+
+POLICY = "clawvm"
+OTHER_POLICIES = ("lru", "compaction_hybrid", "retrieval")
+DEMANDS_PER_TURN = 2
+FAMILY_BUDGET = 180
+"""Tokens: the budget of the published ablation and of the weight sweep."""
+
+REFERENCE_PAGES = 20
+REFERENCE_BUDGET = 500
+REFERENCE_TURNS = 50
+REFERENCE_LINES = 200
+
+# One round of ten pages; larger tables repeat it. Few pages are hard, so that 80 pages still leave room for choices.
+_ROUND = (
+    (PageType.BOOTSTRAP_POLICY, 10.0, 1.0),
+    (PageType.PLAN, 8.0, 1.0),
+    (PageType.EVIDENCE, 5.0, 8.0),
+    (PageType.EVIDENCE, 4.0, 6.0),
+    (PageType.PREFERENCE, 4.0, 2.0),
+    (PageType.CONVERSATION_SEGMENT, 2.0, 3.0),
+    (PageType.CONSTRAINT, 7.0, 1.0),
+    (PageType.EVIDENCE, 5.0, 7.0),
+    (PageType.CONVERSATION_SEGMENT, 1.0, 3.0),
+    (PageType.EVIDENCE, 3.0, 9.0),
+)
+_LADDER = {Level.POINTER: 2, Level.STRUCTURED: 8, Level.COMPRESSED: 15, Level.FULL: 28}
+
+Demands = list[tuple[str, Level]]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A table of *pages* pages under a budget in tokens, for that many turns a run."""
+
+    pages: int
+    budget: int
+    turns: int
+
+
+def make_pages(count: int) -> list[Page]:
+    """Return *count* pages of all types, the same ones every time."""
+    pages = []
+    for number in range(count):
+        kind, base_utility, recompute_cost = _ROUND[number % len(_ROUND)]
+        # Sizes differ a little from page to page, so that scores per token do not tie.
+        costs = {level: _LADDER[level] + number % (3 + level) for level in TYPE_RULES[kind].levels}
+        pages.append(
+            Page(
+                id=f"page-{number:03}",
+                type=kind,
+                costs=costs,
+                provenance=Provenance("file", f"page-{number:03}.md"),
+                base_utility=base_utility,
+                recompute_cost=recompute_cost,
+            )
+        )
+    return pages
+
+
+def make_demands(count: int, turns: int) -> list[Demands]:
+    """Return each turn's demands: a walk through all pages whose strides share no factor with the usual counts."""
+    wanted = (Level.STRUCTURED, Level.FULL)
+    return [
+        [
+            (f"page-{(turn * 7 + index * 3) % count:03}", wanted[(turn + index) % len(wanted)])
+            for index in range(DEMANDS_PER_TURN)
+        ]
+        for turn in range(turns)
+    ]
+
+
+# --- tables of one size ------------------------------------------------------------------------------
+
+
+def started_engine(pages: Sequence[Page], budget: int, policy: str = POLICY, **options: Any) -> Engine:
+    """Return an engine whose first session has these pages; *options* are those of ``Engine``."""
+    engine = Engine(POLICIES[policy], budget, **options)
+    engine.session_start("session-1", pages)
+    return engine
+
+
+def _handing_on() -> DecisionTrace:
+    """Return a decision trace that keeps nothing but the last event, as one that streams to a file does."""
+    kept: deque[Event] = deque(maxlen=1)
+    return DecisionTrace(kept.append)
+
+
+def time_turns(engine: Engine, demands: Iterable[Demands], record: Record) -> None:
+    """Time each engine turn."""
+    for wanted in demands:
+        begin = perf_counter_ns()
+        engine.post_model(demands=wanted)
+        engine.prompt_assemble()
+        record(perf_counter_ns() - begin)
+
+
+def requests_of(size: Size) -> list[SelectionRequest]:
+    """Return the selection requests of the turns at one size."""
+    requests: list[SelectionRequest] = []
+
+    def recording(request: SelectionRequest) -> Selection:
+        requests.append(request)
+        return select(request)
+
+    engine = started_engine(make_pages(size.pages), size.budget, selector=recording)
+    time_turns(engine, make_demands(size.pages, size.turns), lambda sample: None)
+    return requests
+
+
+def _selections(size: Size) -> Work:
+    requests = requests_of(size)
+
+    def work(record: Record) -> None:
+        for request in requests:
+            record(nanoseconds(select, request))
+
+    return work
+
+
+def _turns(size: Size, policy: str, traced: bool) -> Work:
+    demands = make_demands(size.pages, size.turns)
+
+    def work(record: Record) -> None:
+        # The pages are made here, because the engine keeps them: they belong to its memory.
+        pages = make_pages(size.pages)
+        engine = started_engine(pages, size.budget, policy, trace=_handing_on() if traced else None)
+        time_turns(engine, demands, record)
+
+    return work
+
+
+def size_cases(size: Size) -> list[Case]:
+    """Return the cases of one size: every part under ClawVM, the plain turn under the other policies."""
+    where = {"pages": size.pages, "budget": size.budget}
+    return [
+        Case("timings", {"part": "select", **where}, partial(_selections, size), has_peak=True),
+        Case("timings", {"part": "turn", **where}, partial(_turns, size, POLICY, False), has_peak=True),
+        Case("timings", {"part": "turn+trace", **where}, partial(_turns, size, POLICY, True), has_peak=True),
+        *(
+            Case("policies", {"policy": policy, "part": "turn", **where}, partial(_turns, size, policy, False))
+            for policy in OTHER_POLICIES
+        ),
+    ]
+
+
+# --- the workload families ---------------------------------------------------------------------------
+
+
+def time_family_turns(trace: Trace, record: Record) -> None:
+    """Time each turn of *trace* with the replay around it, which asks for one turn at a time."""
+
+    def timed() -> Iterator[Turn]:
+        for turn in map(_made_anew, trace.turns):
+            begin = perf_counter_ns()
+            yield turn
+            record(perf_counter_ns() - begin)
+
+    replay(trace.header, timed(), POLICIES[POLICY], trace.header.budget)
+
+
+def time_family_selections(trace: Trace, record: Record) -> None:
+    """Time each selection in a replay of *trace*."""
+
+    def timed(request: SelectionRequest) -> Selection:
+        begin = perf_counter_ns()
+        selection = select(request)
+        record(perf_counter_ns() - begin)
+        return selection
+
+    replay_trace(trace, POLICIES[POLICY], selector=timed)
+
+
+def family_cases(workload: str) -> list[Case]:
+    """Return the cases of one family at ``FAMILY_BUDGET``."""
+    trace = family_trace(workload, FAMILY_BUDGET)
+    fields = {"workload": workload, "budget": FAMILY_BUDGET, "pages": len(_page_ids(trace))}
+    return [
+        Case("families", {"part": "select", **fields}, lambda: partial(time_family_selections, trace)),
+        Case("families", {"part": "turn", **fields}, lambda: partial(time_family_turns, trace), has_peak=True),
+    ]
+
+
+def _made_anew(turn: Turn) -> Turn:
+    """Return *turn* with pages of its own: those that the engine keeps belong to its memory."""
+    return dataclasses.replace(turn, prelude=tuple(_with_own_page(item) for item in turn.prelude))
+
+
+def _with_own_page(item: Prelude) -> Prelude:
+    if isinstance(item, Page):
+        return item.changed()
+    if isinstance(item, (Replacement, ToolDeclaration)) and item.page is not None:
+        return dataclasses.replace(item, page=item.page.changed())
+    return item
+
+
+def _page_ids(trace: Trace) -> set[str]:
+    """Return the ids of all pages that a trace declares or that its tools give."""
+    items = [item.page if isinstance(item, ToolDeclaration) else item for turn in trace.turns for item in turn.prelude]
+    return {item.id for item in items if isinstance(item, Page)}
+
+
+# --- the reference -----------------------------------------------------------------------------------
+
+
+def reference_record() -> Event:
+    """Return the assemble decision of turn ``REFERENCE_TURNS`` on a table of ``REFERENCE_PAGES``."""
+    trace = DecisionTrace()
+    engine = started_engine(make_pages(REFERENCE_PAGES), REFERENCE_BUDGET, trace=trace)
+    time_turns(engine, make_demands(REFERENCE_PAGES, REFERENCE_TURNS), lambda sample: None)
+    return next(event for event in reversed(trace.events) if event["event"] == "assemble")
+
+
+def time_reference(decision: Event, record: Record) -> None:
+    """Time ``REFERENCE_LINES`` canonical JSON lines of one decision."""
+    for _ in range(REFERENCE_LINES):
+        record(nanoseconds(canonical_json, decision))
+
+
+# --- What each lifecycle operation costs by itself, with the journal in memory and in a file, and what the disk costs.
+
+OPERATION_PAGES = 20
+OPERATION_BUDGET = 500
+DIRTY_COUNTS = (0, 1, 10)
+"""How many updates a boundary finds staged, each for another page."""
+
+DISK_SAMPLES = 20
+_JOURNAL_NAME = "journal.jsonl"
+_NOTE = "the failing test is test_login; the cause is the session cookie, see the second traceback"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation in one situation.
+
+    ``journals`` names where the journal may live (``memory``, ``file``): both where the operation writes to it.
+    ``time`` takes a started engine and the number of samples and hands over each of them.
+    """
+
+    operation: str
+    situation: str
+    time: Callable[[Engine, int, Record], None]
+    dirty: int | None = None
+    policy: str = POLICY
+    journals: tuple[str, ...] = ("memory",)
+
+
+# --- the operations ----------------------------------------------------------------------------------
+
+
+def _pages() -> list[Page]:
+    return make_pages(OPERATION_PAGES)
+
+
+def _session_start(engine: Engine, samples: int, record: Record) -> None:
+    pages = _pages()
+    for _ in range(samples):
+        record(nanoseconds(Engine(engine.policy, engine.budget).session_start, "session-1", pages))
+
+
+def _judge_demands(engine: Engine, samples: int, record: Record) -> None:
+    for demands in make_demands(OPERATION_PAGES, samples):
+        record(nanoseconds(engine.post_model, demands=demands))
+        engine.prompt_assemble()
+
+
+def _stage_update(engine: Engine, samples: int, record: Record) -> None:
+    for _ in range(samples):
+        record(nanoseconds(engine.post_model, updates=_updates(engine, 1)))
+        engine.compaction()
+
+
+def _execute_cold(engine: Engine, samples: int, record: Record) -> None:
+    for number in range(samples):
+        call, result = _call(number)
+        record(nanoseconds(engine.tool_execute, call, lambda _, result=result: result))
+
+
+def _execute_again(engine: Engine, samples: int, record: Record) -> None:
+    call, result = _call(0)
+    engine.tool_execute(call, lambda _: result)
+    for _ in range(samples):
+        engine.prompt_assemble()
+        record(nanoseconds(engine.tool_execute, call, _refuse))
+
+
+def _assemble(engine: Engine, samples: int, record: Record) -> None:
+    for demands in make_demands(OPERATION_PAGES, samples):
+        engine.post_model(demands=demands)
+        record(nanoseconds(engine.prompt_assemble))
+
+
+def _compaction(dirty: int, engine: Engine, samples: int, record: Record) -> None:
+    _with_dirty(engine, dirty, [engine.compaction] * samples, record)
+
+
+def _reset(dirty: int, engine: Engine, samples: int, record: Record) -> None:
+    resets = [partial(engine.reset, f"session-{number}") for number in range(2, samples + 2)]
+    _with_dirty(engine, dirty, resets, record)
+
+
+def _memory_flush(dirty: int, engine: Engine, samples: int, record: Record) -> None:
+    _with_dirty(engine, dirty, [engine.memory_flush] * samples, record)
+
+
+def _recall(engine: Engine, samples: int, record: Record) -> None:
+    answer = RecallAnswer(RecallOutcome.OK, ("page-000",))
+    for _ in range(samples):
+        record(nanoseconds(engine.recall, "what did we decide?", lambda _: answer))
+
+
+def _with_dirty(engine: Engine, dirty: int, operations: Iterable[Callable[[], object]], record: Record) -> None:
+    """Time each operation; each finds *dirty* updates staged, in a turn of its own."""
+    for operation in operations:
+        engine.post_model(updates=_updates(engine, dirty))
+        record(nanoseconds(operation))
+        engine.prompt_assemble()
+
+
+def _updates(engine: Engine, count: int) -> list[Update]:
+    """Return an update of the same field of each of the first *count* pages, as an agent that read them makes it."""
+    return [
+        Update(
+            page_id=entry.page.id,
+            field="note",
+            operation="set_with_version",
+            value=_NOTE,
+            scope=entry.page.scope.value,
+            evidence_ref=entry.page.id,
+            base_version=engine.journal.expected_version(entry.page.id, "note"),
+        )
+        for entry, _ in zip(engine.table, range(count))
+    ]
+
+
+def _call(number: int) -> tuple[ToolCall, ToolResult]:
+    call = ToolCall("read", {"path": f"src/module_{number}.py"})
+    page = Page(
+        id=f"result-{number}",
+        type=PageType.EVIDENCE,
+        costs={Level.POINTER: 2, Level.STRUCTURED: 8, Level.COMPRESSED: 15, Level.FULL: 28},
+        provenance=Provenance("tool_call", call.canonical_signature()),
+        base_utility=5.0,
+        recompute_cost=8.0,
+    )
+    return call, ToolResult(ToolOutcome.OK, page)
+
+
+def _refuse(call: ToolCall) -> ToolResult:
+    raise AssertionError(f"{call.tool} must be served from the store")
+
+
+_BOTH = ("memory", "file")
+
+OPERATIONS: Sequence[Operation] = (
+    Operation("session_start", f"{OPERATION_PAGES} pages", _session_start),
+    Operation("post_model", "2 demands", _judge_demands),
+    Operation("post_model", "1 update staged", _stage_update, journals=_BOTH),
+    Operation("tool_execute", "cold", _execute_cold),
+    Operation("tool_execute", "served from the store", _execute_again),
+    Operation("prompt_assemble", "2 demands", _assemble),
+    *(
+        Operation(operation, f"{dirty} dirty", partial(time, dirty), dirty, policy, _BOTH if dirty else ("memory",))
+        for operation, policy, time in (
+            ("compaction", POLICY, _compaction),
+            ("reset", POLICY, _reset),
+            ("memory_flush", "compaction_hybrid", _memory_flush),
+        )
+        for dirty in DIRTY_COUNTS
+    ),
+    Operation("memory_flush", "not performed", partial(_memory_flush, 0)),
+    Operation("recall", "answered", _recall),
+)
+"""ClawVM flushes nothing before a boundary, so the flush is timed under the policy that performs one."""
+
+
+# --- running them ------------------------------------------------------------------------------------
+
+
+def run_operation(operation: Operation, journal: str, samples: int, record: Record) -> None:
+    """Time *operation* on a fresh engine; raises OSError where the temporary folder cannot take the journal's file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, _JOURNAL_NAME)
+        storage = FileJournalStorage(path, durable=False) if journal == "file" else MemoryJournalStorage()
+        with closing(Journal(storage)) as kept:
+            operation.time(_engine(operation, kept), samples, record)
+
+
+def _engine(operation: Operation, journal: Journal) -> Engine:
+    engine = started_engine(_pages(), OPERATION_BUDGET, operation.policy, journal=journal)
+    engine.prompt_assemble()
+    return engine
+
+
+def operation_cases(samples: int) -> list[Case]:
+    """Return the case of every operation and journal."""
+    return [
+        Case(
+            "operations",
+            {
+                "operation": operation.operation,
+                "situation": operation.situation,
+                "journal": journal,
+                "policy": operation.policy,
+                "dirty": operation.dirty,
+            },
+            partial(_work, operation, journal, samples),
+        )
+        for operation in OPERATIONS
+        for journal in operation.journals
+    ]
+
+
+def _work(operation: Operation, journal: str, samples: int) -> Work:
+    return partial(run_operation, operation, journal, samples)
+
+
+def disk_cases() -> list[Case]:
+    """Return the cases of making a writeback durable: one ``fsync`` each, behind as many bytes as a compaction adds."""
+    cases = []
+    for operation in OPERATIONS:
+        if operation.operation == "compaction" and operation.dirty:
+            storage = MemoryJournalStorage()
+            engine = _engine(operation, Journal(storage))
+            before = len(storage.read())
+            operation.time(engine, 1, lambda sample: None)
+            lines = [canonical_json(record) + "\n" for record in storage.read()[before:]]
+            content = "".join(lines).encode("ascii")
+            fields = {"what": "fsync", "dirty": operation.dirty, "bytes": len(content)}
+            cases.append(Case("disk", fields, partial(_fsync_work, content)))
+    return cases
+
+
+def _fsync_work(content: bytes) -> Work:
+    def work(record: Record) -> None:
+        with tempfile.TemporaryDirectory() as folder, open(Path(folder, _JOURNAL_NAME), "ab", buffering=0) as file:
+            for _ in range(DISK_SAMPLES):
+                file.write(content)
+                record(nanoseconds(os.fsync, file.fileno()))
+
+    return work

@@ -1,1 +1,0 @@
-"""Sensitivity: the conclusions under other harness settings, other structures, other counting rules."""

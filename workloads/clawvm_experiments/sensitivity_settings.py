@@ -1,0 +1,409 @@
+"""Floors before demands against one order of installation, where the two can differ.
+
+===============  =================================================================================
+compare_orders   how many runs of generated workloads and of families at half budget come out otherwise
+===============  =================================================================================
+
+The orders differ only if a hard page is demanded far above its floor and another hard page's floor then has no room.
+The families have no such turn, so generated workloads are tried as well: their budgets are drawn around what is needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from clawvm_replay.trace_format import Accounting, BoundaryEvent, Prelude, Replacement, ToolDeclaration, Trace, Turn
+from clawvm_runtime.pages import Page, Provenance
+from clawvm_runtime.policy import Policy, Writeback
+from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
+from clawvm_runtime.vocabulary import Boundary, PageType, PinClass
+
+__all__ = [
+    "GROUPS",
+    "OUTSIDE_TRACE_FORMAT",
+    "SETTINGS",
+    "WITHOUT_EFFECT",
+    "Setting",
+    "compaction_every_turn",
+    "compaction_first",
+    "compaction_never",
+    "durable_sources",
+    "flush_at_once",
+    "flush_gap_scaled",
+    "flush_never",
+    "growth_even",
+    "growth_gathered",
+    "growth_scaled",
+    "in_order",
+    "limit_scaled",
+    "pinned_as",
+    "select_in_one_order",
+    "select_without_injection",
+    "soft_threshold_scaled",
+    "summary_scaled",
+]
+
+
+# --- Changes of one assumption at a time: a trace as another simulated harness would have produced it.
+
+TraceChange = Callable[[Trace], Trace]
+
+OUT_OF_REACH = 10**12
+"""A transcript that no trace reaches, in tokens."""
+
+
+def in_order(*changes: TraceChange) -> TraceChange:
+    """Return the change that applies *changes* from the first to the last."""
+
+    def change(trace: Trace) -> Trace:
+        for item in changes:
+            trace = item(trace)
+        return trace
+
+    return change
+
+
+# --- accounting --------------------------------------------------------------------------------------
+
+
+def _accounted(trace: Trace, change: Callable[[Accounting], Accounting]) -> Trace:
+    accounting = trace.header.accounting
+    if accounting is None:
+        return trace
+    return dataclasses.replace(trace, header=dataclasses.replace(trace.header, accounting=change(accounting)))
+
+
+def soft_threshold_scaled(percent: int) -> TraceChange:
+    """Return the change that scales the soft threshold."""
+    return lambda trace: _accounted(
+        trace, lambda old: dataclasses.replace(old, soft_threshold=old.soft_threshold * percent // 100)
+    )
+
+
+def flush_gap_scaled(percent: int) -> TraceChange:
+    """Return the change that scales the gap from the soft threshold to the compaction limit, which stays.
+
+    Up to 100 percent the flush still falls due below the limit, however near to it the threshold was: scaling the
+    threshold itself up would pass the limit, which is no later flush but none.
+    """
+
+    def change(old: Accounting) -> Accounting:
+        gap = (old.compaction_limit - old.soft_threshold) * percent // 100
+        return dataclasses.replace(old, soft_threshold=max(0, old.compaction_limit - gap))
+
+    return lambda trace: _accounted(trace, change)
+
+
+def flush_at_once(trace: Trace) -> Trace:
+    """Put the soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
+    return _accounted(trace, lambda old: dataclasses.replace(old, soft_threshold=0))
+
+
+def flush_never(trace: Trace) -> Trace:
+    """Put the soft threshold at the compaction limit: whatever passes it is a compaction already."""
+    return _accounted(trace, lambda old: dataclasses.replace(old, soft_threshold=old.compaction_limit))
+
+
+def limit_scaled(percent: int) -> TraceChange:
+    """Return the change that scales the compaction limit; soft threshold and summary stay the same shares of it."""
+    return lambda trace: _accounted(
+        trace,
+        lambda old: Accounting(
+            old.compaction_limit * percent // 100,
+            old.soft_threshold * percent // 100,
+            old.summary_tokens * percent // 100,
+        ),
+    )
+
+
+def compaction_never(trace: Trace) -> Trace:
+    """Put the compaction limit out of reach; boundaries that the trace names stay."""
+    return _accounted(trace, lambda old: dataclasses.replace(old, compaction_limit=OUT_OF_REACH))
+
+
+def compaction_every_turn(trace: Trace) -> Trace:
+    """Put limit, threshold and summary at 1 token: every turn with more than one, or after another, compacts."""
+    return _accounted(trace, lambda old: Accounting(compaction_limit=1, soft_threshold=1, summary_tokens=1))
+
+
+def summary_scaled(percent: int) -> TraceChange:
+    """Return the change that scales what a compaction leaves of the transcript."""
+    return lambda trace: _accounted(
+        trace, lambda old: dataclasses.replace(old, summary_tokens=old.summary_tokens * percent // 100)
+    )
+
+
+# --- transcript growth -------------------------------------------------------------------------------
+
+
+def _grown(trace: Trace, growth: Iterable[int]) -> Trace:
+    turns = tuple(
+        dataclasses.replace(turn, transcript_tokens=tokens) for turn, tokens in zip(trace.turns, growth, strict=True)
+    )
+    return dataclasses.replace(trace, turns=turns)
+
+
+def growth_scaled(percent: int) -> TraceChange:
+    """Return the change that scales the transcript growth of every turn."""
+    return lambda trace: _grown(trace, [turn.transcript_tokens * percent // 100 for turn in trace.turns])
+
+
+def _sessions(trace: Trace) -> list[list[Turn]]:
+    """Return the turns of each session: a reset before a turn empties the transcript and begins the next session."""
+    sessions: list[list[Turn]] = []
+    for turn in trace.turns:
+        boundaries = [item.boundary for item in turn.prelude if isinstance(item, BoundaryEvent)]
+        if not sessions or Boundary.RESET in boundaries:
+            sessions.append([])
+        sessions[-1].append(turn)
+    return sessions
+
+
+def growth_gathered(turns: int) -> TraceChange:
+    """Return the change that lets the growth of *turns* turns come with the last of them.
+
+    What waits at the end of a session comes with its last turn, so that every session keeps its total.
+    """
+
+    def change(trace: Trace) -> Trace:
+        growth = []
+        for session in _sessions(trace):
+            waiting = 0
+            for turn in session:
+                waiting += turn.transcript_tokens
+                comes = turn.number % turns == 0 or turn is session[-1]
+                growth.append(waiting if comes else 0)
+                waiting = 0 if comes else waiting
+        return _grown(trace, growth)
+
+    return change
+
+
+def growth_even(trace: Trace) -> Trace:
+    """Spread the growth of each session evenly over its turns, the remainder over its first ones."""
+    growth: list[int] = []
+    for session in _sessions(trace):
+        share, more = divmod(sum(turn.transcript_tokens for turn in session), len(session))
+        growth += [share + (index < more) for index in range(len(session))]
+    return _grown(trace, growth)
+
+
+# --- what stands before the turns --------------------------------------------------------------------
+
+
+def compaction_first(trace: Trace) -> Trace:
+    """Let a compaction precede the first turn: what was injected is gone, the transcript begins with its summary."""
+    first = trace.turns[0]
+    changed = dataclasses.replace(first, prelude=(*first.prelude, BoundaryEvent(Boundary.COMPACTION)))
+    return dataclasses.replace(trace, turns=(changed, *trace.turns[1:]))
+
+
+def _with_pages(trace: Trace, change: Callable[[Page], Page]) -> Trace:
+    """Return *trace* with every page in it changed: declared ones, replacements, tool results."""
+
+    def changed(item: Prelude) -> Prelude:
+        if isinstance(item, Page):
+            return change(item)
+        if isinstance(item, Replacement):
+            return Replacement(change(item.page))
+        if isinstance(item, ToolDeclaration) and item.page is not None:
+            return dataclasses.replace(item, page=change(item.page))
+        return item
+
+    def turn_with(turn: Turn) -> Turn:
+        return dataclasses.replace(turn, prelude=tuple(map(changed, turn.prelude)))
+
+    return dataclasses.replace(trace, turns=tuple(map(turn_with, trace.turns)))
+
+
+def pinned_as(page_type: PageType, pin: PinClass) -> TraceChange:
+    """Return the change that gives every page of *page_type* the pin class *pin*."""
+    return lambda trace: _with_pages(trace, lambda page: page.changed(pin=pin) if page.type is page_type else page)
+
+
+def durable_sources(trace: Trace) -> Trace:
+    """Let every page come from a file: a reset destroys residency, but no page is gone after it."""
+    return _with_pages(trace, lambda page: page.changed(provenance=Provenance("file", page.provenance.reference)))
+
+
+# --- The settings under which the conclusions are tried: one assumption changed at a time, and some corners.
+
+PolicyChange = Callable[[Policy], Policy]
+
+GROUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "harness": "simulated harness",
+        "decay": "recency decay",
+        "structure": "structure",
+        "counting": "counting",
+        "corner": "corners",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting; ``trace_change`` None and ``policy_change`` None leave traces and policies as they are.
+
+    ``only_flushes``: the change moves nothing but flushes, so that a policy without one cannot notice.
+    ``budget_percent`` is the share of each budget that the pages get; the harness's accounting keeps the whole.
+    """
+
+    id: str
+    group: str
+    title: str
+    trace_change: TraceChange | None = None
+    policy_change: PolicyChange | None = None
+    selector: Selector = select
+    only_flushes: bool = False
+    budget_percent: int = 100
+
+    def changes_runs_of(self, policy: Policy) -> bool:
+        """Return whether anything but the policy itself differs from the default in a run of *policy*."""
+        flushes = policy.writeback_at_compaction is Writeback.SOFT_THRESHOLD
+        return (
+            (self.trace_change is not None and (flushes or not self.only_flushes))
+            or self.selector is not select
+            or self.budget_percent != 100
+        )
+
+    def policy(self, policy: Policy) -> Policy:
+        """Return *policy* under this setting; its id stays."""
+        return policy if self.policy_change is None else self.policy_change(policy)
+
+
+@cache
+def _without_auto_pin(policy: Policy) -> Policy:
+    return dataclasses.replace(policy, auto_pin=False)
+
+
+def select_in_one_order(request: SelectionRequest) -> Selection:
+    """Return the selection with floors and demands in one order of installation, as the publication can be read.
+
+    A page that is held and demanded is required once, at the higher level. Where everything required fits, the levels
+    are those of ``select``.
+    """
+    held = {
+        page.id: page.minimum
+        for page in request.pages
+        if page.id in request.injected or (request.policy.auto_pin and page.is_hard)
+    }
+    # The plain selector installs what is demanded in one order; a floor is a demand at the page's minimum.
+    merged = dataclasses.replace(
+        request, policy=_without_auto_pin(request.policy), injected=(), demands={**held, **request.demands}
+    )
+    return select(merged)
+
+
+def select_without_injection(request: SelectionRequest) -> Selection:
+    """Return the selection where the harness keeps nothing: only what the policy installs is there from the start."""
+    return select(dataclasses.replace(request, injected=()))
+
+
+def _each(**changes: Any) -> PolicyChange:
+    """Return the change that gives every policy these field values."""
+    return lambda policy: dataclasses.replace(policy, **changes)
+
+
+def _only(policy_id: str, **changes: Any) -> PolicyChange:
+    """Return the change that gives one policy these field values."""
+    return lambda policy: dataclasses.replace(policy, **changes) if policy.id == policy_id else policy
+
+
+_HARNESS = (
+    Setting("flush_at_once", "harness", "flush in the first turn of a cycle", flush_at_once, only_flushes=True),
+    Setting("soft_x0.5", "harness", "soft threshold x 0.5", soft_threshold_scaled(50), only_flushes=True),
+    Setting("soft_x0.75", "harness", "soft threshold x 0.75", soft_threshold_scaled(75), only_flushes=True),
+    Setting("gap_x2", "harness", "flush at twice the gap to the limit", flush_gap_scaled(200), only_flushes=True),
+    Setting("gap_x0.5", "harness", "flush at half the gap to the limit", flush_gap_scaled(50), only_flushes=True),
+    Setting("flush_never", "harness", "no flush ever", flush_never, only_flushes=True),
+    Setting("compaction_every_turn", "harness", "compaction in every turn", compaction_every_turn),
+    Setting("limit_x0.5", "harness", "compaction limit x 0.5", limit_scaled(50)),
+    Setting("limit_x0.75", "harness", "compaction limit x 0.75", limit_scaled(75)),
+    Setting("limit_x1.5", "harness", "compaction limit x 1.5", limit_scaled(150)),
+    Setting("limit_x2", "harness", "compaction limit x 2", limit_scaled(200)),
+    Setting("compaction_never", "harness", "no compaction by accounting", compaction_never),
+    Setting("summary_x0", "harness", "summary of 0 tokens", summary_scaled(0)),
+    Setting("summary_x2", "harness", "summary x 2", summary_scaled(200)),
+    Setting("summary_x4", "harness", "summary x 4", summary_scaled(400)),
+    Setting("growth_x1.5", "harness", "transcript growth x 1.5", growth_scaled(150)),
+    Setting("growth_even", "harness", "the same growth in every turn", growth_even),
+    Setting("growth_by_3", "harness", "growth of 3 turns at once", growth_gathered(3)),
+    Setting("growth_by_6", "harness", "growth of 6 turns at once", growth_gathered(6)),
+)
+
+
+def _decay(decay: float) -> Setting:
+    return Setting(f"decay_{decay}", "decay", f"recency decay {decay}", policy_change=_each(recency_decay=decay))
+
+
+_DECAY = tuple(map(_decay, (0.0, 0.5, 0.7, 0.95, 1.0)))
+
+
+def _structure(setting_id: str, title: str, trace_change: TraceChange | None = None, **more: Any) -> Setting:
+    return Setting(setting_id, "structure", title, trace_change, **more)
+
+
+_HYBRID_AT_BOUNDARY = _only("compaction_hybrid", writeback_at_compaction=Writeback.BOUNDARY)
+
+_STRUCTURE = (
+    _structure("reset_share_1", "whole budget after a reset", policy_change=_each(budget_share_after_reset=1.0)),
+    _structure("plan_none", "plan not pinned", pinned_as(PageType.PLAN, PinClass.NONE)),
+    _structure("plan_hard", "plan hard-pinned", pinned_as(PageType.PLAN, PinClass.HARD)),
+    _structure("preference_soft", "preferences soft-pinned", pinned_as(PageType.PREFERENCE, PinClass.SOFT)),
+    _structure("one_order", "floors and demands in one order", selector=select_in_one_order),
+    _structure("not_injected", "bootstrap not injected", selector=select_without_injection),
+    _structure("compaction_first", "compaction before the first turn", compaction_first),
+    _structure("durable_sources", "pages outlive a reset", durable_sources),
+    _structure("hybrid_at_boundary", "Compaction-Hybrid commits at the compaction", policy_change=_HYBRID_AT_BOUNDARY),
+    _structure("reasoned_recall", "reasoned recall for all", policy_change=_each(reasoned_recall=True)),
+    _structure("validated_writeback", "validated writeback for all", policy_change=_each(validated_writeback=True)),
+)
+
+
+def _kindest(policy: Policy) -> Policy:
+    return _HYBRID_AT_BOUNDARY(_each(reasoned_recall=True, budget_share_after_reset=1.0)(policy))
+
+
+def _corner(setting_id: str, title: str, *trace_changes: TraceChange, **more: Any) -> Setting:
+    return Setting(setting_id, "corner", title, in_order(*trace_changes) if trace_changes else None, **more)
+
+
+_CORNERS = (
+    _corner("short_no_flush", "limit x 0.5, no flush", limit_scaled(50), flush_never),
+    _corner("long_early_flush", "limit x 2, flush in the first turn", limit_scaled(200), flush_at_once),
+    _corner("jumpy_and_late", "growth of 3 turns at once, half the gap", growth_gathered(3), flush_gap_scaled(50)),
+    _corner("large_and_fast", "summary x 2, growth x 2", summary_scaled(200), growth_scaled(200)),
+    _corner("kindest", "kindest to the baselines", growth_even, policy_change=_kindest),
+    _corner("half_budget", "half budget", budget_percent=50),
+)
+
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {
+        setting.id: setting
+        for setting in (Setting("default", "default", "nothing changed"), *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
+    }
+)
+
+WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
+    {
+        "reset_share_1": "what a session needs right after a reset fits in the smaller share too",
+        "plan_none": "a soft pin only adds to the rank of an upgrade, and no access depends on the plan's",
+        "preference_soft": "a soft pin only adds to the rank of an upgrade, and no access depends on a preference's",
+        "one_order": "no demand for a hard page takes the room of another page's floor",
+        "not_injected": "auto-pin installs the same pages, and without it a page that never was there is no loss",
+        "validated_writeback": "every update of the families is valid",
+    }
+)
+"""They stay listed: that a decision does not matter to the families is an answer, and the results count them apart."""
+
+_SUMMARY_ABOVE = "the soft threshold of 0 tokens is below the summary, which a header may not say"
+
+OUTSIDE_TRACE_FORMAT: Mapping[str, str] = MappingProxyType(
+    {"flush_at_once": _SUMMARY_ABOVE, "long_early_flush": _SUMMARY_ABOVE}
+)

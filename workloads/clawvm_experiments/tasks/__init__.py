@@ -1,1 +1,0 @@
-"""Task replays: thirty small tasks, and their report."""

@@ -1,0 +1,216 @@
+"""From a file to its sessions: the format is detected from the content, never from the name.
+
+================  =====================================================================
+head_of           the beginning of a file
+detect            the format of a file; refuses what is in no known format
+events_of         all events of a file
+SessionFile       a file to read, and whether it was named or found in a folder
+session_files     every file in the inputs, folders walked, in a fixed order
+================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from clawvm_replay.errors import InputError
+from clawvm_transcripts.events import Event
+from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
+from clawvm_transcripts.formats.codex import CODEX
+from clawvm_transcripts.formats.copilot_cli import COPILOT_CLI
+from clawvm_transcripts.formats.mini_swe_agent import MINI_SWE_AGENT
+from clawvm_transcripts.formats.openclaw_database import OPENCLAW_DATABASE
+from clawvm_transcripts.formats.openhands import OPENHANDS
+from clawvm_transcripts.formats.pi import OH_MY_PI, OPENCLAW, PI
+from clawvm_transcripts.formats.swe_agent import SWE_AGENT
+from clawvm_transcripts.reading import GZIP_MAGIC, Element, ElementBroken, Format, Head, Source, elements, parsed
+
+__all__ = ["FORMATS", "SessionFile", "UnknownFormatError", "detect", "events_of", "head_of", "session_files"]
+
+
+# --- All formats that are known, in the order in which they are tried.
+
+FORMATS: tuple[Format, ...] = (
+    CLAUDE_CODE,
+    CODEX,
+    COPILOT_CLI,
+    OPENCLAW,
+    OPENCLAW_DATABASE,
+    OH_MY_PI,
+    PI,
+    MINI_SWE_AGENT,
+    SWE_AGENT,
+    OPENHANDS,
+)
+
+
+# --- From a file to its sessions: the format is detected from the content, never from the name.
+
+HEAD = 1 << 20
+"""Bytes looked at to find the format."""
+
+HEAD_LINES = 64
+"""Lines looked at to find the format."""
+
+
+class UnknownFormatError(InputError):
+    """A file in no known format; the message lists what is known."""
+
+
+def head_of(stream: BinaryIO) -> Head:
+    """Return the beginning of a file; reads at most ``HEAD`` bytes, and decodes each of them a few times at most."""
+    start = stream.read(HEAD)
+    lines = start.removeprefix(codecs.BOM_UTF8).split(b"\n", HEAD_LINES)
+    rest = lines.pop()
+    records: list[dict[str, Any]] = []
+    if b"\0" in (lines or [rest])[0].strip(b"\0 \t\r"):
+        return Head(start)  # Binary: what looks like a record is a row of a database, or a part of something else.
+    for line in lines:
+        records.extend(_objects(line))
+    if len(lines) < HEAD_LINES:
+        # Of the line that the end of the head cuts off, the values before the cut tell enough.
+        records.extend([_Beginning.of(rest).values] if len(start) == HEAD else _objects(rest))
+    beginning = _Beginning.of(start)
+    return Head(start, tuple(records), frozenset(beginning.keys), beginning.firsts)
+
+
+def _objects(line: bytes) -> list[dict[str, Any]]:
+    return [item for item in parsed(line.decode("utf-8", "replace").strip()) if isinstance(item, dict)]
+
+
+class _Beginning:
+    """What the beginning of a document tells: its top-level keys, its values, the first elements of its arrays.
+
+    It takes the place of the keys that are asked for, and thereby hears of every key.
+    """
+
+    def __init__(self) -> None:
+        self.keys: dict[str, None] = {}
+        self.values: dict[str, Any] = {}
+        self.firsts: dict[str, dict[str, Any]] = {}
+
+    def __contains__(self, key: object) -> bool:
+        if isinstance(key, str):
+            self.keys[key] = None
+        return True
+
+    @classmethod
+    def of(cls, content: bytes) -> _Beginning:
+        beginning = cls()
+        for item in elements(io.BytesIO(content), cast(Any, beginning)):
+            if not isinstance(item, (Element, ElementBroken)):
+                break
+            if isinstance(item, ElementBroken):
+                continue
+            if item.index < 0:
+                beginning.values[item.key] = item.value
+            elif item.index == 0 and isinstance(item.value, dict):
+                beginning.firsts[item.key] = item.value
+        return beginning
+
+
+def detect(source: Source, formats: Sequence[Format]) -> Format:
+    """Return the one of *formats* that *source* is in; raises UnknownFormatError with the list of what is known."""
+    with source.open() as stream:
+        head = head_of(stream)
+    for candidate in formats:
+        if candidate.recognizes(head):
+            return candidate
+    known = ", ".join(item.title for item in formats)
+    what = "is in no known format" if head.start.strip() else source.damage or "is empty"
+    raise UnknownFormatError(f"{source.path}: {what}; known: {known}")
+
+
+def events_of(source: Source, file_format: Format) -> Iterator[Event]:
+    """Yield the events of every session in *source*, in constant memory."""
+    with source.open() as stream:
+        if not file_format.needs_path:
+            yield from file_format.read(stream)
+            return
+        if _is_plain(source.path):
+            for _ in iter(lambda: stream.read(HEAD), b""):
+                pass  # Only for its digest.
+            with open(source.path, "rb") as plain:
+                yield from file_format.read(plain)
+            return
+        with tempfile.NamedTemporaryFile(prefix="clawvm-") as copy:
+            try:
+                shutil.copyfileobj(stream, copy)
+                copy.flush()
+            except OSError as error:
+                raise InputError(f"{source.path}: cannot be unpacked: {error.strerror or error}") from None
+            yield from file_format.read(cast(BinaryIO, copy))
+
+
+def _is_plain(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(GZIP_MAGIC)) != GZIP_MAGIC
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFile:
+    """A file to read: ``name`` is its path below the input that holds it; ``named`` tells that it is itself an input.
+
+    A named file in no known format is an error; one found in a folder is only not a session.
+    """
+
+    path: Path
+    name: str
+    named: bool
+
+
+def session_files(inputs: Iterable[Path]) -> list[SessionFile]:
+    """Return every regular file in *inputs*, folders walked, each once, sorted by name, then by input.
+
+    The order of the inputs and the place of the folders on the machine have no say. In a folder, whatever begins with
+    a dot is passed over, and links to folders are not followed. Raises InputError for an input that is not there or is
+    neither file nor folder, and for a folder that cannot be read.
+    """
+    found: dict[str, tuple[str, str, Path, bool]] = {}
+    for entry in inputs:
+        try:
+            entries = list(_entries(entry))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise InputError(f"{entry}: cannot be read: {reason or error}") from None
+        for path, name, named in entries:
+            real = os.path.realpath(path)
+            item = (name, str(entry), path, named)
+            other = found.get(real, item)
+            # The same file by two ways: the first name counts, and that somebody named it.
+            found[real] = (*min(item[:3], other[:3]), named or other[3])
+    return [SessionFile(path, name, named) for name, _, path, named in sorted(found.values())]
+
+
+def _entries(entry: Path) -> Iterator[tuple[Path, str, bool]]:
+    # stat() follows links, and says why it cannot.
+    mode = entry.stat().st_mode
+    if stat.S_ISREG(mode):
+        yield entry, _printable(entry.name), True
+    elif stat.S_ISDIR(mode):
+        for folder, folders, files in os.walk(entry, onerror=_raised):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in files:
+                path = Path(folder, name)
+                if not name.startswith(".") and path.is_file():
+                    yield path, _printable(path.relative_to(entry).as_posix()), False
+    else:
+        raise ValueError("is neither a file nor a folder")
+
+
+def _raised(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be read: {error.strerror}")
+
+
+def _printable(name: str) -> str:
+    """Return a name that can be written down, whatever bytes the file system holds."""
+    return os.fsencode(name).decode("utf-8", "replace")
