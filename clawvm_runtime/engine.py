@@ -30,8 +30,7 @@ from clawvm_runtime.faults import FaultObserver, Judgement, Tally, Verdict
 from clawvm_runtime.journal import Check, EntryStatus, Journal, JournalEntry, Writeback
 from clawvm_runtime.page_table import PageEntry, PageTable
 from clawvm_runtime.pages import Page
-from clawvm_runtime.policy import Policy
-from clawvm_runtime.policy import Writeback as WritebackMode
+from clawvm_runtime.policy import Policy, WritebackMode
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, minimum_set, select
 from clawvm_runtime.updates import DomainValidator, Rejection, Update, ValidationContext, changed_page, check_update
 from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, RecallOutcome, ToolOutcome
@@ -186,7 +185,7 @@ class Engine:
 
     def _find_page(self, page_id: str) -> Page | None:
         entry = self.table.find(page_id)
-        return None if entry is None or entry.gone else entry.page
+        return None if entry is None or entry.destroyed else entry.page
 
     def _reference_resolves(self, reference: str) -> bool:
         return self._find_page(reference) is not None or reference in self._page_of_signature
@@ -418,7 +417,7 @@ class Engine:
         judgement = self._observer.access(
             entry, level, self.turn, resolution=self.policy.pointer_resolution, signature=signature
         )
-        entry.gone = False  # Whatever a reset destroyed has been retrieved again by now.
+        entry.destroyed = False  # Whatever a reset destroyed has been retrieved again by now.
         self._demands[page_id] = max(judgement.level, self._demands.get(page_id, Level.NONE))
         self._accessed.append(page_id)
         return judgement
@@ -471,7 +470,7 @@ class Engine:
                 entries=[entry.sequence for entry in result.committed],
                 overwrote=[entry.sequence for entry in result.overwrote],
             )
-        self.table.mark_committed()
+        self.table.mark_durable()
         # Last, because the renderer is the caller's code: if it raises, the books above are closed already.
         for entry in result.committed:
             self._apply(entry.update)

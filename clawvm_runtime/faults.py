@@ -24,7 +24,7 @@ from typing import Any
 
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.page_table import PageEntry, PageTable
-from clawvm_runtime.vocabulary import FAULT_FAMILY, FaultKind, Level, RecallOutcome
+from clawvm_runtime.vocabulary import FAULT_FAMILY, FaultKind, Level, PageType, RecallOutcome
 
 __all__ = ["FaultObserver", "Judgement", "Tally", "Verdict", "judge", "thrash_index"]
 
@@ -80,7 +80,12 @@ def _by_kind() -> dict[FaultKind, int]:
 
 @dataclass(slots=True)
 class Tally:
-    """The counts of a run; ``pressure_faults`` are what physical insufficiency caused, apart from ``faults``."""
+    """The counts of a run.
+
+    ``pressure_faults`` are what physical insufficiency caused, apart from ``faults``. ``below_floor_turns`` counts the
+    prompts in which a hard page or an active plan was below its minimum level, ``plan_below_floor_turns`` those in
+    which an active plan was; most of them are no fault of the six kinds.
+    """
 
     faults: dict[FaultKind, int] = field(default_factory=_by_kind)
     pressure_faults: dict[FaultKind, int] = field(default_factory=_by_kind)
@@ -93,6 +98,8 @@ class Tally:
     unmet_demands: int = 0
     pressure_turns: int = 0
     pressure_tokens: int = 0
+    below_floor_turns: int = 0
+    plan_below_floor_turns: int = 0
     warm_accesses_at_level: Counter[Level] = field(default_factory=Counter)
 
     @property
@@ -122,7 +129,7 @@ class Tally:
 class FaultObserver:
     """Judges every access, settles it against the prompt that follows, checks floors, and keeps the tally.
 
-    It changes nothing in the page table but each entry's first access and ``lost_by``.
+    It changes nothing in the page table but each entry's first access and ``loss_cause``.
     """
 
     def __init__(self, table: PageTable, trace: DecisionTrace | None) -> None:
@@ -155,7 +162,7 @@ class FaultObserver:
             resident=entry.resident,
             needed=needed,
             first_access=entry.first_turn == turn,
-            resolvable=resolution and not entry.gone,
+            resolvable=resolution and not entry.destroyed,
             repeated_signature=signature is not None,
         )
         judgement = Judgement(entry.page.id, needed, entry.resident, verdict, signature, fault=kind)
@@ -248,24 +255,30 @@ class FaultObserver:
 
     def _check_floors(self, levels: Mapping[str, Level], turn: int, *, under_pressure: bool) -> None:
         blame = "pressure" if under_pressure else "policy"
+        below_floor = plan_below_floor = False
         for entry in self._table:
             page = entry.page
+            if page.type is PageType.PLAN and page.active and levels.get(page.id, Level.NONE) < page.minimum:
+                plan_below_floor = True
             if not page.is_hard:  # Bootstrap pages always are.
-                if entry.lost_by and levels.get(page.id, Level.NONE) >= page.minimum:
+                if entry.loss_cause and levels.get(page.id, Level.NONE) >= page.minimum:
                     # Back in a prompt while it is not hard: once it is hard again, the next loss is a new one.
-                    entry.lost_by = ""
+                    entry.loss_cause = ""
                 continue
             resident = levels.get(page.id, Level.NONE)
             below = resident < page.minimum
+            below_floor |= below
             if page.is_bootstrap:
                 if below and self._bootstrap_check_due:
                     self._floor_fault(FaultKind.POST_COMPACTION_BOOTSTRAP, entry, resident, turn, not under_pressure)
             elif not below:
-                entry.lost_by = ""
-            elif entry.lost_by not in (blame, "policy"):
+                entry.loss_cause = ""
+            elif entry.loss_cause not in (blame, "policy"):
                 # Lost under pressure and still lost when there is room: from then on the policy is to blame.
-                entry.lost_by = blame
+                entry.loss_cause = blame
                 self._floor_fault(FaultKind.PINNED_INVARIANT_MISS, entry, resident, turn, not under_pressure)
+        self.tally.below_floor_turns += below_floor or plan_below_floor
+        self.tally.plan_below_floor_turns += plan_below_floor
 
     def _floor_fault(self, kind: FaultKind, entry: PageEntry, resident: Level, turn: int, controllable: bool) -> None:
         self.fault(

@@ -29,19 +29,19 @@ class PageEntry:
     """A page and its run-time state.
 
     ``ordinal`` is the order of first declaration (it fixes the place in the prompt); ``resident`` is the level in the
-    last assembled prompt; ``first_turn`` the turn of the first access (None: never accessed); ``committed`` whether its
-    source or a writeback made it durable; ``gone`` whether a reset destroyed it; ``dirty`` the sequence numbers of
-    its staged updates; ``lost_by`` who is to blame while a hard page is below its minimum ("" while it is not).
+    last assembled prompt; ``first_turn`` the turn of the first access (None: never accessed); ``durable`` whether its
+    source or a writeback made it durable; ``destroyed`` whether a reset destroyed it; ``dirty`` the sequence numbers of
+    its staged updates; ``loss_cause`` who is to blame while a hard page is below its minimum ("" while it is not).
     """
 
     page: Page
     ordinal: int
     resident: Level = Level.NONE
     first_turn: int | None = None
-    committed: bool = False
-    gone: bool = False
+    durable: bool = False
+    destroyed: bool = False
     dirty: list[int] = field(default_factory=list)
-    lost_by: str = ""
+    loss_cause: str = ""
 
 
 class PageTable:
@@ -73,7 +73,7 @@ class PageTable:
 
     def live_pages(self) -> list[Page]:
         """Return the pages that no reset destroyed, in order of declaration, O(pages)."""
-        return [entry.page for entry in self._entries.values() if not entry.gone]
+        return [entry.page for entry in self._entries.values() if not entry.destroyed]
 
     @property
     def recency(self) -> Mapping[str, float]:
@@ -84,7 +84,7 @@ class PageTable:
         """Add a page; raises PageError when a page of this id is there already (it is held, and paid for, once)."""
         if page.id in self._entries:
             raise PageError(page.id, "id", "is in the page table already; replace it to give it new content")
-        entry = PageEntry(page, ordinal=len(self._entries), committed=page.provenance.is_durable)
+        entry = PageEntry(page, ordinal=len(self._entries), durable=page.provenance.is_durable)
         self._entries[page.id] = entry
         return entry
 
@@ -102,8 +102,8 @@ class PageTable:
         entry.page = page.changed(version=max(page.version, entry.page.version + 1))
         entry.resident = Level.NONE
         entry.first_turn = None
-        entry.committed = page.provenance.is_durable
-        entry.gone = False
+        entry.durable = page.provenance.is_durable
+        entry.destroyed = False
         return entry
 
     def amend(self, page: Page) -> None:
@@ -131,18 +131,18 @@ class PageTable:
             aged[page_id] = aged.get(page_id, 0.0) + 1.0
         self._recency = aged
 
-    def mark_committed(self) -> None:
+    def mark_durable(self) -> None:
         """Record that a writeback made every live page durable."""
         for entry in self._entries.values():
-            if not entry.gone:
-                entry.committed = True
+            if not entry.destroyed:
+                entry.durable = True
 
     def end_session(self) -> list[str]:
         """Destroy the session-scoped pages that were not committed and return their ids."""
         destroyed = []
         for page_id, entry in self._entries.items():
-            if entry.page.scope is Scope.SESSION and not entry.committed and not entry.gone:
-                entry.gone = True
+            if entry.page.scope is Scope.SESSION and not entry.durable and not entry.destroyed:
+                entry.destroyed = True
                 destroyed.append(page_id)
         return destroyed
 
@@ -152,8 +152,8 @@ class PageTable:
             assert entry.page.id == page_id, (page_id, entry)
             assert entry.ordinal == ordinal, (ordinal, entry)
             assert entry.resident == Level.NONE or entry.resident in entry.page.costs, entry
-            assert not (entry.gone and entry.resident != Level.NONE), entry
-            assert not (entry.gone and entry.page.scope is not Scope.SESSION), entry
+            assert not (entry.destroyed and entry.resident != Level.NONE), entry
+            assert not (entry.destroyed and entry.page.scope is not Scope.SESSION), entry
             assert len(set(entry.dirty)) == len(entry.dirty), entry
         assert all(value >= RECENCY_FLOOR for value in self._recency.values()), self._recency
         assert self._recency.keys() <= self._entries.keys(), self._recency

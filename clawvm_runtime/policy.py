@@ -2,7 +2,7 @@
 
 ==============  =====================================================================================
 LinearScore     how an upgrade step is scored; the published modes are rows of ``UPGRADE_SCORES``
-Writeback       when staged updates are committed around a boundary: never, soft_threshold, boundary
+WritebackMode       when staged updates are committed around a boundary: never, soft_threshold, boundary
 Policy          one row
 POLICIES        the six published rows by id
 FEATURES        the ablations: for each feature of ClawVM the field that removes it
@@ -36,12 +36,12 @@ __all__ = [
     "LinearScore",
     "Policy",
     "Score",
-    "Writeback",
+    "WritebackMode",
     "policy_named",
 ]
 
 
-class Writeback(str, Enum):
+class WritebackMode(str, Enum):
     """When staged updates are committed around one kind of boundary.
 
     ``soft_threshold`` is the best-effort flush of today's harnesses: it runs when the transcript passes the soft
@@ -137,8 +137,8 @@ class Policy:
     name: str
     auto_pin: bool
     prefetch: bool
-    writeback_at_compaction: Writeback
-    writeback_at_reset: Writeback
+    writeback_at_compaction: WritebackMode
+    writeback_at_reset: WritebackMode
     pointer_resolution: bool
     upgrades: Score | None
     budget_share_after_reset: float
@@ -153,7 +153,7 @@ class Policy:
             raise PolicyError(f"policy {self.id}: budget_share_after_reset must be above 0 and at most 1")
         if not 0.0 <= self.recency_decay <= 1.0:
             raise PolicyError(f"policy {self.id}: recency_decay must be from 0 to 1")
-        if self.writeback_at_reset is Writeback.SOFT_THRESHOLD:
+        if self.writeback_at_reset is WritebackMode.SOFT_THRESHOLD:
             raise PolicyError(f"policy {self.id}: a reset has no soft threshold; use never or boundary")
 
     @property
@@ -186,9 +186,11 @@ FEATURES: Mapping[str, Feature] = MappingProxyType(
         feature.id: feature
         for feature in (
             Feature("pointer_resolution", "pointer resolution", "pointer_resolution", False),
-            Feature("writeback_at_compaction", "writeback at compaction", "writeback_at_compaction", Writeback.NEVER),
+            Feature(
+                "writeback_at_compaction", "writeback at compaction", "writeback_at_compaction", WritebackMode.NEVER
+            ),
             Feature("auto_pin", "auto-pin", "auto_pin", False),
-            Feature("writeback_at_reset", "writeback at reset", "writeback_at_reset", Writeback.NEVER),
+            Feature("writeback_at_reset", "writeback at reset", "writeback_at_reset", WritebackMode.NEVER),
             Feature("upgrade_scoring", "upgrade scoring", "upgrades", None),
             Feature("prefetch", "prefetch", "prefetch", False),
             Feature("reasoned_recall", "reasoned recall", "reasoned_recall", False),
@@ -205,8 +207,8 @@ def _structured(policy_id: str, name: str, upgrades: str) -> Policy:
         name=name,
         auto_pin=True,
         prefetch=True,
-        writeback_at_compaction=Writeback.BOUNDARY,
-        writeback_at_reset=Writeback.BOUNDARY,
+        writeback_at_compaction=WritebackMode.BOUNDARY,
+        writeback_at_reset=WritebackMode.BOUNDARY,
         pointer_resolution=True,
         upgrades=UPGRADE_SCORES[upgrades],
         budget_share_after_reset=1.0,
@@ -220,8 +222,8 @@ _RETRIEVAL = Policy(
     name="Retrieval",
     auto_pin=False,
     prefetch=False,
-    writeback_at_compaction=Writeback.NEVER,
-    writeback_at_reset=Writeback.NEVER,
+    writeback_at_compaction=WritebackMode.NEVER,
+    writeback_at_reset=WritebackMode.NEVER,
     pointer_resolution=False,
     upgrades=None,
     budget_share_after_reset=0.78,
@@ -240,7 +242,7 @@ POLICIES: Mapping[str, Policy] = MappingProxyType(
                 id="compaction_hybrid",
                 name="Compaction-Hybrid",
                 prefetch=True,
-                writeback_at_compaction=Writeback.SOFT_THRESHOLD,
+                writeback_at_compaction=WritebackMode.SOFT_THRESHOLD,
                 pointer_resolution=True,
                 upgrades=UPGRADE_SCORES["recency"],
                 budget_share_after_reset=0.85,

@@ -34,18 +34,18 @@ from clawvm_cli.common import FAILED, OK, Parser, run
 from clawvm_experiments import calibration
 from clawvm_experiments.calibration import Figure, Prediction, Ranges, Shapes
 from clawvm_replay.reports import table
-from clawvm_replay.trace_builder import Ladder
+from clawvm_replay.trace_builder import LevelCosts
 
 __all__ = ["BY_HAND", "RANGES", "main", "parser"]
 
 _INSTRUCTION = (
-    Ladder(3, 6, 10, 20),
-    Ladder(3, 7, 12, 22),
-    Ladder(3, 8, 14, 24),
-    Ladder(3, 9, 15, 26),
-    Ladder(3, 10, 16, 28),
-    Ladder(3, 11, 18, 30),
-    Ladder(3, 12, 20, 34),
+    LevelCosts(3, 6, 10, 20),
+    LevelCosts(3, 7, 12, 22),
+    LevelCosts(3, 8, 14, 24),
+    LevelCosts(3, 9, 15, 26),
+    LevelCosts(3, 10, 16, 28),
+    LevelCosts(3, 11, 18, 30),
+    LevelCosts(3, 12, 20, 34),
 )
 
 # How long a story lasts, how often something happens in it, how large instructions are, how fast the transcript grows
@@ -147,8 +147,8 @@ def _search(start_name: str) -> int:
 
 def _value(value: Any) -> str:
     """Return a constant as it would stand in the shape's source."""
-    if isinstance(value, Ladder):
-        return f"Ladder{dataclasses.astuple(value)}"
+    if isinstance(value, LevelCosts):
+        return f"LevelCosts{dataclasses.astuple(value)}"
     return repr(value)
 
 

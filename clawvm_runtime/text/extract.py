@@ -332,7 +332,7 @@ def fields(text: str, kind: ContentKind, page_type: PageType, lines: Lines | Non
     *lines* are those of the text, if they are at hand.
     """
     lines = lines_of(text) if lines is None else lines
-    sheet = _Sheet(min(STRUCTURED_MOST, max(STRUCTURED_LEAST, len(text) // STRUCTURED_SHARE)))
+    sheet = FieldWriter(min(STRUCTURED_MOST, max(STRUCTURED_LEAST, len(text) // STRUCTURED_SHARE)))
     if page_type is PageType.CONVERSATION_SEGMENT:
         sheet.add("turns", (lines.kept[number] for number in matching(_TURN, lines.kept)))
     _FIELDS[kind](sheet, lines, text)
@@ -344,7 +344,7 @@ _TURN = re.compile(
 )
 
 
-class _Sheet:
+class FieldWriter:
     """Collects labelled fields of whole lines until the room, in characters, is used up."""
 
     def __init__(self, room: int) -> None:
@@ -376,7 +376,7 @@ def _item(line: str) -> str:
     return line if len(line) <= ITEM_LENGTH else line[:ITEM_LENGTH] + "…"
 
 
-def _prose_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+def _prose_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
     del text
     kept = lines.kept
     titles = frozenset(lines.judged(headings))
@@ -403,7 +403,7 @@ def _at(lines: Sequence[str], numbers: Iterable[int]) -> Iterator[tuple[int, str
     return ((number, lines[number]) for number in numbers)
 
 
-def _code_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+def _code_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
     sheet.add("opening", [next((line for line in lines.kept[:5] if _COMMENT.match(line)), "")])
     sheet.add("definitions", _definitions(lines))
     if "://" in text:
@@ -417,7 +417,7 @@ def _definitions(lines: Lines) -> Iterator[str]:
         yield line.rstrip() if _NUMBERED.match(line) else f"{number}: {line.rstrip()}"
 
 
-def _log_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+def _log_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
     del text
     kept = lines.kept
     ranks = lines.judged(failure_ranks)
@@ -432,7 +432,7 @@ def _log_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
     sheet.add("last line", [next((line for line in reversed(kept) if line.strip()), "")])
 
 
-def _diff_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+def _diff_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
     del text
     changes = _changes(lines.kept)
     sheet.count(len(changes), "file", "files")
@@ -468,7 +468,7 @@ def _changes(lines: Sequence[str]) -> dict[str, list[int]]:
     return changes
 
 
-def _table_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+def _table_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
     del text
     content = [line for line in lines.kept if line.strip()]
     pairs = [line for line in content if is_section(line) or is_key_value(line)]
@@ -480,7 +480,7 @@ def _table_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
         sheet.add("last row", content[-1:])
 
 
-def _listing_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+def _listing_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
     del text
     paths = [path for path in lines.judged(matched_paths) if path is not None]
     matches = _tally(paths)
@@ -503,7 +503,7 @@ def _tally(words: Iterable[str]) -> dict[str, int]:
     return tally
 
 
-def _json_fields(sheet: _Sheet, lines: Lines, text: str) -> None:
+def _json_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
     del lines
     opening = _JSON_OPENING.search(text, 0, JSON_SCANNED)
     start = opening.start() if opening else 0  # After what a harness set before the output.
@@ -544,7 +544,7 @@ _PATH = re.compile(
     r"https?://[^\s<>\"'`)\]}]{3,160}"
     r"|(?<![\w@.+~/-])(?:[\w@.+~-]{0,80}/){1,30}[\w@.+-]{0,80}\.[A-Za-z]\w{0,7}(?::\d{1,7})?"
 )
-_FIELDS: Mapping[ContentKind, Callable[[_Sheet, Lines, str], None]] = MappingProxyType(
+_FIELDS: Mapping[ContentKind, Callable[[FieldWriter, Lines, str], None]] = MappingProxyType(
     {
         ContentKind.PROSE: _prose_fields,
         ContentKind.SOURCE_CODE: _code_fields,

@@ -17,7 +17,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from clawvm_oracle.demand_sequence import Content, DemandSequence, Prompt, Use
-from clawvm_oracle.intervals import Chance, extra_tokens, pack, returns, usable_rooms, use_chances, use_intervals
+from clawvm_oracle.intervals import (
+    ReuseOpportunity,
+    extra_tokens,
+    pack,
+    packable_tokens,
+    returns,
+    use_chances,
+    use_intervals,
+)
 from clawvm_oracle.knapsack import Option, best_choice, best_value
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import Selection, SelectionRequest, select
@@ -117,7 +125,7 @@ def demand_only_bound(sequence: DemandSequence) -> int:
     """
     _rooms(sequence)
     chances = use_chances(sequence)
-    rooms = usable_rooms(sequence, [chance.span for chance in chances])
+    rooms = packable_tokens(sequence, [chance.span for chance in chances])
     return use_tokens(sequence) - pack(use_intervals(sequence, chances), rooms).saved
 
 
@@ -129,7 +137,7 @@ def brought_in_bound(sequence: DemandSequence) -> int:
     """
     _rooms(sequence)
     total, layers = returns(sequence)
-    rooms = usable_rooms(sequence, [layer.span for layer in layers])
+    rooms = packable_tokens(sequence, [layer.span for layer in layers])
     return total - pack([layer.interval for layer in layers], rooms).saved
 
 
@@ -184,10 +192,10 @@ def plan(sequence: DemandSequence) -> list[Prompt]:
     if sequence.under_pressure:
         raise ValueError("a prompt cannot hold what it has to: under pressure no plan exists")
     chances = use_chances(sequence)
-    rooms = usable_rooms(sequence, [chance.span for chance in chances])
+    rooms = packable_tokens(sequence, [chance.span for chance in chances])
     prices = pack(use_intervals(sequence, chances), rooms).prices
     flat = [1] * len(prices)
-    orders: tuple[Callable[[Chance], float], ...] = (
+    orders: tuple[Callable[[ReuseOpportunity], float], ...] = (
         lambda chance: chance.turn,
         lambda chance: -chance.turn,
         lambda chance: _cost_per_saving(sequence, chance, flat),
@@ -197,17 +205,17 @@ def plan(sequence: DemandSequence) -> list[Prompt]:
     return min(plans, key=lambda prompts: reloaded_tokens(sequence, prompts))
 
 
-def _extra(sequence: DemandSequence, chance: Chance, prompt: Prompt) -> int:
+def _extra(sequence: DemandSequence, chance: ReuseOpportunity, prompt: Prompt) -> int:
     return extra_tokens(sequence, prompt, chance.use.content, chance.use.level)
 
 
-def _cost_per_saving(sequence: DemandSequence, chance: Chance, prices: Sequence[int]) -> float:
+def _cost_per_saving(sequence: DemandSequence, chance: ReuseOpportunity, prices: Sequence[int]) -> float:
     turns = sequence.turns
     cost = sum(prices[index] * _extra(sequence, chance, turns[index].required) for index in chance.span.prompts)
     return cost / (chance.use.times * chance.use.tokens)
 
 
-def _keep(sequence: DemandSequence, chances: Sequence[Chance]) -> list[Prompt]:
+def _keep(sequence: DemandSequence, chances: Sequence[ReuseOpportunity]) -> list[Prompt]:
     """Return the prompts that hold what they have to, and every use's page, in this order, that still fits."""
     prompts: list[dict[Content, Level]] = [dict(turn.required) for turn in sequence.turns]
     rooms = list(sequence.rooms())

@@ -1,7 +1,7 @@
 """Layers of pages as intervals on the axis of prompts: what could be kept, how long, and what that would save.
 
 ==================  ==============================================================================
-Chance              uses that a policy without prefetch could serve from the prompt before
+ReuseOpportunity              uses that a policy without prefetch could serve from the prompt before
 use_chances         all of them
 Interval            tokens that save something if kept through a run of prompts
 use_intervals       one interval for each layer of each chance: savings in reloaded tokens
@@ -26,14 +26,14 @@ from clawvm_oracle.demand_sequence import Content, DemandSequence, Prompt, Use
 from clawvm_runtime.vocabulary import Level
 
 __all__ = [
-    "Chance",
     "Interval",
     "MinimumCostFlow",
+    "ReuseOpportunity",
     "Span",
     "extra_tokens",
     "pack",
+    "packable_tokens",
     "returns",
-    "usable_rooms",
     "use_chances",
     "use_intervals",
 ]
@@ -59,7 +59,7 @@ def extra_tokens(sequence: DemandSequence, prompt: Prompt, content: Content, lev
     return 0 if held >= level else sequence.tokens(content, level) - sequence.tokens(content, held)
 
 
-def usable_rooms(sequence: DemandSequence, spans: Iterable[Span]) -> list[int]:
+def packable_tokens(sequence: DemandSequence, spans: Iterable[Span]) -> list[int]:
     """Return for each prompt the largest sum, within its room, of what keeping some of *spans* adds to it (tokens).
 
     A prompt that has room for all of them keeps its room as it is. O(prompts x spans across them x room / word size).
@@ -89,7 +89,7 @@ def _usable(choices: Sequence[set[int]], room: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class ReuseOpportunity:
     """A use in turn ``turn`` whose layers could have been kept since they last were let in.
 
     ``entered`` maps each level up to the needed one to the last prompt before the turn that let this layer in; no
@@ -132,7 +132,7 @@ def _fits(sequence: DemandSequence, rooms: Sequence[int], span: Span) -> bool:
     return all(extra_tokens(sequence, turns[index].required, content, level) <= rooms[index] for index in prompts)
 
 
-def use_chances(sequence: DemandSequence) -> list[Chance]:
+def use_chances(sequence: DemandSequence) -> list[ReuseOpportunity]:
     """Return every use that a policy could serve which lets a page in, or up, only when it is demanded.
 
     A use whose page does not fit beside the requirements of some prompt on the way is no chance.
@@ -146,7 +146,9 @@ def use_chances(sequence: DemandSequence) -> list[Chance]:
             since = entered.get(use.content, {})
             if use.level not in since:
                 continue
-            chance = Chance(index, use, {level: since[level] for level in sorted(since) if level <= use.level})
+            chance = ReuseOpportunity(
+                index, use, {level: since[level] for level in sorted(since) if level <= use.level}
+            )
             if _fits(sequence, rooms, chance.span):
                 chances.append(chance)
         if turn.lost:
@@ -158,7 +160,7 @@ def use_chances(sequence: DemandSequence) -> list[Chance]:
     return chances
 
 
-def use_intervals(sequence: DemandSequence, chances: Iterable[Chance]) -> list[Interval]:
+def use_intervals(sequence: DemandSequence, chances: Iterable[ReuseOpportunity]) -> list[Interval]:
     """Return the intervals by which keeping saves reloaded tokens: one for each layer of each used content and turn.
 
     A layer kept for one use serves the other uses of the turn that need it too: its worth is their number. Where a

@@ -30,7 +30,7 @@ from clawvm_replay.trace_format import (
     Accounting,
     BoundaryEvent,
     Call,
-    Prelude,
+    EventBefore,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -100,11 +100,11 @@ class _Builder:
             pin=pin,
         )
 
-    def _first(self) -> list[Prelude]:
+    def _first(self) -> list[EventBefore]:
         every = list(PageType)
         types = [every[self._random.randrange(len(every))] for _ in range(1 + self._random.randrange(2))]
         self._pages = [self._page(f"page-{number}", kind) for number, kind in enumerate(types)]
-        declared: list[Prelude] = list(self._pages)
+        declared: list[EventBefore] = list(self._pages)
         for number in range(3):
             signature = tool_signature("read", {"path": f"file-{number}"})
             page = self._page(f"file-{number}", PageType.EVIDENCE)
@@ -113,8 +113,8 @@ class _Builder:
             declared.append(self._tools[signature])
         return declared
 
-    def _prelude(self, number: int) -> list[Prelude]:
-        events: list[Prelude] = self._first() if number == 1 else []
+    def _prelude(self, number: int) -> list[EventBefore]:
+        events: list[EventBefore] = self._first() if number == 1 else []
         if self._happens(0.07):
             old = self._pages[self._random.randrange(len(self._pages))]
             events.append(Replacement(self._page(old.id, old.type)))
@@ -126,7 +126,7 @@ class _Builder:
 
     def _turn(self, number: int) -> Turn:
         """Draw one to three accesses, few enough that the rest of the prompt is a choice."""
-        prelude = tuple(self._prelude(number))
+        events_before = tuple(self._prelude(number))
         calls, demands = [], []
         for _ in range(1 + self._happens(0.35) + self._happens(0.15)):
             level = _LEVELS[self._random.randrange(len(_LEVELS))]
@@ -135,7 +135,7 @@ class _Builder:
                 demands.append((self._pages[place].id, level))
             else:
                 calls.append(Call(list(self._tools)[place - len(self._pages)], level))
-        return Turn(number, 10, prelude, tuple(calls), tuple(demands))
+        return Turn(number, 10, events_before, tuple(calls), tuple(demands))
 
     def trace(self, seed: int) -> Trace:
         """Draw all turns, then a budget a little above what the fullest prompt has to hold."""
@@ -273,7 +273,7 @@ def unit_trace(references: Sequence[int], capacity: int) -> Trace:
     for number, reference in enumerate(references, 1):
         new = () if reference in declared else (_unit_page(reference),)
         declared.add(reference)
-        turns.append(Turn(number, prelude=new, demands=((f"page-{reference}", Level.FULL),)))
+        turns.append(Turn(number, events_before=new, demands=((f"page-{reference}", Level.FULL),)))
     return Trace(TraceHeader("unit_pages", capacity), tuple(turns))
 
 

@@ -15,16 +15,19 @@ from html import unescape
 from clawvm_pictures.residency_map import PAGES_MOST, TURNS_MOST, map_title, residency_map
 from clawvm_pictures.session_record import read_session
 from clawvm_pictures.svg import Markup, escaped, is_wide, text_width
+from clawvm_replay.document import Block, Bullets, Heading, Paragraph, Preformatted, Table, Value, Verdict, cell_text
 from clawvm_runtime.decision_trace import Event
 
 __all__ = [
     "Section",
     "figure",
     "figures",
+    "html",
     "html_table",
     "inline_html",
     "map_page",
     "markdown_html",
+    "markdown_section",
     "page",
     "report_section",
 ]
@@ -36,6 +39,7 @@ _HEADING = re.compile(r"(#{1,6})[ \t]+(.*)")
 _ITEM = re.compile(r"(?:[-*+]|(\d{1,9})[.)])[ \t]+(.*)")
 _RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?")
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_LITERAL = re.compile(r"\\(&lt;|&gt;|[\\`*\[\]|])")
 _LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s\0]*)\)")
 _BOLD = re.compile(r"\*\*(?=\S)([^*]+)(?<=\S)\*\*")
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?=\S)([^*]+)(?<=\S)\*(?![\w*])")
@@ -73,7 +77,8 @@ def inline_html(text: str) -> Markup:
             return match[0]
         return keep(f'<a href="{match[2]}">{_emphasized(match[1])}</a>')
 
-    line = _CODE.sub(lambda match: keep(f"<code>{match[2].strip()}</code>"), escaped(text))
+    line = _LITERAL.sub(lambda match: keep(match[1]), escaped(text))
+    line = _CODE.sub(lambda match: keep(f"<code>{match[2].strip()}</code>"), line)
     line = _PERCENT.sub("&#160;%", _emphasized(_LINK.sub(link, line)))
     while "\0" in line:
         line = _KEPT.sub(lambda match: kept[int(match[1])], line)
@@ -82,6 +87,39 @@ def inline_html(text: str) -> Markup:
 
 def _emphasized(line: str) -> str:
     return _EMPHASIS.sub(r"<em>\1</em>", _BOLD.sub(r"<strong>\1</strong>", line))
+
+
+def html(blocks: Iterable[Block], *, highest: int = 1, caption: str = "") -> Markup:
+    """Return a document as HTML.
+
+    A heading of level n becomes ``hn``, but none stands above *highest*. A table is named after the heading above it,
+    or *caption* where there is none.
+    """
+    parts = []
+    for block in blocks:
+        if isinstance(block, Heading):
+            caption = re.sub(r"[`*]", "", block.text)
+            level = max(highest, block.level)
+            parts.append(f"<h{level}>{inline_html(block.text)}</h{level}>")
+        elif isinstance(block, Bullets):
+            parts.append(f"<ul>{''.join(f'<li>{inline_html(item)}</li>' for item in block.items)}</ul>")
+        elif isinstance(block, Preformatted):
+            parts.append(_preformatted(block.text.split("\n")))
+        elif isinstance(block, Table):
+            header = [inline_html(name) for name in block.columns]
+            rows = [[_cell_html(value) for value in row] for row in block.rows]
+            parts.append(_table(escaped(caption or "Table"), header, rows, block.numeric(), seen=False))
+        else:
+            parts.append(f"<p>{inline_html(block.text)}</p>")
+    return Markup("\n".join(parts))
+
+
+def _cell_html(value: Value) -> Markup:
+    text = inline_html(cell_text(value))
+    if isinstance(value, Verdict):
+        look = {True: "good", False: "bad", None: "neither"}[value.good]
+        return Markup(f'<span class="{look}">{text}</span>')
+    return text
 
 
 def html_table(
@@ -267,9 +305,11 @@ def _cells(line: str) -> list[str]:
 # --- A self-contained HTML page: no script, no other file, readable in dark and light, on phones and on paper.
 
 _STYLE = """
-:root{color-scheme:light;--paper:#FFFFFF;--ink:#1B1F24;--muted:#57606A;--rule:#D8DEE4;--shade:#F3F5F7;--link:#0A58A6}
+:root{color-scheme:light;--paper:#FFFFFF;--ink:#1B1F24;--muted:#57606A;--rule:#D8DEE4;--shade:#F3F5F7;--link:#0A58A6;
+--good:#116329;--bad:#A40E26}
 @media screen and (prefers-color-scheme:dark){
-:root{color-scheme:dark;--paper:#15181D;--ink:#E6EAEF;--muted:#9AA4AF;--rule:#343B44;--shade:#1E232A;--link:#8CC4FF}}
+:root{color-scheme:dark;--paper:#15181D;--ink:#E6EAEF;--muted:#9AA4AF;--rule:#343B44;--shade:#1E232A;--link:#8CC4FF;
+--good:#7EE2A0;--bad:#FF9B9B}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);
@@ -312,6 +352,10 @@ figure.wide::after,.scroll.wide::before{content:"Scroll sideways to see all of i
 .scroll.broad::before{content:"Scroll sideways to see all of it."}}
 figure.wide::after,.scroll::before{color:var(--muted);font-size:.85rem}
 figcaption{color:var(--muted);font-size:.9rem;margin-top:.25rem;max-width:50rem}
+.good,.bad,.neither{font-weight:600;white-space:nowrap}
+.good{color:var(--good)}
+.bad{color:var(--bad)}
+.neither{color:var(--muted)}
 footer{color:var(--muted);font-size:.85rem;padding-top:2rem;padding-bottom:2rem}
 @media print{
 body{font-size:10.5pt}
@@ -352,7 +396,27 @@ def figures(pictures: Sequence[str]) -> Markup:
     return Markup(f'<div class="figures">{"".join(figure(svg) for svg in pictures)}</div>') if pictures else Markup("")
 
 
-def report_section(markdown: str, pictures: Mapping[str, str] | None = None, *, question: str = "") -> Section:
+def report_section(
+    report: Sequence[Block], pictures: Mapping[str, str] | None = None, *, question: str = ""
+) -> Section:
+    """Return a section from a report that begins with a heading; its SVG texts stand behind its first paragraph.
+
+    The *question* that the report answers (one line in the notation of documents) stands between heading and report.
+    """
+    title = re.sub(r"[`*]", "", report[0].text) if report and isinstance(report[0], Heading) else "Report"
+    # The first paragraph leads; then the pictures answer; tables and details follow.
+    rest = list(report[1:])
+    lead = [rest.pop(0)] if rest and isinstance(rest[0], Paragraph) else []
+    parts = [
+        f'<p class="question">{inline_html(question)}</p>' if question else "",
+        html(lead, highest=3, caption=title),
+        figures(list((pictures or {}).values())),
+        html(rest, highest=3, caption=title),
+    ]
+    return Section(title, Markup("\n".join(part for part in parts if part)))
+
+
+def markdown_section(markdown: str, pictures: Mapping[str, str] | None = None, *, question: str = "") -> Section:
     """Return a section from a report that begins with a heading; its SVG texts stand behind its first paragraph.
 
     The *question* that the report answers (one line of Markdown) stands between heading and report.
@@ -372,8 +436,8 @@ def report_section(markdown: str, pictures: Mapping[str, str] | None = None, *, 
     return Section(title, Markup("\n".join(part for part in parts if part)))
 
 
-def page(title: str, sections: Sequence[Section], *, lead: str = "") -> str:
-    """Return a whole HTML page in ASCII: title, *lead* (Markdown), table of contents, sections.
+def page(title: str, sections: Sequence[Section], *, lead: Sequence[Block] | str = ()) -> str:
+    """Return a whole HTML page in ASCII: title, *lead*, table of contents, sections.
 
     O(length of what it holds).
     """
@@ -390,7 +454,7 @@ def page(title: str, sections: Sequence[Section], *, lead: str = "") -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<header><h1>{escaped(title)}</h1>\n{markdown_html(lead)}</header>\n{contents}<main>\n{body}\n</main>\n"
+        f"<header><h1>{escaped(title)}</h1>\n{markdown_html(lead) if isinstance(lead, str) else html(lead)}</header>\n{contents}<main>\n{body}\n</main>\n"
         "</body>\n</html>\n"
     )
 

@@ -22,12 +22,11 @@ from typing import Any
 
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.trace_builder import Ladder, TraceBuilder
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_replay.trace_format import Accounting, Call, Trace
 from clawvm_runtime.decision_trace import DecisionTrace, Event
 from clawvm_runtime.pages import Provenance
-from clawvm_runtime.policy import FEATURES, Policy
-from clawvm_runtime.policy import Writeback as WritebackMode
+from clawvm_runtime.policy import FEATURES, Policy, WritebackMode
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import FaultKind, Level, PageType, RecallOutcome, RejectCode
 
@@ -244,10 +243,10 @@ def report_record(reports: Sequence[GateReport]) -> dict[str, Any]:
 BUDGET = 120
 """Token budget of every gate: the smallest of the sweep."""
 
-_INSTRUCTION = Ladder(3, 20, 26, 40)
-_RULE = Ladder(2, 8, 10, 16)
-_PLAN = Ladder(3, 10, 14, 24)
-_RESULT = Ladder(2, 7, 14, 28)
+_INSTRUCTION = LevelCosts(3, 20, 26, 40)
+_RULE = LevelCosts(2, 8, 10, 16)
+_PLAN = LevelCosts(3, 10, 14, 24)
+_RESULT = LevelCosts(2, 7, 14, 28)
 _NO_JUMP = Accounting(compaction_limit=200, soft_threshold=150, summary_tokens=20)
 
 

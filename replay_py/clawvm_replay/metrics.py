@@ -118,6 +118,9 @@ class CellMetrics:
     rejected_updates: int
     lost_updates: int
     success: bool
+    served: bool
+    below_floor_turns: int
+    plan_below_floor_turns: int
 
     def to_record(self) -> dict[str, Any]:
         """Return the row as plain JSON data, in the order of its columns."""
@@ -177,6 +180,9 @@ class CellMetrics:
             ),
             plain_cost=_ratio(prices.plain * meter.tokens),
             success=tally.explicit_faults == 0,
+            served=tally.unmet_demands == 0 and tally.below_floor_turns == 0,
+            below_floor_turns=tally.below_floor_turns,
+            plan_below_floor_turns=tally.plan_below_floor_turns,
             **boundaries,
             **updates,
         )

@@ -75,11 +75,11 @@ class PublishedFigure:
     mark: Mark
     is_count: bool = False
 
-    def comes_out(self, ours: float) -> bool:
+    def reproduced(self, ours: float) -> bool:
         """Return whether *ours* is as good as equal: within ``TOLERANCE``, a count also within ``COUNT_TOLERANCE``.
 
         >>> faults = PublishedFigure("flush misses", 3, Mark.PREDICTION, is_count=True)
-        >>> faults.comes_out(4), faults.comes_out(5)
+        >>> faults.reproduced(4), faults.reproduced(5)
         (True, False)
         """
         if self.value == 0:

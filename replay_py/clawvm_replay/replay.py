@@ -23,9 +23,9 @@ from clawvm_replay.trace_format import (
     Accounting,
     BoundaryEvent,
     Call,
+    EventBefore,
     FlushEvent,
     Lookup,
-    Prelude,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -210,7 +210,7 @@ class _Run:
 
     def turn(self, turn: Turn, coming: tuple[Turn, ...]) -> AssembledPrompt:
         engine = self._engine
-        self._before(turn.prelude)
+        self._before(turn.events_before)
         for call in turn.calls:
             engine.tool_execute(self._tools.call(call), self._tools.execute)
         engine.post_model(demands=turn.demands)
@@ -228,14 +228,14 @@ class _Run:
         self._meter.observe(prompt)
         return prompt
 
-    def _before(self, prelude: tuple[Prelude, ...]) -> None:
+    def _before(self, events_before: tuple[EventBefore, ...]) -> None:
         """Let what precedes the turn happen, in the order of the file; the first session starts with its pages."""
         engine = self._engine
         if not engine.session:
-            start = list(takewhile(lambda item: not isinstance(item, BoundaryEvent), prelude))
+            start = list(takewhile(lambda item: not isinstance(item, BoundaryEvent), events_before))
             engine.session_start(FIRST_SESSION, [item for item in start if isinstance(item, Page)])
-            prelude = tuple(item for item in start if not isinstance(item, Page)) + prelude[len(start) :]
-        for item in prelude:
+            events_before = tuple(item for item in start if not isinstance(item, Page)) + events_before[len(start) :]
+        for item in events_before:
             if isinstance(item, Page):
                 engine.declare(item)
             elif isinstance(item, Replacement):
@@ -277,7 +277,7 @@ class _Run:
         future: Counter[str] = Counter()
         declared: dict[str, ToolDeclaration] = {}
         for turn in coming:
-            for item in turn.prelude:
+            for item in turn.events_before:
                 if isinstance(item, ToolDeclaration):
                     declared[item.signature] = item
             future.update(page_id for page_id, _ in turn.demands)

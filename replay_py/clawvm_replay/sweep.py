@@ -31,7 +31,7 @@ __all__ = ["Cell", "CellOutcome", "Summary", "differences", "run_cell", "sweep"]
 # --- Tier 2: a sweep over independent cells, one per workload, budget and policy.
 
 FORMAT_NAME = "clawvm.sweep_summary"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What every family needs to tell its story: pages with a ladder of sizes, tools, turns.
 
 =============  =============================================================================
-Ladder         token costs of the four levels of a page
+LevelCosts         token costs of the four levels of a page
 TraceBuilder   collects what happens turn by turn and gives the finished trace
 =============  =============================================================================
 """
@@ -16,8 +16,8 @@ from clawvm_replay.trace_format import (
     Accounting,
     BoundaryEvent,
     Call,
+    EventBefore,
     Lookup,
-    Prelude,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -29,11 +29,11 @@ from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, PageType, RecallOutcome, ToolOutcome
 
-__all__ = ["Ladder", "TraceBuilder", "accounting_for"]
+__all__ = ["LevelCosts", "TraceBuilder", "accounting_for"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class LevelCosts:
     """Token costs of the four levels; a page takes those that its type allows."""
 
     pointer: int
@@ -66,7 +66,7 @@ class TraceBuilder:
 
     def __init__(self, workload: str, budget: int, description: str, accounting: Accounting | None) -> None:
         self._header = TraceHeader(workload, budget, description, accounting)
-        self._prelude: list[Prelude] = []
+        self._prelude: list[EventBefore] = []
         self._turns: list[Turn] = []
 
     @property
@@ -75,19 +75,25 @@ class TraceBuilder:
         return len(self._turns) + 1
 
     def page(
-        self, page_id: str, page_type: PageType, ladder: Ladder, *, provenance: Provenance | None = None, **more: Any
+        self,
+        page_id: str,
+        page_type: PageType,
+        ladder: LevelCosts,
+        *,
+        provenance: Provenance | None = None,
+        **more: Any,
     ) -> str:
         """Declare a page and return its id."""
         self._prelude.append(self._page(page_id, page_type, ladder, provenance, more))
         return page_id
 
-    def replace(self, page_id: str, page_type: PageType, ladder: Ladder, **more: Any) -> None:
+    def replace(self, page_id: str, page_type: PageType, ladder: LevelCosts, **more: Any) -> None:
         """Give a page new content: the old content is stale."""
         self._prelude.append(Replacement(self._page(page_id, page_type, ladder, None, more)))
 
     @staticmethod
     def _page(
-        page_id: str, page_type: PageType, ladder: Ladder, provenance: Provenance | None, more: Mapping[str, Any]
+        page_id: str, page_type: PageType, ladder: LevelCosts, provenance: Provenance | None, more: Mapping[str, Any]
     ) -> Page:
         source = Provenance("harness", page_id) if provenance is None else provenance
         return Page(id=page_id, type=page_type, costs=ladder.costs(page_type), provenance=source, **more)
@@ -97,7 +103,7 @@ class TraceBuilder:
         tool: str,
         arguments: dict[str, Any],
         page_id: str = "",
-        ladder: Ladder | None = None,
+        ladder: LevelCosts | None = None,
         *,
         outcome: ToolOutcome = ToolOutcome.OK,
         deterministic: bool = True,
@@ -129,7 +135,7 @@ class TraceBuilder:
             Turn(
                 number=self.next_turn,
                 transcript_tokens=transcript_tokens,
-                prelude=tuple(self._prelude),
+                events_before=tuple(self._prelude),
                 calls=tuple(calls),
                 demands=tuple(demands),
                 lookups=tuple(Lookup(query, outcome) for query, outcome in lookups),

@@ -36,9 +36,9 @@ __all__ = [
     "Accounting",
     "BoundaryEvent",
     "Call",
+    "EventBefore",
     "FlushEvent",
     "Lookup",
-    "Prelude",
     "Replacement",
     "ToolDeclaration",
     "Trace",
@@ -167,7 +167,7 @@ class Replacement:
         return {"page": self.page.to_record(), "record": "replace"}
 
 
-Prelude = Page | Replacement | ToolDeclaration | BoundaryEvent | FlushEvent
+EventBefore = Page | Replacement | ToolDeclaration | BoundaryEvent | FlushEvent
 """What may stand before a turn; it happens in the order of the file."""
 
 
@@ -201,7 +201,7 @@ class Turn:
 
     number: int
     transcript_tokens: int = 0
-    prelude: tuple[Prelude, ...] = ()
+    events_before: tuple[EventBefore, ...] = ()
     calls: tuple[Call, ...] = ()
     demands: tuple[tuple[str, Level], ...] = ()
     lookups: tuple[Lookup, ...] = ()
@@ -209,7 +209,7 @@ class Turn:
     line: int = 0
 
     def to_record(self) -> dict[str, Any]:
-        """Return the turn (without its prelude) as plain JSON data."""
+        """Return the turn (without its events_before) as plain JSON data."""
         return {
             "calls": [call.to_record() for call in self.calls],
             "demands": [{"level": level.label, "page": page_id} for page_id, level in self.demands],
@@ -247,7 +247,7 @@ def header_line(header: TraceHeader) -> str:
 
 def turn_lines(turn: Turn) -> Iterator[str]:
     """Yield the lines of one turn, those of what precedes it first."""
-    for item in turn.prelude:
+    for item in turn.events_before:
         record = {"page": item.to_record(), "record": "page"} if isinstance(item, Page) else item.to_record()
         yield canonical_json(record) + "\n"
     yield canonical_json(turn.to_record()) + "\n"
@@ -326,7 +326,7 @@ class _Reader:
         return header
 
     def turns(self) -> Iterator[Turn]:
-        prelude: list[Prelude] = []
+        events_before: list[EventBefore] = []
         count = 0
         while True:
             record = self._next_record()
@@ -335,22 +335,22 @@ class _Reader:
                 raise self._error("the trace is truncated: it has no end record")
             kind = record.get("record")
             if kind == "turn":
-                turn = self._turn(record, prelude)
+                turn = self._turn(record, events_before)
                 if turn.number != count + 1:
                     raise self._error(f"turn {turn.number} is out of order; expected turn {count + 1}")
                 count += 1
-                prelude = []
+                events_before = []
                 yield turn
             elif kind == "end":
-                self._end(record, count, prelude)
+                self._end(record, count, events_before)
                 return
             else:
-                prelude.append(self._prelude(kind, record))
+                events_before.append(self._prelude(kind, record))
 
-    def _end(self, record: dict[str, Any], count: int, prelude: list[Prelude]) -> None:
+    def _end(self, record: dict[str, Any], count: int, events_before: list[EventBefore]) -> None:
         if type(record.get("turns")) is not int or record["turns"] != count:
             raise self._error(f"end record says {record.get('turns')!r:.80} turns, the trace has {count}")
-        if prelude:
+        if events_before:
             raise self._error("records after the last turn belong to no turn")
         if self._next_record() is not None:
             raise self._error("a record after the end record")
@@ -368,7 +368,7 @@ class _Reader:
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise self._error(str(error)) from None
 
-    def _prelude(self, kind: Any, record: dict[str, Any]) -> Prelude:
+    def _prelude(self, kind: Any, record: dict[str, Any]) -> EventBefore:
         if kind == "page":
             page: Page = self._built(lambda: _page(record["page"]))
             self._declare(page)
@@ -401,8 +401,8 @@ class _Reader:
         if page_id not in self._pages:
             raise self._error(f"page {page_id!r} was never declared")
 
-    def _turn(self, record: dict[str, Any], prelude: list[Prelude]) -> Turn:
-        turn: Turn = self._built(lambda: _turn(record, tuple(prelude), self._line))
+    def _turn(self, record: dict[str, Any], events_before: list[EventBefore]) -> Turn:
+        turn: Turn = self._built(lambda: _turn(record, tuple(events_before), self._line))
         for page_id, _ in turn.demands:
             self._known_page(page_id)
         for call in turn.calls:
@@ -520,11 +520,11 @@ def _boundary(record: dict[str, Any]) -> BoundaryEvent:
     return BoundaryEvent(boundary)
 
 
-def _turn(record: dict[str, Any], prelude: tuple[Prelude, ...], line: int) -> Turn:
+def _turn(record: dict[str, Any], events_before: tuple[EventBefore, ...], line: int) -> Turn:
     return Turn(
         number=_count(record, "turn", least=1),
         transcript_tokens=_count(record, "transcript_tokens"),
-        prelude=prelude,
+        events_before=events_before,
         calls=tuple(Call(_name(item, "signature"), _demanded_level(item)) for item in _objects(record, "calls")),
         demands=tuple((_name(item, "page"), _demanded_level(item)) for item in _objects(record, "demands")),
         lookups=tuple(

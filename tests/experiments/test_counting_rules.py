@@ -6,7 +6,7 @@ import unittest
 
 from clawvm_experiments.sensitivity_rules import RULE_SETS, CountingRules, count, facts_of_run, metrics_counts
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.trace_builder import Ladder, TraceBuilder
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_replay.trace_format import Accounting, Call
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.pages import Provenance
@@ -20,7 +20,7 @@ RETRIEVAL = POLICIES["retrieval"]
 CACHE = POLICIES["retrieval_cache"]
 HYBRID = POLICIES["compaction_hybrid"]
 
-LADDER = Ladder(2, 7, 14, 28)
+LADDER = LevelCosts(2, 7, 14, 28)
 FULL = Level.FULL
 STRUCTURED = Level.STRUCTURED
 
@@ -234,7 +234,7 @@ class AlternativeRulesTest(unittest.TestCase):
     def unmet(self):
         """After a reset Retrieval+Cache has 31 of 40 tokens, too few for the 32 that turn 3 asks for."""
         builder = story(budget=40)
-        file_page(builder, "notes", ladder=Ladder(2, 8, 14, 32))
+        file_page(builder, "notes", ladder=LevelCosts(2, 8, 14, 32))
         builder.turn(0, demands=[("notes", FULL)])
         builder.reset("session-2")
         builder.turn(0)

@@ -13,7 +13,7 @@ from clawvm_experiments.sensitivity_settings import (
     select_without_injection,
 )
 from clawvm_replay.replay import Due, TranscriptAccount, replay_trace
-from clawvm_replay.trace_builder import Ladder, TraceBuilder
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_replay.trace_format import Accounting, BoundaryEvent, Replacement, ToolDeclaration
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import POLICIES
@@ -22,7 +22,7 @@ from clawvm_runtime.vocabulary import Boundary, Level, PageType, PinClass
 from clawvm_workloads.families import FAMILIES
 
 CLAWVM = POLICIES["clawvm"]
-LADDER = Ladder(2, 7, 14, 28)
+LADDER = LevelCosts(2, 7, 14, 28)
 
 
 def family(name="long_horizon", budget=120):
@@ -36,7 +36,7 @@ def growth(trace):
 def session_totals(trace):
     totals = [0]
     for turn in trace.turns:
-        if any(isinstance(item, BoundaryEvent) and item.boundary is Boundary.RESET for item in turn.prelude):
+        if any(isinstance(item, BoundaryEvent) and item.boundary is Boundary.RESET for item in turn.events_before):
             totals.append(0)
         totals[-1] += turn.transcript_tokens
     return totals
@@ -44,7 +44,7 @@ def session_totals(trace):
 
 def pages_of(trace):
     for turn in trace.turns:
-        for item in turn.prelude:
+        for item in turn.events_before:
             if isinstance(item, Page):
                 yield item
             elif isinstance(item, Replacement) or (isinstance(item, ToolDeclaration) and item.page is not None):
@@ -196,8 +196,8 @@ class PreludeChangesTest(unittest.TestCase):
     def assert_only_preludes_changed(self, before, after):
         self.assertEqual(after.header, before.header)
         self.assertEqual(
-            [dataclasses.replace(turn, prelude=()) for turn in after.turns],
-            [dataclasses.replace(turn, prelude=()) for turn in before.turns],
+            [dataclasses.replace(turn, events_before=()) for turn in after.turns],
+            [dataclasses.replace(turn, events_before=()) for turn in before.turns],
         )
 
     def test_pin_class_changes_for_one_type_only(self):
@@ -211,7 +211,7 @@ class PreludeChangesTest(unittest.TestCase):
 
     def test_replacements_and_tool_results_change_too(self):
         after = change.pinned_as(PageType.EVIDENCE, PinClass.NONE)(family("evidence_heavy"))
-        kinds = {type(item) for turn in after.turns for item in turn.prelude}
+        kinds = {type(item) for turn in after.turns for item in turn.events_before}
         self.assertGreaterEqual(kinds, {Page, Replacement, ToolDeclaration})
         self.assertEqual({page.pin for page in pages_of(after) if page.type is PageType.EVIDENCE}, {PinClass.NONE})
 
@@ -231,7 +231,9 @@ class PreludeChangesTest(unittest.TestCase):
         before = family()
         after = change.compaction_first(before)
         self.assertEqual(after.turns[1:], before.turns[1:])
-        self.assertEqual(after.turns[0].prelude, (*before.turns[0].prelude, BoundaryEvent(Boundary.COMPACTION)))
+        self.assertEqual(
+            after.turns[0].events_before, (*before.turns[0].events_before, BoundaryEvent(Boundary.COMPACTION))
+        )
         bare = change.summary_scaled(0)(before)  # Without a summary the added compaction hastens no other.
         first, second = (replay_trace(trace, POLICIES["retrieval"]) for trace in (bare, change.compaction_first(bare)))
         self.assertEqual(second.compactions - first.compactions, 1)
@@ -302,7 +304,7 @@ class OrdersComparedTest(unittest.TestCase):
 def generated_page(chance, number):
     page_type = list(PageType)[chance.randrange(len(PageType))]
     sizes = [chance.randrange(1, 9) for _ in range(4)]
-    ladder = Ladder(*(sum(sizes[: place + 1]) for place in range(4)))
+    ladder = LevelCosts(*(sum(sizes[: place + 1]) for place in range(4)))
     utility = float(chance.randrange(10))
     source = Provenance("user", "turn-1")
     return Page(f"page-{number}", page_type, ladder.costs(page_type), source, base_utility=utility)

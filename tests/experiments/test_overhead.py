@@ -141,7 +141,7 @@ class FamilyTests(unittest.TestCase):
             overhead_cases.time_family_turns(trace, lambda sample: None)
         self.assertEqual(replayed, list(trace.turns))
         for turn, again in zip(trace.turns, replayed):
-            for item, copy in zip(turn.prelude, again.prelude):
+            for item, copy in zip(turn.events_before, again.events_before):
                 page = getattr(item, "page", item)
                 if page is not None:
                     self.assertIsNot(page, getattr(copy, "page", copy))
@@ -208,7 +208,7 @@ class OperationTests(unittest.TestCase):
         (reset,) = [item for item in OPERATIONS if item.operation == "reset" and item.dirty == 0]
         (engine,), _ = self.engines(reset, "memory", 3)
         self.assertEqual(engine.session, "session-4")
-        self.assertFalse(any(entry.gone for entry in engine.table))
+        self.assertFalse(any(entry.destroyed for entry in engine.table))
 
     def test_a_cold_call_runs_and_a_served_one_does_not(self) -> None:
         cold, served = (item for item in OPERATIONS if item.operation == "tool_execute")

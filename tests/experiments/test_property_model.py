@@ -63,7 +63,7 @@ def expected(*turns, budget=100, accounting=None):
 
 def fates(*updates, first=(PLAN,)):
     """Return the fates of updates that are staged in turn 1 and meet a compaction before turn 2."""
-    return expected({"prelude": first, "updates": updates}, {"prelude": (COMPACTION,)}).fates
+    return expected({"events_before": first, "updates": updates}, {"events_before": (COMPACTION,)}).fates
 
 
 def codes(*updates, first=(PLAN, RULE)):
@@ -72,38 +72,40 @@ def codes(*updates, first=(PLAN, RULE)):
 
 class MinimumSetTest(unittest.TestCase):
     def test_floors_of_hard_pages_and_demands(self):
-        (turn,) = expected({"prelude": (page(), RULE), "demands": (("plan", FULL),)}, budget=12).turns
+        (turn,) = expected({"events_before": (page(), RULE), "demands": (("plan", FULL),)}, budget=12).turns
         self.assertEqual(turn.floors, {"rule": STRUCTURED})
         self.assertEqual(turn.demands, {"plan": FULL})
         self.assertEqual((turn.floor_tokens, turn.needed_tokens, turn.missing_tokens), (3, 13, 1))
 
     def test_a_turn_that_fits_exactly_misses_nothing(self):
-        result = expected({"prelude": (RULE,)}, budget=3)
+        result = expected({"events_before": (RULE,)}, budget=3)
         self.assertEqual(result.turns[0].missing_tokens, 0)
         self.assertTrue(result.fits)
-        self.assertFalse(expected({"prelude": (RULE,)}, budget=2).fits)
+        self.assertFalse(expected({"events_before": (RULE,)}, budget=2).fits)
 
     def test_a_demanded_hard_page_counts_once_at_the_higher_level(self):
-        (turn,) = expected({"prelude": (RULE,), "demands": (("rule", FULL), ("rule", STRUCTURED))}).turns
+        (turn,) = expected({"events_before": (RULE,), "demands": (("rule", FULL), ("rule", STRUCTURED))}).turns
         self.assertEqual((turn.floor_tokens, turn.needed_tokens), (3, 8))
 
     def test_a_demand_below_the_minimum_needs_the_minimum(self):
         plan = page(costs={POINTER: 1, STRUCTURED: 4, FULL: 10})
-        (turn,) = expected({"prelude": (plan,), "demands": (("plan", POINTER),)}).turns
+        (turn,) = expected({"events_before": (plan,), "demands": (("plan", POINTER),)}).turns
         self.assertEqual((turn.demands, turn.needed_tokens), ({"plan": STRUCTURED}, 4))
 
     def test_a_level_that_the_page_has_not_needs_the_next_one(self):
-        (turn,) = expected({"prelude": (page(),), "demands": (("plan", COMPRESSED),)}).turns
+        (turn,) = expected({"events_before": (page(),), "demands": (("plan", COMPRESSED),)}).turns
         self.assertEqual(turn.demands, {"plan": FULL})
 
     def test_demands_last_one_turn(self):
-        turns = expected({"prelude": (page(),), "demands": (("plan", FULL),)}, {}).turns
+        turns = expected({"events_before": (page(),), "demands": (("plan", FULL),)}, {}).turns
         self.assertEqual([turn.needed_tokens for turn in turns], [10, 0])
 
     def test_a_page_that_is_asked_for_too_early_is_an_error(self):
-        for turn in ({"demands": (("result", FULL),)}, {"prelude": (Replacement(page("result")),)}):
+        for turn in ({"demands": (("result", FULL),)}, {"events_before": (Replacement(page("result")),)}):
             with self.assertRaises(TraceError):
-                expected({"prelude": (tool(), *turn.get("prelude", ())), "demands": turn.get("demands", ())})
+                expected(
+                    {"events_before": (tool(), *turn.get("events_before", ())), "demands": turn.get("demands", ())}
+                )
 
 
 class AccessTest(unittest.TestCase):
@@ -112,34 +114,34 @@ class AccessTest(unittest.TestCase):
 
     def test_the_first_turn_of_a_page_is_cold(self):
         demand = (("plan", FULL),)
-        accesses = self.accesses({"prelude": (page(),), "demands": demand * 2}, {"demands": demand})
+        accesses = self.accesses({"events_before": (page(),), "demands": demand * 2}, {"demands": demand})
         self.assertEqual([[access.cold for access in turn] for turn in accesses], [[True, True], [False]])
 
     def test_instructions_were_shown_at_session_start(self):
         rules = page("instructions", PageType.BOOTSTRAP_POLICY)
-        ((access,),) = self.accesses({"prelude": (rules,), "demands": (("instructions", FULL),)})
+        ((access,),) = self.accesses({"events_before": (rules,), "demands": (("instructions", FULL),)})
         self.assertEqual((access.cold, access.shown), (False, STRUCTURED))
 
     def test_instructions_behind_the_first_boundary_were_not(self):
         rules = page("instructions", PageType.BOOTSTRAP_POLICY)
-        ((access,),) = self.accesses({"prelude": (COMPACTION, rules), "demands": (("instructions", FULL),)})
+        ((access,),) = self.accesses({"events_before": (COMPACTION, rules), "demands": (("instructions", FULL),)})
         self.assertEqual((access.cold, access.shown), (True, Level.NONE))
 
     def test_instructions_that_come_later_were_not(self):
         rules = page("instructions", PageType.BOOTSTRAP_POLICY)
-        _, (access,) = self.accesses({}, {"prelude": (rules,), "demands": (("instructions", FULL),)})
+        _, (access,) = self.accesses({}, {"events_before": (rules,), "demands": (("instructions", FULL),)})
         self.assertEqual((access.cold, access.shown), (True, Level.NONE))
 
     def test_pages_come_before_the_rest_of_the_first_prelude(self):
-        self.accesses({"prelude": (Replacement(page()), page()), "demands": (("plan", FULL),)})
+        self.accesses({"events_before": (Replacement(page()), page()), "demands": (("plan", FULL),)})
 
     def test_a_boundary_and_an_edit_leave_nothing_to_see(self):
         demand = (("plan", FULL),)
         accesses = self.accesses(
-            {"prelude": (page(),), "demands": demand},
+            {"events_before": (page(),), "demands": demand},
             {"demands": demand},
-            {"prelude": (COMPACTION,), "demands": demand},
-            {"prelude": (Replacement(page()),), "demands": demand},
+            {"events_before": (COMPACTION,), "demands": demand},
+            {"events_before": (Replacement(page()),), "demands": demand},
         )
         seen = [(access.shown, access.cold) for (access,) in accesses]
         self.assertEqual(seen, [(Level.NONE, True), (None, False), (Level.NONE, False), (Level.NONE, True)])
@@ -147,7 +149,8 @@ class AccessTest(unittest.TestCase):
     def test_a_tool_that_ran_is_served_from_the_store(self):
         call = (Call("read", FULL),)
         first, second = self.accesses(
-            {"prelude": (tool(),), "calls": call}, {"prelude": (tool(page_id="other", cost=9),), "calls": call}
+            {"events_before": (tool(),), "calls": call},
+            {"events_before": (tool(page_id="other", cost=9),), "calls": call},
         )
         self.assertEqual([access.repeated for access in (*first, *second)], [False, True])
         self.assertEqual((second[0].page_id, second[0].cost), ("result", 5))
@@ -155,14 +158,14 @@ class AccessTest(unittest.TestCase):
     def test_a_tool_that_is_not_deterministic_gives_a_new_page(self):
         declaration = tool(deterministic=False)
         first, second = self.accesses(
-            {"prelude": (declaration,), "calls": (Call("read", FULL),)}, {"calls": (Call("read", FULL),)}
+            {"events_before": (declaration,), "calls": (Call("read", FULL),)}, {"calls": (Call("read", FULL),)}
         )
         self.assertEqual([(access.cold, access.repeated) for access in (*first, *second)], [(True, False)] * 2)
 
     def test_a_call_whose_page_took_another_calls_result_runs_again(self):
         first, second = tool("first", "shared", 5), tool("second", "shared", 9)
         turns = [{"calls": (Call(name, FULL),)} for name in ("first", "second", "first", "first", "second")]
-        turns[0]["prelude"] = (first, second)
+        turns[0]["events_before"] = (first, second)
         accesses = [access for turn in self.accesses(*turns) for access in turn]
         self.assertEqual([access.repeated for access in accesses], [False, False, False, True, False])
         self.assertEqual([access.cost for access in accesses], [5, 9, 5, 5, 9])
@@ -170,14 +173,14 @@ class AccessTest(unittest.TestCase):
 
     def test_calls_with_equal_results_share_a_page(self):
         turns = [{"calls": (Call(name, FULL),)} for name in ("first", "second", "first", "second")]
-        turns[0]["prelude"] = (tool("first", "shared"), tool("second", "shared"))
+        turns[0]["events_before"] = (tool("first", "shared"), tool("second", "shared"))
         repeated = [access.repeated for turn in self.accesses(*turns) for access in turn]
         self.assertEqual(repeated, [False, False, True, True])
         self.assertNotIn("displaced_result", expected(*turns).harness)
 
     def test_a_tool_without_a_result_is_no_access(self):
         denied = ToolDeclaration("read", "read", ToolOutcome.DENIED, None)
-        self.assertEqual(self.accesses({"prelude": (denied,), "calls": (Call("read", FULL),)}), [()])
+        self.assertEqual(self.accesses({"events_before": (denied,), "calls": (Call("read", FULL),)}), [()])
 
 
 class FateTest(unittest.TestCase):
@@ -244,26 +247,28 @@ class FateTest(unittest.TestCase):
         self.assertEqual(codes(raised, lowered), ["committed", "POLICY_VIOLATION"])
 
     def test_a_tool_that_ran_is_evidence(self):
-        turn = {"prelude": (page(), tool()), "updates": (update(evidence_ref="read"),)}
-        self.assertEqual(expected(turn, {"prelude": (RESET,)}).fates, (Fate("rejected", 2, "PROVENANCE_DANGLING"),))
+        turn = {"events_before": (page(), tool()), "updates": (update(evidence_ref="read"),)}
+        self.assertEqual(
+            expected(turn, {"events_before": (RESET,)}).fates, (Fate("rejected", 2, "PROVENANCE_DANGLING"),)
+        )
         turn["calls"] = (Call("read", FULL),)
-        self.assertEqual(expected(turn, {"prelude": (RESET,)}).fates, (Fate("committed", 2),))
+        self.assertEqual(expected(turn, {"events_before": (RESET,)}).fates, (Fate("committed", 2),))
 
     def test_what_meets_no_boundary_stays_staged(self):
-        self.assertEqual(expected({"prelude": (page(),), "updates": (update(),)}, {}).fates, (Fate("staged"),))
+        self.assertEqual(expected({"events_before": (page(),), "updates": (update(),)}, {}).fates, (Fate("staged"),))
 
     def test_a_retry_is_staged_once_unless_it_was_rejected(self):
         good, bad = update(update_id="a"), update(update_id="b", evidence_ref="nothing")
         turns = (
-            {"prelude": (page(),), "updates": (good, good, bad)},
-            {"prelude": (COMPACTION,), "updates": (good, bad)},
+            {"events_before": (page(),), "updates": (good, good, bad)},
+            {"events_before": (COMPACTION,), "updates": (good, bad)},
         )
         self.assertEqual([fate.status for fate in expected(*turns).fates], ["committed", "rejected", "staged"])
 
 
 class ControlTest(unittest.TestCase):
     def after(self, *updates, first=(PLAN,), then=()):
-        return expected({"prelude": first, "updates": updates}, {"prelude": (COMPACTION, *then)}).turns[1]
+        return expected({"events_before": first, "updates": updates}, {"events_before": (COMPACTION, *then)}).turns[1]
 
     def test_a_committed_pin_makes_the_page_hard(self):
         turn = self.after(update(field="pin", operation="set_with_version", value="hard"))
@@ -307,7 +312,7 @@ class HarnessTest(unittest.TestCase):
         self.assertEqual(dict(self.harness(60, 1, 39)), {"due_flush": 1})
 
     def test_a_flush_that_the_trace_names_is_no_boundary_and_the_only_one_of_its_cycle(self):
-        first = {"prelude": (PLAN, FlushEvent()), "updates": (update(),), "transcript_tokens": 90}
+        first = {"events_before": (PLAN, FlushEvent()), "updates": (update(),), "transcript_tokens": 90}
         result = expected(first, accounting=self.ACCOUNTING)
         self.assertEqual(dict(result.harness), {})
         self.assertEqual([fate.status for fate in result.fates], ["staged"])
@@ -321,16 +326,16 @@ class HarnessTest(unittest.TestCase):
         self.assertEqual((counts["due_compaction"], counts["threshold_jump"], counts["due_flush"]), (2, 0, 2))
 
     def test_a_reset_empties_the_transcript(self):
-        turns = ({"transcript_tokens": 90}, {"prelude": (RESET,), "transcript_tokens": 60})
+        turns = ({"transcript_tokens": 90}, {"events_before": (RESET,), "transcript_tokens": 60})
         self.assertEqual(expected(*turns, accounting=self.ACCOUNTING).harness["due_flush"], 1)
 
     def test_one_prompt_is_the_first_after_a_boundary(self):
-        turns = expected({}, {"prelude": (COMPACTION,)}, {}).turns
+        turns = expected({}, {"events_before": (COMPACTION,)}, {}).turns
         self.assertEqual([turn.after_boundary for turn in turns], [False, True, False])
 
     def test_a_compaction_that_falls_due_comes_before_the_prompt(self):
         pin = update(field="pin", operation="set_with_version", value="hard")
-        turn = {"prelude": (page(),), "updates": (pin,), "transcript_tokens": 101}
+        turn = {"events_before": (page(),), "updates": (pin,), "transcript_tokens": 101}
         result = expected(turn, accounting=self.ACCOUNTING)
         self.assertEqual((result.fates, result.turns[0].floors), ((Fate("committed", 1),), {"plan": STRUCTURED}))
         self.assertTrue(result.turns[0].after_boundary)

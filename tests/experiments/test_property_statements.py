@@ -56,18 +56,22 @@ def trace(*turns):
 
 STORY = trace(
     {
-        "prelude": (INSTRUCTIONS, RULE, READ),
+        "events_before": (INSTRUCTIONS, RULE, READ),
         "calls": (Call("read", FULL),),
         "updates": (note(), note(scope="universe")),
     },
     {"calls": (Call("read", FULL),), "lookups": (Lookup("what", RecallOutcome.DENIED),)},
     {
-        "prelude": (BoundaryEvent(Boundary.RESET, "session-2"),),
+        "events_before": (BoundaryEvent(Boundary.RESET, "session-2"),),
         "calls": (Call("read", FULL),),
         "demands": (("rule", FULL),),
     },
-    {"prelude": (LARGE_RULE, BoundaryEvent(Boundary.COMPACTION)), "demands": (("result", FULL),), "updates": (note(),)},
-    {"prelude": (Replacement(NO_RULE),)},
+    {
+        "events_before": (LARGE_RULE, BoundaryEvent(Boundary.COMPACTION)),
+        "demands": (("result", FULL),),
+        "updates": (note(),),
+    },
+    {"events_before": (Replacement(NO_RULE),)},
 )
 """Turns 1 to 3 fit, with a page-in after the reset; in turn 4 a rule comes that does not fit; turn 5 fits again."""
 
@@ -302,7 +306,7 @@ class LossUnderPressureTest(unittest.TestCase):
     """A hard page is told as lost once for each loss, and lost until a prompt holds it at its minimum again."""
 
     def test_lost_in_two_turns_is_one_loss(self):
-        story = trace({"prelude": (INSTRUCTIONS, RULE, LARGE_RULE)}, {})
+        story = trace({"events_before": (INSTRUCTIONS, RULE, LARGE_RULE)}, {})
         verdict = check_trace(story, POLICIES["clawvm"])
         self.assertEqual(verdict.violations, ())
         self.assertEqual(verdict.run.metrics.pressure_faults, 1)
@@ -310,9 +314,9 @@ class LossUnderPressureTest(unittest.TestCase):
     def test_lost_again_after_it_was_there_is_another_one(self):
         small = page("large-rule", PageType.CONSTRAINT, {STRUCTURED: 2, FULL: 3})
         story = trace(
-            {"prelude": (INSTRUCTIONS, RULE, LARGE_RULE)},
-            {"prelude": (Replacement(small),)},
-            {"prelude": (Replacement(LARGE_RULE),)},
+            {"events_before": (INSTRUCTIONS, RULE, LARGE_RULE)},
+            {"events_before": (Replacement(small),)},
+            {"events_before": (Replacement(LARGE_RULE),)},
         )
         verdict = check_trace(story, POLICIES["clawvm"])
         self.assertEqual(verdict.violations, ())

@@ -22,7 +22,7 @@ from clawvm_experiments.sensitivity_conclusions import (
 from clawvm_experiments.sensitivity_rules import RULE_SETS, Counts, CountTable
 from clawvm_experiments.sensitivity_settings import GROUPS, OUTSIDE_TRACE_FORMAT, SETTINGS, WITHOUT_EFFECT
 from clawvm_replay.trace_format import TraceError, read_trace, write_trace
-from clawvm_runtime.policy import FEATURES, POLICIES, Writeback
+from clawvm_runtime.policy import FEATURES, POLICIES, WritebackMode
 from clawvm_runtime.vocabulary import FaultKind
 from clawvm_workloads.families import FAMILIES
 
@@ -267,7 +267,7 @@ class SettingsTest(unittest.TestCase):
         for policy in POLICIES.values():
             changed = SETTINGS["hybrid_at_boundary"].policy(policy)
             if policy.id == "compaction_hybrid":
-                self.assertEqual(changed, dataclasses.replace(policy, writeback_at_compaction=Writeback.BOUNDARY))
+                self.assertEqual(changed, dataclasses.replace(policy, writeback_at_compaction=WritebackMode.BOUNDARY))
             else:
                 self.assertEqual(changed, policy)
 

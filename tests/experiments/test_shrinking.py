@@ -87,11 +87,11 @@ class ShrinkingTest(unittest.TestCase):
 
     def test_costs_go_down_as_far_as_they_can(self):
         def fails(trace):
-            pages = [page for turn in trace.turns for item in turn.prelude if (page := page_in(item)) is not None]
+            pages = [page for turn in trace.turns for item in turn.events_before if (page := page_in(item)) is not None]
             return any(page.costs.get(Level.STRUCTURED, 0) >= 2 for page in pages)
 
         shrunk = shrink(generate(first_seed(fails)), fails).trace
-        (page,) = [page_in(item) for turn in shrunk.turns for item in turn.prelude]
+        (page,) = [page_in(item) for turn in shrunk.turns for item in turn.events_before]
         self.assertLess(page.costs[Level.STRUCTURED], 4)
         self.assertEqual(page.costs[Level.FULL], page.costs[Level.STRUCTURED] + 1)
 

@@ -46,26 +46,26 @@ def figures(results):
 class VerdictTest(unittest.TestCase):
     def test_a_mean_comes_out_within_fifteen_per_cent(self):
         figure = PublishedFigure("mean", 10.0, Mark.CALIBRATED)
-        outcomes = [figure.comes_out(value) for value in (8.49, 8.5, 11.5, 11.51)]
+        outcomes = [figure.reproduced(value) for value in (8.49, 8.5, 11.5, 11.51)]
         self.assertEqual(outcomes, [False, True, True, False])
 
     def test_a_count_comes_out_within_one_even_where_that_is_more_than_fifteen_per_cent(self):
         figure = PublishedFigure("count", 3, Mark.PREDICTION, is_count=True)
-        self.assertEqual([figure.comes_out(value) for value in (1, 2, 4, 5)], [False, True, True, False])
-        self.assertFalse(PublishedFigure("mean", 3, Mark.PREDICTION).comes_out(4))
+        self.assertEqual([figure.reproduced(value) for value in (1, 2, 4, 5)], [False, True, True, False])
+        self.assertFalse(PublishedFigure("mean", 3, Mark.PREDICTION).reproduced(4))
 
     def test_a_large_count_has_the_wider_tolerance_of_per_cent(self):
         figure = PublishedFigure("count", 126, Mark.PREDICTION, is_count=True)
-        self.assertEqual([figure.comes_out(value) for value in (107, 108, 144, 145)], [False, True, True, False])
+        self.assertEqual([figure.reproduced(value) for value in (107, 108, 144, 145)], [False, True, True, False])
 
     def test_a_published_zero_comes_out_only_as_zero(self):
         figure = PublishedFigure("count", 0, Mark.PREDICTION, is_count=True)
-        self.assertEqual((figure.comes_out(0), figure.comes_out(1)), (True, False))
+        self.assertEqual((figure.reproduced(0), figure.reproduced(1)), (True, False))
         self.assertEqual((figure.gap(0), figure.gap(1)), ("0", "+1"))
 
     def test_a_negative_figure_is_compared_by_its_size(self):
         figure = PublishedFigure("change", -0.4, Mark.CALIBRATED)
-        self.assertEqual((figure.comes_out(-0.35), figure.comes_out(-0.3)), (True, False))
+        self.assertEqual((figure.reproduced(-0.35), figure.reproduced(-0.3)), (True, False))
         self.assertEqual(figure.gap(-0.3), "-25.0 %")
 
 
@@ -85,7 +85,7 @@ class SummaryTest(unittest.TestCase):
     def test_thrash_reduction_is_against_the_other_policys_mean(self):
         results = EXPERIMENT.summarize(rows())
         self.assertEqual(results["findings"]["thrash_reduction_against_retrieval_cache"], -0.451279)
-        self.assertTrue(figures(results)["ClawVM's thrash against Retrieval+Cache"]["comes_out"])
+        self.assertTrue(figures(results)["ClawVM's thrash against Retrieval+Cache"]["reproduced"])
 
     def test_each_figure_carries_its_mark(self):
         named = {name: figure["mark"] for name, figure in figures(EXPERIMENT.summarize(rows())).items()}
@@ -114,7 +114,7 @@ class SummaryTest(unittest.TestCase):
         findings = results["findings"]
         self.assertEqual([findings[f"hybrid_120_{name}"] for name in ("faults", "bootstrap", "flush_miss")], [28, 8, 4])
         outcomes = [
-            figures(results)[f"Compaction-Hybrid at 120 tokens: {name}"]["comes_out"]
+            figures(results)[f"Compaction-Hybrid at 120 tokens: {name}"]["reproduced"]
             for name in ("all faults", "bootstrap", "flush-miss")
         ]
         self.assertEqual(outcomes, [True, True, True])
@@ -160,7 +160,7 @@ class SummaryTest(unittest.TestCase):
 
         results = EXPERIMENT.summarize(rows(change=change))
         self.assertEqual(results["findings"]["clawvm_cells_without_fault"], 23)
-        self.assertFalse(figures(results)["ClawVM: mean faults"]["comes_out"])
+        self.assertFalse(figures(results)["ClawVM: mean faults"]["reproduced"])
 
     def test_series_follow_the_budgets_and_the_workloads(self):
         def change(item):

@@ -46,7 +46,7 @@ class MinimumTests(unittest.TestCase):
     def test_the_trace_demands_one_page_of_one_token_a_turn(self) -> None:
         trace = unit_trace([1, 2, 1], 2)
         self.assertEqual([turn.demands for turn in trace.turns], [((f"page-{n}", Level.FULL),) for n in (1, 2, 1)])
-        self.assertEqual([page.costs for turn in trace.turns for page in turn.prelude], [{Level.FULL: 1}] * 2)
+        self.assertEqual([page.costs for turn in trace.turns for page in turn.events_before], [{Level.FULL: 1}] * 2)
 
 
 class UnitPagesTests(unittest.TestCase):

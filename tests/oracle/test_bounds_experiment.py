@@ -5,7 +5,7 @@ import unittest
 
 from clawvm_experiments.bounds import EXPERIMENT, trace_row
 from clawvm_oracle.bounds import DEMAND_ONLY
-from clawvm_replay.trace_builder import Ladder
+from clawvm_replay.trace_builder import LevelCosts
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.vocabulary import Level, PageType
 from tests.oracle.support import story
@@ -16,8 +16,8 @@ CHOSEN = ("family-daily_assistant-b0120", "family-evidence_heavy-b0120", "upgrad
 def pressed_trace():
     """Return a trace whose second turn needs more than the budget."""
     builder = story(budget=20)
-    builder.page("a", PageType.EVIDENCE, Ladder(2, 4, 8, 15))
-    builder.page("b", PageType.EVIDENCE, Ladder(2, 4, 8, 15))
+    builder.page("a", PageType.EVIDENCE, LevelCosts(2, 4, 8, 15))
+    builder.page("b", PageType.EVIDENCE, LevelCosts(2, 4, 8, 15))
     builder.turn(1, demands=[("a", Level.FULL)])
     builder.turn(1, demands=[("a", Level.FULL), ("b", Level.FULL)])
     return builder.trace()

@@ -5,7 +5,7 @@ import unittest
 from clawvm_oracle.bounds import DEMAND_ONLY, brought_in_tokens, reloaded_tokens
 from clawvm_oracle.demand_sequence import Content, Use, observe_run
 from clawvm_oracle.small_cases import small_trace
-from clawvm_replay.trace_builder import Ladder
+from clawvm_replay.trace_builder import LevelCosts
 from clawvm_replay.trace_format import Accounting, BoundaryEvent
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.policy import POLICIES
@@ -13,7 +13,7 @@ from clawvm_runtime.vocabulary import Boundary, PageType
 from clawvm_workloads.families import FAMILIES
 from tests.oracle.support import COMPRESSED, FULL, POINTER, STRUCTURED, Needs, content, sequence, story
 
-LADDER = Ladder(2, 8, 14, 28)
+LADDER = LevelCosts(2, 8, 14, 28)
 EVIDENCE = PageType.EVIDENCE
 LADDERS = {"a": {STRUCTURED: 4, FULL: 9}}
 BUDGETS = (120, 300)
@@ -49,7 +49,7 @@ class ExtractionTests(unittest.TestCase):
     def test_new_content_is_another_content_and_its_first_access_is_cold(self) -> None:
         self.page()
         self.story.turn(1, demands=[("a", FULL)])
-        self.story.replace("a", EVIDENCE, Ladder(1, 2, 3, 4))
+        self.story.replace("a", EVIDENCE, LevelCosts(1, 2, 3, 4))
         self.story.turn(1, demands=[("a", FULL)])
         self.story.turn(1, demands=[("a", FULL)])
         turns = turns_of(self.story)

@@ -4,7 +4,7 @@ import random
 import unittest
 from itertools import product
 
-from clawvm_oracle.intervals import Interval, Span, returns, usable_rooms, use_chances, use_intervals
+from clawvm_oracle.intervals import Interval, Span, packable_tokens, returns, use_chances, use_intervals
 from tests.oracle.support import FULL, STRUCTURED, Needs, content, sequence
 
 SEED = 20266
@@ -70,17 +70,17 @@ class ReturnTests(unittest.TestCase):
 class UsableRoomTests(unittest.TestCase):
     def test_room_that_suffices_for_everything_stays_as_it_is(self) -> None:
         needs = sequence(50, LADDERS, [Needs()])
-        self.assertEqual(usable_rooms(needs, [Span(content("b"), FULL, range(1))]), [50])
+        self.assertEqual(packable_tokens(needs, [Span(content("b"), FULL, range(1))]), [50])
 
     def test_levels_of_one_content_exclude_each_other(self) -> None:
         spans = [Span(content("a"), level, range(1)) for level in (STRUCTURED, FULL)]
-        self.assertEqual(usable_rooms(sequence(9, LADDERS, [Needs()]), spans), [4])
+        self.assertEqual(packable_tokens(sequence(9, LADDERS, [Needs()]), spans), [4])
         both = [*spans, Span(content("b"), FULL, range(1))]
-        self.assertEqual(usable_rooms(sequence(15, LADDERS, [Needs()]), both), [10])
+        self.assertEqual(packable_tokens(sequence(15, LADDERS, [Needs()]), both), [10])
 
     def test_only_what_exceeds_a_floor_takes_room(self) -> None:
         needs = sequence(9, LADDERS, [Needs(floors={"a": STRUCTURED})])
-        self.assertEqual(usable_rooms(needs, [Span(content("a"), FULL, range(1))]), [0])
+        self.assertEqual(packable_tokens(needs, [Span(content("a"), FULL, range(1))]), [0])
 
     def test_equals_the_best_of_all_choices(self) -> None:
         rng = random.Random(SEED)
@@ -95,7 +95,7 @@ class UsableRoomTests(unittest.TestCase):
             best = max(sum(choice) for choice in choices if sum(choice) <= budget)
             most = sum(ladder[FULL] for ladder in ladders.values())
             with self.subTest(seed=SEED, case=case, ladders=ladders, budget=budget):
-                found = usable_rooms(sequence(budget, ladders, [Needs()]), spans)
+                found = packable_tokens(sequence(budget, ladders, [Needs()]), spans)
                 self.assertEqual(found, [budget if most <= budget else best])
 
 

@@ -6,7 +6,7 @@ import unittest
 from clawvm_replay.errors import TraceError
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.replay import FIRST_SESSION, replay, replay_trace
-from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder, accounting_for
 from clawvm_replay.trace_format import Accounting, BoundaryEvent, Call, FlushEvent, Turn
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.pages import Provenance
@@ -18,7 +18,7 @@ from clawvm_workloads.families import BUDGETS, FAMILIES
 
 CLAWVM = POLICIES["clawvm"]
 ORACLE = POLICIES["oracle_h3"]
-LADDER = Ladder(2, 8, 14, 28)
+LADDER = LevelCosts(2, 8, 14, 28)
 
 
 def story(accounting=None, budget=120):
@@ -252,7 +252,7 @@ class HarnessTest(unittest.TestCase):
         builder.reset("session-2")
         builder.turn(1)
         trace = builder.trace()
-        named = Turn(3, prelude=(BoundaryEvent(Boundary.COMPACTION),))
+        named = Turn(3, events_before=(BoundaryEvent(Boundary.COMPACTION),))
         metrics, events = events_of(dataclasses.replace(trace, turns=(*trace.turns, named)))
         self.assertEqual((metrics.compactions, metrics.resets, metrics.turns), (1, 1, 3))
         self.assertEqual([e["session"] for e in events if e["event"] == "session_start"], [FIRST_SESSION, "session-2"])
@@ -262,7 +262,7 @@ class HarnessTest(unittest.TestCase):
         for boundary, session in ((Boundary.RESET, "session-2"), (Boundary.COMPACTION, "")):
             with self.subTest(boundary=boundary):
                 trace = self.trace(60, 60)
-                second = dataclasses.replace(trace.turns[1], prelude=(BoundaryEvent(boundary, session),))
+                second = dataclasses.replace(trace.turns[1], events_before=(BoundaryEvent(boundary, session),))
                 metrics = replay_trace(dataclasses.replace(trace, turns=(trace.turns[0], second)), CLAWVM)
                 self.assertEqual(metrics.compactions, int(boundary is Boundary.COMPACTION))
 
@@ -304,7 +304,7 @@ class HarnessTest(unittest.TestCase):
 
     def test_flush_before_the_first_turn_comes_behind_the_pages_of_the_session(self):
         trace = self.named_flush()
-        first = dataclasses.replace(trace.turns[0], prelude=(FlushEvent(), *trace.turns[0].prelude))
+        first = dataclasses.replace(trace.turns[0], events_before=(FlushEvent(), *trace.turns[0].events_before))
         _, events = events_of(dataclasses.replace(trace, turns=(first, *trace.turns[1:])))
         self.assertEqual(kinds(events, "session_start", "flush")[:2], ["session_start", "flush"])
 

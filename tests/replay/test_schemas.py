@@ -84,7 +84,7 @@ def trace_lines(trace: Trace) -> list[Any]:
 
 def small_trace() -> list[Any]:
     """Return a trace with the kinds of record that no workload has to contain."""
-    prelude = (
+    events_before = (
         page(PageType.PLAN, active=False),
         Replacement(page(PageType.PLAN)),
         ToolDeclaration(
@@ -100,7 +100,7 @@ def small_trace() -> list[Any]:
         BoundaryEvent(Boundary.RESET, "session-2"),
         FlushEvent(),
     )
-    return trace_lines(Trace(TraceHeader("small", BUDGET), (Turn(1, prelude=prelude),)))
+    return trace_lines(Trace(TraceHeader("small", BUDGET), (Turn(1, events_before=events_before),)))
 
 
 @functools.cache
@@ -147,7 +147,7 @@ def claims_report() -> Any:
 def decisions_under_pressure() -> list[Any]:
     """Return the decisions on a demand that exceeds the whole budget, and on every kind of empty look-up."""
     lookups = tuple(Lookup("why", outcome) for outcome in RecallOutcome)
-    turn = Turn(1, prelude=(page(),), demands=(("a", Level.FULL),), lookups=lookups)
+    turn = Turn(1, events_before=(page(),), demands=(("a", Level.FULL),), lookups=lookups)
     decisions = DecisionTrace()
     replay_trace(Trace(TraceHeader("pressure", 4), (turn,)), POLICIES["retrieval"], decisions=decisions)
     return decisions.events

@@ -131,7 +131,7 @@ class RoundTripTest(TraceFormatCase):
                 header, turns = read_bytes("".join(lines).encode("ascii"))
                 self.assertEqual(header, trace.header)
                 self.assertEqual(list(write_trace(header, turns)), lines)
-                self.assertEqual([turn.prelude for turn in turns], [turn.prelude for turn in trace.turns])
+                self.assertEqual([turn.events_before for turn in turns], [turn.events_before for turn in trace.turns])
 
     def test_every_kind_of_record_survives(self):
         header, turns = read_bytes(encoded(SMALL))
@@ -145,7 +145,7 @@ class RoundTripTest(TraceFormatCase):
     def test_a_flush_stands_where_it_stood(self):
         records = [*SMALL[:4], {"record": "flush"}, *SMALL[4:]]
         header, turns = read_bytes(encoded(records))
-        self.assertEqual(turns[1].prelude[0], FlushEvent())
+        self.assertEqual(turns[1].events_before[0], FlushEvent())
         lines = list(write_trace(header, turns))
         self.assertEqual(lines[4], '{"record":"flush"}\n')
         self.assertEqual(read_bytes("".join(lines).encode("ascii")), (header, turns))

@@ -43,14 +43,14 @@ class HoldingTests(unittest.TestCase):
     def test_new_content_is_a_new_version_that_nobody_has_seen(self) -> None:
         table = PageTable()
         entry = table.declare(make_page("a", version=4))
-        entry.resident, entry.first_turn, entry.committed, entry.gone = Level.FULL, 3, True, True
+        entry.resident, entry.first_turn, entry.durable, entry.destroyed = Level.FULL, 3, True, True
         table.replace(make_page("a"))
         self.assertEqual(
-            (entry.page.version, entry.resident, entry.first_turn, entry.committed, entry.gone),
+            (entry.page.version, entry.resident, entry.first_turn, entry.durable, entry.destroyed),
             (5, Level.NONE, None, False, False),
         )
         table.replace(make_page("a", version=9, provenance=Provenance("file", "a.py")))
-        self.assertEqual((entry.page.version, entry.committed), (9, True))
+        self.assertEqual((entry.page.version, entry.durable), (9, True))
 
     def test_a_page_keeps_its_type(self) -> None:
         table = PageTable()
@@ -114,7 +114,7 @@ class ResetTests(unittest.TestCase):
         table.declare(make_page("session"))
         table.declare(make_page("from_file", provenance=Provenance("file", "a.py")))
         table.declare(make_page("project", PageType.PREFERENCE))
-        table.declare(make_page("committed")).committed = True
+        table.declare(make_page("committed")).durable = True
         self.assertEqual(table.end_session(), ["session"])
         self.assertEqual([page.id for page in table.live_pages()], ["from_file", "project", "committed"])
         self.assertEqual(table.end_session(), [])
@@ -124,7 +124,7 @@ class ResetTests(unittest.TestCase):
         table.declare(make_page("early"))
         table.end_session()
         table.declare(make_page("late"))
-        table.mark_committed()
+        table.mark_durable()
         self.assertEqual(table.end_session(), [])
         self.assertEqual([page.id for page in table.live_pages()], ["late"])
 
@@ -147,11 +147,13 @@ class ResetTests(unittest.TestCase):
                     elif action == 3:
                         table.age(rng.choices(ids, k=rng.randrange(4)))
                     elif action == 4:
-                        table.mark_committed()
+                        table.mark_durable()
                     else:
                         table.drop_residency()
                         doomed = [
-                            e.page.id for e in table if e.page.scope is Scope.SESSION and not e.committed and not e.gone
+                            e.page.id
+                            for e in table
+                            if e.page.scope is Scope.SESSION and not e.durable and not e.destroyed
                         ]
                         self.assertEqual(table.end_session(), doomed)
                     table._check()

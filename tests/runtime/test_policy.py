@@ -5,12 +5,12 @@ import random
 import unittest
 
 from clawvm_runtime.errors import PolicyError
-from clawvm_runtime.policy import FEATURES, POLICIES, UPGRADE_SCORES, LinearScore, Writeback, policy_named
+from clawvm_runtime.policy import FEATURES, POLICIES, UPGRADE_SCORES, LinearScore, WritebackMode, policy_named
 from clawvm_runtime.vocabulary import PageType, PinClass
 from tests.runtime.test_pages import make_page
 
 SEED = 20262
-NEVER, SOFT, BOUNDARY = Writeback.NEVER, Writeback.SOFT_THRESHOLD, Writeback.BOUNDARY
+NEVER, SOFT, BOUNDARY = WritebackMode.NEVER, WritebackMode.SOFT_THRESHOLD, WritebackMode.BOUNDARY
 
 # name, auto-pin, prefetch, writeback at compaction, at reset, pointer resolution, upgrades, horizon, share after a
 # reset

@@ -163,9 +163,9 @@ class Told:
     observations: dict[View, list[Observed]]
     texts: list[tuple[str, str, str]]
 
-    def prelude(self, view: View = SIGNATURES) -> list[list[str]]:
+    def events_before(self, view: View = SIGNATURES) -> list[list[str]]:
         """Return what precedes each turn, in short words."""
-        return [[_short(item) for item in turn.prelude] for turn in self.turns[view]]
+        return [[_short(item) for item in turn.events_before] for turn in self.turns[view]]
 
     def calls(self, view: View = SIGNATURES) -> list[list[str]]:
         """Return the calls of each turn by the names of their pages."""
@@ -190,7 +190,7 @@ class Told:
         """Return every page as it was first declared, by name."""
         found: dict[str, Page] = {}
         for turn in self.turns[view]:
-            for item in turn.prelude:
+            for item in turn.events_before:
                 page = item if isinstance(item, Page) else getattr(item, "page", None)
                 if page is not None:
                     found.setdefault(page.id, page)

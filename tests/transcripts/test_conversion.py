@@ -37,7 +37,7 @@ PAGES_OF_TEXT = "a line of text that is long enough to be worth something\n" * 4
 class DemandsTest(unittest.TestCase):
     def test_a_result_is_declared_and_called_in_its_turn_and_called_alone_when_it_comes_again(self) -> None:
         found = told(Hand().reply(run("env", "a b")).reply(run("env", "a b")))
-        self.assertEqual(found.prelude(), [["tool command env"], []])
+        self.assertEqual(found.events_before(), [["tool command env"], []])
         self.assertEqual(found.calls(), [["command env"], ["command env"]])
         self.assertEqual(found.observed(), [(2, "command env", "repeated", True)])
         metrics = replayed(found, "clawvm")
@@ -45,7 +45,7 @@ class DemandsTest(unittest.TestCase):
 
     def test_another_result_takes_the_place_of_the_first_and_is_cold(self) -> None:
         found = told(Hand().reply(run("env", "a b")).reply(run("env", "a b c")).reply(run("env", "a b c")))
-        self.assertEqual(found.prelude()[1:], [["replace command env", "tool command env"], []])
+        self.assertEqual(found.events_before()[1:], [["replace command env", "tool command env"], []])
         metrics = replayed(found, "clawvm")
         self.assertEqual((metrics.cold_accesses, metrics.hits), (2, 1))
 
@@ -54,8 +54,8 @@ class DemandsTest(unittest.TestCase):
         session.reply(read("a.py", "text of a.py, edited"), run("pytest", "1 failed"), run("pytest -x", "1 failed"))
         found = told(session)
         for view in View:
-            self.assertEqual(found.prelude(view)[2][0], "replace file a.py", "stale from the turn after the edit")
-            self.assertIn("replace command pytest", found.prelude(view)[2])
+            self.assertEqual(found.events_before(view)[2][0], "replace file a.py", "stale from the turn after the edit")
+            self.assertIn("replace command pytest", found.events_before(view)[2])
             for policy in POLICIES:
                 metrics = replayed(found, policy, view)
                 self.assertEqual((metrics.hits, metrics.explicit_faults), (0, 0), (view, policy))
@@ -84,7 +84,7 @@ class DemandsTest(unittest.TestCase):
     def test_edits_are_pages_and_no_demands(self) -> None:
         found = told(Hand().reply(edit("a.py", "done")).reply(edit("a.py", "done")))
         self.assertEqual(found.observed(), [])
-        self.assertEqual(found.prelude()[1], ["replace edit a.py", "tool edit a.py"])
+        self.assertEqual(found.events_before()[1], ["replace edit a.py", "tool edit a.py"])
         self.assertEqual(replayed(found, "clawvm").hits, 0)
 
     def test_polls_are_no_demands(self) -> None:
@@ -92,7 +92,7 @@ class DemandsTest(unittest.TestCase):
         self.assertEqual(found.calls(), [[]] * 4)
         self.assertEqual(found.demands(), [[]] * 4)
         self.assertEqual(
-            found.prelude(), [["page poll 1"], ["replace poll 1"], ["replace poll 1", "replace poll 1"], []]
+            found.events_before(), [["page poll 1"], ["replace poll 1"], ["replace poll 1", "replace poll 1"], []]
         )
         self.assertEqual(found.observed(), [])
         for policy in POLICIES:
@@ -100,14 +100,14 @@ class DemandsTest(unittest.TestCase):
 
     def test_a_result_without_words_is_nothing(self) -> None:
         found = told(Hand().reply(run("true", ""), run("true", " \n")))
-        self.assertEqual((found.prelude(), found.calls()), ([[]], [[]]))
+        self.assertEqual((found.events_before(), found.calls()), ([[]], [[]]))
 
     def test_a_late_result_is_declared_where_it_arrived(self) -> None:
         session = Hand().reply(run("slow", None))
         (call,) = (event.call for event in session.events if isinstance(event, ToolCall))
         session.reply(text="meanwhile").add(ToolResult(call, "at last")).reply().reply(run("slow", "at last"))
         found = told(session)
-        self.assertEqual(found.prelude(), [[], ["tool command slow"], [], []])
+        self.assertEqual(found.events_before(), [[], ["tool command slow"], [], []])
         self.assertEqual(found.calls(), [[], ["command slow"], [], ["command slow"]])
 
     def test_a_result_that_comes_twice_is_one(self) -> None:
@@ -116,11 +116,11 @@ class DemandsTest(unittest.TestCase):
         self.assertEqual((found.calls(), found.observed()), ([["command env"], []], []))
 
     def test_a_call_without_a_result_is_no_page(self) -> None:
-        self.assertEqual(told(Hand().reply(run("env", None)).reply()).prelude(), [[], []])
+        self.assertEqual(told(Hand().reply(run("env", None)).reply()).events_before(), [[], []])
 
     def test_a_session_may_end_in_the_middle_of_a_call(self) -> None:
         found = told(Hand().prompt("do it").reply(run("env", None)))
-        self.assertEqual(found.prelude(), [["page prompt 1 do it"]])
+        self.assertEqual(found.events_before(), [["page prompt 1 do it"]])
         self.assertEqual(found.converter.turns, 1)
 
 
@@ -142,7 +142,7 @@ class SameTurnTest(unittest.TestCase):
 
     def test_of_two_new_results_at_once_the_second_stands(self) -> None:
         found = told(Hand().reply(run("date", "1"), run("date", "2 2 2 2")).reply(run("date", "2 2 2 2")))
-        self.assertEqual(found.prelude(), [["tool command date"], []])
+        self.assertEqual(found.events_before(), [["tool command date"], []])
         self.assertGreater(found.pages()["command date"].costs[Level.FULL], 1)
         self.assertEqual(found.calls(), [["command date"], ["command date"]])
 
@@ -150,28 +150,28 @@ class SameTurnTest(unittest.TestCase):
         session = Hand().reply(run("date", "1")).reply(run("date", "1"), run("date", "2")).reply()
         found = told(session.reply(run("date", "2")))
         self.assertEqual(found.calls(), [["command date"]] * 4)
-        self.assertEqual(found.prelude()[2], ["replace command date", "tool command date"])
+        self.assertEqual(found.events_before()[2], ["replace command date", "tool command date"])
         metrics = replayed(found, "clawvm")
         self.assertEqual((metrics.cold_accesses, metrics.hits), (2, 2))
 
     def test_a_read_after_an_edit_in_one_turn_is_the_content_from_then_on(self) -> None:
         session = Hand().reply(read("a"), edit("a"), read("a", "edited")).reply().reply(read("a", "edited"))
         found = told(session)
-        self.assertEqual(found.prelude(), [["tool file a", "tool edit a"], [], []])
+        self.assertEqual(found.events_before(), [["tool file a", "tool edit a"], [], []])
         self.assertEqual(found.calls()[2], ["file a"])
         session = Hand().reply(read("a")).reply(read("a"), edit("a"), read("a", "edited")).reply()
         found = told(session)
-        self.assertEqual(found.prelude()[2], ["replace file a", "tool file a"])
+        self.assertEqual(found.events_before()[2], ["replace file a", "tool file a"])
         self.assertEqual(found.calls()[1:], [["file a", "edit a"], ["file a"]])
 
     def test_an_edit_before_a_read_in_one_turn_leaves_the_read_current(self) -> None:
         found = told(Hand().reply(read("a")).reply(edit("a"), read("a", "edited")).reply().reply(read("a", "edited")))
-        self.assertEqual(found.prelude()[1:], [["tool edit a", "replace file a", "tool file a"], [], []])
+        self.assertEqual(found.events_before()[1:], [["tool edit a", "replace file a", "tool file a"], [], []])
         self.assertEqual(replayed(found, "clawvm").hits, 1)
 
     def test_what_was_read_and_then_edited_is_stale_from_the_next_turn_on(self) -> None:
         found = told(Hand().reply(read("a"), edit("a")).reply().reply())
-        self.assertEqual(found.prelude(), [["tool file a", "tool edit a"], ["replace file a"], []])
+        self.assertEqual(found.events_before(), [["tool file a", "tool edit a"], ["replace file a"], []])
 
 
 class ViewsTest(unittest.TestCase):
@@ -204,9 +204,9 @@ class ViewsTest(unittest.TestCase):
         session = Hand().reply(read("a", "x", 1, 5)).reply(edit("a")).reply(read("a", "x\nwhole, edited"))
         session.reply(read("a", "x", 1, 5)).reply(edit("a")).reply()
         found = told(session)
-        self.assertEqual(found.prelude(RESOURCES)[2], ["replace file a [1, 5]", "tool file a"])
-        self.assertEqual(found.prelude(RESOURCES)[5], ["replace file a"])
-        self.assertEqual(found.prelude(SIGNATURES)[5], ["replace file a", "replace file a [1, 5]"])
+        self.assertEqual(found.events_before(RESOURCES)[2], ["replace file a [1, 5]", "tool file a"])
+        self.assertEqual(found.events_before(RESOURCES)[5], ["replace file a"])
+        self.assertEqual(found.events_before(SIGNATURES)[5], ["replace file a", "replace file a [1, 5]"])
 
     def test_both_views_have_the_same_turns(self) -> None:
         found = told(Hand().prompt().reply(read("a")).compaction().reply(read("a", "x", 1, 2)).reply())
@@ -269,7 +269,7 @@ class PagesTest(unittest.TestCase):
         session.reply(edit("AGENTS.md"), edit("spec.md"), edit("a")).reply()
         found = told(session)
         pages = found.pages()
-        replaced = [item.page for item in found.turns[SIGNATURES][2].prelude]  # type: ignore[union-attr]
+        replaced = [item.page for item in found.turns[SIGNATURES][2].events_before]  # type: ignore[union-attr]
         self.assertEqual(replaced, [pages[f"file {name}"] for name in ("AGENTS.md", "spec.md", "a")])
 
     def test_instructions_are_bootstrap_pages_told_once_and_memory_is_a_preference(self) -> None:
@@ -277,7 +277,7 @@ class PagesTest(unittest.TestCase):
         session.told("system", "be brief").reply()
         found = told(session)
         self.assertEqual(
-            found.prelude(),
+            found.events_before(),
             [["page instructions 1", "page instructions 2", "page preference likes tea"], []],
         )
         types = [page.type.value for page in found.pages().values()]
@@ -287,10 +287,10 @@ class PagesTest(unittest.TestCase):
     def test_the_instructions_of_a_new_session_take_the_place_of_those_before(self) -> None:
         one = Hand().told("system", PAGES_OF_TEXT).told("rules", "use tabs").reply()
         found = told(one, Hand(prefix="d").told("system", "be brief").reply())
-        before, after = (turn.prelude for turn in found.turns[SIGNATURES])
-        self.assertEqual(found.prelude()[0], ["page instructions 1", "page instructions 2"])
+        before, after = (turn.events_before for turn in found.turns[SIGNATURES])
+        self.assertEqual(found.events_before()[0], ["page instructions 1", "page instructions 2"])
         ended = ["replace instructions 1", "replace instructions 2"]
-        self.assertEqual(found.prelude()[1], ["reset session-2", *ended, "replace instructions 1"])
+        self.assertEqual(found.events_before()[1], ["reset session-2", *ended, "replace instructions 1"])
         costs = [item.page.costs[Level.FULL] for item in after[1:]]  # type: ignore[union-attr]
         self.assertEqual(costs[:2], [1, 1])  # What no instruction of the new session replaces holds nothing.
         self.assertGreater(costs[2], 1)
@@ -298,32 +298,34 @@ class PagesTest(unittest.TestCase):
 
     def test_a_clear_keeps_the_instructions_of_its_session(self) -> None:
         session = Hand().told("system", "be brief").reply().reset("start:clear").told("system", "be brief").reply()
-        self.assertNotIn("instructions", " ".join(told(session).prelude()[1]))
+        self.assertNotIn("instructions", " ".join(told(session).events_before()[1]))
 
     def test_a_prompt_is_a_conversation_segment_needed_in_its_turn_and_never_the_same_again(self) -> None:
         found = told(Hand().prompt("go on").reply().prompt("go on").reply())
-        self.assertEqual(found.prelude(), [["page prompt 1 go on"], ["page prompt 2 go on"]])
+        self.assertEqual(found.events_before(), [["page prompt 1 go on"], ["page prompt 2 go on"]])
         (first,) = found.turns[SIGNATURES][0].demands
         self.assertEqual(first, ("prompt 1 go on", Level.FULL))
         self.assertIs(found.pages()["prompt 1 go on"].type, PageType.CONVERSATION_SEGMENT)
 
     def test_rules_and_preferences_of_a_prompt_are_pages_beside_it(self) -> None:
         found = told(Hand().prompt("Fix it. Never touch the lock. I prefer tabs.").reply())
-        self.assertEqual(found.prelude()[0][1:], ["page rules Never touch the lock.", "page preference I prefer tabs."])
+        self.assertEqual(
+            found.events_before()[0][1:], ["page rules Never touch the lock.", "page preference I prefer tabs."]
+        )
         types = [page.type.value for page in found.pages().values()]
         self.assertEqual(types, ["conversation_segment", "constraint", "preference"])
 
     def test_a_rule_that_is_told_again_is_the_same_page(self) -> None:
         found = told(Hand().prompt("Never push. a").reply().prompt("Never push. b").reply())
-        self.assertNotIn("page rules Never push.", found.prelude()[1])
+        self.assertNotIn("page rules Never push.", found.events_before()[1])
 
     def test_a_summary_is_a_conversation_segment(self) -> None:
         found = told(Hand().reply().compaction().summary("so far").reply())
-        self.assertEqual(found.prelude()[1], ["compaction", "page summary 1 so far"])
+        self.assertEqual(found.events_before()[1], ["compaction", "page summary 1 so far"])
 
     def test_words_without_words_are_nothing(self) -> None:
         found = told(Hand().prompt(" ").told("system", "").summary("\n").reply())
-        self.assertEqual(found.prelude(), [[]])
+        self.assertEqual(found.events_before(), [[]])
 
     def test_pages_are_counted_by_type_once(self) -> None:
         session = Hand().told("system", "x").prompt("Always a.").reply(read("a"), read("a", "y", 1, 2), plan(("s", "")))
@@ -343,12 +345,12 @@ class PagesTest(unittest.TestCase):
 
 class BoundariesTest(unittest.TestCase):
     def lost(self, *between: tuple[str, str]) -> tuple[list[list[str]], list[bool]]:
-        """Return the prelude of the second turn, and whether the harness kept what came before it."""
+        """Return the events_before of the second turn, and whether the harness kept what came before it."""
         session = Hand().reply(run("env", "a"))
         for name, kind in between:
             getattr(session, name)(*([kind] if kind else []))
         found = told(session.reply(run("env", "a")))
-        return found.prelude()[1:], [kept for _, _, _, kept in found.observed()]
+        return found.events_before()[1:], [kept for _, _, _, kept in found.observed()]
 
     def test_a_compaction_loses_the_context(self) -> None:
         self.assertEqual(self.lost(("compaction", "auto")), ([["compaction"]], [False]))
@@ -369,16 +371,16 @@ class BoundariesTest(unittest.TestCase):
         )
 
     def test_a_reset_before_the_first_turn_is_none(self) -> None:
-        self.assertEqual(told(Hand().reset("start:clear").prompt("a").reply()).prelude(), [["page prompt 1 a"]])
+        self.assertEqual(told(Hand().reset("start:clear").prompt("a").reply()).events_before(), [["page prompt 1 a"]])
 
     def test_a_boundary_behind_the_last_turn_belongs_to_none(self) -> None:
-        self.assertEqual(told(Hand().reply().compaction()).prelude(), [[]])
+        self.assertEqual(told(Hand().reply().compaction()).events_before(), [[]])
 
     def test_a_prompt_that_was_written_anew_before_anybody_replied_is_no_boundary(self) -> None:
         session = Hand().prompt("one").reply().prompt("two").rewind().prompt("three").reply()
-        self.assertNotIn("compaction", told(session).prelude()[1])
+        self.assertNotIn("compaction", told(session).events_before()[1])
         session = Hand().prompt("one").reply().prompt("two").reply().rewind().prompt("three").reply()
-        self.assertIn("compaction", told(session).prelude()[2])
+        self.assertIn("compaction", told(session).events_before()[2])
 
     def test_after_a_resume_or_a_rewind_files_may_have_changed_unseen(self) -> None:
         for name, arguments in (("reset", ("start:resume",)), ("rewind", ())):
@@ -410,7 +412,7 @@ class BoundariesTest(unittest.TestCase):
 class ChainTest(unittest.TestCase):
     def test_between_two_sessions_stands_a_reset(self) -> None:
         found = told(Hand().reply(run("env", "a")), Hand(prefix="d").reply(run("env", "a")), Hand(prefix="e").reply())
-        self.assertEqual(found.prelude(), [["tool command env"], ["reset session-2"], ["reset session-3"]])
+        self.assertEqual(found.events_before(), [["tool command env"], ["reset session-2"], ["reset session-3"]])
         self.assertEqual(found.observed(), [(2, "command env", "repeated", False)])
 
     def test_between_two_sessions_files_may_have_changed(self) -> None:
@@ -420,14 +422,14 @@ class ChainTest(unittest.TestCase):
 
     def test_a_session_without_turns_begins_nothing(self) -> None:
         found = told(Hand(), Hand(prefix="d").reply(), Hand(prefix="e"), Hand(prefix="f").reply())
-        self.assertEqual(found.prelude(), [[], ["reset session-2"]])
+        self.assertEqual(found.events_before(), [[], ["reset session-2"]])
 
     def test_what_a_resumed_session_copied_of_an_earlier_one_did_not_happen_again(self) -> None:
         first = Hand().prompt("look").reply(run("env", "a"))
         second = Hand().prompt("look").reply(run("env", "a"))  # The same ids.
         second.prefix = "d"
         found = told(first, second.prompt("again").reply(run("env", "a")))
-        self.assertEqual(found.prelude()[1:], [["reset session-2", "page prompt 2 again"]])
+        self.assertEqual(found.events_before()[1:], [["reset session-2", "page prompt 2 again"]])
         self.assertEqual(found.observed(), [(2, "command env", "repeated", True)], "a resume loads the conversation")
 
     def test_a_session_may_be_forked_from_any_earlier_one(self) -> None:
@@ -452,7 +454,7 @@ class ChainTest(unittest.TestCase):
 
     def test_the_plan_lives_on(self) -> None:
         found = told(Hand().reply(plan(("a", "pending"))), Hand(prefix="d").reply(plan(("a", "in_progress"))))
-        self.assertEqual(found.prelude()[1], ["reset session-2"])
+        self.assertEqual(found.events_before()[1], ["reset session-2"])
         self.assertEqual(found.demands()[1], ["plan 1"])
         self.assertEqual(replayed(found, "clawvm").explicit_faults, 0)
 
@@ -461,7 +463,7 @@ class PlansInTracesTest(unittest.TestCase):
     def test_every_call_stages_an_update_and_needs_the_plan(self) -> None:
         session = Hand().reply(plan(("a", "pending"), ("b", "pending"))).reply(plan(("a", "completed"), ("b", "x")))
         found = told(session)
-        self.assertEqual(found.prelude(), [["page plan 1"], []])
+        self.assertEqual(found.events_before(), [["page plan 1"], []])
         self.assertEqual(found.demands(), [["plan 1"], ["plan 1"]])
         self.assertEqual(found.turns[SIGNATURES][1].demands, (("plan 1", Level.STRUCTURED),))
         self.assertEqual(
@@ -471,7 +473,7 @@ class PlansInTracesTest(unittest.TestCase):
 
     def test_two_plans_at_once_are_one_demand_and_the_second_comes_with_the_next_turn(self) -> None:
         found = told(Hand().reply(plan(("a", "pending")), plan(("b", "pending"))).reply())
-        self.assertEqual(found.prelude(), [["page plan 1"], ["replace plan 1"]])
+        self.assertEqual(found.events_before(), [["page plan 1"], ["replace plan 1"]])
         self.assertEqual(found.demands(), [["plan 1"], []])
         self.assertEqual(len(found.updates()[0]), 2)
 

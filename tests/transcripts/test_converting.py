@@ -113,7 +113,7 @@ class SessionsTest(FolderTest):
         for view in VIEWS:
             header, turns = self.trace(session, view)
             self.assertIsNone(header.accounting)
-            self.assertEqual(sum(isinstance(item, FlushEvent) for turn in turns for item in turn.prelude), 2)
+            self.assertEqual(sum(isinstance(item, FlushEvent) for turn in turns for item in turn.events_before), 2)
 
     def test_names_come_from_the_content_alone(self) -> None:
         first = self.converted(recording())

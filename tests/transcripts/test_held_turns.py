@@ -5,7 +5,7 @@ import unittest
 
 from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Turn
 from clawvm_runtime.vocabulary import Boundary
-from clawvm_transcripts.conversion import FLUSH_BEFORE_COMPACTION, MOST_HELD, HeldTurns
+from clawvm_transcripts.conversion import FLUSH_BEFORE_COMPACTION, MOST_HELD, FlushPlacer
 from clawvm_transcripts.views import View
 from tests.transcripts.hand_made import RESOURCES, SIGNATURES, Hand, Told, plan, replayed, run, told
 
@@ -15,25 +15,25 @@ COMPACTION = BoundaryEvent(Boundary.COMPACTION)
 def held(*happened: int | str) -> list[list[str]]:
     """Return what precedes each turn: numbers are turns with their tokens, words are what comes between them."""
     out: list[Turn] = []
-    holder = HeldTurns(lambda view, turn: out.append(turn))
+    holder = FlushPlacer(lambda view, turn: out.append(turn))
     number = 0
-    prelude: list[BoundaryEvent] = []
+    events_before: list[BoundaryEvent] = []
     for item in happened:
         if isinstance(item, int):
             number += 1
-            holder.add({SIGNATURES: Turn(number, item, tuple(prelude))}, item)
-            prelude = []
+            holder.add({SIGNATURES: Turn(number, item, tuple(events_before))}, item)
+            events_before = []
         else:
             (holder.compaction if item == "compaction" else holder.release)()
-            prelude.append(COMPACTION)
+            events_before.append(COMPACTION)
     holder.release()
     assert [turn.number for turn in out] == list(range(1, number + 1))
-    return [["flush" if isinstance(item, FlushEvent) else "boundary" for item in turn.prelude] for turn in out]
+    return [["flush" if isinstance(item, FlushEvent) else "boundary" for item in turn.events_before] for turn in out]
 
 
 def flushed(*happened: int | str) -> list[int]:
     """Return the numbers of the turns that a flush precedes."""
-    return [number for number, prelude in enumerate(held(*happened), start=1) if "flush" in prelude]
+    return [number for number, events_before in enumerate(held(*happened), start=1) if "flush" in events_before]
 
 
 class PlaceTest(unittest.TestCase):
@@ -66,22 +66,22 @@ class PlaceTest(unittest.TestCase):
 
     def test_it_comes_before_what_else_precedes_the_turn(self) -> None:
         session = Hand().reply(run("a", "word " * 9000)).prompt("go on").reply().compaction().reply()
-        self.assertEqual(told(session).prelude()[1], ["flush", "page prompt 1 go on"])
+        self.assertEqual(told(session).events_before()[1], ["flush", "page prompt 1 go on"])
 
     def test_few_turns_wait(self) -> None:
         out: list[int] = []
-        holder = HeldTurns(lambda view, turn: out.append(turn.number))
+        holder = FlushPlacer(lambda view, turn: out.append(turn.number))
         for number in range(1, 101):
             holder.add({SIGNATURES: Turn(number)}, 1000)
             self.assertEqual(number - len(out), min(number, 4))
-        holder = HeldTurns(lambda view, turn: out.append(turn.number))
+        holder = FlushPlacer(lambda view, turn: out.append(turn.number))
         for number in range(2 * MOST_HELD):
             holder.add({SIGNATURES: Turn(number)}, 0)
         self.assertEqual(len(out), 96 + MOST_HELD, "turns that hardly grow the transcript are no exception")
 
     def test_turns_that_nobody_asked_to_wait_for_keep_their_order_by_view(self) -> None:
         out: list[tuple[View, int]] = []
-        holder = HeldTurns(lambda view, turn: out.append((view, turn.number)))
+        holder = FlushPlacer(lambda view, turn: out.append((view, turn.number)))
         for number in (1, 2):
             holder.add({view: Turn(number) for view in View}, 5000)
         holder.release()
@@ -93,12 +93,15 @@ class ConversionTest(unittest.TestCase):
         session = Hand().reply(run("a", "word")).reply().compaction().reply(run("b", "word")).reset("start:resume")
         session.reply(run("c", "word")).rewind().reply(run("d", "word")).compaction().reply()
         self.assertEqual(
-            [[item for item in prelude if not item.startswith("tool")] for prelude in told(session).prelude()],
+            [
+                [item for item in events_before if not item.startswith("tool")]
+                for events_before in told(session).events_before()
+            ],
             [["flush"], [], ["compaction"], ["reset session-2"], ["compaction", "flush"], ["compaction"]],
         )
 
     def test_compaction_behind_the_last_turn_has_none(self) -> None:
-        self.assertEqual(told(Hand().reply().compaction()).prelude(), [[]])
+        self.assertEqual(told(Hand().reply().compaction()).events_before(), [[]])
 
     def test_cycle_that_a_resume_began_is_flushed_by_its_own_measure(self) -> None:
         steps = plan(("a", "pending"))
@@ -129,7 +132,7 @@ class PropertyTest(unittest.TestCase):
         places = []
         begin, first = [0], 0
         for at, turn in enumerate(turns):
-            boundaries = [item for item in turn.prelude if isinstance(item, BoundaryEvent)]
+            boundaries = [item for item in turn.events_before if isinstance(item, BoundaryEvent)]
             if boundaries and boundaries[0].boundary is Boundary.COMPACTION and at > first:
                 within = [place for place in range(first, at) if begin[at] - begin[place] <= FLUSH_BEFORE_COMPACTION]
                 places.append(within[0] if within else at - 1)
@@ -142,7 +145,9 @@ class PropertyTest(unittest.TestCase):
             found = self.session(seed)
             for view in View:
                 turns = found.turns[view]
-                places = [at for at, turn in enumerate(turns) for item in turn.prelude if isinstance(item, FlushEvent)]
+                places = [
+                    at for at, turn in enumerate(turns) for item in turn.events_before if isinstance(item, FlushEvent)
+                ]
                 self.assertEqual(places, self.expected(turns), f"seed {seed}, {view.value}")
                 self.assertEqual(replayed(found, "compaction_hybrid", view).flushes, len(places), f"seed {seed}")
 

@@ -252,7 +252,7 @@ class WindowTest(unittest.TestCase):
                     text.skip_space()
                     largest = 0
                     with mock.patch.object(text, "_read", side_effect=text._read) as reads:
-                        text.pass_over()
+                        text.skip()
                     largest = len(text._buffer)
                     self.assertGreater(reads.call_count, 100)
                     self.assertLess(largest, 4 * chunk)

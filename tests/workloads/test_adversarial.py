@@ -5,7 +5,7 @@ import unittest
 from unittest import mock
 
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.trace_builder import Ladder, TraceBuilder
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_runtime.journal import Journal
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import select
@@ -33,7 +33,7 @@ from clawvm_workloads.families import FAMILIES
 CLAWVM = POLICIES["clawvm"]
 EVERY = (*SCENARIOS.values(), pointer_flood(200, 1600), stale_storm((1, 2)))
 
-FILE = Ladder(2, 8, 18, 40)
+FILE = LevelCosts(2, 8, 18, 40)
 
 
 def controlled(scenario, control):
@@ -46,8 +46,8 @@ class LedgerTest(unittest.TestCase):
 
     def setUp(self):
         self.story = TraceBuilder("ledger", 100, "", None)
-        self.story.page("guide", PageType.BOOTSTRAP_POLICY, Ladder(3, 30, 40, 50))
-        self.story.page("rule", PageType.CONSTRAINT, Ladder(2, 20, 25, 28))
+        self.story.page("guide", PageType.BOOTSTRAP_POLICY, LevelCosts(3, 30, 40, 50))
+        self.story.page("rule", PageType.CONSTRAINT, LevelCosts(2, 20, 25, 28))
 
     def needs(self):
         return needs(self.story.trace())
@@ -92,7 +92,7 @@ class LedgerTest(unittest.TestCase):
 
     def test_new_content_has_new_costs(self):
         self.story.turn(0)
-        self.story.replace("rule", PageType.CONSTRAINT, Ladder(2, 5, 6, 7))
+        self.story.replace("rule", PageType.CONSTRAINT, LevelCosts(2, 5, 6, 7))
         self.story.turn(0)
         self.assertEqual([need.tokens for need in self.needs()], [50, 35])
 
@@ -106,7 +106,7 @@ class LedgerTest(unittest.TestCase):
     def test_a_repeated_call_keeps_its_page_and_an_unstable_one_gets_another(self):
         for deterministic, tokens in ((True, 90), (False, 95)):
             self.setUp()
-            for ladder in (FILE, Ladder(2, 8, 18, 45)):
+            for ladder in (FILE, LevelCosts(2, 8, 18, 45)):
                 read = self.story.tool("read", {}, "file", ladder, deterministic=deterministic)
                 self.story.turn(0, calls=[read])
             with self.subTest(deterministic=deterministic):
@@ -313,7 +313,7 @@ class ChecksTest(unittest.TestCase):
     def test_a_told_scenario_sees_what_is_overwritten_lost_and_rejected(self):
         def build():
             story = TraceBuilder("overwrites", 120, "", None)
-            story.page("plan", PageType.PLAN, Ladder(3, 10, 14, 22))
+            story.page("plan", PageType.PLAN, LevelCosts(3, 10, 14, 22))
             for value in ("ship", "stop"):
                 update = note(field="goal", operation="set_with_version", value=value, base_version=0)
                 story.turn(0, updates=[update])

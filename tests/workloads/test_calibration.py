@@ -14,7 +14,7 @@ from unittest import mock
 from clawvm_experiments import calibration
 from clawvm_experiments.calibration import COMMITTED, Figure, with_values
 from clawvm_replay.published import CONFIGURATIONS, TABLE_4
-from clawvm_replay.trace_builder import Ladder
+from clawvm_replay.trace_builder import LevelCosts
 from clawvm_workloads.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ class GapTest(unittest.TestCase):
 
 class ComplaintsTest(unittest.TestCase):
     def test_turns_that_do_not_fit_are_told(self):
-        lines = complaints_of({"evidence_heavy": {"file": Ladder(2, 20, 40, 70)}})
+        lines = complaints_of({"evidence_heavy": {"file": LevelCosts(2, 20, 40, 70)}})
         self.assertTrue(
             any(line.startswith("evidence_heavy at 120, clawvm") and line.endswith("pressure") for line in lines), lines
         )
@@ -97,7 +97,7 @@ class ComplaintsTest(unittest.TestCase):
         self.assertIn("multi_session: no flush_miss, which the family exists for", lines)
 
     def test_a_compaction_that_costs_todays_harnesses_no_instructions_is_told(self):
-        lines = complaints_of({"long_horizon": {"instruction": Ladder(3, 4, 6, 12)}})
+        lines = complaints_of({"long_horizon": {"instruction": LevelCosts(3, 4, 6, 12)}})
         self.assertIn("long_horizon: a compaction of today's harnesses leaves the instructions in place", lines)
 
     def test_a_feature_that_nothing_needs_is_told(self):

@@ -56,7 +56,7 @@ class FamiliesTest(unittest.TestCase):
         # Otherwise the single pass of the upgrades would leave a page one level short (docs/selection.md).
         for name, family in FAMILIES.items():
             for turn in family(120).turns:
-                for item in turn.prelude:
+                for item in turn.events_before:
                     page = item if isinstance(item, Page) else getattr(item, "page", None)
                     if page is not None:
                         deltas = [step.delta for step in page.steps]

@@ -27,6 +27,7 @@ from clawvm_experiments.finishing import (
 )
 from clawvm_experiments.registry import EXPERIMENTS
 from clawvm_experiments.running import Plan, Shard, Usage, check_resumable, row_path, run_plan
+from clawvm_replay.document import markdown
 from clawvm_replay.errors import InputError
 from clawvm_replay.execution import EXECUTORS, executor_named
 from clawvm_replay.output import OutputDirectory
@@ -186,7 +187,8 @@ def _print(plan: Plan, arguments: argparse.Namespace) -> int:
         rows = plan.ordered(_rows(plan, Path(folder), arguments, Usage(), executor))
     documents = results_documents(plan, rows)
     for item in plan.experiments:
-        print(item.report(read_back(documents[f"{item.id}/results.json"])))
+        report = item.report(read_back(documents[f"{item.id}/results.json"]))
+        print(report if isinstance(report, str) else markdown(report), end="")
     return OK
 
 

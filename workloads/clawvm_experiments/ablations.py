@@ -186,7 +186,7 @@ def _table_6_figures(removed: Mapping[str, dict[str, Any]]) -> list[dict[str, An
                     "published": value,
                     "mark": figure.mark.value,
                     "gap": figure.gap(ours),
-                    "comes_out": figure.comes_out(ours),
+                    "reproduced": figure.reproduced(ours),
                 }
             )
     return figures
@@ -228,12 +228,12 @@ def _table_6_findings(figures: Sequence[dict[str, Any]]) -> dict[str, int]:
     findings = {}
     for name, is_zero in (("zeros", True), ("counts", False)):
         outcomes = [
-            figure["comes_out"]
+            figure["reproduced"]
             for figure in figures
             if figure["column"] != "total" and (figure["published"] == 0) == is_zero
         ]
         findings[f"table_6_{name}"] = len(outcomes)
-        findings[f"table_6_{name}_that_come_out"] = sum(outcomes)
+        findings[f"table_6_{name}_reproduced"] = sum(outcomes)
     return findings
 
 
@@ -253,8 +253,8 @@ def _report(results: dict[str, Any]) -> str:
         "then the published number; the total is over the published columns. Pinned misses and silent recalls have no "
         "published column. The last two rows are features that the published table does not have.\n",
         _table_6(results),
-        f"{findings['table_6_zeros_that_come_out']} of {findings['table_6_zeros']} published zeros (*condition*) and "
-        f"{findings['table_6_counts_that_come_out']} of {findings['table_6_counts']} published counts (*prediction*) "
+        f"{findings['table_6_zeros_reproduced']} of {findings['table_6_zeros']} published zeros (*condition*) and "
+        f"{findings['table_6_counts_reproduced']} of {findings['table_6_counts']} published counts (*prediction*) "
         f"come out (within {100 * TOLERANCE:.0f} % or {COUNT_TOLERANCE}, a zero only as zero; totals not counted "
         "again). "
         f"{_misses(results['table_6'])}\n",
@@ -314,7 +314,7 @@ def _misses(figures: Sequence[dict[str, Any]]) -> str:
         f"{FEATURES[figure['removed']].name}, {figure['column'].replace('_', ' ')}: {figure['ours']} against "
         f"{figure['published']} ({figure['gap']})"
         for figure in figures
-        if not figure["comes_out"] and figure["column"] != "total"
+        if not figure["reproduced"] and figure["column"] != "total"
     ]
     return f"Do not come out: {'; '.join(misses)}." if misses else "All come out."
 

@@ -17,13 +17,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from clawvm_replay.document import Block
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.policy import Policy
 from clawvm_workloads.families import FAMILIES
 
-__all__ = ["Cell", "Experiment", "Row", "family_cells", "family_trace", "no_files", "replay_cell"]
+__all__ = ["Cell", "Experiment", "Report", "Row", "family_cells", "family_trace", "no_files", "replay_cell"]
+
+Report = str | Sequence[Block]
 
 Row = dict[str, Any]
 """What a cell gives: plain JSON data."""
@@ -59,7 +62,7 @@ class Experiment:
     cells: Callable[[bool], Sequence[Cell]]
     run_cell: Callable[[Cell], Row]
     summarize: Callable[[Sequence[Row]], dict[str, Any]]
-    report: Callable[[dict[str, Any]], str]
+    report: Callable[[dict[str, Any]], Report]
     figures: Callable[[dict[str, Any]], Mapping[str, str]] = no_files
     attachments: Callable[[dict[str, Any]], Mapping[str, str]] = no_files
 

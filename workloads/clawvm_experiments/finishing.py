@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from clawvm_experiments.claims import Judged, claims_record, claims_table, judge, read_claims
-from clawvm_experiments.experiment import Experiment
+from clawvm_experiments.experiment import Experiment, Report
 from clawvm_experiments.figures import MAPPED_BUDGET, MAPPED_WORKLOAD, session_maps
 from clawvm_experiments.running import Plan, Rows, end_record, header_record, row_record, source_digest
-from clawvm_pictures.pages import Section, figure, markdown_html, page, report_section
+from clawvm_pictures.pages import Section, figure, markdown_html, markdown_section, page, report_section
 from clawvm_pictures.svg import Markup
+from clawvm_replay.document import markdown
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory, write_atomically
 from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.canonical import canonical_json
@@ -61,7 +62,7 @@ class Frame:
 def web_report(
     plan: Plan,
     judged: Sequence[Judged],
-    reports: Mapping[str, str],
+    reports: Mapping[str, Report],
     figures: Mapping[str, Mapping[str, str]],
     frame: Frame,
 ) -> str:
@@ -73,7 +74,7 @@ def web_report(
         "Claims", markdown_html(_CLAIMS_LEAD + claims_table(judged), highest=3, caption="Claims with verdicts")
     )
     sections = [
-        *(report_section(reports[item.id], figures[item.id], question=item.question) for item in plan.experiments),
+        *(_section(reports[item.id], figures[item.id], item.question) for item in plan.experiments),
         *frame.sections(),
     ]
     sections.insert(len(sections) if frame.claims_last else 0, claims)
@@ -165,16 +166,16 @@ def write_results(
     stands around the reports, *configuration* is what the manifest says beside code and experiments.
     """
     documents = results_documents(plan, rows)
-    reports: dict[str, str] = {}
+    reports: dict[str, Report] = {}
     figures: dict[str, Mapping[str, str]] = {}
     for item in plan.experiments:
         content = documents[f"{item.id}/results.json"]
         results = read_back(content)
-        reports[item.id] = item.report(results).rstrip("\n") + "\n"
+        reports[item.id] = item.report(results)
         figures[item.id] = item.figures(results)
         output.write(f"{item.id}/results.json", document(content))
         output.write(f"{item.id}/rows.jsonl", _rows_file(plan, rows, item))
-        output.write(f"{item.id}/report.md", reports[item.id].encode("utf-8"))
+        output.write(f"{item.id}/report.md", _text(reports[item.id]).encode("utf-8"))
         for name, text in (*figures[item.id].items(), *item.attachments(results).items()):
             output.write(f"{item.id}/{name}", text.encode("utf-8"))
     known = {item.id for item in plan.experiments}
@@ -216,10 +217,20 @@ def _rows_file(plan: Plan, rows: Rows, experiment: Experiment) -> bytes:
     return "".join(canonical_json(record) + "\n" for record in records).encode("ascii")
 
 
-def _report(plan: Plan, judged: Sequence[Judged], reports: Mapping[str, str], title: str) -> str:
+def _section(report: Report, pictures: Mapping[str, str], question: str) -> Section:
+    if isinstance(report, str):
+        return markdown_section(report, pictures, question=question)
+    return report_section(report, pictures, question=question)
+
+
+def _text(report: Report) -> str:
+    return report.rstrip("\n") + "\n" if isinstance(report, str) else markdown(report)
+
+
+def _report(plan: Plan, judged: Sequence[Judged], reports: Mapping[str, Report], title: str) -> str:
     """Return every table in one Markdown file, the claims first."""
     kind = "quick run: the same structure with fewer cells" if plan.quick else "full run"
     parts = [f"# {title} ({kind})\n", "## Claims\n", claims_table(judged)]
     for item in plan.experiments:
-        parts += [f"<!-- {item.id} -->\n*{item.question}*\n", reports[item.id]]
+        parts += [f"<!-- {item.id} -->\n*{item.question}*\n", _text(reports[item.id])]
     return "\n".join(parts)

@@ -31,7 +31,7 @@ from typing import Any
 
 from clawvm_experiments.experiment import family_trace
 from clawvm_replay.replay import replay, replay_trace
-from clawvm_replay.trace_format import Prelude, Replacement, ToolDeclaration, Trace, Turn
+from clawvm_replay.trace_format import EventBefore, Replacement, ToolDeclaration, Trace, Turn
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.decision_trace import DecisionTrace, Event
 from clawvm_runtime.engine import Engine, RecallAnswer, ToolCall, ToolResult
@@ -384,10 +384,10 @@ def family_cases(workload: str) -> list[Case]:
 
 def _made_anew(turn: Turn) -> Turn:
     """Return *turn* with pages of its own: those that the engine keeps belong to its memory."""
-    return dataclasses.replace(turn, prelude=tuple(_with_own_page(item) for item in turn.prelude))
+    return dataclasses.replace(turn, events_before=tuple(_with_own_page(item) for item in turn.events_before))
 
 
-def _with_own_page(item: Prelude) -> Prelude:
+def _with_own_page(item: EventBefore) -> EventBefore:
     if isinstance(item, Page):
         return item.changed()
     if isinstance(item, (Replacement, ToolDeclaration)) and item.page is not None:
@@ -397,7 +397,9 @@ def _with_own_page(item: Prelude) -> Prelude:
 
 def _page_ids(trace: Trace) -> set[str]:
     """Return the ids of all pages that a trace declares or that its tools give."""
-    items = [item.page if isinstance(item, ToolDeclaration) else item for turn in trace.turns for item in turn.prelude]
+    items = [
+        item.page if isinstance(item, ToolDeclaration) else item for turn in trace.turns for item in turn.events_before
+    ]
     return {item.id for item in items if isinstance(item, Page)}
 
 

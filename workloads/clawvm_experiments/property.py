@@ -34,7 +34,7 @@ from clawvm_replay.errors import TraceError
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.reports import table
-from clawvm_replay.trace_format import Prelude, Replacement, ToolDeclaration, Trace, Turn, read_trace, write_trace
+from clawvm_replay.trace_format import EventBefore, Replacement, ToolDeclaration, Trace, Turn, read_trace, write_trace
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.engine import AssembledPrompt
@@ -90,7 +90,7 @@ def with_transcript(at: int, tokens: int, trace: Trace) -> Trace:
 def with_pages(trace: Trace, change: Callable[[Page], Page], name: str = "") -> Trace:
     """Return *trace* with every page, or the one called *name* wherever it stands, changed."""
 
-    def changed(items: Sequence[Prelude]) -> Iterator[Prelude]:
+    def changed(items: Sequence[EventBefore]) -> Iterator[EventBefore]:
         for item in items:
             page = page_in(item)
             if page is None or (name and page.id != name):
@@ -101,7 +101,7 @@ def with_pages(trace: Trace, change: Callable[[Page], Page], name: str = "") -> 
                 assert isinstance(item, (Replacement, ToolDeclaration))
                 yield dataclasses.replace(item, page=change(page))
 
-    turns = [dataclasses.replace(turn, prelude=tuple(changed(turn.prelude))) for turn in trace.turns]
+    turns = [dataclasses.replace(turn, events_before=tuple(changed(turn.events_before))) for turn in trace.turns]
     return with_turns(trace, turns)
 
 
@@ -114,7 +114,7 @@ def page_in(item: object) -> Page | None:
 
 def page_names(trace: Trace) -> list[str]:
     """Return the ids of all pages, in the order in which they first appear."""
-    items = [item for turn in trace.turns for item in turn.prelude]
+    items = [item for turn in trace.turns for item in turn.events_before]
     return list(dict.fromkeys(page.id for item in items if (page := page_in(item)) is not None))
 
 
@@ -129,7 +129,7 @@ def with_costs(page: Page, wanted: Mapping[Level, int]) -> Page:
 
 def highest_cost(trace: Trace, name: str, level: Level) -> int:
     """Return the highest cost (tokens) that the page called *name* has at *level* anywhere; 0 where it has none."""
-    pages = [page for turn in trace.turns for item in turn.prelude if (page := page_in(item)) is not None]
+    pages = [page for turn in trace.turns for item in turn.events_before if (page := page_in(item)) is not None]
     return max((page.costs.get(level, 0) for page in pages if page.id == name), default=0)
 
 
@@ -210,7 +210,7 @@ def _differences(run: Run, again: Run) -> Iterator[Violation]:
 Item = TypeVar("Item")
 Fails = Callable[[Trace], bool]
 
-KINDS = ("prelude", "calls", "demands", "lookups", "updates")
+KINDS = ("events_before", "calls", "demands", "lookups", "updates")
 """What a turn is made of, besides its transcript."""
 
 
@@ -322,14 +322,14 @@ def _leave_out_turns(search: _Search, keeps_prelude: bool) -> None:
 
     def improves(kept: list[Turn]) -> bool:
         turns: list[Turn] = []
-        waiting: list[Prelude] = []
+        waiting: list[EventBefore] = []
         wanted = {turn.number for turn in kept}
         for turn in trace.turns:
             if turn.number in wanted:
-                turns.append(dataclasses.replace(turn, prelude=(*waiting, *turn.prelude)))
+                turns.append(dataclasses.replace(turn, events_before=(*waiting, *turn.events_before)))
                 waiting = []
             elif keeps_prelude:
-                waiting.extend(turn.prelude)
+                waiting.extend(turn.events_before)
         return search.improves(with_turns(trace, turns))
 
     _leave_out(trace.turns, improves)
@@ -358,12 +358,14 @@ def _without_pages(gone: set[str], trace: Trace) -> Trace:
 def _turn_without_pages(turn: Turn, gone: set[str]) -> Turn:
     signatures = {
         item.signature
-        for item in turn.prelude
+        for item in turn.events_before
         if isinstance(item, ToolDeclaration) and item.page is not None and item.page.id in gone
     }
     return dataclasses.replace(
         turn,
-        prelude=tuple(item for item in turn.prelude if (page := page_in(item)) is None or page.id not in gone),
+        events_before=tuple(
+            item for item in turn.events_before if (page := page_in(item)) is None or page.id not in gone
+        ),
         calls=tuple(call for call in turn.calls if call.signature not in signatures),
         demands=tuple(demand for demand in turn.demands if demand[0] not in gone),
         updates=tuple(update for update in turn.updates if update.page_id not in gone),

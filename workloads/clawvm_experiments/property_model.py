@@ -23,8 +23,8 @@ from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import (
     BoundaryEvent,
     Call,
+    EventBefore,
     FlushEvent,
-    Prelude,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -226,13 +226,13 @@ def expect(trace: Trace) -> Expected:
 
     Raises TraceError for a page that is asked for before it is there.
     """
-    book = _Book(trace)
+    book = ModelState(trace)
     turns = tuple(book.turn(turn) for turn in trace.turns)
     return Expected(turns, tuple(book.fates), book.harness)
 
 
 @dataclass(slots=True)
-class _Book:
+class ModelState:
     """The state of one trace while it is read turn by turn."""
 
     trace: Trace
@@ -271,15 +271,15 @@ class _Book:
         return self._assembled()
 
     @staticmethod
-    def _in_order(turn: Turn) -> list[Prelude]:
-        """Return the prelude as it happens: pages that precede the first turn's first boundary come first."""
-        prelude = list(turn.prelude)
+    def _in_order(turn: Turn) -> list[EventBefore]:
+        """Return the events_before as it happens: pages that precede the first turn's first boundary come first."""
+        events_before = list(turn.events_before)
         if turn.number != 1:
-            return prelude
-        end = next((at for at, item in enumerate(prelude) if isinstance(item, BoundaryEvent)), len(prelude))
-        return sorted(prelude[:end], key=lambda item: not isinstance(item, Page)) + prelude[end:]
+            return events_before
+        end = next((at for at, item in enumerate(events_before) if isinstance(item, BoundaryEvent)), len(events_before))
+        return sorted(events_before[:end], key=lambda item: not isinstance(item, Page)) + events_before[end:]
 
-    def _before(self, item: Prelude) -> None:
+    def _before(self, item: EventBefore) -> None:
         if isinstance(item, Page):
             self._enter(item)
             if self.starting and item.type is PageType.BOOTSTRAP_POLICY:

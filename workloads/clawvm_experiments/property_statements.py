@@ -357,7 +357,7 @@ def coverage_of(trace: Trace, expected: Expected, run: Run) -> Counter[str]:
     counts["budget in tokens/" + next((name for most, name in _BUDGETS if budget <= most), _LARGE_BUDGET)] = 1
     deterministic: dict[str, bool] = {}
     for turn in trace.turns:
-        for item in turn.prelude:
+        for item in turn.events_before:
             if isinstance(item, ToolDeclaration):
                 deterministic[item.signature] = item.deterministic
         counts["tool call/not deterministic"] += sum(not deterministic[call.signature] for call in turn.calls)
@@ -370,7 +370,7 @@ def coverage_of(trace: Trace, expected: Expected, run: Run) -> Counter[str]:
 
 
 def _count_turn(counts: Counter[str], turn: Turn, budget: int) -> None:
-    for item in turn.prelude:
+    for item in turn.events_before:
         if isinstance(item, Page):
             _count_page(counts, item, budget)
         elif isinstance(item, Replacement):

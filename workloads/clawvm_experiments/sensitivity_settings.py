@@ -17,9 +17,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from clawvm_replay.trace_format import Accounting, BoundaryEvent, Prelude, Replacement, ToolDeclaration, Trace, Turn
+from clawvm_replay.trace_format import Accounting, BoundaryEvent, EventBefore, Replacement, ToolDeclaration, Trace, Turn
 from clawvm_runtime.pages import Page, Provenance
-from clawvm_runtime.policy import Policy, Writeback
+from clawvm_runtime.policy import Policy, WritebackMode
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
 from clawvm_runtime.vocabulary import Boundary, PageType, PinClass
 
@@ -157,7 +157,7 @@ def _sessions(trace: Trace) -> list[list[Turn]]:
     """Return the turns of each session: a reset before a turn empties the transcript and begins the next session."""
     sessions: list[list[Turn]] = []
     for turn in trace.turns:
-        boundaries = [item.boundary for item in turn.prelude if isinstance(item, BoundaryEvent)]
+        boundaries = [item.boundary for item in turn.events_before if isinstance(item, BoundaryEvent)]
         if not sessions or Boundary.RESET in boundaries:
             sessions.append([])
         sessions[-1].append(turn)
@@ -199,14 +199,14 @@ def growth_even(trace: Trace) -> Trace:
 def compaction_first(trace: Trace) -> Trace:
     """Let a compaction precede the first turn: what was injected is gone, the transcript begins with its summary."""
     first = trace.turns[0]
-    changed = dataclasses.replace(first, prelude=(*first.prelude, BoundaryEvent(Boundary.COMPACTION)))
+    changed = dataclasses.replace(first, events_before=(*first.events_before, BoundaryEvent(Boundary.COMPACTION)))
     return dataclasses.replace(trace, turns=(changed, *trace.turns[1:]))
 
 
 def _with_pages(trace: Trace, change: Callable[[Page], Page]) -> Trace:
     """Return *trace* with every page in it changed: declared ones, replacements, tool results."""
 
-    def changed(item: Prelude) -> Prelude:
+    def changed(item: EventBefore) -> EventBefore:
         if isinstance(item, Page):
             return change(item)
         if isinstance(item, Replacement):
@@ -216,7 +216,7 @@ def _with_pages(trace: Trace, change: Callable[[Page], Page]) -> Trace:
         return item
 
     def turn_with(turn: Turn) -> Turn:
-        return dataclasses.replace(turn, prelude=tuple(map(changed, turn.prelude)))
+        return dataclasses.replace(turn, events_before=tuple(map(changed, turn.events_before)))
 
     return dataclasses.replace(trace, turns=tuple(map(turn_with, trace.turns)))
 
@@ -265,7 +265,7 @@ class Setting:
 
     def changes_runs_of(self, policy: Policy) -> bool:
         """Return whether anything but the policy itself differs from the default in a run of *policy*."""
-        flushes = policy.writeback_at_compaction is Writeback.SOFT_THRESHOLD
+        flushes = policy.writeback_at_compaction is WritebackMode.SOFT_THRESHOLD
         return (
             (self.trace_change is not None and (flushes or not self.only_flushes))
             or self.selector is not select
@@ -349,7 +349,7 @@ def _structure(setting_id: str, title: str, trace_change: TraceChange | None = N
     return Setting(setting_id, "structure", title, trace_change, **more)
 
 
-_HYBRID_AT_BOUNDARY = _only("compaction_hybrid", writeback_at_compaction=Writeback.BOUNDARY)
+_HYBRID_AT_BOUNDARY = _only("compaction_hybrid", writeback_at_compaction=WritebackMode.BOUNDARY)
 
 _STRUCTURE = (
     _structure("reset_share_1", "whole budget after a reset", policy_change=_each(budget_share_after_reset=1.0)),

@@ -130,7 +130,7 @@ def _figure(figure: PublishedFigure, ours: float, published: str = "") -> dict[s
         "published": published or f"{figure.value:g}",
         "mark": figure.mark.value,
         "gap": figure.gap(ours),
-        "comes_out": figure.comes_out(ours),
+        "reproduced": figure.reproduced(ours),
     }
 
 
@@ -207,9 +207,9 @@ def _findings(
         > max(aggregates[policy_id]["total_explicit_faults"] for policy_id in FAULT_FREE)
     )
     for mark in Mark:
-        outcomes = [figure["comes_out"] for figure in figures if figure["mark"] == mark.value]
+        outcomes = [figure["reproduced"] for figure in figures if figure["mark"] == mark.value]
         findings[f"{mark.value}_figures"] = len(outcomes)
-        findings[f"{mark.value}_figures_that_come_out"] = sum(outcomes)
+        findings[f"{mark.value}_figures_reproduced"] = sum(outcomes)
     if not complete:
         findings = dict.fromkeys(findings)
     # These do not need all cells.
@@ -281,7 +281,7 @@ def _figures_table(figures: Sequence[dict[str, Any]]) -> str:
                 figure["published"],
                 figure["gap"],
                 figure["mark"],
-                "comes out" if figure["comes_out"] else "does not come out",
+                "comes out" if figure["reproduced"] else "does not come out",
             )
             for figure in figures
         ),

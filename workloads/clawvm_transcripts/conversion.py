@@ -6,7 +6,7 @@ Sinks             where these go
 ================  =====================================================================================
 
 The rules are those of ``docs/real-sessions.md``. Memory: O(signatures and paths); no text is kept.
-The last turns wait (``held_turns.py``); observations and texts go out at once.
+The last turns wait (``flush_placer.py``); observations and texts go out at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from clawvm_transcripts.recorded_pages import (
 )
 from clawvm_transcripts.views import Observed, View, ViewBuilder
 
-__all__ = ["FLUSH_BEFORE_COMPACTION", "HeldTurns", "SessionConverter", "Sinks"]
+__all__ = ["FLUSH_BEFORE_COMPACTION", "FlushPlacer", "SessionConverter", "Sinks"]
 
 
 # --- Turns that wait until it is known whether a compaction follows, which decides where the flush before it stands.
@@ -46,7 +46,7 @@ MOST_HELD = FLUSH_BEFORE_COMPACTION
 """Turns, if they hardly let the transcript grow; beyond that the oldest goes, and the flush stands later."""
 
 
-class HeldTurns:
+class FlushPlacer:
     """Takes the turns of every view and hands them to *sink* in order, as soon as no flush can stand before them."""
 
     def __init__(self, sink: Callable[[View, Turn], None]) -> None:
@@ -85,8 +85,8 @@ class HeldTurns:
 
 def flushed_first(turn: Turn) -> Turn:
     """Return *turn* with a flush before everything else of its cycle."""
-    at = max((place + 1 for place, item in enumerate(turn.prelude) if isinstance(item, BoundaryEvent)), default=0)
-    return dataclasses.replace(turn, prelude=(*turn.prelude[:at], FlushEvent(), *turn.prelude[at:]))
+    at = max((place + 1 for place, item in enumerate(turn.events_before) if isinstance(item, BoundaryEvent)), default=0)
+    return dataclasses.replace(turn, events_before=(*turn.events_before[:at], FlushEvent(), *turn.events_before[at:]))
 
 
 # --- From the events of a session, or of a chain of sessions, to the turns of both views.
@@ -126,7 +126,7 @@ class SessionConverter:
     _evidence: Evidence = field(default_factory=Evidence)
     _views: tuple[ViewBuilder, ...] = field(default_factory=lambda: tuple(ViewBuilder(view) for view in View))
     _plans: PlanKeeper = field(init=False)
-    _held: HeldTurns = field(init=False)
+    _held: FlushPlacer = field(init=False)
     _file_pages: dict[bytes, KeptPage] = field(default_factory=dict)
     _words_declared: set[str] = field(default_factory=set)
     _transcript: int = 0
@@ -141,7 +141,7 @@ class SessionConverter:
 
     def __post_init__(self) -> None:
         self._plans = PlanKeeper(self.names)
-        self._held = HeldTurns(self.sinks.turn)
+        self._held = FlushPlacer(self.sinks.turn)
 
     @property
     def working_set(self) -> dict[str, int]:

@@ -535,7 +535,7 @@ class JsonText:
                 self._position = end
                 return value
 
-    def pass_over(self) -> None:
+    def skip(self) -> None:
         """Pass over the value that begins here, whatever it is, without decoding it."""
         character = self.peek()
         if character == '"':
@@ -691,7 +691,7 @@ def _document(text: JsonText, arrays: Collection[str], values: Collection[str]) 
         elif key in arrays or key in values:
             yield _element(text, key, -1)
         else:
-            text.pass_over()
+            text.skip()
         if text.next_is("}"):
             return
         text.expect(",")
@@ -726,7 +726,7 @@ def _element(text: JsonText, key: str, index: int) -> Element | ElementBroken:
     try:
         return Element(key, index, text.decode(), line)
     except Oversize as error:
-        text.pass_over()
+        text.skip()
         return ElementBroken(line, str(error))
 
 

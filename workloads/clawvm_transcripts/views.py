@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from clawvm_replay.errors import TraceError
-from clawvm_replay.trace_format import BoundaryEvent, Call, Prelude, Replacement, ToolDeclaration, Turn, open_trace
+from clawvm_replay.trace_format import BoundaryEvent, Call, EventBefore, Replacement, ToolDeclaration, Turn, open_trace
 from clawvm_runtime.pages import Page
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, Level, ToolOutcome
@@ -141,14 +141,16 @@ class ViewBuilder:
         self.view = view
         self.turn = 1
         self.observed: list[Observed] = []
-        self._prelude: list[Prelude] = []
+        self._prelude: list[EventBefore] = []
         # New content that holds from the next turn on: the content of this turn was asked for before.
         self._late: dict[str, tuple[Page, ToolDeclaration | None]] = {}
         self._calls: list[Call] = []
         self._demands: list[tuple[str, Level]] = []
         self._updates: list[Update] = []
         self._accessed: set[str] = set()  # Pages demanded in this turn: asking twice at once is one demand.
-        self._fresh: dict[str, int] = {}  # Pages new in this turn, by the place of their declaration in the prelude.
+        self._fresh: dict[
+            str, int
+        ] = {}  # Pages new in this turn, by the place of their declaration in the events_before.
         self._full: dict[str, int] = {}  # Tokens at full of every page so far.
         self._stale: set[str] = set()  # Pages whose content an edit made stale, and which nothing renewed.
         self._sessions = 1
@@ -268,7 +270,7 @@ class ViewBuilder:
         turn = Turn(
             number=self.turn,
             transcript_tokens=tokens,
-            prelude=tuple(self._prelude),
+            events_before=tuple(self._prelude),
             calls=tuple(self._calls),
             demands=tuple(self._demands),
             updates=tuple(self._updates),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder, accounting_for
 from clawvm_replay.trace_format import Call, Trace
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.updates import Update
@@ -38,11 +38,11 @@ class EvidenceHeavyShape:
     edit_every: int = 12
     finding_every: int = 9
     instructions: int = 1
-    instruction: Ladder = Ladder(3, 10, 16, 28)
-    constraint: Ladder = Ladder(2, 6, 9, 14)
-    plan: Ladder = Ladder(3, 8, 13, 22)
-    file: Ladder = Ladder(2, 6, 12, 22)
-    log: Ladder = Ladder(2, 5, 10, 18)
+    instruction: LevelCosts = LevelCosts(3, 10, 16, 28)
+    constraint: LevelCosts = LevelCosts(2, 6, 9, 14)
+    plan: LevelCosts = LevelCosts(3, 8, 13, 22)
+    file: LevelCosts = LevelCosts(2, 6, 12, 22)
+    log: LevelCosts = LevelCosts(2, 5, 10, 18)
     transcript_per_turn: int = 28
     limit_in_budgets: float = 5.0
     soft_share: float = 0.95
@@ -140,10 +140,10 @@ class LongHorizonShape:
     looked_at_again: int = 2
     long_result_every: int = 14
     instructions: int = 2
-    instruction: Ladder = Ladder(3, 10, 16, 28)
-    constraint: Ladder = Ladder(2, 5, 8, 12)
-    plan: Ladder = Ladder(3, 8, 13, 22)
-    chapter: Ladder = Ladder(2, 6, 12, 22)
+    instruction: LevelCosts = LevelCosts(3, 10, 16, 28)
+    constraint: LevelCosts = LevelCosts(2, 5, 8, 12)
+    plan: LevelCosts = LevelCosts(3, 8, 13, 22)
+    chapter: LevelCosts = LevelCosts(2, 6, 12, 22)
     transcript_per_turn: int = 22
     long_result: int = 90
     limit_in_budgets: float = 3.6
@@ -257,10 +257,10 @@ class MultiSessionShape:
     dirty_at_end: tuple[int, ...] = (2, 4)
     preferences: int = 3
     instructions: int = 4
-    instruction: Ladder = Ladder(3, 6, 10, 20)
-    preference: Ladder = Ladder(2, 5, 9, 14)
-    plan: Ladder = Ladder(3, 9, 15, 24)
-    topic: Ladder = Ladder(2, 6, 12, 24)
+    instruction: LevelCosts = LevelCosts(3, 6, 10, 20)
+    preference: LevelCosts = LevelCosts(2, 5, 9, 14)
+    plan: LevelCosts = LevelCosts(3, 9, 15, 24)
+    topic: LevelCosts = LevelCosts(2, 6, 12, 24)
     transcript_per_turn: int = 30
     limit_in_budgets: float = 1.8
     soft_share: float = 0.95
@@ -374,11 +374,11 @@ class DailyAssistantShape:
     preference_every: int = 12
     habit_every: int = 8
     instructions: int = 2
-    instruction: Ladder = Ladder(3, 7, 12, 22)
-    constraint: Ladder = Ladder(2, 7, 10, 16)
-    preference: Ladder = Ladder(2, 5, 9, 14)
-    message: Ladder = Ladder(2, 6, 12, 24)
-    inbox: Ladder = Ladder(2, 5, 10, 18)
+    instruction: LevelCosts = LevelCosts(3, 7, 12, 22)
+    constraint: LevelCosts = LevelCosts(2, 7, 10, 16)
+    preference: LevelCosts = LevelCosts(2, 5, 9, 14)
+    message: LevelCosts = LevelCosts(2, 6, 12, 24)
+    inbox: LevelCosts = LevelCosts(2, 5, 10, 18)
     transcript_per_turn: int = 24
     limit_in_budgets: float = 2.4
     soft_share: float = 0.95

@@ -25,8 +25,8 @@ from clawvm_replay.trace_format import (
     Accounting,
     BoundaryEvent,
     Call,
+    EventBefore,
     Lookup,
-    Prelude,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -83,7 +83,7 @@ LARGEST_STEPS = (2, 30, 30, 30, 2_000, 10_000_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Nature:
+class WorkloadParameters:
     """How one workload is: sizes in tokens, the rest are chances or mean numbers per turn."""
 
     turns: int
@@ -104,7 +104,7 @@ class Nature:
     jump: float
 
 
-def draw_nature(rng: random.Random) -> Nature:
+def draw_nature(rng: random.Random) -> WorkloadParameters:
     """Return the nature of one workload."""
     kind = rng.random()
     if kind < 0.06:
@@ -114,7 +114,7 @@ def draw_nature(rng: random.Random) -> Nature:
     else:
         turns = 50 + rng.randrange(60)
     busy = one_of(rng, (0.4, 1.0, 1.0, 1.8))
-    return Nature(
+    return WorkloadParameters(
         turns=turns,
         first_pages=rng.randrange(9),
         largest_step=one_of(rng, LARGEST_STEPS),
@@ -268,7 +268,7 @@ class _Story:
     """What one workload has said so far; ``pages`` holds what the page table would, without the effect of updates."""
 
     rng: random.Random
-    nature: Nature = field(init=False)
+    nature: WorkloadParameters = field(init=False)
     pages: dict[str, Page] = field(default_factory=dict)
     tools: dict[str, ToolDeclaration] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
@@ -286,32 +286,32 @@ class _Story:
         turns = []
         boundary_follows = chance(self.rng, 0.05)
         for number in range(1, self.nature.turns + 1):
-            prelude = self._prelude(first=number == 1, boundary=boundary_follows)
+            events_before = self._prelude(first=number == 1, boundary=boundary_follows)
             boundary_follows = chance(self.rng, self.nature.compactions + self.nature.resets)
-            turns.append(self._turn(number, prelude, hurried=boundary_follows))
+            turns.append(self._turn(number, events_before, hurried=boundary_follows))
         accounting = self._accounting()
         header = TraceHeader(workload, self._budget(), "A generated workload.", accounting)
         return Trace(header, tuple(turns), source=workload)
 
     # --- what precedes a turn -------------------------------------------------------------------------
 
-    def _prelude(self, *, first: bool, boundary: bool) -> tuple[Prelude, ...]:
+    def _prelude(self, *, first: bool, boundary: bool) -> tuple[EventBefore, ...]:
         rng, nature = self.rng, self.nature
-        prelude: list[Prelude] = []
+        events_before: list[EventBefore] = []
         for _ in range(nature.first_pages if first else count(rng, nature.new_pages)):
             if len(self.pages) < MOST_PAGES:
-                prelude.append(self._new_page())
+                events_before.append(self._new_page())
         if boundary:
-            # Pages of the same prelude may stand on either side of the boundary.
-            at = rng.randrange(len(prelude) + 1)
-            prelude[at:at] = [self._boundary() for _ in range(1 + chance(rng, 0.1))]
+            # Pages of the same events_before may stand on either side of the boundary.
+            at = rng.randrange(len(events_before) + 1)
+            events_before[at:at] = [self._boundary() for _ in range(1 + chance(rng, 0.1))]
         if self.pages and chance(rng, nature.replacements):
             old = self.pages[one_of(rng, tuple(self.pages))]
             self.pages[old.id] = self._page(old.id, old.type)
-            prelude.append(Replacement(self.pages[old.id]))
+            events_before.append(Replacement(self.pages[old.id]))
         for _ in range(count(rng, nature.new_tools)):
-            prelude.append(self._tool())
-        return tuple(prelude)
+            events_before.append(self._tool())
+        return tuple(events_before)
 
     def _boundary(self) -> BoundaryEvent:
         nature = self.nature
@@ -408,7 +408,7 @@ class _Story:
 
     # --- the turn itself --------------------------------------------------------------------------------
 
-    def _turn(self, number: int, prelude: tuple[Prelude, ...], *, hurried: bool) -> Turn:
+    def _turn(self, number: int, events_before: tuple[EventBefore, ...], *, hurried: bool) -> Turn:
         rng, nature = self.rng, self.nature
         needed: dict[str, Level] = {}
         calls = []
@@ -433,7 +433,7 @@ class _Story:
         return Turn(
             number=number,
             transcript_tokens=self._growth(),
-            prelude=prelude,
+            events_before=events_before,
             calls=tuple(calls),
             demands=tuple(demands),
             lookups=tuple(lookups),

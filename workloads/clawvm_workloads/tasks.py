@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from clawvm_replay.trace_builder import Ladder, TraceBuilder, accounting_for
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder, accounting_for
 from clawvm_replay.trace_format import Call, Trace
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.updates import Update
@@ -50,7 +50,7 @@ STRETCH_REFERENCE = 180
 EVIDENCE: Mapping[str, Any] = MappingProxyType({"base_utility": 5.0, "recompute_cost": 8.0})
 """How much a tool result is worth and how dear it is to get again, as in the families."""
 
-RULE = Ladder(2, 6, 9, 14)
+RULE = LevelCosts(2, 6, 9, 14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class TaskRecord:
     rule: bool = False
 
 
-def begin(task: TaskRecord, budget: int, instructions: tuple[Ladder, ...]) -> TraceBuilder:
+def begin(task: TaskRecord, budget: int, instructions: tuple[LevelCosts, ...]) -> TraceBuilder:
     """Return a story for a token budget that has its *instructions*, one page for each ladder, and the rule, if any."""
     accounting = accounting_for(
         budget, limit_in_budgets=LIMIT_IN_BUDGETS, soft_share=SOFT_SHARE, summary_share=SUMMARY_SHARE
@@ -102,11 +102,11 @@ def user(turn: int) -> Provenance:
 
 # --- Ten debugging tasks: something fails, the agent reads its way through a repository, tests, edits and tests again.
 
-PROJECT_GUIDE = Ladder(3, 20, 30, 48)
-TOOL_GUIDE = Ladder(3, 14, 22, 34)
-PLAN = Ladder(3, 9, 14, 22)
-FILE = Ladder(2, 8, 16, 30)
-TEST_LOG = Ladder(2, 6, 12, 26)
+PROJECT_GUIDE = LevelCosts(3, 20, 30, 48)
+TOOL_GUIDE = LevelCosts(3, 14, 22, 34)
+PLAN = LevelCosts(3, 9, 14, 22)
+FILE = LevelCosts(2, 8, 16, 30)
+TEST_LOG = LevelCosts(2, 6, 12, 26)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,12 +352,12 @@ TASKS_DEBUGGING_TASKS: tuple[DebuggingTask, ...] = (
 
 # --- Ten research tasks: a question, searches, sources that are read and compared, notes, an answer that cites them.
 
-TASKS_RESEARCH_GUIDE = Ladder(3, 10, 16, 28)
-OUTLINE = Ladder(3, 8, 12, 20)
-STYLE = Ladder(2, 5, 9, 14)
-SOURCE = Ladder(2, 7, 13, 24)
-RESULTS = Ladder(2, 5, 9, 16)
-QUESTION = Ladder(2, 5, 8, 13)
+TASKS_RESEARCH_GUIDE = LevelCosts(3, 10, 16, 28)
+OUTLINE = LevelCosts(3, 8, 12, 20)
+STYLE = LevelCosts(2, 5, 9, 14)
+SOURCE = LevelCosts(2, 7, 13, 24)
+RESULTS = LevelCosts(2, 5, 9, 16)
+QUESTION = LevelCosts(2, 5, 8, 13)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -543,10 +543,10 @@ TASKS_RESEARCH_TASKS: tuple[ResearchTask, ...] = (
 
 # --- Ten routine tasks: known steps in a known order, with small results, the user's preferences, and a record of each.
 
-GUIDE = Ladder(3, 12, 18, 30)
-CHECKLIST = Ladder(3, 8, 12, 20)
-PREFERENCE = Ladder(2, 5, 9, 14)
-RESULT = Ladder(2, 6, 10, 18)
+GUIDE = LevelCosts(3, 12, 18, 30)
+CHECKLIST = LevelCosts(3, 8, 12, 20)
+PREFERENCE = LevelCosts(2, 5, 9, 14)
+RESULT = LevelCosts(2, 6, 10, 18)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

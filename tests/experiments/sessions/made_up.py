@@ -29,10 +29,10 @@ def call(page_id):
 
 
 def turns(*steps):
-    """Return turns from (prelude, called pages)."""
+    """Return turns from (events_before, called pages)."""
     return [
-        Turn(number, 10, prelude=tuple(prelude), calls=tuple(map(call, called)))
-        for number, (prelude, called) in enumerate(steps, start=1)
+        Turn(number, 10, events_before=tuple(events_before), calls=tuple(map(call, called)))
+        for number, (events_before, called) in enumerate(steps, start=1)
     ]
 
 

@@ -38,8 +38,8 @@ def long_session(count, *compacted_before):
         for number in range(1, count + 1)
     ]
     for turn in compacted_before:
-        prelude, called = steps[turn - 1]
-        steps[turn - 1] = ([COMPACTION, *prelude], called)
+        events_before, called = steps[turn - 1]
+        steps[turn - 1] = ([COMPACTION, *events_before], called)
     return turns(*steps)
 
 

@@ -153,7 +153,7 @@ class _Growth:
 
     def take(self, turn: Turn) -> None:
         self.turns += 1
-        for item in turn.prelude:
+        for item in turn.events_before:
             if isinstance(item, BoundaryEvent):
                 self._boundaries[item.boundary] += 1
                 if self._boundary_turns[-1:] != [self.turns]:

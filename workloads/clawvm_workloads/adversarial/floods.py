@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.trace_builder import Ladder, TraceBuilder
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_replay.trace_format import Accounting, Call, Trace
 from clawvm_runtime.engine import AssembledPrompt
 from clawvm_runtime.pages import Provenance
@@ -56,8 +56,8 @@ __all__ = ["LINE_TOKENS", "PIN_FLOODS", "SHORT_TOKENS", "flood_trace", "measure"
 
 # --- Pin flood: everything is hard-pinned, once so that it just fits, once so that it does not.
 
-RESULT = Ladder(2, 7, 14, 35)
-SHORTER_RESULT = Ladder(2, 4, 9, 22)
+RESULT = LevelCosts(2, 7, 14, 35)
+SHORTER_RESULT = LevelCosts(2, 4, 9, 22)
 PINNED: dict[str, Any] = {"pin": PinClass.HARD, "minimum": Level.STRUCTURED}
 
 ACCOUNTING = Accounting(compaction_limit=200, soft_threshold=160, summary_tokens=20)
@@ -146,9 +146,9 @@ LINE_TOKENS = estimate_tokens(
 TURNS = 24
 WORKING_SET = 12
 
-POINTER_FLOOD_GUIDE = Ladder(20, 120, 180, 300)
-RULE = Ladder(8, 30, 40, 60)
-POINTER_FLOOD_PLAN = Ladder(8, 60, 90, 160)
+POINTER_FLOOD_GUIDE = LevelCosts(20, 120, 180, 300)
+RULE = LevelCosts(8, 30, 40, 60)
+POINTER_FLOOD_PLAN = LevelCosts(8, 60, 90, 160)
 
 
 def flood_trace(pages: int, pointer_tokens: int, budget: int) -> Trace:
@@ -163,7 +163,7 @@ def flood_trace(pages: int, pointer_tokens: int, budget: int) -> Trace:
         source = Provenance("user", f"turn-{number}")
         story.page(f"rule-{number}", PageType.CONSTRAINT, RULE, provenance=source, base_utility=7.0)
     story.page("plan", PageType.PLAN, POINTER_FLOOD_PLAN, provenance=Provenance("user", "turn-1"), base_utility=8.0)
-    ladder = Ladder(pointer_tokens, 60, 150, FULL_TOKENS)
+    ladder = LevelCosts(pointer_tokens, 60, 150, FULL_TOKENS)
     for number in range(pages):
         source = Provenance("tool_call", f'read({{"path":"src/module_{number}.py"}})')
         story.page(f"result-{number}", PageType.EVIDENCE, ladder, provenance=source, **EVIDENCE)

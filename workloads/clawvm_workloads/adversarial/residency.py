@@ -13,10 +13,10 @@ adversarial tests; sizes and turns are ours.
 
 from __future__ import annotations
 
-from clawvm_replay.trace_builder import Ladder, TraceBuilder
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_replay.trace_format import Accounting, Trace
 from clawvm_runtime.pages import Page, Provenance
-from clawvm_runtime.policy import Writeback as WritebackMode
+from clawvm_runtime.policy import WritebackMode
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType, RejectCode
 from clawvm_workloads.adversarial.scenario import (
@@ -53,10 +53,10 @@ __all__ = ["BOUNDARY_AND_ROOM", "IN_FLIGHT"]
 
 # --- Hostile lives that attack what stands in the prompt: too little room, too many demands, boundaries in a row.
 
-LONG_GUIDE = Ladder(3, 28, 34, 46)
-RULE = Ladder(2, 16, 20, 28)
-FILE = Ladder(2, 8, 18, 40)
-TASTE = Ladder(2, 5, 9, 14)
+LONG_GUIDE = LevelCosts(3, 28, 34, 46)
+RULE = LevelCosts(2, 16, 20, 28)
+FILE = LevelCosts(2, 8, 18, 40)
+TASTE = LevelCosts(2, 5, 9, 14)
 
 
 def _rule(story: TraceBuilder, number: int) -> str:
@@ -215,7 +215,7 @@ def _pages() -> list[Page]:
     return [
         page("guide", PageType.BOOTSTRAP_POLICY, GUIDE, guide, base_utility=9.0),
         page("plan", PageType.PLAN, PLAN, _USER, base_utility=8.0),
-        page("taste", PageType.PREFERENCE, Ladder(2, 5, 9, 14), Provenance("file", "USER.md"), base_utility=6.0),
+        page("taste", PageType.PREFERENCE, LevelCosts(2, 5, 9, 14), Provenance("file", "USER.md"), base_utility=6.0),
     ]
 
 
@@ -299,7 +299,7 @@ def for_replaced_page(harness: Harness) -> list[Check]:
     engine.session_start("session-1", _pages())
     harness.prompt()
     harness.stage(note(value=["before the edit"]))
-    engine.replace(page("plan", PageType.PLAN, Ladder(3, 12, 16, 26), _USER, base_utility=8.0))
+    engine.replace(page("plan", PageType.PLAN, LevelCosts(3, 12, 16, 26), _USER, base_utility=8.0))
     harness.stage(note(value=["after the edit"]))
     engine.compaction()
     harness.prompt()

@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.trace_builder import Ladder, TraceBuilder
+from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_replay.trace_format import Accounting, Call, Replacement, ToolDeclaration, Trace
 from clawvm_runtime.canonical import tool_signature
 from clawvm_runtime.decision_trace import DecisionTrace, Event
@@ -217,7 +217,7 @@ def needs(trace: Trace) -> list[TurnNeed]:
     results: dict[str, str] = {}
     found = []
     for turn in trace.turns:
-        for item in turn.prelude:
+        for item in turn.events_before:
             if isinstance(item, Page):
                 pages[item.id] = item
             elif isinstance(item, Replacement):
@@ -528,7 +528,7 @@ def _run(
     return Run((*checks, *special), **counts)
 
 
-def page(page_id: str, page_type: PageType, ladder: Ladder, source: Provenance, **more: Any) -> Page:
+def page(page_id: str, page_type: PageType, ladder: LevelCosts, source: Provenance, **more: Any) -> Page:
     """Return a page with the costs of *ladder*."""
     return Page(id=page_id, type=page_type, costs=ladder.costs(page_type), provenance=source, **more)
 
@@ -562,14 +562,14 @@ def values_check(journal: Journal, expected: Values, name: str = "values_exact")
 BUDGET = 120
 """Token budget of most scenarios: the smallest of the sweep."""
 
-GUIDE = Ladder(3, 20, 26, 40)
-PLAN = Ladder(3, 10, 14, 22)
-SHORT_RULE = Ladder(2, 6, 8, 12)
+GUIDE = LevelCosts(3, 20, 26, 40)
+PLAN = LevelCosts(3, 10, 14, 22)
+SHORT_RULE = LevelCosts(2, 6, 8, 12)
 
 EVIDENCE: Mapping[str, Any] = MappingProxyType({"base_utility": 5.0, "recompute_cost": 8.0})
 
 
-def open_story(name: str, accounting: Accounting | None, *guides: Ladder) -> TraceBuilder:
+def open_story(name: str, accounting: Accounting | None, *guides: LevelCosts) -> TraceBuilder:
     """Return a story with one page of instructions for each ladder."""
     story = TraceBuilder(f"adversarial_{name}", BUDGET, "", accounting)
     for number, ladder in enumerate(guides, start=1):
@@ -578,7 +578,7 @@ def open_story(name: str, accounting: Accounting | None, *guides: Ladder) -> Tra
     return story
 
 
-def read(story: TraceBuilder, number: int, ladder: Ladder, **more: Any) -> Call:
+def read(story: TraceBuilder, number: int, ladder: LevelCosts, **more: Any) -> Call:
     """Return the call that reads a file; its result is a page."""
     return story.tool("read", {"path": f"file_{number}"}, f"file-{number}", ladder, **EVIDENCE, **more)
 
