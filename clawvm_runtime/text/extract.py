@@ -1,36 +1,24 @@
-"""Representations of real text below full: extractive, deterministic, without a model.
+"""The compressed and the structured form of a text: extractive, deterministic, without a model.
 
-===============  =====================================================================================
-compressed       about a third of the text: head, tail and the lines that matter, gaps marked
-structured       typed fields by kind of content; rules of policy pages and steps of plans word for word
-pointer          one line that names what a page holds and carries a handle that resolves
-parse_pointer    the page id in a pointer line
-===============  =====================================================================================
+Compressed is about a third of the text: head, tail and the lines that matter for its kind of content. Structured is a
+set of typed fields by kind of content; policy pages and plans keep their rules and steps word for word instead
+(``clawvm_runtime.text.verbatim``).
 
-Each form has a module of its own (``compressed_text``, ``structured_fields``, ``verbatim_rules``,
-``verbatim_plans``, ``pointers``); this one says which form of structure a type of page gets.
+Whatever is kept is in the text; what is added are labels, counts and marks of what is left out:
 
-Whatever these functions keep stands in the text; what they add is labels, counts and marks of what is left
-out:
-
-* ``[... 132 lines left out ...]`` on a line of its own, ``[... 812 characters left out ...]`` inside a long
-  line;
+* ``[... 132 lines left out ...]`` on a line of its own, ``[... 812 characters left out ...]`` inside a long line;
 * ``[... 7 more ...]`` where a field has more items than it may hold.
 
-A text above ``ANALYSED_CHARACTERS`` is looked at in its head and its tail only, so no text costs more time
-than one of that length does. Instructions are the exception: the structured form of a policy page always sees
-all of it.
-
-Only a line that stands where the harness puts pointers is a pointer: a text kept word for word may contain
-anything, also a line that looks like one.
+Only the head and the tail of a very long text are analysed (``lines_of``), so that no text costs more time than one of
+that length. Instructions are the exception: the structured form of a policy page always sees all of it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from clawvm_runtime.text.kinds import (
     COMPRESSED_MOST,
@@ -46,7 +34,6 @@ from clawvm_runtime.text.kinds import (
     key_points,
     key_values,
     left_out,
-    lines_of,
     lines_with,
     list_items,
     matched_paths,
@@ -54,113 +41,58 @@ from clawvm_runtime.text.kinds import (
     summaries,
     sure_failures,
 )
-from clawvm_runtime.text.pointers import parse_pointer, pointer
 from clawvm_runtime.text.verbatim import plan, rules
 from clawvm_runtime.vocabulary import PageType, Scope
 
-__all__ = ["PATHS_MOST", "compressed", "fields", "parse_pointer", "pointer", "structured"]
-
-
-# --- The outline of a JSON text, by a scanner of tokens that no malformed text can stop.
-
-NAMES_MOST = 12
-
-
-@dataclass(slots=True)
-class Member:
-    """One value inside the outermost container of a JSON text: its key, its first token, what is inside."""
-
-    key: str
-    token: str
-    size: int
-    names: list[str]
-
-    def described(self, cut: str) -> str:
-        label = f"{self.key}: " if self.key else ""
-        if self.token == "[":
-            return f"{label}array of {self.size}{cut}"
-        if self.token == "{":
-            more = ", ..." if len(self.names) > NAMES_MOST else ""
-            return f"{label}object of {self.size}{cut}: {', '.join(self.names[:NAMES_MOST])}{more}"
-        return f"{label}{self.token}"
-
-
-@dataclass(slots=True)
-class JsonOutline:
-    """The outermost container of the first value of a JSON text, and how many values there are."""
-
-    opener: str
-    records: int
-    members: list[Member]
-
-
-def outline_json(text: str) -> JsonOutline:
-    """Return the outline of a JSON text, which may be malformed, cut off, nested to any depth, or JSON lines.
-
-    A scanner of tokens instead of ``json.loads``: that refuses all of these.
-    """
-    outline = JsonOutline("", 0, [])
-    nesting: list[str] = []
-    key = ""
-    after_colon = False
-    for match in _JSON_TOKEN.finditer(text):
-        token = match.group()
-        depth = len(nesting)
-        if token in ("}", "]"):
-            if nesting:
-                nesting.pop()
-        elif token not in (",", ":"):
-            is_name = depth > 0 and nesting[-1] == "{" and not after_colon
-            if depth == 0:
-                outline.records += 1
-                outline.opener = outline.opener or token
-            elif outline.records == 1 and depth == 1:
-                if is_name:
-                    key = _unquoted(token)
-                else:
-                    outline.members.append(Member(key, token, 0, []))
-                    key = ""
-            elif outline.records == 1 and depth == 2 and outline.members:
-                member = outline.members[-1]
-                if is_name:
-                    member.names.append(_unquoted(token))
-                if is_name or nesting[-1] == "[":
-                    member.size += 1
-            if token in ("{", "["):
-                nesting.append(token)
-        after_colon = token == ":"
-    return outline
-
-
-def _unquoted(token: str) -> str:
-    return token[1:-1] if len(token) > 1 and token[0] == token[-1] == '"' else token
-
-
-_JSON_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\],:]|[^\s"{}\[\],:]+', re.DOTALL)
-
-
-# --- Compressed: about a third of a text, extracted word for word.
+__all__ = ["compressed", "structured"]
 
 COMPRESSED_SHARE = 3  # A compressed text aims at one third of the text and at no more than COMPRESSED_MOST.
 COMPRESSED_FROM = 240  # A shorter text has nothing to leave out that is worth a marker.
 HEAD_PERCENT = 30
 TAIL_PERCENT = 20
-MARKER_LENGTH = 32  # Of "[... 132 lines left out ...]" with its line end and a little room
+MARKER_LENGTH = 32  # Of "[... 132 lines left out ...]" with its line end and a little room.
+STRUCTURED_SHARE = 5  # Structured aims at one fifth of the text ...
+STRUCTURED_LEAST = 300  # ... but may always use this many characters ...
+STRUCTURED_MOST = 16_000  # ... and never more than this.
+PATHS_MOST = 16
+JSON_SCANNED = 65_536
+JSON_NAMES_MOST = 12
 
 
-def compressed(text: str, kind: ContentKind, lines: Lines | None = None) -> str:
-    """Return about a third of *text*: head, tail and the lines that matter for its kind, every gap marked.
+def compressed(lines: Lines, kind: ContentKind) -> str:
+    """Return about a third of a text: head, tail and the lines that matter for its kind, every gap marked.
 
-    A text that is too short to gain by it is returned as it is. *lines* are those of the text, if they are at
-    hand. Takes O(n + m log m) time for m lines looked at.
+    A text that is too short to gain by it is returned as it is. Takes O(n + m log m) time for m lines analysed.
     """
+    text = lines.text
     if len(text) < COMPRESSED_FROM:
         return text
     target = min(len(text) // COMPRESSED_SHARE, COMPRESSED_MOST)
-    lines = lines_of(text) if lines is None else lines
     longest = min(target, max(LONG_LINE, target // lines.total))
-    chosen = _choose(lines.kept, _WEIGHTS[kind](lines), longest, target)
+    weigh, _ = _BY_KIND[kind]
+    chosen = _choose(lines.kept, weigh(lines), longest, target)
     return "\n".join(_with_gaps(lines, chosen, longest))
+
+
+def structured(lines: Lines, kind: ContentKind, page_type: PageType, scope: Scope = Scope.PROJECT) -> str:
+    """Return the typed fields of a text that satisfy the invariant of a page of this type.
+
+    A policy page (bootstrap or constraint) keeps every rule word for word under its headings, a plan its goal, current
+    step and open steps, a preference its values after its *scope*; any other page gets the fields of its kind of
+    content. A text from which nothing can safely be left out is returned unchanged. Takes time linear in what is
+    analysed.
+    """
+    if page_type in (PageType.BOOTSTRAP_POLICY, PageType.CONSTRAINT):
+        return rules(lines.text, kind)
+    if page_type is PageType.PLAN:
+        return plan(lines.text, kind)
+    if page_type is not PageType.PREFERENCE:
+        return _fields(lines, kind, page_type)
+    values = _fields(lines, kind, page_type) if kind is ContentKind.JSON else rules(lines.text, kind)
+    return f"scope: {scope.value}\n{values}"
+
+
+# --- Compressed: which lines stay.
 
 
 def _choose(lines: Sequence[str], weights: Sequence[int], longest: int, target: int) -> bytearray:
@@ -170,7 +102,7 @@ def _choose(lines: Sequence[str], weights: Sequence[int], longest: int, target: 
     if max(lengths) > most:
         lengths = [min(length, most) for length in lengths]
     chosen = bytearray(len(lines))
-    left = target + MARKER_LENGTH + 1  # Room for one line of *target* characters with a marker inside.
+    left = target + MARKER_LENGTH + 1  # Space for one line of *target* characters with a marker inside.
     left -= _extend(chosen, lengths, range(len(lines)), target * HEAD_PERCENT // 100)
     left -= _extend(chosen, lengths, range(len(lines) - 1, -1, -1), target * TAIL_PERCENT // 100)
     seen: set[str] = set()
@@ -235,7 +167,7 @@ def _clip(line: str, most: int) -> str:
     return f"{line[:head]} [... {cut} characters left out ...] {line[len(line) - tail :]}"
 
 
-# What matters in a line, by kind of content: 3 most, 0 nothing.
+# How much a line matters, by kind of content: 3 most, 0 not at all.
 
 
 def _prose_weights(lines: Lines) -> list[int]:
@@ -263,7 +195,7 @@ def _json_weights(lines: Lines) -> list[int]:
 
 
 def _log_weights(lines: Lines) -> list[int]:
-    weights = [_FAILURE_WEIGHT[rank] for rank in lines.judged(failure_ranks)]
+    weights = [(0, 2, 3)[rank] for rank in lines.judged(failure_ranks)]
     sums = lines.judged(summaries)
     # Two lines on either side of a failure matter, and two behind a summary.
     around = [range(index - 2, index + 3) for index, weight in enumerate(weights) if weight == 3]
@@ -303,64 +235,26 @@ def _listing_weights(lines: Lines) -> list[int]:
     return weights
 
 
-_FAILURE_WEIGHT = (0, 2, 3)
-_WEIGHTS: Mapping[ContentKind, Callable[[Lines], list[int]]] = MappingProxyType(
-    {
-        ContentKind.PROSE: _prose_weights,
-        ContentKind.SOURCE_CODE: _code_weights,
-        ContentKind.JSON: _json_weights,
-        ContentKind.LOG: _log_weights,
-        ContentKind.DIFF: _diff_weights,
-        ContentKind.TABLE: _table_weights,
-        ContentKind.SEARCH_LISTING: _listing_weights,
-    }
-)
+# --- Structured: typed fields by kind of content.
 
 
-# --- Typed fields of a text by its kind of content, for pages without rules of their own.
+class _FieldWriter:
+    """Collects labelled fields of whole lines until the space, in characters, is used up."""
 
-STRUCTURED_SHARE = 5  # structured aims at one fifth of the text ...
-STRUCTURED_LEAST = 300  # ... but may always use this much ...
-STRUCTURED_MOST = 16_000  # ... and never more than this
-PATHS_MOST = 16
-JSON_SCANNED = 65_536
-
-
-def fields(text: str, kind: ContentKind, page_type: PageType, lines: Lines | None = None) -> str:
-    """Return the fields of *text* that its kind of content has, in about a fifth of its length.
-
-    *lines* are those of the text, if they are at hand.
-    """
-    lines = lines_of(text) if lines is None else lines
-    sheet = FieldWriter(min(STRUCTURED_MOST, max(STRUCTURED_LEAST, len(text) // STRUCTURED_SHARE)))
-    if page_type is PageType.CONVERSATION_SEGMENT:
-        sheet.add("turns", (lines.kept[number] for number in matching(_TURN, lines.kept)))
-    _FIELDS[kind](sheet, lines, text)
-    return "\n".join([", ".join([kind.value, f"{lines.total} lines", *sheet.counts]), *sheet.lines])
-
-
-_TURN = re.compile(
-    r"\s*(?=\S)(?:#{1,6}\s*|\*\*|\[)?(?i:user|human|assistant|agent|system|tool|developer)\b.{0,40}?[:>]"
-)
-
-
-class FieldWriter:
-    """Collects labelled fields of whole lines until the room, in characters, is used up."""
-
-    def __init__(self, room: int) -> None:
+    def __init__(self, space: int) -> None:
         self.lines: list[str] = []
         self.counts: list[str] = []
-        self._room = room
+        self._space = space
 
     def add(self, label: str, items: Iterable[str]) -> None:
-        """Add a field with the items that fit, each once, and say how many do not; none without the first."""
+        """Add a field with the items that fit, each once, and the number of the others; no field if none fits."""
         unique = [_item(item) for item in dict.fromkeys(items) if item.strip()]
-        if not unique or len(unique[0]) >= self._room:
+        if not unique or len(unique[0]) >= self._space:
             return
         self.lines.append(f"{label}:")
         for index, item in enumerate(unique):
-            self._room -= len(item) + 1
-            if self._room < 0:
+            self._space -= len(item) + 1
+            if self._space < 0:
                 self.lines.append(f"[... {len(unique) - index} more ...]")
                 break
             self.lines.append(item)
@@ -376,68 +270,67 @@ def _item(line: str) -> str:
     return line if len(line) <= ITEM_LENGTH else line[:ITEM_LENGTH] + "…"
 
 
-def _prose_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
-    del text
+def _fields(lines: Lines, kind: ContentKind, page_type: PageType) -> str:
+    """Return the fields that a text of this kind has, in about a fifth of its length."""
+    writer = _FieldWriter(min(STRUCTURED_MOST, max(STRUCTURED_LEAST, len(lines.text) // STRUCTURED_SHARE)))
+    if page_type is PageType.CONVERSATION_SEGMENT:
+        writer.add("turns", (lines.kept[number] for number in matching(_TURN, lines.kept)))
+    _, write = _BY_KIND[kind]
+    write(writer, lines)
+    return "\n".join([", ".join([kind.value, f"{lines.total} lines", *writer.counts]), *writer.lines])
+
+
+def _prose_fields(writer: _FieldWriter, lines: Lines) -> None:
     kept = lines.kept
     titles = frozenset(lines.judged(headings))
-    opening = next((index for index, line in enumerate(kept) if line.strip() and _is_body(index, line, titles)), None)
-    points, values = (
-        (line for index, line in _at(kept, lines.judged(judge)) if index != opening and _is_body(index, line, titles))
-        for judge in (key_points, key_values)
-    )
-    failures = _at(kept, lines.judged(sure_failures))
-    sheet.add("opening", [] if opening is None else [kept[opening]])
-    sheet.add("headings", (line for index, line in _at(kept, lines.judged(headings)) if not _TURN.match(line)))
-    sheet.add("failures", (line for index, line in failures if _is_body(index, line, titles)))
-    sheet.add("key points", points)
-    sheet.add("values", values)
-    sheet.add("paths", _paths(kept))
+
+    def body(numbers: Iterable[int]) -> Iterator[str]:
+        """Yield the lines that are neither headings nor the beginning of a turn."""
+        return (kept[number] for number in numbers if number not in titles and not _TURN.match(kept[number]))
+
+    opening = next((number for number in range(len(kept)) if kept[number].strip() and any(body([number]))), None)
+    writer.add("opening", [] if opening is None else [kept[opening]])
+    writer.add("headings", (kept[number] for number in lines.judged(headings) if not _TURN.match(kept[number])))
+    writer.add("failures", body(lines.judged(sure_failures)))
+    for label, judge in (("key points", key_points), ("values", key_values)):
+        writer.add(label, body(number for number in lines.judged(judge) if number != opening))
+    writer.add("paths", _paths(kept))
 
 
-def _is_body(index: int, line: str, titles: Collection[int]) -> bool:
-    """Return whether a line of prose is neither a heading nor the beginning of a turn."""
-    return index not in titles and not _TURN.match(line)
-
-
-def _at(lines: Sequence[str], numbers: Iterable[int]) -> Iterator[tuple[int, str]]:
-    return ((number, lines[number]) for number in numbers)
-
-
-def _code_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
-    sheet.add("opening", [next((line for line in lines.kept[:5] if _COMMENT.match(line)), "")])
-    sheet.add("definitions", _definitions(lines))
-    if "://" in text:
-        sheet.add("addresses", (path for path in _paths(lines.kept) if "://" in path))
+def _code_fields(writer: _FieldWriter, lines: Lines) -> None:
+    writer.add("opening", [next((line for line in lines.kept[:5] if _COMMENT.match(line)), "")])
+    writer.add("definitions", _definitions(lines))
+    if "://" in lines.text:
+        writer.add("addresses", (path for path in _paths(lines.kept) if "://" in path))
 
 
 def _definitions(lines: Lines) -> Iterator[str]:
     """Yield the lines that define something, each with its number unless the text numbers its lines."""
-    for index, line in _at(lines.kept, lines.judged(definitions)):
+    for index in lines.judged(definitions):
+        line = lines.kept[index].rstrip()
         number = index + 1 + (lines.missing if index >= lines.hole else 0)
-        yield line.rstrip() if _NUMBERED.match(line) else f"{number}: {line.rstrip()}"
+        yield line if _NUMBERED.match(lines.kept[index]) else f"{number}: {line}"
 
 
-def _log_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
-    del text
+def _log_fields(writer: _FieldWriter, lines: Lines) -> None:
     kept = lines.kept
     ranks = lines.judged(failure_ranks)
     sure = [line.strip() for line, rank in zip(kept, ranks) if rank == 2]
     likely = [line.strip() for line, rank in zip(kept, ranks) if rank == 1]
-    sheet.count(len(sure or likely), "failure line", "failure lines")
-    sheet.count(len(lines_with("\n".join(kept).lower(), ["warning"])), "warning", "warnings")
-    sheet.add("commands", (line for line in kept if line.startswith("$ ")))
-    sheet.add("summary", (line.strip() for index, line in _at(kept, lines.judged(summaries))))
-    sheet.add("failures", sure or likely)
-    sheet.add("paths", _paths(kept))
-    sheet.add("last line", [next((line for line in reversed(kept) if line.strip()), "")])
+    writer.count(len(sure or likely), "failure line", "failure lines")
+    writer.count(len(lines_with("\n".join(kept).lower(), ["warning"])), "warning", "warnings")
+    writer.add("commands", (line for line in kept if line.startswith("$ ")))
+    writer.add("summary", (kept[index].strip() for index in lines.judged(summaries)))
+    writer.add("failures", sure or likely)
+    writer.add("paths", _paths(kept))
+    writer.add("last line", [next((line for line in reversed(kept) if line.strip()), "")])
 
 
-def _diff_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
-    del text
+def _diff_fields(writer: _FieldWriter, lines: Lines) -> None:
     changes = _changes(lines.kept)
-    sheet.count(len(changes), "file", "files")
-    sheet.add("files", (f"{path} +{added} -{removed}" for path, (added, removed) in changes.items()))
-    sheet.add("hunks", (line for line in lines.kept if line.startswith("@@") and line.rstrip()[-2:] != "@@"))
+    writer.count(len(changes), "file", "files")
+    writer.add("files", (f"{path} +{added} -{removed}" for path, (added, removed) in changes.items()))
+    writer.add("hunks", (line for line in lines.kept if line.startswith("@@") and line.rstrip()[-2:] != "@@"))
 
 
 def _changes(lines: Sequence[str]) -> dict[str, list[int]]:
@@ -461,66 +354,114 @@ def _changes(lines: Sequence[str]) -> dict[str, list[int]]:
         header = _DIFF_FILE.match(line)
         if header:
             path = next(group for group in header.groups() if group is not None)
-            # "/dev/null" stands for a file that is not there on this side; the other side's header names it.
+            # "/dev/null" is a file that does not exist on this side; the other side's header names it.
             if path != "/dev/null":
                 counts = changes.setdefault(path, [0, 0])
             old = new = 0
     return changes
 
 
-def _table_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
-    del text
+def _table_fields(writer: _FieldWriter, lines: Lines) -> None:
     content = [line for line in lines.kept if line.strip()]
     pairs = [line for line in content if is_section(line) or is_key_value(line)]
     if len(pairs) * 2 >= len(content):
-        sheet.add("values", [line for line in pairs if not line[:1].isspace()] or pairs)
+        writer.add("values", [line for line in pairs if not line[:1].isspace()] or pairs)
     else:
-        sheet.count(len(content) - 1 + lines.missing, "row", "rows")
-        sheet.add("columns", content[:1])
-        sheet.add("last row", content[-1:])
+        writer.count(len(content) - 1 + lines.missing, "row", "rows")
+        writer.add("columns", content[:1])
+        writer.add("last row", content[-1:])
 
 
-def _listing_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
-    del text
+def _listing_fields(writer: _FieldWriter, lines: Lines) -> None:
     paths = [path for path in lines.judged(matched_paths) if path is not None]
-    matches = _tally(paths)
+    matches = Counter(paths)
     if len(matches) < len(paths):
-        sheet.count(len(paths), "match", "matches")
-        sheet.count(len(matches), "file", "files")
-        sheet.add("files", (f"{path}: {number}" for path, number in matches.items()))
+        writer.count(len(paths), "match", "matches")
+        writer.count(len(matches), "file", "files")
+        writer.add("files", (f"{path}: {number}" for path, number in matches.items()))
         return
-    sheet.count(len(matches), "entry", "entries")
-    folders = _tally(path.rstrip("/").rpartition("/")[0] for path in matches)
+    writer.count(len(matches), "entry", "entries")
+    folders = Counter(path.rstrip("/").rpartition("/")[0] for path in matches)
     if 1 < len(folders) < len(matches):
-        sheet.add("folders", (f"{folder or '.'}: {number}" for folder, number in folders.items()))
-    sheet.add("entries", matches)
+        writer.add("folders", (f"{folder or '.'}: {number}" for folder, number in folders.items()))
+    writer.add("entries", matches)
 
 
-def _tally(words: Iterable[str]) -> dict[str, int]:
-    tally: dict[str, int] = {}
-    for word in words:
-        tally[word] = tally.get(word, 0) + 1
-    return tally
-
-
-def _json_fields(sheet: FieldWriter, lines: Lines, text: str) -> None:
-    del lines
-    opening = _JSON_OPENING.search(text, 0, JSON_SCANNED)
-    start = opening.start() if opening else 0  # After what a harness set before the output.
-    outline = outline_json(text[start : start + JSON_SCANNED])
-    cut = "+" if len(text) > start + JSON_SCANNED else ""
-    if outline.records > 1:
-        sheet.counts.append(f"{outline.records}{cut} records")
-    if outline.opener == "[":
-        sheet.counts.append(f"array of {len(outline.members)}{cut}")
-        sheet.add("first item", [member.described("") for member in outline.members[:1]])
+def _json_fields(writer: _FieldWriter, lines: Lines) -> None:
+    opening = _JSON_OPENING.search(lines.text, 0, JSON_SCANNED)
+    start = opening.start() if opening else 0  # After what a harness put before the output.
+    opener, records, members = _json_outline(lines.text[start : start + JSON_SCANNED])
+    cut = "+" if len(lines.text) > start + JSON_SCANNED else ""
+    if records > 1:
+        writer.counts.append(f"{records}{cut} records")
+    if opener == "[":
+        writer.counts.append(f"array of {len(members)}{cut}")
+        writer.add("first item", [member.described("") for member in members[:1]])
         return
-    # Only the member in which the look ended can be longer than it seems.
-    last = len(outline.members) - 1
-    sheet.add(
-        "keys",
-        (member.described(cut if index == last else "") for index, member in enumerate(outline.members)),
-    )
+    # Only the member in which the scan ended can be longer than it seems.
+    last = len(members) - 1
+    writer.add("keys", (member.described(cut if index == last else "") for index, member in enumerate(members)))
+
+
+@dataclass(slots=True)
+class _Member:
+    """One value inside the outermost container of a JSON text: its key, its first token, what is inside."""
+
+    key: str
+    token: str
+    size: int
+    names: list[str]
+
+    def described(self, cut: str) -> str:
+        """Return the member in one line; *cut* marks a size that may be larger."""
+        label = f"{self.key}: " if self.key else ""
+        if self.token == "[":
+            return f"{label}array of {self.size}{cut}"
+        if self.token == "{":
+            more = ", ..." if len(self.names) > JSON_NAMES_MOST else ""
+            return f"{label}object of {self.size}{cut}: {', '.join(self.names[:JSON_NAMES_MOST])}{more}"
+        return f"{label}{self.token}"
+
+
+def _json_outline(text: str) -> tuple[str, int, list[_Member]]:
+    """Return the first token of a JSON text, the number of values, and the members of the first one.
+
+    The text may be malformed, cut off, nested to any depth, or JSON lines: ``json.loads`` refuses all of these.
+    """
+    opener, records, key = "", 0, ""
+    members: list[_Member] = []
+    nesting: list[str] = []
+    after_colon = False
+    for match in _JSON_TOKEN.finditer(text):
+        token = match.group()
+        depth = len(nesting)
+        if token in ("}", "]"):
+            if nesting:
+                nesting.pop()
+        elif token not in (",", ":"):
+            is_name = depth > 0 and nesting[-1] == "{" and not after_colon
+            if depth == 0:
+                records += 1
+                opener = opener or token
+            elif records == 1 and depth == 1:
+                if is_name:
+                    key = _unquoted(token)
+                else:
+                    members.append(_Member(key, token, 0, []))
+                    key = ""
+            elif records == 1 and depth == 2 and members:
+                if is_name:
+                    members[-1].names.append(_unquoted(token))
+                if is_name or nesting[-1] == "[":
+                    members[-1].size += 1
+            if token in ("{", "["):
+                nesting.append(token)
+        after_colon = token == ":"
+    return opener, records, members
+
+
+def _unquoted(token: str) -> str:
+    return token[1:-1] if len(token) > 1 and token[0] == token[-1] == '"' else token
 
 
 def _paths(lines: Iterable[str]) -> list[str]:
@@ -535,6 +476,10 @@ def _paths(lines: Iterable[str]) -> list[str]:
     return list(found)[:PATHS_MOST]
 
 
+_TURN = re.compile(
+    r"\s*(?=\S)(?:#{1,6}\s*|\*\*|\[)?(?i:user|human|assistant|agent|system|tool|developer)\b.{0,40}?[:>]"
+)
+_JSON_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\],:]|[^\s"{}\[\],:]+', re.DOTALL)
 _JSON_OPENING = re.compile(r"^[^\S\n]*[\[{]", re.MULTILINE)
 _COMMENT = re.compile(r"\s*(?:\"\"\"|'{3}|#(?!!)|//|/\*|<!--|--)\s*\w|\s*\*\s+\w")
 _NUMBERED = re.compile(r"\s{0,8}\d{1,7}(?:→|\t|:|\s?\|)")
@@ -544,42 +489,13 @@ _PATH = re.compile(
     r"https?://[^\s<>\"'`)\]}]{3,160}"
     r"|(?<![\w@.+~/-])(?:[\w@.+~-]{0,80}/){1,30}[\w@.+-]{0,80}\.[A-Za-z]\w{0,7}(?::\d{1,7})?"
 )
-_FIELDS: Mapping[ContentKind, Callable[[FieldWriter, Lines, str], None]] = MappingProxyType(
-    {
-        ContentKind.PROSE: _prose_fields,
-        ContentKind.SOURCE_CODE: _code_fields,
-        ContentKind.JSON: _json_fields,
-        ContentKind.LOG: _log_fields,
-        ContentKind.DIFF: _diff_fields,
-        ContentKind.TABLE: _table_fields,
-        ContentKind.SEARCH_LISTING: _listing_fields,
-    }
-)
 
-
-# --- Representations of real text below full: extractive, deterministic, without a model.
-
-
-def structured(
-    text: str,
-    kind: ContentKind,
-    page_type: PageType,
-    *,
-    scope: Scope = Scope.PROJECT,
-    lines: Lines | None = None,
-) -> str:
-    """Return the typed fields of *text* that satisfy the invariant of a page of this type.
-
-    A policy page (bootstrap or constraint) keeps every rule word for word under its headings, a plan its
-    goal, current step and open steps, a preference its key-values after its *scope*; any other page gets the
-    fields of its kind of content. Where nothing can be left out safely the text comes back as it is. *lines* are
-    those of the text, if they are at hand. Takes time linear in what is looked at.
-    """
-    if page_type in (PageType.BOOTSTRAP_POLICY, PageType.CONSTRAINT):
-        return rules(text, kind)
-    if page_type is PageType.PREFERENCE:
-        values = fields(text, kind, page_type, lines) if kind is ContentKind.JSON else rules(text, kind)
-        return f"scope: {scope.value}\n{values}"
-    if page_type is PageType.PLAN:
-        return plan(text, kind)
-    return fields(text, kind, page_type, lines)
+_BY_KIND: Mapping[ContentKind, tuple[Callable[[Lines], list[int]], Callable[[_FieldWriter, Lines], None]]] = {
+    ContentKind.PROSE: (_prose_weights, _prose_fields),
+    ContentKind.SOURCE_CODE: (_code_weights, _code_fields),
+    ContentKind.JSON: (_json_weights, _json_fields),
+    ContentKind.LOG: (_log_weights, _log_fields),
+    ContentKind.DIFF: (_diff_weights, _diff_fields),
+    ContentKind.TABLE: (_table_weights, _table_fields),
+    ContentKind.SEARCH_LISTING: (_listing_weights, _listing_fields),
+}

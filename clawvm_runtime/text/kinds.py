@@ -1,9 +1,4 @@
-"""Kinds of text that an agent meets, and how to tell them apart by a bounded look at the beginning.
-
-================  ==============================================================================
-ContentKind       prose, source code, JSON, log, diff, table, search listing
-detect_kind       the kind of a text, from its first 8,192 characters
-================  ==============================================================================
+"""What a text is made of: its kind, judged by a bounded look at the beginning, and what single lines of it are.
 
 Rules of ``detect_kind``; the first that holds decides, shares are of the lines that are not blank:
 
@@ -11,7 +6,7 @@ Rules of ``detect_kind``; the first that holds decides, shares are of the lines 
  2. An opening that only JSON has (``{"``, ``[{``, ``["``, ``[1,``, ...) is JSON, JSON lines included.
  3. A diff header or hunk within the first 40 lines, and at least 60 % diff lines from there on, is a diff.
  4. A ``#!`` line, ``<?php`` or the start of a markup document is source code.
- 5. More list items than other lines, or two marks of markdown (a heading of depth 2 or more, a fence, bold
+ 5. More list items than other lines, or two marks of Markdown (a heading of depth 2 or more, a fence, bold
     words, a link, a quotation) of which, with list items, 10 % of the lines carry one, make prose.
  6. 60 % paths or matches are a search listing, or a log if as many lines report failures.
  7. 5 % lines that only logs have (tracebacks, test banners), or 30 % log lines, are a log.
@@ -20,8 +15,8 @@ Rules of ``detect_kind``; the first that holds decides, shares are of the lines 
  9. 60 % key-values or table rows, or 90 % rows with the same number of separators, are a table.
 10. Anything else is prose.
 
-Before rule 2 the lines that a harness sets before the output of a command are taken off; from rule 5 on, what
-stands in fences and the line numbers of a file viewer are not looked at.
+Before rule 2, the lines that a harness puts before the output of a command are removed; rule 5 and later ignore
+what is inside fences and the line numbers of a file viewer.
 """
 
 from __future__ import annotations
@@ -30,67 +25,38 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import filterfalse, islice
+from itertools import filterfalse
 from typing import Any, TypeVar
 
-__all__ = [
-    "COMPRESSED_MOST",
-    "ITEM_LENGTH",
-    "LONG_LINE",
-    "ContentKind",
-    "Lines",
-    "clipped",
-    "definition_in",
-    "definitions",
-    "detect_kind",
-    "failure_ranks",
-    "heading_depth",
-    "headings",
-    "is_key_value",
-    "is_list_item",
-    "is_section",
-    "key_points",
-    "key_values",
-    "left_out",
-    "lines_of",
-    "lines_with",
-    "list_items",
-    "matched_path",
-    "matched_paths",
-    "matching",
-    "summaries",
-    "sure_failures",
-]
-
-
-# --- The lines of a text that are looked at, and what tells their worth in any form shorter than full.
+__all__ = ["ContentKind", "detect_kind"]
 
 ANALYSED_HEAD = 300_000
 ANALYSED_TAIL = 200_000
-ANALYSED_CHARACTERS = ANALYSED_HEAD + ANALYSED_TAIL
-COMPRESSED_MOST = 60_000  # Beyond it a page can no longer be called small.
+COMPRESSED_MOST = 60_000  # Characters; beyond it a page can no longer be called small.
 LONG_LINE = 400
 ITEM_LENGTH = 200
-
+LINE_CHARACTERS = 240  # No pattern sees more of a line than this, so that no line can be slow.
 
 _Judgement = TypeVar("_Judgement")
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines of a text that are looked at; *missing* lines lie unseen before the one at *hole*."""
+    """A text and its lines that are analysed; *missing* lines before the one at *hole* are not."""
 
+    text: str
     kept: list[str]
-    hole: int
-    missing: int
+    hole: int = 0
+    missing: int = 0
     _judgements: dict[Callable[[Sequence[str]], Any], Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def total(self) -> int:
+        """The number of lines of the whole text."""
         return len(self.kept) + self.missing
 
     def judged(self, judge: Callable[[Sequence[str]], _Judgement]) -> _Judgement:
-        """Return what *judge* says of the lines kept; it is asked once, whatever number of levels needs the answer."""
+        """Return what *judge* returns for the lines kept; it runs once, however many levels need the answer."""
         if judge not in self._judgements:
             self._judgements[judge] = judge(self.kept)
         answer: _Judgement = self._judgements[judge]
@@ -98,23 +64,23 @@ class Lines:
 
 
 def lines_of(text: str) -> Lines:
-    """Return the lines of *text* that are looked at, without their line ends."""
+    """Return the lines of *text* that are analysed, without their line ends."""
     lines = text.split("\n")
     if lines[-1] == "" and len(lines) > 1:
         lines.pop()
-    if len(text) <= ANALYSED_CHARACTERS:
-        return Lines([line.rstrip("\r") for line in lines] if "\r" in text else lines, 0, 0)
+    if len(text) <= ANALYSED_HEAD + ANALYSED_TAIL:
+        return Lines(text, [line.rstrip("\r") for line in lines])
     head = _take(lines, ANALYSED_HEAD)
     tail = _take(reversed(lines[len(head) :]), ANALYSED_TAIL)
     tail.reverse()
-    return Lines(head + tail, len(head), len(lines) - len(head) - len(tail))
+    return Lines(text, head + tail, len(head), len(lines) - len(head) - len(tail))
 
 
 def _take(lines: Iterable[str], most: int) -> list[str]:
     """Return the first lines that have *most* characters together, one at least."""
     taken: list[str] = []
     for line in lines:
-        # A line counts for what is kept of it at most: one giant line must not hide all the others.
+        # A line counts for at most what is kept of it: one giant line must not hide all the others.
         most -= min(len(line), COMPRESSED_MOST) + 1
         if most < 0 and taken:
             break
@@ -123,11 +89,11 @@ def _take(lines: Iterable[str], most: int) -> list[str]:
 
 
 def left_out(lines: int) -> str:
-    """Return the mark that stands for a number of lines left out."""
+    """Return the mark for a number of lines left out."""
     return f"[... {lines} {'line' if lines == 1 else 'lines'} left out ...]"
 
 
-def clipped(lines: Sequence[str], most: int) -> Sequence[str]:
+def clipped(lines: Sequence[str], most: int = LINE_CHARACTERS) -> Sequence[str]:
     """Return the first *most* characters of each line."""
     return [line[:most] for line in lines] if max(map(len, lines), default=0) > most else lines
 
@@ -140,17 +106,16 @@ def matching(pattern: re.Pattern[str], lines: Iterable[str]) -> list[int]:
 def lines_with(text: str, words: Iterable[str]) -> list[int]:
     """Return the numbers of the lines of *text* that have one of *words*.
 
-    Searches for one word after the other, which is much faster than a pattern for all of them.
+    One search per word is much faster than a pattern for all of them.
     """
     numbers: set[int] = set()
     for word in words:
-        start = number = 0
-        found = text.find(word)
+        number = 0
+        start, found = 0, text.find(word)
         while found >= 0:
             number += text.count("\n", start, found)
             numbers.add(number)
-            # The next line is the next place of interest.
-            start = text.find("\n", found)
+            start = text.find("\n", found)  # The rest of this line is of no interest.
             found = text.find(word, start) if start >= 0 else -1
     return sorted(numbers)
 
@@ -166,35 +131,79 @@ def summaries(lines: Sequence[str]) -> list[int]:
     return [number for number in lines_with("\n".join(lines), _SUMMARY_WORDS) if _SUMMARY.search(lines[number])]
 
 
+def definitions(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines that define a class, function, type or method in a common language."""
+    return matching(_DEFINITION, clipped(lines))
+
+
+def failure_ranks(lines: Sequence[str]) -> list[int]:
+    """Return how surely each line reports a failure: 2 surely, 1 by a word that failures use, 0 not."""
+    lines = clipped(lines)
+    lowered = "\n".join(lines).lower()
+    likely = set(lines_with(lowered, _FAILURE_WORDS))
+    marked = (number for number, line in enumerate(lines) if line.startswith("E  "))
+    ranks = [0] * len(lines)
+    for number in likely.union(lines_with(lowered, _FAILURE_HINTS), marked):
+        line = lines[number]
+        if not _denies_failure(line.lower()):
+            sure = _FAILURE_START.match(line) or _SURE_FAILURE.search(line)
+            ranks[number] = 2 if sure else int(number in likely)
+    return ranks
+
+
+def sure_failures(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines that ``failure_ranks`` ranks 2."""
+    return [number for number, rank in enumerate(failure_ranks(lines)) if rank == 2]
+
+
+def _denies_failure(lowered: str) -> bool:
+    return _NO_FAILURE.search(lowered) is not None and _SOME_FAILURES.search(lowered) is None
+
+
+def heading_depth(line: str) -> int:
+    """Return the depth of the Markdown heading in *line*, 1 to 6; 0 if it is none."""
+    found = _HEADING.match(line)
+    return len(found.group(1)) if found else 0
+
+
+def headings(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines that are headings of Markdown."""
+    return matching(_HEADING, lines)
+
+
+def is_list_item(line: str) -> bool:
+    """Return whether *line* begins an item of a bulleted, numbered or check list."""
+    return _LIST_ITEM.match(line) is not None
+
+
+def list_items(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines that ``is_list_item`` holds for."""
+    return matching(_LIST_ITEM, lines)
+
+
+def is_key_value(line: str) -> bool:
+    """Return whether *line* is a short key with a value, as in a configuration file."""
+    return _KEY_VALUE.match(line[:LINE_CHARACTERS]) is not None
+
+
+def key_values(lines: Sequence[str]) -> list[int]:
+    """Return the numbers of the lines that ``is_key_value`` holds for."""
+    lines = clipped(lines)
+    return [number for number in lines_with("\n".join(lines), ":=") if _KEY_VALUE.match(lines[number])]
+
+
 def is_section(line: str) -> bool:
     """Return whether a line is a section header such as ``[tool.ruff]``."""
     return _SECTION.match(line) is not None
 
 
-_KEY_POINT_LIST = (
-    "must|never|always|do not|don't|required|forbidden|should|important|decided|decision|conclusion"
-    "|root cause|because|therefore|fixed|todo"
-)
-_KEY_POINT_WORDS = tuple(_KEY_POINT_LIST.split("|"))
-_SUMMARY = re.compile(
-    r"={3,} .*\b(?:passed|failed|errors?|warnings?|skipped)\b.* ={3,}|\bRan \d+ tests?\b|\btest result: "
-    r"|^\s*Tests?(?: Suites)?: .*\d|^\s*\d+ (?:passing|failing|pending|passed|failed)\b|\bFound \d+ errors?\b"
-    r"|\d+ problems? \("
-)
-# No summary is without one of these.
-_SUMMARY_WORDS = (
-    *("=== ", "Ran ", "test result: ", "Test", " passing", " failing", " pending", " passed", " failed"),
-    *("Found ", " problem"),
-)
-_SECTION = re.compile(r"\s*\[\[?[^\[\]]+\]\]?\s*$")
+def matched_paths(lines: Sequence[str]) -> list[str | None]:
+    """Return for each line the path that it names, as a match of a search or an entry of a listing, or None."""
+    found = map(_LINE_WITH_PATH.match, clipped(lines))
+    return [match.group(match.lastindex or 0) if match else None for match in found]
 
 
-# --- What one line of a text is: a definition, a report of a failure, a heading, an item, a key with a value, a path.
-
-LINE_CHARACTERS = 240  # No pattern sees more of a line than this, so that no line can be slow.
-
-
-def either(*patterns: str) -> str:
+def _either(*patterns: str) -> str:
     """Return a pattern that matches what one of *patterns* does."""
     return f"(?:{'|'.join(patterns)})"
 
@@ -202,18 +211,18 @@ def either(*patterns: str) -> str:
 # Tools that read files often number the lines: "  12\tdef run():", "12→def run():", "12:def run():".
 _SURE_NUMBER = r"\s{0,8}\d{1,7}(?:→|\t|:(?!\d\d\b)|\s?\|)\s?"
 _NUMBER = rf"(?:{_SURE_NUMBER})?"
-NUMBERED = re.compile(_SURE_NUMBER)
+_NUMBERED = re.compile(_SURE_NUMBER)
 
-DEFINITION = re.compile(
+_DEFINITION = re.compile(
     _NUMBER
-    + either(
+    + _either(
         # Looking ahead spares trying every pattern again for each space of an indentation.
         r"\s*(?=[#@Ca-v])"
-        + either(
+        + _either(
             r"(?:export\s+)?(?:default\s+)?(?:declare\s+)?"
             r"(?:(?:public|private|protected|internal|abstract|final|static|sealed|open|data|async|unsafe"
             r"|pub(?:\([^)]*\))?)\s+)*"
-            + either(
+            + _either(
                 r"def\s+[\w.]+[?!]?\s*(?:[(\[:=]|$)",
                 r"(?:defp|defmodule)\s+\w",
                 r"class\s+\w+\s*(?:[(:<{;]|extends\b|implements\b|$)",
@@ -245,7 +254,7 @@ DEFINITION = re.compile(
 )
 
 _FAILURE_START = re.compile(
-    either(
+    _either(
         r"E\s{1,6}\S",
         r"\s*(?:FAILED|FAIL|ERROR|FATAL)\b",
         r"--- FAIL",
@@ -255,7 +264,7 @@ _FAILURE_START = re.compile(
 )
 _SURE_FAILURE = re.compile(
     r"\b"
-    + either(
+    + _either(
         r"(?:[A-Z]\w*)?(?:Error|Exception|Panic|Failure)\b(?:\s*\(.{0,40}\))?:(?!:)",
         r"(?:error|fatal|panic|critical)(?:\[\w+\]|\s+[A-Z]{1,3}\d+)?:\s",
         r"Traceback \(most recent",
@@ -268,35 +277,27 @@ _SURE_FAILURE = re.compile(
         r"[1-9]\d*\s(?:failed|failing|failures?|errors?)\b",
     )
 )
-# Words by which a line may report a failure, as they stand in the lowered line; plain substrings are much
-# faster to look for than an alternation of patterns. The second group reports one only in the forms of
-# _SURE_FAILURE.
+# Plain substrings of the lowered line are much faster to look for than an alternation of patterns. The words of the
+# second group report a failure only in the forms of _SURE_FAILURE.
 _FAILURE_LIST = (
     "error|fail|exception|fatal|panic|assert|denied|not found|no such|cannot|unable to|undefined|refused"
     "|timed out|timeout|abort|critical|unhandled|unexpected|invalid|missing|traceback|crash"
     "|segmentation fault|core dumped|not ok"
 )
 _FAILURE_WORDS = tuple(_FAILURE_LIST.split("|"))
-# Not every sure failure has one of _FAILURE_WORDS; it has one of these or begins with E and a space.
-# Patterns that ignore case take a dotless i and a dotted capital I for an i.
-_SURE_WORDS = (
-    *("error", "fail", "fatal", "exception", "panic", "critical", "traceback", "segmentation fault"),
-    *("core dumped", "not ok", "exit", "ex\u0131t", "exi\u0307t", "return"),
-    *("err!", "\u2717", "\u2718", "\u2716", "\u00d7"),
-)
 _FAILURE_HINTS = ("exit", "returned", "err!", "\u2717", "\u2718", "\u2716", "\u00d7")
 _NO_FAILURE = re.compile(r"\b(?:0|no|zero|without)\s+(?:\w+\s+)?(?:errors?|fail\w*|exceptions?|problems?|issues?)\b")
 _SOME_FAILURES = re.compile(r"\b[1-9]\d* (?:fail|error)")
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+\S")
-LIST_ITEM = re.compile(r"\s*(?=\S)(?:[-*+•‣◦]|\d{1,4}[.)]|[A-Za-z][.)]|\([a-z\d]{1,3}\)|[☐☑☒✅✔✓⬜□■○●▶➜→])\s+\S")
+_LIST_ITEM = re.compile(r"\s*(?=\S)(?:[-*+•‣◦]|\d{1,4}[.)]|[A-Za-z][.)]|\([a-z\d]{1,3}\)|[☐☑☒✅✔✓⬜□■○●▶➜→])\s+\S")
 _KEY_VALUE = re.compile(
     r"\s*(?=\S)(?:[-*+•]\s+)?[\"'`*]{0,3}[\w][\w./@$ -]{0,39}[\"'`*]{0,3}"
     r"\s?(?::(?!//)|=|:=|=>|\?=)(?:\s+\S|$|[\"'\w\d/.$<\[{-])"
 )
 
-LINE_WITH_PATH = re.compile(
-    either(
+_LINE_WITH_PATH = re.compile(
+    _either(
         # "path:12:text", the match of a search, and "path-12-text", a line around it.
         r"(?=(?:[A-Za-z]:)?[^\s:|<>\"'`(){}=,;]{1,200}:\d)(?!\d{4}-\d\d-\d\d)"
         r"((?:[A-Za-z]:)?(?=\d*[^\d\s:])[^\s:|<>\"'`(){}=,;]{1,200}?):\d{1,7}(?::|$)",
@@ -311,104 +312,36 @@ LINE_WITH_PATH = re.compile(
         r"(?=\S+(?!\S)\s*$)((?:\S{0,120}/)\S{0,120}|[\w@.+-]{1,80}\.[A-Za-z0-9]{1,8}|\.[\w.-]{1,40})\s*$",
     )
 )
+_KEY_POINT_WORDS = (
+    *(
+        "must",
+        "never",
+        "always",
+        "do not",
+        "don't",
+        "required",
+        "forbidden",
+        "should",
+        "important",
+        "decided",
+        "decision",
+    ),
+    *("conclusion", "root cause", "because", "therefore", "fixed", "todo"),
+)
+_SUMMARY = re.compile(
+    r"={3,} .*\b(?:passed|failed|errors?|warnings?|skipped)\b.* ={3,}|\bRan \d+ tests?\b|\btest result: "
+    r"|^\s*Tests?(?: Suites)?: .*\d|^\s*\d+ (?:passing|failing|pending|passed|failed)\b|\bFound \d+ errors?\b"
+    r"|\d+ problems? \("
+)
+# No summary is without one of these.
+_SUMMARY_WORDS = (
+    *("=== ", "Ran ", "test result: ", "Test", " passing", " failing", " pending", " passed", " failed"),
+    *("Found ", " problem"),
+)
+_SECTION = re.compile(r"\s*\[\[?[^\[\]]+\]\]?\s*$")
 
 
-def definition_in(line: str) -> bool:
-    """Return whether *line* defines a class, function, type or method in a common programming language."""
-    return DEFINITION.match(line[:LINE_CHARACTERS]) is not None
-
-
-def definitions(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines that ``definition_in`` holds for."""
-    return matching(DEFINITION, clipped(lines, LINE_CHARACTERS))
-
-
-def failure_ranks(lines: Sequence[str]) -> list[int]:
-    """Return how surely each line reports a failure: 2 surely, 1 by a word that failures use, 0 not."""
-    ranks = [0] * len(lines)
-    lines = clipped(lines, LINE_CHARACTERS)
-    everything = "\n".join(lines).lower()
-    likely = lines_with(everything, _FAILURE_WORDS)
-    possible = {number for number, line in enumerate(lines) if line.startswith("E  ")}
-    possible.update(lines_with(everything, _FAILURE_HINTS), likely)
-    for number in possible:
-        if _is_sure_failure(lines[number]):
-            ranks[number] = 2
-    for number in likely:
-        if not ranks[number] and not _denies_failure(lines[number]):
-            ranks[number] = 1
-    return ranks
-
-
-def sure_failures(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines to which ``failure_ranks`` gives 2, without looking for those it gives 1."""
-    lines = clipped(lines, LINE_CHARACTERS)
-    everything = "\n".join(lines).lower()
-    possible = {number for number, line in enumerate(lines) if line[:1] == "E" and line[1:2].isspace()}
-    possible.update(lines_with(everything, _SURE_WORDS))
-    return sorted(number for number in possible if _is_sure_failure(lines[number]) and _may_fail(lines[number]))
-
-
-def _is_sure_failure(line: str) -> bool:
-    return bool(_FAILURE_START.match(line) or _SURE_FAILURE.search(line)) and not _denies_failure(line)
-
-
-def _denies_failure(line: str) -> bool:
-    lowered = line.lower()
-    return _NO_FAILURE.search(lowered) is not None and _SOME_FAILURES.search(lowered) is None
-
-
-def _may_fail(line: str) -> bool:
-    """Return whether *line* has what ``failure_ranks`` looks for first."""
-    lowered = line.lower()
-    return line.startswith("E  ") or any(word in lowered for word in (*_FAILURE_WORDS, *_FAILURE_HINTS))
-
-
-def heading_depth(line: str) -> int:
-    """Return the depth of the markdown heading in *line*, 1 to 6; 0 if it is none."""
-    found = _HEADING.match(line)
-    return len(found.group(1)) if found else 0
-
-
-def headings(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines that are headings of markdown."""
-    return [number for number in lines_with("\n".join(lines), "#") if _HEADING.match(lines[number])]
-
-
-def is_list_item(line: str) -> bool:
-    """Return whether *line* begins an item of a bulleted, numbered or check list."""
-    return LIST_ITEM.match(line) is not None
-
-
-def list_items(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines that ``is_list_item`` holds for."""
-    return matching(LIST_ITEM, lines)
-
-
-def is_key_value(line: str) -> bool:
-    """Return whether *line* is a short key with a value, as in a configuration file."""
-    return _KEY_VALUE.match(line[:LINE_CHARACTERS]) is not None
-
-
-def key_values(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines that ``is_key_value`` holds for."""
-    lines = clipped(lines, LINE_CHARACTERS)
-    return [number for number in lines_with("\n".join(lines), ":=") if _KEY_VALUE.match(lines[number])]
-
-
-def matched_path(line: str) -> str | None:
-    """Return the path that a line of a search result or a directory listing names, None if it names none."""
-    found = LINE_WITH_PATH.match(line[:LINE_CHARACTERS])
-    return found.group(found.lastindex or 0) if found else None
-
-
-def matched_paths(lines: Sequence[str]) -> list[str | None]:
-    """Return for each line what ``matched_path`` does."""
-    found = map(LINE_WITH_PATH.match, clipped(lines, LINE_CHARACTERS))
-    return [match.group(match.lastindex or 0) if match else None for match in found]
-
-
-# --- Kinds of text that an agent meets, and how to tell them apart by a bounded look at the beginning.
+# --- The kind of a text.
 
 DETECTION_CHARACTERS = 8192
 DETECTION_LINES = 200
@@ -427,10 +360,10 @@ class ContentKind(str, Enum):
     SEARCH_LISTING = "search_listing"
 
 
-# The beginnings are told once, so that most lines are refused at their first character.
+# The first characters are listed once, so that most lines are refused at theirs.
 _SURE_LOG = re.compile(
     r"(?=[\s=_cEno(\-pytgmFRPeCTa])"
-    + either(
+    + _either(
         r"\s*(?=[TFa])(?:Traceback \(most recent|File \"[^\"]*\", line \d|(?<=\s)at \S.*[(:])",
         r"={3,}\s.*\s={3,}\s*$",
         r"_{3,}\s.*\s_{3,}\s*$",
@@ -451,7 +384,7 @@ _SURE_LOG = re.compile(
 )
 _TEST_OUTCOME = re.compile(r"\w+\.\w+.* (?:PASSED|FAILED|SKIPPED)\b")
 _LOG = re.compile(
-    either(
+    _either(
         r"[\[(]?(?:\d{4}[-/]\d\d[-/]\d\d[T ]|\d\d:\d\d:\d\d\b|[A-Z][a-z]{2} [ \d]\d \d\d:)",
         r"\[?(?:ERROR|WARN|WARNING|INFO|DEBUG|TRACE|FATAL|NOTICE|CRITICAL)\b",
         r"\[(?:error|warn|info|debug)",
@@ -460,7 +393,7 @@ _LOG = re.compile(
         r"\S+:\d+(?::\d+)?:? (?:error|warning|note|fatal)",
         r"(?:error|warning|fatal|note|hint)(?:\[\w+\])?:",
         r"\s*(?=[CFRDISBUaP\u2713\u2717\u2718\u2714\u2716\u00d7\u221a])"
-        + either(
+        + _either(
             r"(?:Compiling|Finished|Running|Downloading|Downloaded|Installing|Collecting|Successfully|Building"
             r"|Resolving|Requirement already|Checking|Fetching|Using cached|Cloning|Creating|Updated|added \d)\b",
             r"[\u2713\u2717\u2718\u2714\u2716\u00d7\u221a] ",
@@ -469,9 +402,9 @@ _LOG = re.compile(
     )
 )
 _IMPORT = re.compile(
-    either(
+    _either(
         r"\s*(?=[ifupr])"
-        + either(
+        + _either(
             r"import\s+[\w{*\"']",
             r"from\s+[\w.]+\s+import\b",
             r"using\s+[\w.:]+",
@@ -484,7 +417,7 @@ _IMPORT = re.compile(
 )
 _CODE = re.compile(
     r"\s*(?=\S)"
-    + either(
+    + _either(
         r"//|/\*|\*/|\* ?$|\* @|\"\"\"|@\w+|#\s",
         r"(?:return|elif|except|finally|raise|await)\b|self\.",
         r"(?:else|try)\b.{0,3}$",
@@ -502,7 +435,7 @@ _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})")
 _JSON_OPENING = re.compile(
     r"\{\s*(?:\"|\}\s*$)|\[[\[\s]*(?:\{\s*[\"}]|\"|\]|(?:-?\d[\d.eE+-]*|true|false|null)\s*(?:,|\n\s*\]))"
 )
-# What some harnesses set before the output of a command.
+# What some harnesses put before the output of a command.
 _COMMAND_HEAD = re.compile(
     r"(?:(?:Command|Chunk ID|Wall time|Process exited|Process running|Exit code|Original token count"
     r"|Total output lines)\b.*\n)+Output:\r?\n(?:Total output lines: \d+\s)?"
@@ -519,7 +452,11 @@ _SENTENCE = re.compile(r"[^:=]*\b(?:the|is|are|and|of|to)\b.*[.!?]$")
 
 
 def detect_kind(text: str) -> ContentKind:
-    """Return the kind of *text*, judged by its first 8,192 characters alone, whatever its length."""
+    """Return the kind of *text*, judged by its first 8,192 characters, whatever its length.
+
+    >>> detect_kind("2026-01-02T10:00:00Z started\\n2026-01-02T10:00:01Z ready\\n").value
+    'log'
+    """
     opening = text[:DETECTION_CHARACTERS].lstrip("\ufeff \t\r\n\f\v")
     head = _COMMAND_HEAD.match(opening)
     if head is not None:
@@ -534,9 +471,7 @@ def detect_kind(text: str) -> ContentKind:
     if _MARKUP_OPENING.match(opening):
         return ContentKind.SOURCE_CODE
     lines, fences = _outside_fences(lines)
-    if not lines:
-        return ContentKind.PROSE
-    return _kind_by_shares(lines, fences)
+    return _kind_by_shares(lines, fences) if lines else ContentKind.PROSE
 
 
 def _is_diff(lines: Sequence[str]) -> bool:
@@ -544,24 +479,20 @@ def _is_diff(lines: Sequence[str]) -> bool:
     if start is None:
         return False
     body = lines[start:]
-    return any(map(_DIFF_PROOF.match, body[:5])) and _count(_DIFF_LINE, body) / len(body) >= 0.6
+    return any(map(_DIFF_PROOF.match, body[:5])) and _share(body, _DIFF_LINE.match) >= 0.6
 
 
 def _outside_fences(lines: Sequence[str]) -> tuple[list[str], int]:
     """Return the lines neither blank nor fenced, without viewer numbers, and the number of fences."""
-    kept = list(filter(None, lines))
+    kept: list[str] = []
     fences = 0
-    if _any_in(("```", "~~~"), kept):
-        unfenced: list[str] = []
-        for line in kept:
-            if _FENCE.match(line):
-                fences += 1
-            elif fences % 2 == 0:
-                unfenced.append(line)
-        kept = unfenced
-    if kept and _reaches(0.9, kept, NUMBERED.match):
-        numbers = map(NUMBERED.match, kept)
-        unnumbered = (line[number.end() :] if number else line for line, number in zip(kept, numbers))
+    for line in filter(None, lines):
+        if ("```" in line or "~~~" in line) and _FENCE.match(line):
+            fences += 1
+        elif fences % 2 == 0:
+            kept.append(line)
+    if kept and _share(kept, _NUMBERED.match) >= 0.9:
+        unnumbered = (_NUMBERED.sub("", line, count=1) if _NUMBERED.match(line) else line for line in kept)
         kept = [line for line in unnumbered if line.strip()]
     return kept, fences
 
@@ -572,64 +503,53 @@ def _any_in(words: Iterable[str], lines: Sequence[str]) -> bool:
     return any(word in everything for word in words)
 
 
-def _count(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
-    return len(list(filter(pattern.match, lines)))
-
-
-def _reaches(share: float, lines: Sequence[str], holds: Callable[[str], object]) -> bool:
-    """Return whether *holds* does for this share of *lines*; stops as soon as too many are without."""
-    needed = int(len(lines) * share)
-    while needed / len(lines) < share:
-        needed += 1
-    without = filterfalse(holds, lines)
-    return next(islice(without, len(lines) - needed, None), None) is None
+def _share(lines: Sequence[str], judge: Callable[[str], object]) -> float:
+    """Return the share of *lines* that *judge* holds for."""
+    return sum(map(bool, map(judge, lines))) / len(lines)
 
 
 def _kind_by_shares(lines: Sequence[str], fences: int) -> ContentKind:
-    # A plain search first: the pattern tries every place of a line.
     marks = fences
+    # A plain search first: the pattern tries every place of a line.
     if _any_in(("##", "**", "](", ">"), lines):
         marked = [line for line in lines if "##" in line or "**" in line or "](" in line or line[:1] == ">"]
-        marks += _count(_MARKDOWN, marked)
-    items = _count(LIST_ITEM, lines)
+        marks += len(matching(_MARKDOWN, marked))
+    items = len(list_items(lines))
     if (marks >= 2 and (marks + items) * 10 >= len(lines)) or items * 2 > len(lines):
         return ContentKind.PROSE
-    if _reaches(0.6, lines, LINE_WITH_PATH.match):
+    if _share(lines, _LINE_WITH_PATH.match) >= 0.6:
         if failure_ranks(lines).count(2) < len(lines) * 0.6:
             return ContentKind.SEARCH_LISTING
         return ContentKind.LOG
-    sure_log = _sure_log_lines(lines) / len(lines)
-    if sure_log >= 0.05 or _count(_LOG, lines) / len(lines) + sure_log >= 0.3:
+    sure_log = _sure_log_share(lines)
+    if sure_log >= 0.05 or _share(lines, _LOG.match) + sure_log >= 0.3:
         return ContentKind.LOG
-    defining = list(filter(DEFINITION.match, lines))
-    importing = list(filterfalse(DEFINITION.match, filter(_IMPORT.match, lines)))
+    defining = list(filter(_DEFINITION.match, lines))
+    importing = list(filterfalse(_DEFINITION.match, filter(_IMPORT.match, lines)))
     if len(defining) + len(importing) >= max(2, len(lines) * 0.1):
         return ContentKind.SOURCE_CODE
-    # "key = value" is an assignment too; a section header tells a configuration from a script.
+    # "key = value" is an assignment too; a section header distinguishes a configuration from a script.
     if _is_code(lines, defining) and not (any(map(_TABLE_ROW.match, lines)) and _is_table(lines)):
         return ContentKind.SOURCE_CODE
-    if _is_table(lines) or _has_columns(lines):
-        return ContentKind.TABLE
-    return ContentKind.PROSE
+    return ContentKind.TABLE if _is_table(lines) or _has_columns(lines) else ContentKind.PROSE
 
 
-def _sure_log_lines(lines: Sequence[str]) -> int:
+def _sure_log_share(lines: Sequence[str]) -> float:
     others = list(filterfalse(_SURE_LOG.match, lines))
     # A plain search first: the pattern tries every place of a line.
     tested = others if _any_in(("PASSED", "FAILED", "SKIPPED"), others) else ()
-    return len(lines) - len(others) + _count(_TEST_OUTCOME, tested)
+    return (len(lines) - len(others) + len(matching(_TEST_OUTCOME, tested))) / len(lines)
 
 
-def _is_code(lines: Sequence[str], defining: Iterable[str]) -> bool:
-    """Return whether 40 % of *lines* are lines of code, as those are that are *defining* something."""
-    others = [line for line in lines if not line.endswith(_CODE_ENDS)]
-    code = len(lines) - len(others) + _count(_CODE, others)
+def _is_code(lines: Sequence[str], defining: Sequence[str]) -> bool:
+    """Return whether 40 % of *lines* are lines of code; one that is *defining* something is one more."""
+    code = sum(line.endswith(_CODE_ENDS) or _CODE.match(line) is not None for line in lines)
     code += sum(not line.endswith(_CODE_ENDS) and not _CODE.match(line) for line in defining)
     return code / len(lines) >= 0.4
 
 
 def _is_table(lines: Sequence[str]) -> bool:
-    return _reaches(0.6, lines, _is_table_row)
+    return _share(lines, _is_table_row) >= 0.6
 
 
 def _is_table_row(line: str) -> bool:

@@ -19,8 +19,9 @@ from typing import Any
 
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.pages import Page, Provenance
-from clawvm_runtime.text.extract import compressed, pointer, structured
+from clawvm_runtime.text.extract import compressed, structured
 from clawvm_runtime.text.kinds import ContentKind, Lines, detect_kind, lines_of
+from clawvm_runtime.text.pointers import pointer
 from clawvm_runtime.text.tokens import TokenCounter, estimate_tokens
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
 
@@ -163,9 +164,9 @@ def _with_shorter_levels(page: Page, text: str, token_counter: TokenCounter, kin
 
 def _representation(page: Page, text: str, kind: ContentKind, level: Level, lines: Lines) -> str:
     if level is Level.COMPRESSED:
-        return compressed(text, kind, lines)
+        return compressed(lines, kind)
     if level is Level.STRUCTURED:
-        return structured(text, kind, page.type, scope=page.scope, lines=lines)
+        return structured(lines, kind, page.type, page.scope)
     return pointer(
         text,
         page_id=page.id,
