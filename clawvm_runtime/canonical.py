@@ -1,10 +1,4 @@
-"""Canonical JSON and tool signatures: the same value gives the same bytes on every machine.
-
-===================  ========================================================
-canonical_json       one line, sorted keys, no spaces, ASCII only, no NaN
-tool_signature       tool name + canonical arguments without presentation
-===================  ========================================================
-"""
+"""Canonical JSON and tool signatures: the same value gives the same bytes on every machine."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ from typing import Any
 __all__ = ["PRESENTATION_ARGUMENTS", "canonical_json", "tool_signature"]
 
 PRESENTATION_ARGUMENTS = frozenset({"description", "timeout", "timeout_ms"})
-"""Arguments that say how a call is shown or how long it may run, not what it asks for (default for every tool)."""
+"""Arguments that control how a call is shown or how long it may run, not what it asks for (the default)."""
 
 # One encoder for all calls: json.dumps with these options would build a new one every time.
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode

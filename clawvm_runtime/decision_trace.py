@@ -1,10 +1,5 @@
 """The decision trace: one event per observable decision, enough to replay and to explain every choice.
 
-===============  =====================================================================
-EVENT_KINDS      the kinds of event, in the order in which a turn may produce them
-DecisionTrace    numbers the events and hands them to a sink
-===============  =====================================================================
-
 Format: ``schemas/decision-trace.schema.json``; one canonical JSON line per event, the header first.
 """
 
@@ -21,29 +16,22 @@ FORMAT_VERSION = 1
 Event = dict[str, Any]
 
 EVENT_KINDS = (
-    "header",
-    "session_start",
-    "page",
-    "demand",
-    "alert",
-    "tool",
-    "recall",
-    "stage",
-    "reject",
-    "commit",
-    "lost",
-    "flush",
-    "boundary",
-    "assemble",
-    "pressure",
-    "fault",
+    *("header", "session_start", "page", "demand", "alert", "tool", "recall", "stage"),
+    *("reject", "commit", "lost", "flush", "boundary", "assemble", "pressure", "fault"),
 )
+"""The kinds of event, in the order in which a turn may produce them."""
 
 
 class DecisionTrace:
     """Numbers events and hands each to a sink; the default sink keeps them in ``events``.
 
     The runtime never reads a clock: an event's place in time is its turn and its sequence number.
+
+    >>> trace = DecisionTrace()
+    >>> trace.header(policy="clawvm", budget=120)
+    >>> trace.emit("boundary", 3, boundary="compaction")
+    >>> trace.events[-1]
+    {'event': 'boundary', 'sequence': 1, 'turn': 3, 'boundary': 'compaction'}
     """
 
     def __init__(self, sink: Callable[[Event], None] | None = None) -> None:
@@ -57,7 +45,6 @@ class DecisionTrace:
 
     def emit(self, kind: str, turn: int, **fields: Any) -> None:
         """Emit one event of turn *turn*."""
-        event: Event = {"event": kind, "sequence": self._sequence, "turn": turn}
-        event.update(fields)
+        event: Event = {"event": kind, "sequence": self._sequence, "turn": turn, **fields}
         self._sequence += 1
         self._sink(event)

@@ -1,18 +1,11 @@
 """The engine: the virtual-memory contract between a harness and its model, as six lifecycle operations.
 
-==================  ==================================================================================
-session_start       the harness injects the bootstrap pages
-post_model          what the model's reply revealed: demands are judged, updates are staged
-tool_execute        run a tool, or serve the stored result of a call that ran before
-compaction, reset   commit what the policy commits, account for what is destroyed
-prompt_assemble     choose every page's level for the next prompt; ends the turn
-==================  ==================================================================================
-
-Beside them ``recall`` answers look-ups with a reason, ``memory_flush`` is the best-effort flush of today's harnesses,
-and ``declare``/``replace`` put pages into the table. A turn is everything between two assembled prompts; what happens
+They are ``session_start``, ``post_model``, ``tool_execute``, ``compaction``, ``reset`` and ``prompt_assemble``. Also,
+``recall`` answers memory queries with a reason, ``memory_flush`` is the best-effort flush of today's harnesses, and
+``declare`` and ``replace`` put pages into the table. A turn is everything between two assembled prompts; what happens
 in it is judged against the prompt before it, which is all that the model could see.
 
-The engine executes nothing by itself, reads no clock and opens no file.
+The engine executes no tool, reads no clock and opens no file.
 """
 
 from __future__ import annotations
@@ -35,17 +28,8 @@ from clawvm_runtime.selector import Selection, SelectionRequest, Selector, minim
 from clawvm_runtime.updates import DomainValidator, Rejection, Update, ValidationContext, changed_page, check_update
 from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, RecallOutcome, ToolOutcome
 
-__all__ = [
-    "MAXIMUM_BUDGET",
-    "AssembledPrompt",
-    "Block",
-    "Engine",
-    "RecallAnswer",
-    "Renderer",
-    "ToolAnswer",
-    "ToolCall",
-    "ToolResult",
-]
+__all__ = ["MAXIMUM_BUDGET", "AssembledPrompt", "Block", "Engine", "RecallAnswer", "Renderer"]
+__all__ += ["ToolAnswer", "ToolCall", "ToolResult"]
 
 MAXIMUM_BUDGET = 10**12
 """The largest token budget: larger ones are mistakes, and their shares could not be computed exactly."""
@@ -75,7 +59,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What running a tool gave: an outcome and, if there is something to keep, a page."""
+    """The result of running a tool: an outcome and, if there is something to keep, a page."""
 
     outcome: ToolOutcome
     page: Page | None = None
@@ -83,7 +67,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswer:
-    """What the model gets for a tool call; ``executed`` tells whether the tool had to run."""
+    """What the model gets for a tool call; ``executed`` is whether the tool had to run."""
 
     outcome: ToolOutcome
     page: Page | None
@@ -93,7 +77,7 @@ class ToolAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RecallAnswer:
-    """What a look-up found; the outcome is the reason, also of an empty answer."""
+    """What a recall found; the outcome is the reason, also of an empty answer."""
 
     outcome: RecallOutcome
     page_ids: tuple[str, ...] = ()
@@ -134,13 +118,28 @@ class AssembledPrompt:
 
 
 class Engine:
-    """Drives pages, selection, journal and faults through an agent's life under one policy and token budget.
+    """Drives pages, selection, journal and faults through the sessions of an agent under one policy and token budget.
 
-    ``journal`` may live in a file (``FileJournalStorage``): what it committed before comes back when its pages are
-    declared again. ``trace`` receives every decision. ``selector`` is the seam for another selector. ``validators`` are
+    ``journal`` may be kept in a file (``FileJournalStorage``): what it committed before comes back when its pages are
+    declared again. ``trace`` receives every decision. ``selector`` replaces the default selector. ``validators`` are
     domain checks of updates, ``renderer`` renews the text of a page when a commit changes it.
 
     Raises BudgetError for a budget that is not a whole number of at least 1.
+
+    >>> from clawvm_runtime import POLICIES, PageType, Provenance, page_from_text
+    >>> engine = Engine(POLICIES["clawvm"], budget=400)
+    >>> source = Provenance("file", "RULES.md")
+    >>> engine.session_start("one", [page_from_text("rules", PageType.BOOTSTRAP_POLICY, "Never push to main.", source)])
+    >>> def run(call):
+    ...     source = Provenance("tool_call", call.canonical_signature())
+    ...     return ToolResult(ToolOutcome.OK, page_from_text("ev-1", PageType.EVIDENCE, "def main(): ...", source))
+    >>> engine.tool_execute(ToolCall("read", {"path": "app.py"}), run).executed
+    True
+    >>> engine.compaction()
+    >>> [block.page_id for block in engine.prompt_assemble().blocks]
+    ['rules', 'ev-1']
+    >>> engine.tool_execute(ToolCall("read", {"path": "app.py"}), run).executed
+    False
     """
 
     def __init__(
@@ -176,8 +175,6 @@ class Engine:
         self._recovered = frozenset(entry.sequence for entry in self.journal.staged)
         self._prompt_budget = budget
 
-    # --- what the harness reads -------------------------------------------------------------------
-
     @property
     def tally(self) -> Tally:
         """The counts so far."""
@@ -193,8 +190,6 @@ class Engine:
     def _emit(self, kind: str, **fields: Any) -> None:
         if self._trace is not None:
             self._trace.emit(kind, self.turn, **fields)
-
-    # --- pages --------------------------------------------------------------------------------------
 
     def declare(self, page: Page) -> None:
         """Put a new page into the table; fields that the journal committed for it earlier are applied.
@@ -230,8 +225,6 @@ class Engine:
         declared = self._declared_pages[page.id]
         source = declared.changed(version=page.version, active=page.active, pin=page.pin, minimum=page.minimum)
         return self._renderer(source, fields)
-
-    # --- the six operations -------------------------------------------------------------------------
 
     def session_start(self, session: str, pages: Iterable[Page] = ()) -> None:
         """Begin the first session; the harness injects the bootstrap pages among *pages*.
@@ -271,7 +264,7 @@ class Engine:
         return staged
 
     def tool_execute(self, call: ToolCall, execute: Callable[[ToolCall], ToolResult]) -> ToolAnswer:
-        """Serve a call from the stored result, or run it with *execute* and keep what it gives."""
+        """Serve a call from the stored result, or run it with *execute* and keep its result."""
         self._running()
         signature = call.canonical_signature()
         known = self._page_of_signature.get(signature)
@@ -300,7 +293,7 @@ class Engine:
         if page is not None and (
             page.id != entry.page.id or (page.costs, page.texts) != (entry.page.costs, entry.page.texts)
         ):
-            # The world has changed since: what the tool gives now takes the place of what was lost.
+            # The world has changed since: the new result replaces what was lost.
             entry = self._keep_result(page, signature)
             entry.first_turn = self.turn
             self._demands[page.id] = page.level_at_least(call.level)
@@ -322,14 +315,8 @@ class Engine:
         return self.table.entry(page.id)
 
     def _emit_tool(self, call: ToolCall, signature: str, result: ToolResult, *, executed: bool) -> None:
-        self._emit(
-            "tool",
-            tool=call.tool,
-            signature=signature,
-            outcome=result.outcome.value,
-            executed=executed,
-            page=None if result.page is None else result.page.id,
-        )
+        page, outcome = None if result.page is None else result.page.id, result.outcome.value
+        self._emit("tool", tool=call.tool, signature=signature, outcome=outcome, executed=executed, page=page)
 
     def compaction(self) -> None:
         """Pass a compaction: commit what the policy commits there; everything resident is destroyed."""
@@ -337,7 +324,7 @@ class Engine:
         self._destroy(Boundary.COMPACTION, self.policy.writeback_at_compaction)
 
     def reset(self, session: str) -> None:
-        """End the session and begin *session*: session-scoped pages that were never committed are gone."""
+        """End the session and begin *session*: session-scoped pages that were never committed are destroyed."""
         self._running()
         if not session:
             raise LifecycleError("a session needs a name")
@@ -369,7 +356,7 @@ class Engine:
         needed = minimum_set((entry.page for entry in self.table), self._demands, self._injected)
         prompt = self._prompt(selection, max(0, needed - self.budget))
         self._emit_selection(prompt)
-        self._observer.settle(selection.levels, needed, self.budget, self.turn)
+        self._observer.resolve_accesses(selection.levels, needed, self.budget, self.turn)
         self.table.set_residency(selection.levels)
         self.table.age(self._accessed, self.policy.recency_decay)
         self._demands = {}
@@ -377,13 +364,11 @@ class Engine:
         self.turn += 1
         return prompt
 
-    # --- beside the six -------------------------------------------------------------------------------
-
     def recall(self, query: str, backend: Callable[[str], RecallAnswer]) -> RecallAnswer | None:
-        """Look something up; the answer carries its reason.
+        """Answer a memory query from *backend*; the answer carries its reason.
 
-        PermissionError from *backend* is a denial, any other exception a backend error. None means that the model gets
-        an empty answer without a reason, which only a policy without reasoned recall lets through.
+        PermissionError is a denial, any other exception a backend error. None means that the model gets an empty answer
+        without a reason, which only a policy without reasoned recall lets through.
         """
         self._running()
         try:
@@ -406,8 +391,6 @@ class Engine:
         self._emit("flush", performed=performed)
         return self._write_back() if performed else None
 
-    # --- inside -------------------------------------------------------------------------------------
-
     def _running(self) -> None:
         if not self.session:
             raise LifecycleError("no session is running; call session_start() first")
@@ -425,21 +408,15 @@ class Engine:
     def _note_staged(self, entry: JournalEntry) -> None:
         update = entry.update
         page_entry = self.table.find(update.page_id)
-        # Staging an update_id again gives the entry that it has, which may be committed long since.
+        # Staging an update_id again returns its entry, which may be committed already.
         if entry.status is not EntryStatus.STAGED:
             return
         if page_entry is not None and entry.sequence not in page_entry.dirty:
             page_entry.dirty.append(entry.sequence)
-        self._emit(
-            "stage",
-            entry=entry.sequence,
-            page=update.page_id,
-            field=update.field,
-            operation=update.operation,
-        )
+        self._emit("stage", entry=entry.sequence, page=update.page_id, field=update.field, operation=update.operation)
 
     def _checker(self) -> Check:
-        """Return the check of one writeback: each update meets its page as the updates before it would leave it."""
+        """Return the check of one writeback: each update is checked against its page after the updates before it."""
         pending: dict[str, Page] = {}
         context = dataclasses.replace(
             self._context, find_page=lambda page_id: pending.get(page_id) or self._find_page(page_id)
@@ -459,10 +436,11 @@ class Engine:
         result = self.journal.write_back(check, self._deferred())
         for entry in result.rejected:
             assert entry.rejection is not None
-            self._clean(entry)
             self._emit("reject", entry=entry.sequence, code=entry.rejection.code.value, detail=entry.rejection.detail)
-        for entry in result.committed:
-            self._clean(entry)
+        for entry in (*result.rejected, *result.committed):
+            page_entry = self.table.find(entry.update.page_id)
+            if page_entry is not None and entry.sequence in page_entry.dirty:
+                page_entry.dirty.remove(entry.sequence)
         if result.commit is not None:
             self._emit(
                 "commit",
@@ -471,7 +449,7 @@ class Engine:
                 overwrote=[entry.sequence for entry in result.overwrote],
             )
         self.table.mark_durable()
-        # Last, because the renderer is the caller's code: if it raises, the books above are closed already.
+        # Last, because the renderer is the caller's code: if it raises, everything above is recorded already.
         for entry in result.committed:
             self._apply(entry.update)
         return result
@@ -485,11 +463,6 @@ class Engine:
             and (entry.update.page_id not in self.table or not self._reference_resolves(entry.update.evidence_ref))
         )
 
-    def _clean(self, entry: JournalEntry) -> None:
-        page_entry = self.table.find(entry.update.page_id)
-        if page_entry is not None and entry.sequence in page_entry.dirty:
-            page_entry.dirty.remove(entry.sequence)
-
     def _apply(self, update: Update) -> None:
         page_entry = self.table.find(update.page_id)
         if page_entry is None:
@@ -500,12 +473,8 @@ class Engine:
 
     def _destroy(self, boundary: Boundary, mode: WritebackMode) -> None:
         written = mode is WritebackMode.BOUNDARY
-        self._emit(
-            "boundary",
-            boundary=boundary.value,
-            writeback=written,
-            dirty=[entry.page.id for entry in self.table if entry.dirty],
-        )
+        dirty = [entry.page.id for entry in self.table if entry.dirty]
+        self._emit("boundary", boundary=boundary.value, writeback=written, dirty=dirty)
         try:
             if written:
                 self._write_back()
@@ -527,18 +496,22 @@ class Engine:
                 self._observer.destroyed(entry.page.id, destroyed, boundary.value, self.turn)
                 entry.dirty = [sequence for sequence in entry.dirty if sequence in deferred]
         self._injected.clear()
-        self.table.drop_residency()
+        self.table.set_residency({})
         self._observer.boundary_passed()
 
     def _prompt(self, selection: Selection, missing_tokens: int) -> AssembledPrompt:
         chosen = [self.table.entry(page_id) for page_id in selection.levels]
-        # What changes least stands first, so that a provider's prompt cache keeps the longest prefix.
+        # What changes least comes first, so that a provider's prompt cache keeps the longest prefix.
         chosen.sort(key=lambda entry: (-TYPE_RULES[entry.page.type].rank, entry.ordinal))
+        blocks = []
+        for page in (entry.page for entry in chosen):
+            level = selection.levels[page.id]
+            blocks.append(Block(page.id, page.version, level, page.costs[level], page.texts.get(level, "")))
         return AssembledPrompt(
             turn=self.turn,
             budget=self._prompt_budget,
             tokens=selection.tokens,
-            blocks=tuple(_block(entry.page, selection.levels[entry.page.id]) for entry in chosen),
+            blocks=tuple(blocks),
             unmet=tuple(item.page_id for item in selection.required if not item.fitted),
             missing_tokens=missing_tokens,
             selection=selection,
@@ -570,7 +543,3 @@ class Engine:
         staged = {entry.sequence for entry in self.journal.staged}
         for entry in self.table:
             assert set(entry.dirty) <= staged, entry
-
-
-def _block(page: Page, level: Level) -> Block:
-    return Block(page.id, page.version, level, page.costs[level], page.texts.get(level, ""))

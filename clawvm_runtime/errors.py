@@ -1,29 +1,6 @@
-"""Errors of the runtime; each carries its data so that a caller can act on it without parsing text.
-
-======================  =================================================================
-ClawVMError             base of everything that the runtime raises on purpose
-PageError               a page that breaks its type's contract was refused at the door
-UnknownPageError        an operation names a page that the page table does not hold
-BudgetError             a token budget that is not a positive whole number
-PolicyError             a policy row with an impossible value
-JournalError            the journal was used against its protocol
-JournalCorruptError     a journal file that cannot be what this program wrote
-LifecycleError          an engine operation in a state that does not allow it
-======================  =================================================================
-"""
+"""Errors of the runtime; each carries its data so that a caller can act on it without parsing text."""
 
 from __future__ import annotations
-
-__all__ = [
-    "BudgetError",
-    "ClawVMError",
-    "JournalCorruptError",
-    "JournalError",
-    "LifecycleError",
-    "PageError",
-    "PolicyError",
-    "UnknownPageError",
-]
 
 
 class ClawVMError(Exception):

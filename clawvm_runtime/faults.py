@@ -1,13 +1,5 @@
 """The fault observer: six explicit faults, hits, page-ins, alerts and pressure, counted by rule and never twice.
 
-===============  ========================================================================================
-Verdict          what one access turned out to be: cold, hit, page-in or fault
-Judgement        a verdict with what it was judged on
-judge            the verdict on one access, a pure function
-Tally            the counts of a run
-FaultObserver    judges accesses, settles them against the assembled prompt, checks floors; keeps the tally
-===============  ========================================================================================
-
 One access gives one verdict. Physical insufficiency (minimum set plus demands above the whole budget) is pressure: what
 is missing then is counted apart and never among the policy-controllable faults.
 
@@ -24,7 +16,7 @@ from typing import Any
 
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.page_table import PageEntry, PageTable
-from clawvm_runtime.vocabulary import FAULT_FAMILY, FaultKind, Level, PageType, RecallOutcome
+from clawvm_runtime.vocabulary import FaultKind, Level, PageType, RecallOutcome
 
 __all__ = ["FaultObserver", "Judgement", "Tally", "Verdict", "judge", "thrash_index"]
 
@@ -59,23 +51,30 @@ class Judgement:
 def judge(
     *, resident: Level, needed: Level, first_access: bool, resolvable: bool, repeated_signature: bool
 ) -> tuple[Verdict, FaultKind | None]:
-    """Return the verdict on an access to a page that stands at *resident* and is needed at *needed*."""
+    """Return the verdict on an access to a page that is at *resident* and is needed at *needed*.
+
+    >>> verdict, fault = judge(
+    ...     resident=Level.POINTER, needed=Level.FULL, first_access=False, resolvable=False, repeated_signature=False
+    ... )
+    >>> fault.value
+    'refetch'
+    """
     if first_access:
         return Verdict.COLD, None
     if resident >= needed:
         return Verdict.HIT, None
     if resolvable:
         return Verdict.PAGE_IN, None
-    return Verdict.FAULT, FaultKind.DUPLICATE_TOOL if repeated_signature else FaultKind.REFETCH
+    return Verdict.FAULT, _fault_of_access(repeated_signature)
+
+
+def _fault_of_access(repeated_signature: bool) -> FaultKind:
+    return FaultKind.DUPLICATE_TOOL if repeated_signature else FaultKind.REFETCH
 
 
 def thrash_index(faults: int, alerts: int, hits: int) -> float:
     """Return (faults + alerts) / (hits + 1)."""
     return (faults + alerts) / (hits + 1)
-
-
-def _by_kind() -> dict[FaultKind, int]:
-    return dict.fromkeys(FaultKind, 0)
 
 
 @dataclass(slots=True)
@@ -85,10 +84,14 @@ class Tally:
     ``pressure_faults`` are what physical insufficiency caused, apart from ``faults``. ``below_floor_turns`` counts the
     prompts in which a hard page or an active plan was below its minimum level, ``plan_below_floor_turns`` those in
     which an active plan was; most of them are no fault of the six kinds.
+
+    >>> tally = Tally(accesses=3, cold_accesses=1, hits=2, page_ins=1, page_in_tokens=40)
+    >>> tally.explicit_faults, tally.warm_accesses
+    (0, 2)
     """
 
-    faults: dict[FaultKind, int] = field(default_factory=_by_kind)
-    pressure_faults: dict[FaultKind, int] = field(default_factory=_by_kind)
+    faults: dict[FaultKind, int] = field(default_factory=lambda: dict.fromkeys(FaultKind, 0))
+    pressure_faults: dict[FaultKind, int] = field(default_factory=lambda: dict.fromkeys(FaultKind, 0))
     accesses: int = 0
     cold_accesses: int = 0
     hits: int = 0
@@ -127,7 +130,7 @@ class Tally:
 
 
 class FaultObserver:
-    """Judges every access, settles it against the prompt that follows, checks floors, and keeps the tally.
+    """Judges every access, resolves it against the prompt that follows, checks floors, and keeps the tally.
 
     It changes nothing in the page table but each entry's first access and ``loss_cause``.
     """
@@ -139,13 +142,14 @@ class FaultObserver:
         self._open: list[Judgement] = []
         self._bootstrap_check_due = False
 
+    def _emit(self, event: str, turn: int, **fields: Any) -> None:
+        if self._trace is not None:
+            self._trace.emit(event, turn, **fields)
+
     def fault(self, kind: FaultKind, turn: int, *, controllable: bool = True, **details: Any) -> None:
         """Count one fault and write it to the trace."""
         (self.tally.faults if controllable else self.tally.pressure_faults)[kind] += 1
-        if self._trace is not None:
-            self._trace.emit(
-                "fault", turn, fault=kind.value, family=FAULT_FAMILY[kind], controllable=controllable, **details
-            )
+        self._emit("fault", turn, fault=kind.value, family=kind.family, controllable=controllable, **details)
 
     def access(
         self, entry: PageEntry, level: Level, turn: int, *, resolution: bool, signature: str | None = None
@@ -174,32 +178,29 @@ class FaultObserver:
             tally.warm_accesses_at_level[entry.resident] += 1
         if verdict is Verdict.PAGE_IN:
             judgement.page_in_tokens = entry.page.costs[needed]
-        if self._trace is not None:
-            self._trace.emit(
-                "demand",
-                turn,
-                page=entry.page.id,
-                level=needed.label,
-                resident=entry.resident.label,
-                verdict=verdict.value,
-                signature=signature,
-                page_in_tokens=judgement.page_in_tokens,
-            )
+        self._emit(
+            "demand",
+            turn,
+            page=entry.page.id,
+            level=needed.label,
+            resident=entry.resident.label,
+            verdict=verdict.value,
+            signature=signature,
+            page_in_tokens=judgement.page_in_tokens,
+        )
         if signature is not None and judgement.served_from_store:
             tally.alerts += 1
-            if self._trace is not None:
-                self._trace.emit("alert", turn, page=entry.page.id, signature=signature)
+            self._emit("alert", turn, page=entry.page.id, signature=signature)
         self._open.append(judgement)
         return judgement
 
     def recall(self, query: str, outcome: RecallOutcome, turn: int, *, reasoned: bool) -> bool:
-        """Observe a look-up and return whether the model learns the reason of an empty answer.
+        """Observe a recall and return whether the model learns the reason of an empty answer.
 
-        An empty answer to a look-up that the backend denied or failed is the `silent_recall` fault.
+        An empty answer to a recall that the backend denied or failed is the `silent_recall` fault.
         """
         silent = outcome in (RecallOutcome.DENIED, RecallOutcome.BACKEND_ERROR) and not reasoned
-        if self._trace is not None:
-            self._trace.emit("recall", turn, query=query, outcome=outcome.value, reasoned=reasoned)
+        self._emit("recall", turn, query=query, outcome=outcome.value, reasoned=reasoned)
         if silent:
             self.fault(FaultKind.SILENT_RECALL, turn, query=query, outcome=outcome.value)
         return not silent
@@ -212,7 +213,7 @@ class FaultObserver:
         """Note that the next prompt is the first one after a destructive boundary."""
         self._bootstrap_check_due = True
 
-    def settle(self, levels: Mapping[str, Level], needed_tokens: int, budget: int, turn: int) -> None:
+    def resolve_accesses(self, levels: Mapping[str, Level], needed_tokens: int, budget: int, turn: int) -> None:
         """Judge the assembled prompt: unmet demands, floors, bootstrap after a boundary, pressure.
 
         *needed_tokens* is the minimum set with this turn's demands, *budget* the whole budget, both in tokens.
@@ -221,31 +222,21 @@ class FaultObserver:
         if missing:
             self.tally.pressure_turns += 1
             self.tally.pressure_tokens += missing
-            if self._trace is not None:
-                self._trace.emit("pressure", turn, needed=needed_tokens, budget=budget, missing=missing)
-        self._settle_accesses(levels, turn, under_pressure=bool(missing))
+            self._emit("pressure", turn, needed=needed_tokens, budget=budget, missing=missing)
+        self._resolve_demands(levels, turn, under_pressure=bool(missing))
         self._check_floors(levels, turn, under_pressure=bool(missing))
         self._bootstrap_check_due = False
 
-    def _settle_accesses(self, levels: Mapping[str, Level], turn: int, *, under_pressure: bool) -> None:
+    def _resolve_demands(self, levels: Mapping[str, Level], turn: int, *, under_pressure: bool) -> None:
         for judgement in self._open:
             unmet = levels.get(judgement.page_id, Level.NONE) < judgement.level
             self.tally.unmet_demands += unmet
-            if judgement.fault is not None:
-                # Counted only here: whether this turn is under pressure shows when its prompt is assembled.
-                self.fault(
-                    judgement.fault,
-                    turn,
-                    controllable=not under_pressure,
-                    page=judgement.page_id,
-                    cause="retrieved_again",
-                )
-            elif unmet:
-                # Where everything required would have fitted, the policy left out what this turn asked for.
-                kind = FaultKind.REFETCH if judgement.signature is None else FaultKind.DUPLICATE_TOOL
-                self.fault(
-                    kind, turn, controllable=not under_pressure, page=judgement.page_id, cause="left_out_of_prompt"
-                )
+            if judgement.fault is not None or unmet:
+                # Counted only here: whether this turn is under pressure shows when its prompt is assembled. If there is
+                # no pressure, the policy left out what it had space for.
+                cause = "left_out_of_prompt" if judgement.fault is None else "retrieved_again"
+                kind = judgement.fault or _fault_of_access(judgement.signature is not None)
+                self.fault(kind, turn, controllable=not under_pressure, page=judgement.page_id, cause=cause)
             elif judgement.served_from_store:
                 self.tally.hits += 1
                 if judgement.verdict is Verdict.PAGE_IN:
@@ -258,34 +249,23 @@ class FaultObserver:
         below_floor = plan_below_floor = False
         for entry in self._table:
             page = entry.page
-            if page.type is PageType.PLAN and page.active and levels.get(page.id, Level.NONE) < page.minimum:
-                plan_below_floor = True
-            if not page.is_hard:  # Bootstrap pages always are.
-                if entry.loss_cause and levels.get(page.id, Level.NONE) >= page.minimum:
-                    # Back in a prompt while it is not hard: once it is hard again, the next loss is a new one.
-                    entry.loss_cause = ""
-                continue
             resident = levels.get(page.id, Level.NONE)
             below = resident < page.minimum
-            below_floor |= below
-            if page.is_bootstrap:
-                if below and self._bootstrap_check_due:
-                    self._floor_fault(FaultKind.POST_COMPACTION_BOOTSTRAP, entry, resident, turn, not under_pressure)
-            elif not below:
+            plan_below_floor |= below and page.type is PageType.PLAN and page.active
+            below_floor |= below and page.is_hard
+            kind = None
+            if not below:
+                # Back in a prompt, hard or not: the next loss is a new one.
                 entry.loss_cause = ""
-            elif entry.loss_cause not in (blame, "policy"):
-                # Lost under pressure and still lost when there is room: from then on the policy is to blame.
+            elif page.is_bootstrap:
+                if self._bootstrap_check_due:
+                    kind = FaultKind.POST_COMPACTION_BOOTSTRAP
+            elif page.is_hard and entry.loss_cause not in (blame, "policy"):
+                # Lost under pressure and still lost when there is space: from then on the policy is to blame.
                 entry.loss_cause = blame
-                self._floor_fault(FaultKind.PINNED_INVARIANT_MISS, entry, resident, turn, not under_pressure)
+                kind = FaultKind.PINNED_INVARIANT_MISS
+            if kind is not None:
+                floor = {"minimum": page.minimum.label, "resident": resident.label}
+                self.fault(kind, turn, controllable=not under_pressure, page=page.id, **floor)
         self.tally.below_floor_turns += below_floor or plan_below_floor
         self.tally.plan_below_floor_turns += plan_below_floor
-
-    def _floor_fault(self, kind: FaultKind, entry: PageEntry, resident: Level, turn: int, controllable: bool) -> None:
-        self.fault(
-            kind,
-            turn,
-            controllable=controllable,
-            page=entry.page.id,
-            minimum=entry.page.minimum.label,
-            resident=resident.label,
-        )

@@ -1,13 +1,5 @@
 """The writeback journal: staged -> validated -> committed; nothing is lost silently, nothing counts twice.
 
-================  ====================================================================================
-EntryStatus       staged, committed, rejected or lost
-JournalEntry      one staged update and what became of it
-CommittedField    the last committed version and value of one (page, field)
-Writeback         what one run of ``write_back`` committed and rejected
-Journal           stages, writes back behind one explicit commit point, recovers from its storage
-================  ====================================================================================
-
 Staging appends and changes nothing else. A writeback validates the staged entries in journal order, each against what
 the entries before it would commit, and makes the accepted ones effective with a single commit record: a crash before
 that record leaves them staged, a crash after it leaves them committed.
@@ -30,20 +22,11 @@ from clawvm_runtime.errors import JournalCorruptError, JournalError
 from clawvm_runtime.updates import Rejection, Update, destroys, merged
 from clawvm_runtime.vocabulary import RejectCode
 
-__all__ = [
-    "Check",
-    "CommittedField",
-    "EntryStatus",
-    "FileJournalStorage",
-    "Journal",
-    "JournalEntry",
-    "JournalStorage",
-    "MemoryJournalStorage",
-    "Writeback",
-]
+__all__ = ["Check", "CommittedField", "EntryStatus", "FileJournalStorage", "Journal", "JournalEntry", "JournalStorage"]
+__all__ += ["MemoryJournalStorage", "Writeback"]
 
-
-# --- Where the journal's records live: in memory, or in an append-only file that survives a crash.
+MAXIMUM_DEPTH = 100
+"""How deep the value of an update may be nested: what is staged must be readable again under any call stack."""
 
 Record = dict[str, Any]
 
@@ -68,7 +51,13 @@ class JournalStorage(Protocol):
 
 
 class MemoryJournalStorage:
-    """Keeps the records in a list: for replays, which need no durability."""
+    """Keeps the records in a list: for replays, which need no durability.
+
+    >>> storage = MemoryJournalStorage()
+    >>> entry = Journal(storage).stage(Update("plan", "step", "append", "x", scope="session", evidence_ref="plan"))
+    >>> [record["record"] for record in storage.read()]
+    ['header', 'staged']
+    """
 
     def __init__(self) -> None:
         self._records: list[Record] = []
@@ -95,6 +84,16 @@ class FileJournalStorage:
     Opening cuts off a torn last line (a crash in the middle of an append) and reports its bytes in ``torn_bytes``; a
     broken line anywhere else raises JournalCorruptError with its number. A failed append (full disk) is taken back, so
     that the file always ends with a whole record.
+
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "memory.jsonl")
+    >>> journal = Journal(FileJournalStorage(path))
+    >>> entry = journal.stage(Update("plan", "step", "append", "x", scope="session", evidence_ref="plan"))
+    >>> journal.close()
+    >>> Journal(FileJournalStorage(path)).staged == (entry,)
+    True
+    >>> folder.cleanup()
     """
 
     def __init__(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
@@ -197,12 +196,6 @@ def _parse(line: bytes, number: int) -> Record:
     return record
 
 
-# --- The writeback journal: staged -> validated -> committed; nothing is lost silently, nothing counts twice.
-
-MAXIMUM_DEPTH = 100
-"""How deep the value of an update may be nested: what is staged must be readable again under any call stack."""
-
-
 class EntryStatus(str, Enum):
     """What became of a staged update."""
 
@@ -249,7 +242,15 @@ _NEVER_COMMITTED = CommittedField()
 
 
 class Journal:
-    """Stages updates and commits them; give it a file storage and it survives a crash."""
+    """Stages updates and commits them; with a file storage it survives a crash.
+
+    >>> journal = Journal()
+    >>> entry = journal.stage(Update("plan", "step", "append", ["tests pass"], scope="session", evidence_ref="plan"))
+    >>> journal.write_back(check=None).commit
+    1
+    >>> journal.committed("plan", "step")
+    CommittedField(version=1, value=['tests pass'])
+    """
 
     def __init__(self, storage: JournalStorage | None = None) -> None:
         self._storage: JournalStorage = MemoryJournalStorage() if storage is None else storage
@@ -261,7 +262,7 @@ class Journal:
         self._commits = 0
         records = self._storage.read()
         if records:
-            _Recovery(self).run(records)
+            self._recover(records)
         else:
             self._storage.append([HEADER], durable=False)
 
@@ -293,9 +294,7 @@ class Journal:
 
     def expected_version(self, page_id: str, field: str) -> int:
         """Return the version that (page, field) has once everything staged for it is committed."""
-        waiting = sum(
-            entry.update.page_id == page_id and entry.update.field == field for entry in self._staged.values()
-        )
+        waiting = sum((entry.update.page_id, entry.update.field) == (page_id, field) for entry in self.staged)
         return self.committed(page_id, field).version + waiting
 
     def stage(self, update: Update) -> JournalEntry:
@@ -309,7 +308,7 @@ class Journal:
         staged again.
 
         Raises JournalError when the update is no JSON data or its page and field are no names, OSError when the storage
-        refuses. Everything else that is wrong with it is for validation to say.
+        refuses. Validation reports everything else that is wrong with it.
         """
         entries: list[JournalEntry] = []
         records: list[Record] = []
@@ -367,44 +366,42 @@ class Journal:
         overwrote: list[JournalEntry] = []
         rejected: list[tuple[JournalEntry, Rejection]] = []
         fields: dict[tuple[str, str], CommittedField] = {}
-        for entry in self._staged.values():
+        for entry in self.staged:
             if entry.sequence in deferred:
                 continue
             update = entry.update
-            key = (update.page_id, update.field)
-            current = fields.get(key, self.committed(*key))
+            current = self._current(update, fields)
             rejection = check(update, current.version, current.value) if check is not None else None
             if rejection is not None:
                 rejected.append((entry, rejection))
                 continue
-            fields[key] = CommittedField(current.version + 1, merged(update.operation, current.value, update.value))
+            self._apply(update, fields)
             accepted.append(entry)
             if current.version and destroys(update, current.version):
                 overwrote.append(entry)
-        if accepted or rejected:
-            self._storage.append(self._writeback_records(accepted, rejected), durable=True)
+        records: list[Record] = [
+            {"code": rejection.code.value, "detail": rejection.detail, "record": "rejected", "sequence": entry.sequence}
+            for entry, rejection in rejected
+        ]
+        records += ({"record": "validated", "sequence": entry.sequence} for entry in accepted)
+        if accepted:
+            sequences = [entry.sequence for entry in accepted]
+            records.append({"commit": self._commits + 1, "record": "commit", "sequences": sequences})
+        if records:
+            self._storage.append(records, durable=True)
         for entry, rejection in rejected:
             self._reject(entry, rejection)
         commit = self._commit(accepted, fields) if accepted else None
         return Writeback(commit, tuple(accepted), tuple(entry for entry, _ in rejected), tuple(overwrote))
 
-    def _writeback_records(
-        self, accepted: list[JournalEntry], rejected: list[tuple[JournalEntry, Rejection]]
-    ) -> list[Record]:
-        records: list[Record] = [
-            {
-                "code": rejection.code.value,
-                "detail": rejection.detail,
-                "record": "rejected",
-                "sequence": entry.sequence,
-            }
-            for entry, rejection in rejected
-        ]
-        records.extend({"record": "validated", "sequence": entry.sequence} for entry in accepted)
-        if accepted:
-            sequences = [entry.sequence for entry in accepted]
-            records.append({"commit": self._commits + 1, "record": "commit", "sequences": sequences})
-        return records
+    def _current(self, update: Update, pending: Mapping[tuple[str, str], CommittedField]) -> CommittedField:
+        """Return the field that *update* would be applied to, after the *pending* ones."""
+        return pending.get((update.page_id, update.field), self.committed(update.page_id, update.field))
+
+    def _apply(self, update: Update, pending: dict[tuple[str, str], CommittedField]) -> None:
+        current = self._current(update, pending)
+        value = merged(update.operation, current.value, update.value)
+        pending[update.page_id, update.field] = CommittedField(current.version + 1, value)
 
     def _reject(self, entry: JournalEntry, rejection: Rejection) -> None:
         entry.status, entry.rejection = EntryStatus.REJECTED, rejection
@@ -432,6 +429,50 @@ class Journal:
         for entry in entries:
             entry.status = EntryStatus.LOST
             del self._staged[entry.sequence]
+
+    def _recover(self, records: list[Record]) -> None:
+        """Bring a new journal to the state that its *records* describe."""
+        header = records[0]
+        if header.get("record") != "header" or header.get("format") != HEADER["format"]:
+            raise JournalCorruptError(1, f"is not the header of a {HEADER['format']} file")
+        if header.get("version") != HEADER["version"]:
+            raise JournalCorruptError(1, f"unknown version {header.get('version')!r}; known: {HEADER['version']}")
+        for line, record in enumerate(records[1:], start=2):
+            try:
+                self._redo(record)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise JournalCorruptError(line, f"broken {record['record']} record: {error}") from None
+
+    def _redo(self, record: Record) -> None:
+        kind = record["record"]
+        if kind == "staged":
+            if record["sequence"] != len(self._entries) + 1:
+                raise ValueError(f"sequence {record['sequence']} is out of order")
+            self._add(JournalEntry(record["sequence"], Update.from_record(record["update"])))
+        elif kind == "validated":
+            # Only the commit point makes it effective; without one the entry is still staged.
+            self._waiting(record["sequence"])
+        elif kind == "rejected":
+            rejection = Rejection(RejectCode(record["code"]), record["detail"])
+            self._reject(self._waiting(record["sequence"]), rejection)
+        elif kind == "commit":
+            if record["commit"] != self._commits + 1:
+                raise ValueError(f"commit {record['commit']} is out of order")
+            entries = [self._waiting(sequence) for sequence in record["sequences"]]
+            fields: dict[tuple[str, str], CommittedField] = {}
+            for entry in entries:
+                self._apply(entry.update, fields)
+            self._commit(entries, fields)
+        elif kind == "lost":
+            self._lose(tuple(self._waiting(sequence) for sequence in record["sequences"]))
+        else:
+            raise ValueError("unknown kind")
+
+    def _waiting(self, sequence: int) -> JournalEntry:
+        try:
+            return self._staged[sequence]
+        except KeyError:
+            raise ValueError(f"entry {sequence} is not staged") from None
 
     def close(self) -> None:
         """Close the storage."""
@@ -462,68 +503,3 @@ def _depth(value: Any) -> int:
         ]
         depth += 1
     return depth
-
-
-class _Recovery:
-    """Brings a new journal to the state that its records describe."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._apply = {
-            "staged": self._staged,
-            "validated": self._validated,
-            "rejected": self._rejected,
-            "commit": self._commit,
-            "lost": self._lost,
-        }
-
-    def run(self, records: list[Record]) -> None:
-        header = records[0]
-        if header.get("record") != "header" or header.get("format") != HEADER["format"]:
-            raise JournalCorruptError(1, f"is not the header of a {HEADER['format']} file")
-        if header.get("version") != HEADER["version"]:
-            raise JournalCorruptError(1, f"unknown version {header.get('version')!r}; known: {HEADER['version']}")
-        for line, record in enumerate(records[1:], start=2):
-            apply = self._apply.get(record["record"])
-            if apply is None:
-                raise JournalCorruptError(line, f"unknown record {record['record']!r}")
-            try:
-                apply(record)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise JournalCorruptError(line, f"broken {record['record']} record: {error}") from None
-
-    def _waiting(self, sequence: int) -> JournalEntry:
-        try:
-            return self._journal._staged[sequence]
-        except KeyError:
-            raise ValueError(f"entry {sequence} is not staged") from None
-
-    def _staged(self, record: Record) -> None:
-        if record["sequence"] != len(self._journal._entries) + 1:
-            raise ValueError(f"sequence {record['sequence']} is out of order")
-        self._journal._add(JournalEntry(record["sequence"], Update.from_record(record["update"])))
-
-    def _validated(self, record: Record) -> None:
-        # Only the commit point makes it effective; without one the entry is still staged and will be validated again.
-        self._waiting(record["sequence"])
-
-    def _rejected(self, record: Record) -> None:
-        rejection = Rejection(RejectCode(record["code"]), record["detail"])
-        self._journal._reject(self._waiting(record["sequence"]), rejection)
-
-    def _commit(self, record: Record) -> None:
-        journal = self._journal
-        if record["commit"] != journal._commits + 1:
-            raise ValueError(f"commit {record['commit']} is out of order")
-        entries = [self._waiting(sequence) for sequence in record["sequences"]]
-        fields: dict[tuple[str, str], CommittedField] = {}
-        for entry in entries:
-            key = (entry.update.page_id, entry.update.field)
-            current = fields.get(key, journal.committed(*key))
-            fields[key] = CommittedField(
-                current.version + 1, merged(entry.update.operation, current.value, entry.update.value)
-            )
-        journal._commit(entries, fields)
-
-    def _lost(self, record: Record) -> None:
-        self._journal._lose(tuple(self._waiting(sequence) for sequence in record["sequences"]))

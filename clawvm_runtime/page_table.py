@@ -1,10 +1,4 @@
-"""The page table: every page of an agent's state with its run-time state.
-
-==========  ====================================================================================
-PageEntry   a page, its resident level, recency, staged updates and whether it survives a reset
-PageTable   all entries by page id; keeps recency, residency and loss at boundaries
-==========  ====================================================================================
-"""
+"""The page table: every page of an agent's state with its run-time state."""
 
 from __future__ import annotations
 
@@ -45,7 +39,15 @@ class PageEntry:
 
 
 class PageTable:
-    """All pages by id, in order of declaration; a page is held once."""
+    """All pages by id, in order of declaration; a page is held once.
+
+    >>> from clawvm_runtime import PageType, Provenance
+    >>> table = PageTable()
+    >>> entry = table.declare(Page("rule", PageType.CONSTRAINT, {Level.FULL: 30}, Provenance("user", "turn 1")))
+    >>> table.set_residency({"rule": Level.FULL})
+    >>> entry.resident.label, table.end_session()
+    ('full', ['rule'])
+    """
 
     def __init__(self) -> None:
         self._entries: dict[str, PageEntry] = {}
@@ -62,10 +64,10 @@ class PageTable:
 
     def entry(self, page_id: str) -> PageEntry:
         """Return the entry of a page; raises UnknownPageError."""
-        try:
-            return self._entries[page_id]
-        except KeyError:
-            raise UnknownPageError(page_id) from None
+        entry = self._entries.get(page_id)
+        if entry is None:
+            raise UnknownPageError(page_id)
+        return entry
 
     def find(self, page_id: str) -> PageEntry | None:
         """Return the entry of a page, or None."""
@@ -112,13 +114,8 @@ class PageTable:
 
     def set_residency(self, levels: Mapping[str, Level]) -> None:
         """Record what the assembled prompt holds; pages that are not named are at `none`, O(pages)."""
-        absent = Level.NONE
         for page_id, entry in self._entries.items():
-            entry.resident = levels.get(page_id, absent)
-
-    def drop_residency(self) -> None:
-        """Record that a boundary destroyed the prompt."""
-        self.set_residency({})
+            entry.resident = levels.get(page_id, Level.NONE)
 
     def age(self, demanded: Iterable[str], decay: float = RECENCY_DECAY) -> None:
         """Multiply every recency by *decay*, then add 1 for each demand, O(pages with recency)."""

@@ -1,12 +1,6 @@
-"""Pages: typed pieces of agent state, each with a ladder of representations and a floor below which it must not fall.
+"""Pages: typed pieces of agent state, each with a sequence of representations and a floor below which it must not fall.
 
-=============  =================================================================================
-Provenance     where a page came from: a tool call, a transcript span, a file, the user
-Page           an immutable page; every rule of its type is enforced when it is made
-Step           one rung of a page's ladder: from a level to the next supported one, and its cost
-=============  =================================================================================
-
-A page without text has token costs only (synthetic workloads); ``clawvm_runtime.text_pages`` makes pages from text.
+A page without text has token costs only (synthetic workloads); ``clawvm_runtime.text.pages`` makes pages from text.
 """
 
 from __future__ import annotations
@@ -26,8 +20,8 @@ __all__ = ["Page", "Provenance", "Step"]
 class Provenance:
     """Where a page came from; ``kind`` is one of ``KINDS``.
 
-    What came from a durable source (a file, the harness's configuration) outlives a reset by itself; what was made
-    in the session (a tool call, a span of the transcript, the user's words) needs a writeback.
+    What came from a durable source (a file, the harness's configuration) outlives a reset; what was made in the
+    session (a tool call, a span of the transcript, the user's words) needs a writeback to outlive it.
     """
 
     kind: str
@@ -44,14 +38,14 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rung of a page's ladder: the level below it, the level it reaches, the tokens that it adds."""
+    """One step up in fidelity: the level below it, the level it reaches, the tokens that it adds."""
 
     below: Level
     level: Level
     delta: int
 
 
-MAXIMUM_WORTH = 1e9
+MAXIMUM_UTILITY = 1e9
 """The largest base utility or recompute cost: no sum of scores can overflow."""
 
 _FROM_TYPE: Any = None  # The default of an attribute that the rule of the page's type fills in.
@@ -64,10 +58,18 @@ class Page:
     ``costs`` maps each supported level to its tokens (at least 1): the levels must be allowed for the type, must
     include `full`, and must cost strictly more the higher they are (a representation that is not cheaper than a better
     one is dropped by whoever makes the page). ``minimum`` may not be below the floor of the type. A plan is ``active``
-    until it is done. ``base_utility`` and ``recompute_cost`` are numbers from 0 to ``MAXIMUM_WORTH``. ``texts`` gives
+    until it is done. ``base_utility`` and ``recompute_cost`` are numbers from 0 to ``MAXIMUM_UTILITY``. ``texts`` gives
     the text of each supported level, or is empty for pages that only have costs.
 
     Raises PageError, which names the attribute at fault.
+
+    >>> plan = Page("plan", PageType.PLAN, {Level.STRUCTURED: 12, Level.FULL: 40}, Provenance("file", "PLAN.md"))
+    >>> plan.pin.value, plan.minimum.label, [step.delta for step in plan.steps]
+    ('soft', 'structured', [12, 28])
+    >>> plan.changed(minimum=Level.POINTER)
+    Traceback (most recent call last):
+        ...
+    clawvm_runtime.errors.PageError: page 'plan': minimum: pointer is below the floor of its type, structured
     """
 
     id: str
@@ -116,8 +118,8 @@ class Page:
             raise self._refuse("provenance", f"needs a kind of {', '.join(Provenance.KINDS)} and a reference")
         for attribute in ("base_utility", "recompute_cost"):
             number = getattr(self, attribute)
-            if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number <= MAXIMUM_WORTH:
-                raise self._refuse(attribute, f"must be a number from 0 to {MAXIMUM_WORTH:g}, not {number!r:.80}")
+            if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number <= MAXIMUM_UTILITY:
+                raise self._refuse(attribute, f"must be a number from 0 to {MAXIMUM_UTILITY:g}, not {number!r:.80}")
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
             raise self._refuse("version", f"must be a whole number of at least 1, not {self.version!r}")
         if not isinstance(self.active, bool):

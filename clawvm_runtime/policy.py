@@ -1,14 +1,5 @@
 """Policies are data: one row per policy, one engine runs them all; an ablation is a row with one field replaced.
 
-==============  =====================================================================================
-LinearScore     how an upgrade step is scored; the published modes are rows of ``UPGRADE_SCORES``
-WritebackMode       when staged updates are committed around a boundary: never, soft_threshold, boundary
-Policy          one row
-POLICIES        the six published rows by id
-FEATURES        the ablations: for each feature of ClawVM the field that removes it
-policy_named    a row by id, with an error that lists the known ones
-==============  =====================================================================================
-
 A new policy is a new row; a new way to score is any callable with the signature of ``LinearScore.__call__``.
 Source: paper, policy table and ablation table; ``docs/policies.md``.
 """
@@ -17,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from clawvm_runtime.errors import PolicyError
@@ -35,7 +24,6 @@ __all__ = [
     "Feature",
     "LinearScore",
     "Policy",
-    "Score",
     "WritebackMode",
     "policy_named",
 ]
@@ -55,7 +43,7 @@ class WritebackMode(str, Enum):
 
 
 class Score(Protocol):
-    """How much one page is worth to the prompt that is being assembled."""
+    """The utility of one page for the prompt that is being assembled."""
 
     @property
     def name(self) -> str:
@@ -96,12 +84,9 @@ class LinearScore:
 
     def __call__(self, page: Page, recency: float, future_demands: int) -> float:
         """Return the weighted sum for *page*."""
-        if page.pin is PinClass.HARD:
-            boost = self.pin_hard
-        elif page.pin is PinClass.SOFT:
-            boost = self.pin_soft
-        else:
-            boost = 0.0
+        boost = 0.0
+        if page.pin is not PinClass.NONE:
+            boost = self.pin_hard if page.pin is PinClass.HARD else self.pin_soft
         return (
             self.base_utility * page.base_utility
             + boost
@@ -111,14 +96,12 @@ class LinearScore:
         )
 
 
-UPGRADE_SCORES: Mapping[str, LinearScore] = MappingProxyType(
-    {
-        "clawvm": LinearScore("clawvm", pin_hard=2.0, pin_soft=0.6, recency=0.6, recompute=0.4),
-        "oracle": LinearScore("oracle", pin_hard=2.0, pin_soft=0.6, recency=0.6, recompute=0.4, future=2.2, horizon=3),
-        "recency": LinearScore("recency", recency=0.9, recompute=0.1),
-        "lru": LinearScore("lru", base_utility=0.0, recency=1.0),
-    }
-)
+UPGRADE_SCORES: dict[str, LinearScore] = {
+    "clawvm": LinearScore("clawvm", pin_hard=2.0, pin_soft=0.6, recency=0.6, recompute=0.4),
+    "oracle": LinearScore("oracle", pin_hard=2.0, pin_soft=0.6, recency=0.6, recompute=0.4, future=2.2, horizon=3),
+    "recency": LinearScore("recency", recency=0.9, recompute=0.1),
+    "lru": LinearScore("lru", base_utility=0.0, recency=1.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +112,14 @@ class Policy:
     ``pointer_resolution`` serves a demand from the stored result; ``upgrades`` scores the upgrade steps (None: no
     upgrades); ``budget_share_after_reset`` is the share of the token budget that is left for pages in sessions that a
     reset began. ``recency_decay`` is what every page's recency is multiplied by each turn. ``reasoned_recall`` makes
-    every look-up answer with its reason, ``validated_writeback`` runs the journal's checks before a commit; the
+    every recall answer with its reason, ``validated_writeback`` runs the journal's checks before a commit; the
     published table has no column for these two (``docs/policies.md``).
+
+    >>> policy = dataclasses.replace(POLICIES["clawvm"], id="my_policy", upgrades=LinearScore("recent", recency=1.0))
+    >>> policy.auto_pin, policy.horizon
+    (True, 0)
+    >>> policy.without(FEATURES["prefetch"]).id
+    'my_policy_without_prefetch'
     """
 
     id: str
@@ -181,40 +170,19 @@ class Feature:
     removed: Any
 
 
-FEATURES: Mapping[str, Feature] = MappingProxyType(
-    {
-        feature.id: feature
-        for feature in (
-            Feature("pointer_resolution", "pointer resolution", "pointer_resolution", False),
-            Feature(
-                "writeback_at_compaction", "writeback at compaction", "writeback_at_compaction", WritebackMode.NEVER
-            ),
-            Feature("auto_pin", "auto-pin", "auto_pin", False),
-            Feature("writeback_at_reset", "writeback at reset", "writeback_at_reset", WritebackMode.NEVER),
-            Feature("upgrade_scoring", "upgrade scoring", "upgrades", None),
-            Feature("prefetch", "prefetch", "prefetch", False),
-            Feature("reasoned_recall", "reasoned recall", "reasoned_recall", False),
-            Feature("validated_writeback", "validated writeback", "validated_writeback", False),
-        )
-    }
-)
-
-
-def _structured(policy_id: str, name: str, upgrades: str) -> Policy:
-    """Return a row with ClawVM's whole structure, which differs only in its upgrade score."""
-    return Policy(
-        id=policy_id,
-        name=name,
-        auto_pin=True,
-        prefetch=True,
-        writeback_at_compaction=WritebackMode.BOUNDARY,
-        writeback_at_reset=WritebackMode.BOUNDARY,
-        pointer_resolution=True,
-        upgrades=UPGRADE_SCORES[upgrades],
-        budget_share_after_reset=1.0,
-        reasoned_recall=True,
-        validated_writeback=True,
+FEATURES: dict[str, Feature] = {
+    feature.id: feature
+    for feature in (
+        Feature("pointer_resolution", "pointer resolution", "pointer_resolution", False),
+        Feature("writeback_at_compaction", "writeback at compaction", "writeback_at_compaction", WritebackMode.NEVER),
+        Feature("auto_pin", "auto-pin", "auto_pin", False),
+        Feature("writeback_at_reset", "writeback at reset", "writeback_at_reset", WritebackMode.NEVER),
+        Feature("upgrade_scoring", "upgrade scoring", "upgrades", None),
+        Feature("prefetch", "prefetch", "prefetch", False),
+        Feature("reasoned_recall", "reasoned recall", "reasoned_recall", False),
+        Feature("validated_writeback", "validated writeback", "validated_writeback", False),
     )
+}
 
 
 _RETRIEVAL = Policy(
@@ -230,29 +198,41 @@ _RETRIEVAL = Policy(
     reasoned_recall=False,
     validated_writeback=False,
 )
-
-POLICIES: Mapping[str, Policy] = MappingProxyType(
-    {
-        policy.id: policy
-        for policy in (
-            _RETRIEVAL,
-            dataclasses.replace(_RETRIEVAL, id="retrieval_cache", name="Retrieval+Cache", pointer_resolution=True),
-            dataclasses.replace(
-                _RETRIEVAL,
-                id="compaction_hybrid",
-                name="Compaction-Hybrid",
-                prefetch=True,
-                writeback_at_compaction=WritebackMode.SOFT_THRESHOLD,
-                pointer_resolution=True,
-                upgrades=UPGRADE_SCORES["recency"],
-                budget_share_after_reset=0.85,
-            ),
-            _structured("lru", "LRU", "lru"),
-            _structured("clawvm", "ClawVM", "clawvm"),
-            _structured("oracle_h3", "Oracle (h = 3)", "oracle"),
-        )
-    }
+_CLAWVM = Policy(
+    id="clawvm",
+    name="ClawVM",
+    auto_pin=True,
+    prefetch=True,
+    writeback_at_compaction=WritebackMode.BOUNDARY,
+    writeback_at_reset=WritebackMode.BOUNDARY,
+    pointer_resolution=True,
+    upgrades=UPGRADE_SCORES["clawvm"],
+    budget_share_after_reset=1.0,
+    reasoned_recall=True,
+    validated_writeback=True,
 )
+_COMPACTION_HYBRID = dataclasses.replace(
+    _RETRIEVAL,
+    id="compaction_hybrid",
+    name="Compaction-Hybrid",
+    prefetch=True,
+    writeback_at_compaction=WritebackMode.SOFT_THRESHOLD,
+    pointer_resolution=True,
+    upgrades=UPGRADE_SCORES["recency"],
+    budget_share_after_reset=0.85,
+)
+
+POLICIES: dict[str, Policy] = {
+    policy.id: policy
+    for policy in (
+        _RETRIEVAL,
+        dataclasses.replace(_RETRIEVAL, id="retrieval_cache", name="Retrieval+Cache", pointer_resolution=True),
+        _COMPACTION_HYBRID,
+        dataclasses.replace(_CLAWVM, id="lru", name="LRU", upgrades=UPGRADE_SCORES["lru"]),
+        _CLAWVM,
+        dataclasses.replace(_CLAWVM, id="oracle_h3", name="Oracle (h = 3)", upgrades=UPGRADE_SCORES["oracle"]),
+    )
+}
 
 
 def policy_named(policy_id: str) -> Policy:

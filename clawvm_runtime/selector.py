@@ -1,11 +1,4 @@
-"""Selection: which page stands in the next prompt at which level, in two deterministic phases under a token budget.
-
-=================  ==========================================================================================
-SelectionRequest   everything that a selection may depend on
-Selection          the levels chosen, and every decision on the way to them
-select             the plain selector; anything with its signature can stand in for it (``Selector``)
-minimum_set        tokens that floors and demands need together, whatever the policy
-=================  ==========================================================================================
+"""Selection: which page is in the next prompt at which level, in two deterministic phases under a token budget.
 
 Phase 1 installs the required set: first the floors, then this turn's demands. Phase 2 hands out pointers and then
 upgrades by score per token. Every order ends in the page id, so that no tie depends on a hash or on insertion.
@@ -24,18 +17,7 @@ from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.vocabulary import PIN_RANK, TYPE_RULES, Level, PinClass
 
-__all__ = [
-    "Reason",
-    "Required",
-    "Selection",
-    "SelectionRequest",
-    "Selector",
-    "StepOutcome",
-    "TriedStep",
-    "install_order",
-    "minimum_set",
-    "select",
-]
+__all__ = ["Reason", "Required", "Selection", "SelectionRequest", "Selector", "StepOutcome", "minimum_set", "select"]
 
 
 class Reason(str, Enum):
@@ -51,7 +33,9 @@ class StepOutcome(str, Enum):
 
     APPLIED = "applied"
     DID_NOT_FIT = "did_not_fit"
-    NOT_NEXT = "not_next"  # A lower step of the same page was not applied, so this one does not start where it stands.
+    NOT_NEXT = (
+        "not_next"  # A lower step of the same page was not applied, so this one does not start at the page's level.
+    )
 
 
 class Required(NamedTuple):
@@ -104,7 +88,7 @@ class Selection:
 
 
 class Selector(Protocol):
-    """The seam at which a faster selector can stand beside the plain one."""
+    """The seam at which another selector can replace the plain one."""
 
     def __call__(self, request: SelectionRequest) -> Selection:
         """Return the selection for *request*."""
@@ -138,14 +122,26 @@ def minimum_set(pages: Iterable[Page], demands: Mapping[str, Level], injected: C
 
 
 def select(request: SelectionRequest) -> Selection:
-    """Return the selection for *request*: the plain selector, O(n log n) in the number of pages."""
+    """Return the selection for *request*: the plain selector, O(n log n) in the number of pages.
+
+    >>> from clawvm_runtime import POLICIES, PageType, Provenance
+    >>> source = Provenance("user", "turn 1")
+    >>> rule = Page("rule", PageType.CONSTRAINT, {Level.STRUCTURED: 10, Level.FULL: 40}, source)
+    >>> note = Page("note", PageType.EVIDENCE, {Level.POINTER: 5, Level.FULL: 90}, source)
+    >>> request = SelectionRequest([rule, note], budget=50, policy=POLICIES["clawvm"], demands={"note": Level.POINTER})
+    >>> {page_id: level.label for page_id, level in select(request).levels.items()}
+    {'rule': 'full', 'note': 'pointer'}
+    """
     assembly = _Assembly(request)
     assembly.install_required()
     if request.policy.prefetch:
         assembly.prefetch_pointers()
     if request.policy.upgrades is not None:
         assembly.upgrade()
-    return assembly.selection()
+    spent = request.budget - assembly.left
+    return Selection(
+        assembly.levels, spent, assembly.required, assembly.prefetched, assembly.prefetch_refused, assembly.steps
+    )
 
 
 class _Assembly:
@@ -161,7 +157,7 @@ class _Assembly:
         self.steps: list[TriedStep] = []
 
     def raise_to(self, page: Page, level: Level) -> bool:
-        """Raise *page* to *level* if what that adds fits; a page that stands higher already stays."""
+        """Raise *page* to *level* if what that adds fits; a page that is higher already stays."""
         current = self.levels.get(page.id)
         if current is not None and current >= level:
             return True
@@ -184,7 +180,7 @@ class _Assembly:
                 floors.append((page, Reason.FLOOR))
             if page.id in wanted:
                 demands.append(page)
-        # All floors before any demand: under pressure a costly demand must not take the room of another page's floor.
+        # All floors before any demand: under pressure a costly demand must not take the space of another page's floor.
         # When the required set fits, the order changes nothing.
         for page, reason in sorted(floors, key=lambda item: install_order(item[0]), reverse=True):
             self._require(page, page.floor_level, reason)
@@ -213,10 +209,10 @@ class _Assembly:
             current = levels.get(page.id, _NONE)
             if current == _FULL:
                 continue
-            worth = score(page, recency.get(page.id, 0.0), future.get(page.id, 0))
+            utility = score(page, recency.get(page.id, 0.0), future.get(page.id, 0))
             for step in page.steps:
                 if step.below >= current:
-                    steps.append((worth / step.delta, page.id, step.level, step))
+                    steps.append((utility / step.delta, page.id, step.level, step))
         # Page id and level are unique together, so that no comparison reaches the step itself.
         steps.sort(reverse=True)
         for key, page_id, level, step in steps:
@@ -229,13 +225,3 @@ class _Assembly:
                 self.left -= step.delta
                 outcome = _APPLIED
             self.steps.append(TriedStep(page_id, level, step.delta, key, outcome))
-
-    def selection(self) -> Selection:
-        return Selection(
-            levels=self.levels,
-            tokens=self.request.budget - self.left,
-            required=self.required,
-            prefetched=self.prefetched,
-            prefetch_refused=self.prefetch_refused,
-            steps=self.steps,
-        )

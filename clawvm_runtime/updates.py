@@ -1,15 +1,5 @@
 """State updates and their validation: what may be committed, and the reason code where something may not.
 
-==================  ===============================================================================
-Update              one proposed change of one field of one page
-Rejection           a reason code with a sentence of detail
-ValidationContext   what validation may look at: pages, evidence, committed values, domain validators
-check_update        all checks in their order; the first that fails rejects
-destroys            whether an update would replace a committed value unseen
-changed_page        a page after a commit: one version later, control fields applied
-merged              the committed value after an update: the deterministic merge rules
-==================  ===============================================================================
-
 Truth is not checked: a well-formed wrong update commits. Domain validators can be plugged in.
 Source: paper, writeback protocol; ``docs/journal.md``.
 """
@@ -34,17 +24,8 @@ from clawvm_runtime.vocabulary import (
     level_from_name,
 )
 
-__all__ = [
-    "CONTROL_FIELDS",
-    "DomainValidator",
-    "Rejection",
-    "Update",
-    "ValidationContext",
-    "changed_page",
-    "check_update",
-    "destroys",
-    "merged",
-]
+__all__ = ["CONTROL_FIELDS", "DomainValidator", "Rejection", "Update", "ValidationContext"]
+__all__ += ["changed_page", "check_update", "destroys", "merged"]
 
 CONTROL_FIELDS = frozenset({"pin", "minimum", "status"})
 """Fields whose committed value changes how the page itself is held, not only what it says."""
@@ -55,11 +36,15 @@ MAXIMUM_VALUE_CHARACTERS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One proposed change; strings stay as the proposer wrote them, validation judges them.
+    """One proposed change; its strings are as the proposer wrote them, and validation judges them.
 
     ``base_version`` is the committed version of (page, field) that a `set_with_version` was computed from.
     ``evidence_ref`` names the page, span or tool call that the update is drawn from. ``update_id``, where given, makes
     staging idempotent: the same id is never staged twice.
+
+    >>> update = Update("plan", "step", "append", ["tests pass"], scope="session", evidence_ref="bash({})")
+    >>> update == Update.from_record(update.to_record())
+    True
     """
 
     page_id: str
@@ -116,7 +101,7 @@ DomainValidator = Callable[[Update, Page], str | None]
 
 @dataclass(frozen=True, slots=True)
 class ValidationContext:
-    """What validation may look at; all look-ups, no state of its own."""
+    """What validation may look at; all questions, no state of its own."""
 
     find_page: Callable[[str], Page | None]
     reference_resolves: Callable[[str], bool]

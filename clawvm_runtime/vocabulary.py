@@ -1,18 +1,5 @@
 """The nouns that every other module uses: levels, page types with their rules, pins, scopes, faults, boundaries.
 
-================  ==============================================================================
-Level             representation of a page: none < pointer < structured < compressed < full
-PageType          six types; ``TYPE_RULES`` says what each may do
-PinClass, Scope   how strongly a page is held; who shares it
-FaultKind         the six observable faults, each in a family (residency or durability)
-Boundary          the destructive lifecycle boundaries
-RecallOutcome     why a look-up answered what it answered
-ToolOutcome       how a tool call ended
-Principal         who asks for a state update
-UpdateOperation   the three update operations that are never destructive
-RejectCode        why the journal rejected an update
-================  ==============================================================================
-
 Source of the rules: paper sections on pages, faults and writeback; ``docs/page-model.md``.
 """
 
@@ -21,31 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from types import MappingProxyType
-
-__all__ = [
-    "FAULT_FAMILY",
-    "PIN_RANK",
-    "PRINCIPAL_SCOPES",
-    "TYPE_RULES",
-    "Boundary",
-    "FaultKind",
-    "Level",
-    "PageType",
-    "PinClass",
-    "Principal",
-    "RecallOutcome",
-    "RejectCode",
-    "Scope",
-    "ToolOutcome",
-    "TypeRule",
-    "UpdateOperation",
-    "level_from_name",
-]
 
 
 class Level(IntEnum):
-    """A representation of a page, ordered by fidelity."""
+    """A representation of a page, ordered by fidelity.
+
+    >>> Level.POINTER < Level.STRUCTURED < Level.COMPRESSED < Level.FULL
+    True
+    >>> level_from_name("pointer").label
+    'pointer'
+    """
 
     NONE = 0
     POINTER = 1
@@ -55,7 +27,7 @@ class Level(IntEnum):
 
     @property
     def label(self) -> str:
-        """The level's name as it stands in traces and reports."""
+        """The level's name in traces and reports."""
         return self.name.lower()
 
 
@@ -89,7 +61,7 @@ class PinClass(str, Enum):
     NONE = "none"
 
 
-PIN_RANK: Mapping[PinClass, int] = MappingProxyType({PinClass.HARD: 2, PinClass.SOFT: 1, PinClass.NONE: 0})
+PIN_RANK: Mapping[PinClass, int] = {PinClass.HARD: 2, PinClass.SOFT: 1, PinClass.NONE: 0}
 
 
 class Scope(str, Enum):
@@ -109,17 +81,10 @@ class FaultKind(str, Enum):
     SILENT_RECALL = "silent_recall"
     FLUSH_MISS = "flush_miss"
 
-
-FAULT_FAMILY: Mapping[FaultKind, str] = MappingProxyType(
-    {
-        FaultKind.REFETCH: "residency",
-        FaultKind.DUPLICATE_TOOL: "residency",
-        FaultKind.PINNED_INVARIANT_MISS: "residency",
-        FaultKind.POST_COMPACTION_BOOTSTRAP: "residency",
-        FaultKind.SILENT_RECALL: "durability",
-        FaultKind.FLUSH_MISS: "durability",
-    }
-)
+    @property
+    def family(self) -> str:
+        """``durability`` for what is lost or hidden on the way to a store, ``residency`` for the prompt itself."""
+        return "durability" if self in (FaultKind.SILENT_RECALL, FaultKind.FLUSH_MISS) else "residency"
 
 
 class Boundary(str, Enum):
@@ -130,7 +95,7 @@ class Boundary(str, Enum):
 
 
 class RecallOutcome(str, Enum):
-    """Why a look-up answered what it answered."""
+    """Why a recall answered what it answered."""
 
     OK = "ok"
     NO_MATCH = "no_match"
@@ -157,16 +122,11 @@ class Principal(str, Enum):
     TOOL = "tool"
 
 
-# A sub-agent or a tool works inside one session; what all sessions share is out of its reach.
-PRINCIPAL_SCOPES: Mapping[Principal, frozenset[Scope]] = MappingProxyType(
-    {
-        Principal.USER: frozenset(Scope),
-        Principal.AGENT: frozenset(Scope),
-        Principal.HARNESS: frozenset(Scope),
-        Principal.SUBAGENT: frozenset({Scope.SESSION}),
-        Principal.TOOL: frozenset({Scope.SESSION}),
-    }
-)
+# A subagent or a tool works inside one session and cannot write what all sessions share.
+PRINCIPAL_SCOPES: Mapping[Principal, frozenset[Scope]] = {
+    principal: frozenset({Scope.SESSION} if principal in (Principal.SUBAGENT, Principal.TOOL) else Scope)
+    for principal in Principal
+}
 
 
 class UpdateOperation(str, Enum):
@@ -192,14 +152,15 @@ class TypeRule:
     """What pages of one type may do.
 
     ``floor`` is the lowest minimum level a page of the type may declare, ``floor_when_done`` the same for a page
-    that is no longer active (only plans end), ``levels`` the representations it may take.
+    that is no longer active (only plans end), ``levels`` the representations it may take, ``scopes`` those that it may
+    belong to, ``pin`` its default pin class, ``rank`` its place in the order of installation and in the prompt.
     """
 
     floor: Level
     levels: tuple[Level, ...]
     scopes: tuple[Scope, ...]
     pin: PinClass
-    rank: int
+    rank: int = 0
     floor_when_done: Level | None = None
 
     def floor_for(self, active: bool) -> Level:
@@ -209,40 +170,20 @@ class TypeRule:
         return self.floor
 
 
-_FIDELITY_STEPS = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL)
+_INSTRUCTION_LEVELS = (Level.STRUCTURED, Level.FULL)
+_EVERY_LEVEL = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL)
 
-TYPE_RULES: Mapping[PageType, TypeRule] = MappingProxyType(
-    {
-        PageType.BOOTSTRAP_POLICY: TypeRule(
-            floor=Level.STRUCTURED,
-            levels=(Level.STRUCTURED, Level.FULL),
-            scopes=(Scope.PROJECT, Scope.SESSION),
-            pin=PinClass.HARD,
-            rank=2,
-        ),
-        PageType.CONSTRAINT: TypeRule(
-            floor=Level.STRUCTURED,
-            levels=(Level.STRUCTURED, Level.FULL),
-            scopes=(Scope.SESSION,),
-            pin=PinClass.HARD,
-            rank=1,
-        ),
-        PageType.PLAN: TypeRule(
-            floor=Level.STRUCTURED,
-            levels=(Level.POINTER, Level.STRUCTURED, Level.FULL),
-            scopes=(Scope.SESSION,),
-            pin=PinClass.SOFT,
-            rank=0,
-            floor_when_done=Level.POINTER,
-        ),
-        PageType.PREFERENCE: TypeRule(
-            floor=Level.POINTER, levels=_FIDELITY_STEPS, scopes=(Scope.PROJECT,), pin=PinClass.NONE, rank=0
-        ),
-        PageType.EVIDENCE: TypeRule(
-            floor=Level.POINTER, levels=_FIDELITY_STEPS, scopes=(Scope.SESSION,), pin=PinClass.SOFT, rank=0
-        ),
-        PageType.CONVERSATION_SEGMENT: TypeRule(
-            floor=Level.POINTER, levels=_FIDELITY_STEPS, scopes=(Scope.SESSION,), pin=PinClass.NONE, rank=0
-        ),
-    }
-)
+TYPE_RULES: Mapping[PageType, TypeRule] = {
+    PageType.BOOTSTRAP_POLICY: TypeRule(Level.STRUCTURED, _INSTRUCTION_LEVELS, tuple(Scope), PinClass.HARD, rank=2),
+    PageType.CONSTRAINT: TypeRule(Level.STRUCTURED, _INSTRUCTION_LEVELS, (Scope.SESSION,), PinClass.HARD, rank=1),
+    PageType.PLAN: TypeRule(
+        Level.STRUCTURED,
+        (Level.POINTER, Level.STRUCTURED, Level.FULL),
+        (Scope.SESSION,),
+        PinClass.SOFT,
+        floor_when_done=Level.POINTER,
+    ),
+    PageType.PREFERENCE: TypeRule(Level.POINTER, _EVERY_LEVEL, (Scope.PROJECT,), PinClass.NONE),
+    PageType.EVIDENCE: TypeRule(Level.POINTER, _EVERY_LEVEL, (Scope.SESSION,), PinClass.SOFT),
+    PageType.CONVERSATION_SEGMENT: TypeRule(Level.POINTER, _EVERY_LEVEL, (Scope.SESSION,), PinClass.NONE),
+}

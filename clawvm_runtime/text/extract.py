@@ -20,27 +20,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from clawvm_runtime.text.kinds import (
-    COMPRESSED_MOST,
-    ITEM_LENGTH,
-    LONG_LINE,
-    ContentKind,
-    Lines,
-    definitions,
-    failure_ranks,
-    headings,
-    is_key_value,
-    is_section,
-    key_points,
-    key_values,
-    left_out,
-    lines_with,
-    list_items,
-    matched_paths,
-    matching,
-    summaries,
-    sure_failures,
-)
+from clawvm_runtime.text import kinds
+from clawvm_runtime.text.kinds import ITEM_LENGTH, LONG_LINE, ContentKind, Lines
 from clawvm_runtime.text.verbatim import plan, rules
 from clawvm_runtime.vocabulary import PageType, Scope
 
@@ -67,7 +48,7 @@ def compressed(lines: Lines, kind: ContentKind) -> str:
     text = lines.text
     if len(text) < COMPRESSED_FROM:
         return text
-    target = min(len(text) // COMPRESSED_SHARE, COMPRESSED_MOST)
+    target = min(len(text) // COMPRESSED_SHARE, kinds.COMPRESSED_MOST)
     longest = min(target, max(LONG_LINE, target // lines.total))
     weigh, _ = _BY_KIND[kind]
     chosen = _choose(lines.kept, weigh(lines), longest, target)
@@ -155,7 +136,7 @@ def _gap(gap: Sequence[str], unseen: int) -> Iterable[str]:
     """Return the mark for a gap, or its lines themselves where the mark would be longer."""
     if not unseen and len(gap) <= MARKER_LENGTH and sum(map(len, gap)) + len(gap) <= MARKER_LENGTH:
         return gap
-    return [left_out(len(gap) + unseen)]
+    return [kinds.left_out(len(gap) + unseen)]
 
 
 def _clip(line: str, most: int) -> str:
@@ -174,7 +155,7 @@ def _prose_weights(lines: Lines) -> list[int]:
     kept = lines.kept
     blank = [not line or line.isspace() for line in kept]
     weights = [int(before and not this) for before, this in zip([True, *blank], blank)]
-    for weight, judge in ((1, list_items), (2, sure_failures), (2, key_points), (3, headings)):
+    for weight, judge in ((1, kinds.list_items), (2, kinds.sure_failures), (2, kinds.key_points), (3, kinds.headings)):
         for index in lines.judged(judge):
             weights[index] = weight
     return weights
@@ -182,7 +163,7 @@ def _prose_weights(lines: Lines) -> list[int]:
 
 def _code_weights(lines: Lines) -> list[int]:
     weights = [0] * (len(lines.kept) + 1)
-    for index in lines.judged(definitions):
+    for index in lines.judged(kinds.definitions):
         weights[index] = 2 if lines.kept[index][:1].isspace() else 3
         # The line after a definition says what it is for, or goes on with its parameters.
         weights[index + 1] = 1
@@ -195,8 +176,8 @@ def _json_weights(lines: Lines) -> list[int]:
 
 
 def _log_weights(lines: Lines) -> list[int]:
-    weights = [(0, 2, 3)[rank] for rank in lines.judged(failure_ranks)]
-    sums = lines.judged(summaries)
+    weights = [(0, 2, 3)[rank] for rank in lines.judged(kinds.failure_ranks)]
+    sums = lines.judged(kinds.summaries)
     # Two lines on either side of a failure matter, and two behind a summary.
     around = [range(index - 2, index + 3) for index, weight in enumerate(weights) if weight == 3]
     around += [range(index + 1, index + 3) for index in sums]
@@ -210,26 +191,22 @@ def _log_weights(lines: Lines) -> list[int]:
 
 
 def _diff_weights(lines: Lines) -> list[int]:
-    weights = []
-    for line in lines.kept:
-        if line.startswith(("diff ", "+++ ", "--- ", "Index: ")):
-            weights.append(3)
-        elif line.startswith("@@"):
-            weights.append(2)
-        else:
-            weights.append(1 if line.startswith(("+", "-")) else 0)
-    return weights
+    marks = (("diff ", "+++ ", "--- ", "Index: "), ("@@",), ("+", "-"))
+    return [next((3 - rank for rank, mark in enumerate(marks) if line.startswith(mark)), 0) for line in lines.kept]
 
 
 def _table_weights(lines: Lines) -> list[int]:
-    return [3 if is_section(line) else 1 if is_key_value(line) and not line[:1].isspace() else 0 for line in lines.kept]
+    return [
+        3 if kinds.SECTION.match(line) else 1 if kinds.is_key_value(line) and not line[:1].isspace() else 0
+        for line in lines.kept
+    ]
 
 
 def _listing_weights(lines: Lines) -> list[int]:
     """Weigh the first line of each file."""
     seen: set[str | None] = {None}
     weights = []
-    for path in lines.judged(matched_paths):
+    for path in lines.judged(kinds.matched_paths):
         weights.append(0 if path in seen else 2)
         seen.add(path)
     return weights
@@ -274,7 +251,7 @@ def _fields(lines: Lines, kind: ContentKind, page_type: PageType) -> str:
     """Return the fields that a text of this kind has, in about a fifth of its length."""
     writer = _FieldWriter(min(STRUCTURED_MOST, max(STRUCTURED_LEAST, len(lines.text) // STRUCTURED_SHARE)))
     if page_type is PageType.CONVERSATION_SEGMENT:
-        writer.add("turns", (lines.kept[number] for number in matching(_TURN, lines.kept)))
+        writer.add("turns", (lines.kept[number] for number in kinds.matching(_TURN, lines.kept)))
     _, write = _BY_KIND[kind]
     write(writer, lines)
     return "\n".join([", ".join([kind.value, f"{lines.total} lines", *writer.counts]), *writer.lines])
@@ -282,7 +259,7 @@ def _fields(lines: Lines, kind: ContentKind, page_type: PageType) -> str:
 
 def _prose_fields(writer: _FieldWriter, lines: Lines) -> None:
     kept = lines.kept
-    titles = frozenset(lines.judged(headings))
+    titles = frozenset(lines.judged(kinds.headings))
 
     def body(numbers: Iterable[int]) -> Iterator[str]:
         """Yield the lines that are neither headings nor the beginning of a turn."""
@@ -290,9 +267,9 @@ def _prose_fields(writer: _FieldWriter, lines: Lines) -> None:
 
     opening = next((number for number in range(len(kept)) if kept[number].strip() and any(body([number]))), None)
     writer.add("opening", [] if opening is None else [kept[opening]])
-    writer.add("headings", (kept[number] for number in lines.judged(headings) if not _TURN.match(kept[number])))
-    writer.add("failures", body(lines.judged(sure_failures)))
-    for label, judge in (("key points", key_points), ("values", key_values)):
+    writer.add("headings", (kept[number] for number in lines.judged(kinds.headings) if not _TURN.match(kept[number])))
+    writer.add("failures", body(lines.judged(kinds.sure_failures)))
+    for label, judge in (("key points", kinds.key_points), ("values", kinds.key_values)):
         writer.add(label, body(number for number in lines.judged(judge) if number != opening))
     writer.add("paths", _paths(kept))
 
@@ -306,7 +283,7 @@ def _code_fields(writer: _FieldWriter, lines: Lines) -> None:
 
 def _definitions(lines: Lines) -> Iterator[str]:
     """Yield the lines that define something, each with its number unless the text numbers its lines."""
-    for index in lines.judged(definitions):
+    for index in lines.judged(kinds.definitions):
         line = lines.kept[index].rstrip()
         number = index + 1 + (lines.missing if index >= lines.hole else 0)
         yield line if _NUMBERED.match(lines.kept[index]) else f"{number}: {line}"
@@ -314,13 +291,13 @@ def _definitions(lines: Lines) -> Iterator[str]:
 
 def _log_fields(writer: _FieldWriter, lines: Lines) -> None:
     kept = lines.kept
-    ranks = lines.judged(failure_ranks)
+    ranks = lines.judged(kinds.failure_ranks)
     sure = [line.strip() for line, rank in zip(kept, ranks) if rank == 2]
     likely = [line.strip() for line, rank in zip(kept, ranks) if rank == 1]
     writer.count(len(sure or likely), "failure line", "failure lines")
-    writer.count(len(lines_with("\n".join(kept).lower(), ["warning"])), "warning", "warnings")
+    writer.count(len(kinds.lines_with("\n".join(kept).lower(), ["warning"])), "warning", "warnings")
     writer.add("commands", (line for line in kept if line.startswith("$ ")))
-    writer.add("summary", (kept[index].strip() for index in lines.judged(summaries)))
+    writer.add("summary", (kept[index].strip() for index in lines.judged(kinds.summaries)))
     writer.add("failures", sure or likely)
     writer.add("paths", _paths(kept))
     writer.add("last line", [next((line for line in reversed(kept) if line.strip()), "")])
@@ -363,7 +340,7 @@ def _changes(lines: Sequence[str]) -> dict[str, list[int]]:
 
 def _table_fields(writer: _FieldWriter, lines: Lines) -> None:
     content = [line for line in lines.kept if line.strip()]
-    pairs = [line for line in content if is_section(line) or is_key_value(line)]
+    pairs = [line for line in content if kinds.SECTION.match(line) or kinds.is_key_value(line)]
     if len(pairs) * 2 >= len(content):
         writer.add("values", [line for line in pairs if not line[:1].isspace()] or pairs)
     else:
@@ -373,7 +350,7 @@ def _table_fields(writer: _FieldWriter, lines: Lines) -> None:
 
 
 def _listing_fields(writer: _FieldWriter, lines: Lines) -> None:
-    paths = [path for path in lines.judged(matched_paths) if path is not None]
+    paths = [path for path in lines.judged(kinds.matched_paths) if path is not None]
     matches = Counter(paths)
     if len(matches) < len(paths):
         writer.count(len(paths), "match", "matches")

@@ -171,14 +171,9 @@ def headings(lines: Sequence[str]) -> list[int]:
     return matching(_HEADING, lines)
 
 
-def is_list_item(line: str) -> bool:
-    """Return whether *line* begins an item of a bulleted, numbered or check list."""
-    return _LIST_ITEM.match(line) is not None
-
-
 def list_items(lines: Sequence[str]) -> list[int]:
-    """Return the numbers of the lines that ``is_list_item`` holds for."""
-    return matching(_LIST_ITEM, lines)
+    """Return the numbers of the lines that begin an item of a bulleted, numbered or check list."""
+    return matching(LIST_ITEM, lines)
 
 
 def is_key_value(line: str) -> bool:
@@ -190,11 +185,6 @@ def key_values(lines: Sequence[str]) -> list[int]:
     """Return the numbers of the lines that ``is_key_value`` holds for."""
     lines = clipped(lines)
     return [number for number in lines_with("\n".join(lines), ":=") if _KEY_VALUE.match(lines[number])]
-
-
-def is_section(line: str) -> bool:
-    """Return whether a line is a section header such as ``[tool.ruff]``."""
-    return _SECTION.match(line) is not None
 
 
 def matched_paths(lines: Sequence[str]) -> list[str | None]:
@@ -290,7 +280,7 @@ _NO_FAILURE = re.compile(r"\b(?:0|no|zero|without)\s+(?:\w+\s+)?(?:errors?|fail\
 _SOME_FAILURES = re.compile(r"\b[1-9]\d* (?:fail|error)")
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+\S")
-_LIST_ITEM = re.compile(r"\s*(?=\S)(?:[-*+•‣◦]|\d{1,4}[.)]|[A-Za-z][.)]|\([a-z\d]{1,3}\)|[☐☑☒✅✔✓⬜□■○●▶➜→])\s+\S")
+LIST_ITEM = re.compile(r"\s*(?=\S)(?:[-*+•‣◦]|\d{1,4}[.)]|[A-Za-z][.)]|\([a-z\d]{1,3}\)|[☐☑☒✅✔✓⬜□■○●▶➜→])\s+\S")
 _KEY_VALUE = re.compile(
     r"\s*(?=\S)(?:[-*+•]\s+)?[\"'`*]{0,3}[\w][\w./@$ -]{0,39}[\"'`*]{0,3}"
     r"\s?(?::(?!//)|=|:=|=>|\?=)(?:\s+\S|$|[\"'\w\d/.$<\[{-])"
@@ -338,7 +328,7 @@ _SUMMARY_WORDS = (
     *("=== ", "Ran ", "test result: ", "Test", " passing", " failing", " pending", " passed", " failed"),
     *("Found ", " problem"),
 )
-_SECTION = re.compile(r"\s*\[\[?[^\[\]]+\]\]?\s*$")
+SECTION = re.compile(r"\s*\[\[?[^\[\]]+\]\]?\s*$")
 
 
 # --- The kind of a text.

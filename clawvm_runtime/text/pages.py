@@ -1,20 +1,11 @@
 """Pages from real text: every representation made once, counted, and kept only where it saves tokens.
 
-=======================  ==============================================================================
-page_from_text           a page with the text and the token cost of each level
-updated_page_from_text   the next version of a page, from its new text
-with_committed_fields    a page with what the journal committed for it, at every level above pointer
-BASE_UTILITY             default worth of a page by its type
-RECOMPUTE_COST           default price of getting a page's text again by its type
-=======================  ==============================================================================
-
 Nothing here runs under budget pressure: selection only looks up what was made here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from clawvm_runtime.canonical import canonical_json
@@ -25,31 +16,27 @@ from clawvm_runtime.text.pointers import pointer
 from clawvm_runtime.text.tokens import TokenCounter, estimate_tokens
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
 
-__all__ = ["BASE_UTILITY", "RECOMPUTE_COST", "page_from_text", "updated_page_from_text"]
+__all__ = ["BASE_UTILITY", "RECOMPUTE_COST", "page_from_text", "with_committed_fields"]
 
-BASE_UTILITY: Mapping[PageType, float] = MappingProxyType(
-    {
-        PageType.BOOTSTRAP_POLICY: 10.0,
-        PageType.PLAN: 8.0,
-        PageType.CONSTRAINT: 7.0,
-        PageType.PREFERENCE: 6.0,
-        PageType.EVIDENCE: 5.0,
-        PageType.CONVERSATION_SEGMENT: 2.0,
-    }
-)
-"""Worth of a page when its maker gives none: what an agent cannot work without first, passing talk last."""
+BASE_UTILITY: Mapping[PageType, float] = {
+    PageType.BOOTSTRAP_POLICY: 10.0,
+    PageType.PLAN: 8.0,
+    PageType.CONSTRAINT: 7.0,
+    PageType.PREFERENCE: 6.0,
+    PageType.EVIDENCE: 5.0,
+    PageType.CONVERSATION_SEGMENT: 2.0,
+}
+"""Utility of a page when its maker gives none: what an agent cannot work without first, passing talk last."""
 
-RECOMPUTE_COST: Mapping[PageType, float] = MappingProxyType(
-    {
-        PageType.EVIDENCE: 8.0,
-        PageType.CONSTRAINT: 6.0,
-        PageType.PLAN: 5.0,
-        PageType.BOOTSTRAP_POLICY: 3.0,
-        PageType.PREFERENCE: 3.0,
-        PageType.CONVERSATION_SEGMENT: 2.0,
-    }
-)
-"""Price of getting a text again when its maker gives none: a tool call most, passing talk least."""
+RECOMPUTE_COST: Mapping[PageType, float] = {
+    PageType.EVIDENCE: 8.0,
+    PageType.CONSTRAINT: 6.0,
+    PageType.PLAN: 5.0,
+    PageType.BOOTSTRAP_POLICY: 3.0,
+    PageType.PREFERENCE: 3.0,
+    PageType.CONVERSATION_SEGMENT: 2.0,
+}
+"""Cost of getting a text again when its maker gives none: a tool call most, passing talk least."""
 
 
 def page_from_text(
@@ -72,11 +59,17 @@ def page_from_text(
 ) -> Page:
     """Return a page that holds *text* at full and every level of its type that saves tokens.
 
-    A level stays if it costs fewer tokens than the next better one that stays; between the minimum and full
-    none stays that costs no more than the minimum. A short text may hold full only; an empty one does, at the
-    cost of 1 token. What is None comes from the type, *kind* and *tokens*, the size of the text by the counter,
-    from the text. Without *keep_texts* the page has costs only. Raises PageError as Page does. Takes time linear
-    in the length of the text.
+    A level stays if it costs fewer tokens than the next better one that stays; between the minimum and full none stays
+    that costs no more than the minimum. A short text may have full only; an empty one does, at the cost of 1 token.
+    What is None comes from the type, *kind* and *tokens* (the size of the text by the counter) from the text. Without
+    *keep_texts* the page has costs only. Raises PageError as Page does. Takes time linear in the length of the text.
+
+    >>> log = "\\n".join(["$ pytest", *(f"test_{n} passed" for n in range(200)), "ValueError: bad amount"])
+    >>> page = page_from_text("ev-1", PageType.EVIDENCE, log, Provenance("tool_call", 'bash({"command":"pytest"})'))
+    >>> {level.label: cost for level, cost in page.costs.items()}
+    {}
+    >>> print(page.texts[Level.POINTER])
+    x
     """
     given: dict[str, Any] = {"scope": scope, "pin": pin, "minimum": minimum}
     # The page with full only comes first: it checks every attribute before any work is done with one of them.
@@ -95,24 +88,6 @@ def page_from_text(
     return _with_shorter_levels(page, text, token_counter, kind)
 
 
-def updated_page_from_text(
-    page: Page,
-    text: str,
-    *,
-    token_counter: TokenCounter = estimate_tokens,
-    kind: ContentKind | None = None,
-    provenance: Provenance | None = None,
-) -> Page:
-    """Return *page* with *text* in all its representations and its version raised by one; all else stays."""
-    following = page.changed(
-        version=page.version + 1,
-        provenance=page.provenance if provenance is None else provenance,
-        costs={Level.FULL: _cost(text, token_counter)},
-        texts={Level.FULL: text},
-    )
-    return _with_shorter_levels(following, text, token_counter, kind)
-
-
 def with_committed_fields(page: Page, fields: Mapping[str, Any], token_counter: TokenCounter = estimate_tokens) -> Page:
     """Return *page* with its committed fields under its text at every level above pointer: a renderer for ``Engine``.
 
@@ -120,7 +95,8 @@ def with_committed_fields(page: Page, fields: Mapping[str, Any], token_counter: 
     """
     if not page.texts or not fields:
         return page
-    lines = "".join(f"\n- {name}: {_shown(fields[name])}" for name in sorted(fields))
+    shown = {name: value if isinstance(value, str) else canonical_json(value) for name, value in fields.items()}
+    lines = "".join(f"\n- {name}: {shown[name]}" for name in sorted(shown))
     costs: dict[Level, int] = {}
     texts: dict[Level, str] = {}
     for level in reversed(page.levels):
@@ -131,12 +107,8 @@ def with_committed_fields(page: Page, fields: Mapping[str, Any], token_counter: 
     return page.changed(costs=costs, texts=texts)
 
 
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else canonical_json(value)
-
-
 def _cost(text: str, token_counter: TokenCounter) -> int:
-    """Return the size of *text* in tokens; one that counts none costs 1, the least that a page may cost."""
+    """Return the size of *text* in tokens, at least the 1 that a page has to cost."""
     return token_counter(text) or 1
 
 

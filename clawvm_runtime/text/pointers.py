@@ -1,13 +1,7 @@
 """Pointers: one line that names what a page holds and carries a handle that resolves.
 
-===============  =====================================================================
-ORIGIN_LENGTH    how much of a page's origin a pointer shows
-parse_pointer    the page id in a pointer line
-pointer          the pointer line of a text: handle, type, origin, telling words, size
-===============  =====================================================================
-
-Only a line that stands where the harness puts pointers is a pointer: a text kept word for word may contain
-anything, also a line that looks like one.
+Only a line where the harness puts pointers is a pointer: a text kept word for word may contain anything, also a line
+that looks like one.
 """
 
 from __future__ import annotations
@@ -15,18 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection
 from typing import Any
 
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.vocabulary import PageType, Scope
 
-__all__ = ["ORIGIN_LENGTH", "parse_pointer", "pointer"]
+__all__ = ["parse_pointer", "pointer"]
 
 WORDS_MOST = 6
 WORD_SHORTEST = 3
 WORD_LONGEST = 32
-WORD_CJK = 6  # Scripts without spaces: the beginning of a run of letters stands for a word.
+WORD_CJK = 6  # Scripts without spaces: the beginning of a run of letters is a word.
 FIRST_CJK = "\u3040"
 WORDS_HEAD = 12_000
 WORDS_TAIL = 4_000
@@ -45,9 +38,9 @@ def pointer(
 ) -> str:
     """Return one printable line that names what a page holds: handle, type, origin, words, size in *tokens*.
 
-    The whole reference of the provenance stands in the pointer of a preference and of a conversation segment,
-    whose minimum it is; other origins are shortened. No text can end the line or the brackets early, so
-    nothing but *page_id* decides which page it resolves to. Looks at 16,000 characters of *text* at most.
+    The pointer of a preference and of a conversation segment, whose minimum it is, has the whole reference of the
+    provenance; other origins are shortened. No text can end the line or the brackets early, so nothing but *page_id*
+    decides which page it resolves to. Reads at most 16,000 characters of *text*.
 
     >>> pointer("def parse_config(): ...", page_id="ev-12", page_type=PageType.EVIDENCE, tokens=8,
     ...         provenance=Provenance("tool_call", 'read({"path":"src/app.py"})'))
@@ -116,8 +109,8 @@ def _call(reference: str) -> str:
     except (ValueError, RecursionError):
         return reference
     values = [arguments[name] for name in _TELLING_ARGUMENTS if name in arguments]
-    told = [value if isinstance(value, str) else " ".join(value) for value in values if _is_words(value)]
-    return " ".join([signature.group(1), *told]) if told else reference
+    shown = [" ".join([value] if isinstance(value, str) else value) for value in values if _is_words(value)]
+    return " ".join([signature.group(1), *shown]) if shown else reference
 
 
 def _is_words(value: Any) -> bool:
@@ -125,17 +118,16 @@ def _is_words(value: Any) -> bool:
 
 
 _SIGNATURE = re.compile(r"([\w.:/-]{1,60})\((\{.*\})\)", re.DOTALL)
-_ARGUMENT_LIST = "command cmd pattern query path file_path filename file url uri"
-_TELLING_ARGUMENTS = tuple(_ARGUMENT_LIST.split())
+_TELLING_ARGUMENTS = ("command", "cmd", "pattern", "query", "path", "file_path", "filename", "file", "url", "uri")
 
 
 def _telling_words(text: str, origin: str) -> list[str]:
-    """Return the words that tell a text from others: frequent, long, composed or defined; no two alike."""
+    """Return the words that distinguish a text: frequent, long, composed or defined; no two alike."""
     if len(text) > WORDS_HEAD + WORDS_TAIL:
         text = f"{text[:WORDS_HEAD]}\n{text[-WORDS_TAIL:]}"
-    words = _counted_words(text)
+    words = Counter(_WORD.findall(text))
     counts: dict[str, int] = {}
-    spelled: dict[str, str] = {}  # Those that are not spelled as their key.
+    spelled: dict[str, str] = {}
     for word, count in words.items():
         if len(word) < WORD_SHORTEST:
             continue
@@ -146,69 +138,32 @@ def _telling_words(text: str, origin: str) -> list[str]:
             counts[key] += count
         elif not (key in _STOP_WORDS or len(word) > WORD_LONGEST or word[0].isdigit()):
             counts[key] = count
-            if word != key:
-                spelled[key] = word
+            spelled[key] = word
+    defined = set() if _KEYWORDS.isdisjoint(words) else {word.lower() for word in _DEFINED.findall(text)}
     # Whole numbers only: a score must not depend on how a machine rounds.
     scores: dict[str, int] = {}
     for key, count in counts.items():
-        word = spelled.get(key, key)
-        score = _LENGTH_SCORES[len(word)]
-        if count > 1:
-            score *= _COUNT_SCORES[count] if count < len(_COUNT_SCORES) else _COUNT_SCORES[-1]
-        if ("_" in word and "_" in word.strip("_")) or (word is not key and _COMPOSED.search(word)):
+        word = spelled[key]
+        score = min(len(word), 12) * min(count, 15).bit_length()
+        if "_" in word.strip("_") or _COMPOSED.search(word):
             score *= 2
-        scores[key] = score
-    for key in _defined_words(text, words):
-        if key in scores:
-            scores[key] *= 2
+        scores[key] = score * 2 if key in defined else score
     chosen: list[str] = []
     shown = [origin.lower()]
     for key in sorted(scores, key=scores.__getitem__, reverse=True):  # The first of two equals stays the first.
         if len(chosen) == WORDS_MOST:
             break
-        if _HASH.fullmatch(key) or any(key in other or other in key for other in shown):
-            continue
-        chosen.append(spelled.get(key, key))
-        shown.append(key)
+        if not _HASH.fullmatch(key) and not any(key in other or other in key for other in shown):
+            chosen.append(spelled[key])
+            shown.append(key)
     return chosen
 
 
-def _counted_words(text: str) -> dict[str, int]:
-    """Return how often each word stands in *text*, in the order of the text."""
-    # Cutting at all that is no word of ASCII is much faster than a pattern; that is left to what is not ASCII.
-    cut = text.encode("utf-8", "surrogatepass").translate(_SPACED).decode("utf-8", "surrogatepass")
-    tally: dict[str, int] = Counter(cut.split())
-    if cut.isascii():
-        return tally
-    words: dict[str, int] = {}
-    for piece, count in tally.items():
-        for word in (piece,) if piece.isascii() else _WORD.findall(piece):
-            words[word] = words.get(word, 0) + count
-    return words
-
-
-def _defined_words(text: str, words: Collection[str]) -> set[str]:
-    """Return the words, lowered, that *text* defines: those after a keyword that stands among its *words*."""
-    keywords = [pattern for keyword, pattern in _KEYWORDS.items() if keyword in words]
-    defined: set[str] = set()
-    end = 0
-    for start in sorted(found.start() for pattern in keywords for found in pattern.finditer(text)):
-        # What a keyword defines is no keyword itself.
-        found = _DEFINED.match(text, start) if start >= end else None
-        if found:
-            defined.add(found.group(1).lower())
-            end = found.end()
-    return defined
-
-
-_SPACED = bytes(byte if byte >= 0x80 or chr(byte).isalnum() or chr(byte) == "_" else 0x20 for byte in range(256))
 _WORD = re.compile(r"\w+")
-_KEYWORD_LIST = "def class function func fn struct interface trait enum type module const"
-_KEYWORDS = {keyword: re.compile(rf"{keyword}\s") for keyword in _KEYWORD_LIST.split()}
-_DEFINED = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\s+(\w{{3,32}})\b")
+_KEYWORD = "def|class|function|func|fn|struct|interface|trait|enum|type|module|const"
+_KEYWORDS = frozenset(_KEYWORD.split("|"))
+_DEFINED = re.compile(rf"\b(?:{_KEYWORD})\s+(\w{{3,32}})\b")
 _COMPOSED = re.compile(r"[a-z][A-Z]")
-_COUNT_SCORES = tuple(count.bit_length() for count in range(16))
-_LENGTH_SCORES = tuple(min(length, 12) for length in range(WORD_LONGEST + 1))
 _HASH = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}|(?=(?:\D*\d){4})\w+")
 _STOP_LIST = """
 about above after again all also although always among and another any anything are around because been

@@ -1,8 +1,4 @@
-"""Goal and steps of a plan, kept word for word.
-
-======  ==============================================================
-plan    goal, current step and open steps, and how many steps are done
-======  ==============================================================
+"""Rules of a policy page and steps of a plan, kept word for word.
 
 Plans are read from marked lists, from headings and labels, and from JSON as agents write it.
 """
@@ -11,30 +7,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
-from clawvm_runtime.text.kinds import ContentKind, heading_depth, is_key_value, is_list_item, left_out
+from clawvm_runtime.text.kinds import LIST_ITEM, ContentKind, heading_depth, is_key_value, left_out
 
 __all__ = ["plan", "rules"]
 
-
-# --- Blocks: lines of a text that belong together and are kept or left out as a whole.
+PLAN_JSON_MOST = 262_144  # Characters; longer JSON is not read as a plan.
 
 
 @dataclass(slots=True)
-class Block:
+class _Block:
     """Lines that belong together: a heading, a list item with what continues it, a paragraph, fenced code."""
 
     kind: str
     lines: list[str]
 
 
-def blocks(text: str) -> Iterator[Block]:
+def _blocks(text: str) -> Iterator[_Block]:
     """Yield the blocks of *text* in its order; blank lines outside fenced code belong to none."""
-    block: Block | None = None
+    block: _Block | None = None
     fence = ""
     after_blank = False
     for line in text.split("\n"):
@@ -51,7 +45,8 @@ def blocks(text: str) -> Iterator[Block]:
             after_blank = True
             continue
         fenced = _FENCE.match(line)
-        kind = "code" if fenced else _line_kind(line)
+        kind = "heading" if heading_depth(line) else "item" if LIST_ITEM.match(line) else "paragraph"
+        kind = "code" if fenced else kind
         continues = block is not None and (
             block.kind in ("item", "paragraph", "code")
             if not after_blank
@@ -62,36 +57,26 @@ def blocks(text: str) -> Iterator[Block]:
         else:
             if block is not None:
                 yield block
-            block = Block(kind, [line])
+            block = _Block(kind, [line])
             fence = fenced.group(1) if fenced else ""
         after_blank = False
     if block is not None:
         yield block
 
 
-def _line_kind(line: str) -> str:
-    if heading_depth(line):
-        return "heading"
-    return "item" if is_list_item(line) else "paragraph"
-
-
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
-
-
-# --- Rules of a policy page, kept word for word under their headings.
 
 
 def rules(text: str, kind: ContentKind) -> str:
     """Return *text* without the paragraphs that explain; rules stay word for word, under their headings.
 
-    Left out is a paragraph only if it is English, has no word that rules have, does not begin a sentence with
-    a command, does not introduce what follows, is no table or list of values, and stands under no heading
-    that makes rules of what is under it. What cannot be judged stays, and so does everything if no rule is
-    found at all or if the text is not made of sentences.
+    A paragraph is left out only if it is English, has no word that rules have, begins no sentence with a command, does
+    not introduce what follows, is no table or list of values, and is under no heading that makes rules of what is under
+    it. What cannot be judged stays, and so does everything if no rule is found or if the text is not made of sentences.
     """
     if kind in _OPAQUE:
         return text
-    parts = list(blocks(text))
+    parts = list(_blocks(text))
     depths = [heading_depth(block.lines[0]) for block in parts if block.kind == "heading"]
     title = depths[:1] == [1] and depths.count(1) == 1 and len(depths) > 1
     kept: list[str] = []
@@ -138,7 +123,7 @@ class _OpenHeading:
     waiting: bool = True
 
 
-def _binds(block: Block, open_headings: Sequence[_OpenHeading]) -> bool:
+def _binds(block: _Block, open_headings: Sequence[_OpenHeading]) -> bool:
     """Return whether a paragraph is a rule by its own words or by a heading above it."""
     if block.kind != "paragraph":
         return False
@@ -178,15 +163,10 @@ _RULE_HEADING = re.compile(
 )
 # Words that prose in English cannot do without and that mean nothing in other common languages.
 _ENGLISH = re.compile(r"\b(?:the|and|this|that|which|with|are|these|they|its|were|from)\b")
-# Rows of a table, rules and underlines, tags, a line of bold words that stands for a heading.
+# Rows of a table, rules and underlines, tags, a line of bold words used as a heading.
 _LAYOUT = re.compile(r"\s*(?:\||-{3,}\s*$|={3,}\s*$|<|\*\*[^*]+\*\*:?\s*$)")
-# Rules cannot be told from the rest of these, so everything in them counts as a rule.
+# In these, rules cannot be distinguished from the rest, so everything counts as a rule.
 _OPAQUE = frozenset({ContentKind.SOURCE_CODE, ContentKind.JSON, ContentKind.LOG, ContentKind.DIFF})
-
-
-# --- Goal and steps of a plan, kept word for word.
-
-PLAN_JSON_MOST = 262_144
 
 
 @dataclass(slots=True)
@@ -241,7 +221,7 @@ def _plan_from_lines(text: str) -> _PlanParts:
     first: list[str] = []
     awaited: list[str] | None = None
     section_done = False
-    for block in blocks(text):
+    for block in _blocks(text):
         line = block.lines[0]
         goal, current = _GOAL.match(line), _CURRENT.match(line)
         named = parts.goal if goal else parts.current if current else None
@@ -337,17 +317,8 @@ _STEP_CURRENT = re.compile(
 _STEP_OPEN = re.compile(rf"{_BULLET}(?:\[\s?\]|[☐⬜□○])")
 _DONE_HEADING = re.compile(r"(?i:\b(?:done|completed?|finished)\b)")
 _STEP_TEXTS = ("content", "step", "title", "text", "task", "description", "subject", "name")
-_JSON_STATES: Mapping[str, str] = MappingProxyType(
-    {
-        "done": "done",
-        "complete": "done",
-        "completed": "done",
-        "finished": "done",
-        "in_progress": "current",
-        "in-progress": "current",
-        "active": "current",
-        "current": "current",
-        "doing": "current",
-    }
-)
-_STEP_MARKS: Mapping[str, str] = MappingProxyType({"done": "[x]", "current": "[>]", "open": "[ ]"})
+_JSON_STATES = {
+    **dict.fromkeys(("done", "complete", "completed", "finished"), "done"),
+    **dict.fromkeys(("in_progress", "in-progress", "active", "current", "doing"), "current"),
+}
+_STEP_MARKS = {"done": "[x]", "current": "[>]", "open": "[ ]"}
