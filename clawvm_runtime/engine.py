@@ -260,7 +260,9 @@ class Engine:
         for entry, level in accesses:
             self._access(entry, level)
         for item in staged:
-            self._note_staged(item)
+            # Staging an update_id again returns its entry, which may be committed already.
+            if item.status is EntryStatus.STAGED:
+                self._note_staged(item.sequence, item.update)
         return staged
 
     def tool_execute(self, call: ToolCall, execute: Callable[[ToolCall], ToolResult]) -> ToolAnswer:
@@ -405,15 +407,11 @@ class Engine:
         self._accessed.append(page_id)
         return judgement
 
-    def _note_staged(self, entry: JournalEntry) -> None:
-        update = entry.update
-        page_entry = self.table.find(update.page_id)
-        # Staging an update_id again returns its entry, which may be committed already.
-        if entry.status is not EntryStatus.STAGED:
-            return
-        if page_entry is not None and entry.sequence not in page_entry.dirty:
-            page_entry.dirty.append(entry.sequence)
-        self._emit("stage", entry=entry.sequence, page=update.page_id, field=update.field, operation=update.operation)
+    def _note_staged(self, sequence: int, update: Update) -> None:
+        entry = self.table.find(update.page_id)
+        if entry is not None and sequence not in entry.dirty:
+            entry.dirty.append(sequence)
+        self._emit("stage", entry=sequence, page=update.page_id, field=update.field, operation=update.operation)
 
     def _checker(self) -> Check:
         """Return the check of one writeback: each update is checked against its page after the updates before it."""

@@ -9,6 +9,7 @@ Format: ``schemas/journal.schema.json``. Source: paper, writeback protocol; ``do
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -39,15 +40,12 @@ class JournalStorage(Protocol):
 
     def read(self) -> list[Record]:
         """Return every record that the storage held when it was opened, in order."""
-        ...
 
     def append(self, records: Sequence[Record], *, durable: bool) -> None:
         """Append all of *records* or none; *durable* returns only when they would survive a crash."""
-        ...
 
     def close(self) -> None:
         """Release what the storage holds; appending afterwards raises JournalError."""
-        ...
 
 
 class MemoryJournalStorage:
@@ -138,17 +136,13 @@ class FileJournalStorage:
         return records
 
     def _sync_directory(self) -> None:
-        # A new file is durable only when its directory entry is.
-        try:
+        # A new file is durable only when its directory entry is. Some systems cannot open or sync directories.
+        with contextlib.suppress(OSError):
             descriptor = os.open(self.path.parent, os.O_RDONLY)
-        except OSError:  # pragma: no cover - systems that cannot open directories
-            return
-        try:
-            os.fsync(descriptor)
-        except OSError:  # pragma: no cover - file systems that cannot sync directories
-            pass
-        finally:
-            os.close(descriptor)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def read(self) -> list[Record]:
         """Return every record that the file held when it was opened; they are handed over, not kept."""
@@ -469,10 +463,9 @@ class Journal:
             raise ValueError("unknown kind")
 
     def _waiting(self, sequence: int) -> JournalEntry:
-        try:
-            return self._staged[sequence]
-        except KeyError:
-            raise ValueError(f"entry {sequence} is not staged") from None
+        if sequence not in self._staged:
+            raise ValueError(f"entry {sequence} is not staged")
+        return self._staged[sequence]
 
     def close(self) -> None:
         """Close the storage."""

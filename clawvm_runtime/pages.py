@@ -58,7 +58,7 @@ class Page:
     ``costs`` maps each supported level to its tokens (at least 1): the levels must be allowed for the type, must
     include `full`, and must cost strictly more the higher they are (a representation that is not cheaper than a better
     one is dropped by whoever makes the page). ``minimum`` may not be below the floor of the type. A plan is ``active``
-    until it is done. ``base_utility`` and ``recompute_cost`` are numbers from 0 to ``MAXIMUM_UTILITY``. ``texts`` gives
+    until it is done. ``base_utility`` and ``recompute_cost`` are numbers from 0 to ``MAXIMUM_UTILITY``. ``texts`` has
     the text of each supported level, or is empty for pages that only have costs.
 
     Raises PageError, which names the attribute at fault.
@@ -99,7 +99,9 @@ class Page:
             put(self, "minimum", rule.floor_for(self.active))
         put(self, "levels", self._check_costs())
         put(self, "costs", {level: self.costs[level] for level in self.levels})
-        put(self, "texts", {level: self.texts[level] for level in self._check_texts()})
+        if self.texts and tuple(sorted(self.texts)) != self.levels:
+            raise self._refuse("texts", "must hold exactly one text for each level that has a cost")
+        put(self, "texts", {level: self.texts[level] for level in self.levels if self.texts})
         self._check_holding()
         put(self, "steps", self._make_steps())
         put(self, "floor_level", self.level_at_least(self.minimum))
@@ -147,11 +149,6 @@ class Page:
                 )
         return levels
 
-    def _check_texts(self) -> tuple[Level, ...]:
-        if self.texts and tuple(sorted(self.texts)) != self.levels:
-            raise self._refuse("texts", "must hold exactly one text for each level that has a cost")
-        return self.levels if self.texts else ()
-
     def _check_holding(self) -> None:
         rule = TYPE_RULES[self.type]
         if not isinstance(self.scope, Scope) or self.scope not in rule.scopes:
@@ -170,12 +167,8 @@ class Page:
             raise self._refuse("minimum", f"a {self.type.value} page cannot be {self.minimum.label}")
 
     def _make_steps(self) -> tuple[Step, ...]:
-        steps = []
-        below, spent = Level.NONE, 0
-        for level in self.levels:
-            steps.append(Step(below, level, self.costs[level] - spent))
-            below, spent = level, self.costs[level]
-        return tuple(steps)
+        pairs = zip((Level.NONE, *self.levels), self.levels)
+        return tuple(Step(below, level, self.costs[level] - self.costs.get(below, 0)) for below, level in pairs)
 
     def level_at_least(self, wanted: Level) -> Level:
         """Return the lowest supported level that is at least *wanted*."""

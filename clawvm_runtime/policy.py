@@ -48,16 +48,13 @@ class Score(Protocol):
     @property
     def name(self) -> str:
         """The score's name in reports."""
-        ...
 
     @property
     def horizon(self) -> int:
         """How many turns ahead it looks; 0 for every score that could run live."""
-        ...
 
     def __call__(self, page: Page, recency: float, future_demands: int) -> float:
         """Return the score of *page*; *future_demands* counts its demands in the next ``horizon`` turns."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +148,7 @@ class Policy:
         return self.upgrades.horizon if self.upgrades is not None else 0
 
     def without(self, feature: Feature) -> Policy:
-        """Return this row with one feature removed; the id says which."""
+        """Return this row with one feature removed, which the id names."""
         changes: dict[str, Any] = {
             "id": f"{self.id}_without_{feature.id}",
             "name": f"{self.name} without {feature.name}",

@@ -3,7 +3,7 @@
 Phase 1 installs the required set: first the floors, then this turn's demands. Phase 2 hands out pointers and then
 upgrades by score per token. Every order ends in the page id, so that no tie depends on a hash or on insertion.
 
-Source: paper, selection; ``docs/selection.md`` says where the order of floors and demands was decided.
+Source: paper, selection; the order of floors and demands is decided in ``docs/selection.md``.
 """
 
 from __future__ import annotations
@@ -92,7 +92,6 @@ class Selector(Protocol):
 
     def __call__(self, request: SelectionRequest) -> Selection:
         """Return the selection for *request*."""
-        ...
 
 
 # Named once: before Python 3.12, looking a member up in its class costs more than the comparison that it is for.

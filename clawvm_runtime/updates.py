@@ -28,7 +28,7 @@ __all__ = ["CONTROL_FIELDS", "DomainValidator", "Rejection", "Update", "Validati
 __all__ += ["changed_page", "check_update", "destroys", "merged"]
 
 CONTROL_FIELDS = frozenset({"pin", "minimum", "status"})
-"""Fields whose committed value changes how the page itself is held, not only what it says."""
+"""Fields whose committed value changes how the page is held, not only its content."""
 
 MAXIMUM_VALUE_CHARACTERS = 1_000_000
 """The longest canonical JSON that one update may carry."""
@@ -96,7 +96,7 @@ class Rejection:
 
 
 DomainValidator = Callable[[Update, Page], str | None]
-"""Returns None to accept, or a sentence that says what is wrong (rejected as POLICY_VIOLATION)."""
+"""Returns None to accept, or a sentence that explains what is wrong (rejected as POLICY_VIOLATION)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +161,6 @@ def _schema_problem(update: Update, page: Page | None, committed_value: Any) -> 
         return "append needs a committed list or text to append to"
     if len(canonical_json(update.value)) > MAXIMUM_VALUE_CHARACTERS:
         return f"value is longer than {MAXIMUM_VALUE_CHARACTERS} characters"
-    return _control_field_problem(update, page)
-
-
-def _control_field_problem(update: Update, page: Page) -> str | None:
     if update.field not in CONTROL_FIELDS:
         return None
     if update.operation in (UpdateOperation.APPEND.value, UpdateOperation.MERGE.value):
@@ -244,14 +240,11 @@ def merged(operation: str, committed_value: Any, value: Any) -> Any:
             return value
         if isinstance(committed_value, str) and isinstance(value, str):
             return committed_value + value
-        return _as_list(committed_value) + _as_list(value)
+        first, second = (list(item) if isinstance(item, list) else [item] for item in (committed_value, value))
+        return first + second
     if operation == UpdateOperation.MERGE.value and isinstance(value, dict):
         return {**committed_value, **value} if isinstance(committed_value, dict) else dict(value)
     return value
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list) else [value]
 
 
 def changed_page(page: Page, field: str, value: Any) -> Page:

@@ -83,7 +83,7 @@ class FaultKind(str, Enum):
 
     @property
     def family(self) -> str:
-        """``durability`` for what is lost or hidden on the way to a store, ``residency`` for the prompt itself."""
+        """``durability`` for what a store loses or hides, ``residency`` for what the prompt lacks."""
         return "durability" if self in (FaultKind.SILENT_RECALL, FaultKind.FLUSH_MISS) else "residency"
 
 

@@ -31,7 +31,7 @@ COMPRESSED_SHARE = 3  # A compressed text aims at one third of the text and at n
 COMPRESSED_FROM = 240  # A shorter text has nothing to leave out that is worth a marker.
 HEAD_PERCENT = 30
 TAIL_PERCENT = 20
-MARKER_LENGTH = 32  # Of "[... 132 lines left out ...]" with its line end and a little room.
+MARKER_LENGTH = 32  # Of "[... 132 lines left out ...]" with its line end and some spare.
 STRUCTURED_SHARE = 5  # Structured aims at one fifth of the text ...
 STRUCTURED_LEAST = 300  # ... but may always use this many characters ...
 STRUCTURED_MOST = 16_000  # ... and never more than this.
@@ -100,14 +100,14 @@ def _choose(lines: Sequence[str], weights: Sequence[int], longest: int, target: 
     return chosen
 
 
-def _extend(chosen: bytearray, lengths: Sequence[int], order: Iterable[int], room: int) -> int:
+def _extend(chosen: bytearray, lengths: Sequence[int], order: Iterable[int], space: int) -> int:
     """Choose lines in *order* until one does not fit; return the characters used."""
     used = 0
     for index in order:
         if chosen[index]:
             continue
         cost = lengths[index] + 1
-        if used + cost > room:
+        if used + cost > space:
             break
         chosen[index] = 1
         used += cost
@@ -115,7 +115,7 @@ def _extend(chosen: bytearray, lengths: Sequence[int], order: Iterable[int], roo
 
 
 def _with_gaps(lines: Lines, chosen: bytearray, longest: int) -> list[str]:
-    """Return the lines chosen, and what stands for each run of the others."""
+    """Return the lines chosen, and a mark for each run of the others."""
     kept: list[str] = []
     index = 0
     while index < len(chosen):
@@ -165,7 +165,7 @@ def _code_weights(lines: Lines) -> list[int]:
     weights = [0] * (len(lines.kept) + 1)
     for index in lines.judged(kinds.definitions):
         weights[index] = 2 if lines.kept[index][:1].isspace() else 3
-        # The line after a definition says what it is for, or goes on with its parameters.
+        # The line after a definition explains it or continues its parameters.
         weights[index + 1] = 1
     return weights[:-1]
 
@@ -196,10 +196,8 @@ def _diff_weights(lines: Lines) -> list[int]:
 
 
 def _table_weights(lines: Lines) -> list[int]:
-    return [
-        3 if kinds.SECTION.match(line) else 1 if kinds.is_key_value(line) and not line[:1].isspace() else 0
-        for line in lines.kept
-    ]
+    keys = (not line[:1].isspace() and kinds.is_key_value(line) for line in lines.kept)
+    return [3 if kinds.SECTION.match(line) else int(is_key) for line, is_key in zip(lines.kept, keys)]
 
 
 def _listing_weights(lines: Lines) -> list[int]:
@@ -225,7 +223,8 @@ class _FieldWriter:
 
     def add(self, label: str, items: Iterable[str]) -> None:
         """Add a field with the items that fit, each once, and the number of the others; no field if none fits."""
-        unique = [_item(item) for item in dict.fromkeys(items) if item.strip()]
+        items = [item for item in dict.fromkeys(items) if item.strip()]
+        unique = [item if len(item) <= ITEM_LENGTH else item[:ITEM_LENGTH] + "…" for item in items]
         if not unique or len(unique[0]) >= self._space:
             return
         self.lines.append(f"{label}:")
@@ -240,11 +239,6 @@ class _FieldWriter:
         """Add a count to the first line unless it is zero."""
         if number:
             self.counts.append(f"{number} {one if number == 1 else many}")
-
-
-def _item(line: str) -> str:
-    """Return *line* cut to what one item of a field may hold."""
-    return line if len(line) <= ITEM_LENGTH else line[:ITEM_LENGTH] + "…"
 
 
 def _fields(lines: Lines, kind: ContentKind, page_type: PageType) -> str:

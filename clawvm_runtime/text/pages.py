@@ -11,7 +11,7 @@ from typing import Any
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.text.extract import compressed, structured
-from clawvm_runtime.text.kinds import ContentKind, Lines, detect_kind, lines_of
+from clawvm_runtime.text.kinds import ContentKind, detect_kind, lines_of
 from clawvm_runtime.text.pointers import pointer
 from clawvm_runtime.text.tokens import TokenCounter, estimate_tokens
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
@@ -64,12 +64,10 @@ def page_from_text(
     What is None comes from the type, *kind* and *tokens* (the size of the text by the counter) from the text. Without
     *keep_texts* the page has costs only. Raises PageError as Page does. Takes time linear in the length of the text.
 
-    >>> log = "\\n".join(["$ pytest", *(f"test_{n} passed" for n in range(200)), "ValueError: bad amount"])
-    >>> page = page_from_text("ev-1", PageType.EVIDENCE, log, Provenance("tool_call", 'bash({"command":"pytest"})'))
-    >>> {level.label: cost for level, cost in page.costs.items()}
-    {}
-    >>> print(page.texts[Level.POINTER])
-    x
+    >>> text = "def total(amounts):\\n    return sum(amounts)\\n" * 9
+    >>> page = page_from_text("ev-1", PageType.EVIDENCE, text, Provenance("tool_call", 'read({"path":"a.py"})'))
+    >>> page.texts[Level.POINTER], page.costs[Level.FULL]
+    ('[page ev-1 evidence | read a.py | total, amounts, sum | 135 tokens]', 135)
     """
     given: dict[str, Any] = {"scope": scope, "pin": pin, "minimum": minimum}
     # The page with full only comes first: it checks every attribute before any work is done with one of them.
@@ -118,32 +116,22 @@ def _with_shorter_levels(page: Page, text: str, token_counter: TokenCounter, kin
     lines = lines_of(text)
     shorter: dict[Level, str] = {}
     for level in TYPE_RULES[page.type].levels:
-        if level is not Level.FULL:
-            shorter[level] = _representation(page, text, kind, level, lines)
+        if level is Level.COMPRESSED:
+            shorter[level] = compressed(lines, kind)
+        elif level is Level.STRUCTURED:
+            shorter[level] = structured(lines, kind, page.type, page.scope)
+        elif level is Level.POINTER:
+            attributes: Any = {"page_id": page.id, "page_type": page.type, "provenance": page.provenance}
+            shorter[level] = pointer(text, **attributes, tokens=page.costs[Level.FULL], scope=page.scope)
     # A level that is the text itself saves nothing; leaving it out here also saves counting it again.
     tokens = {level: _cost(words, token_counter) for level, words in shorter.items() if words != text}
     costs, texts = dict(page.costs), dict(page.texts)
     cheapest = costs[Level.FULL]
     floor = tokens.get(page.minimum, cheapest)
     for level in sorted(tokens, reverse=True):
-        # A level that saves nothing against the floor says less than the floor does, and would push it out.
+        # A level that saves nothing against the floor has less than the floor has, and would push it out.
         if tokens[level] < cheapest and (level <= page.minimum or tokens[level] > floor):
             cheapest = costs[level] = tokens[level]
             if page.texts:
                 texts[level] = shorter[level]
     return page if len(costs) == 1 else page.changed(costs=costs, texts=texts)
-
-
-def _representation(page: Page, text: str, kind: ContentKind, level: Level, lines: Lines) -> str:
-    if level is Level.COMPRESSED:
-        return compressed(lines, kind)
-    if level is Level.STRUCTURED:
-        return structured(lines, kind, page.type, page.scope)
-    return pointer(
-        text,
-        page_id=page.id,
-        page_type=page.type,
-        provenance=page.provenance,
-        tokens=page.costs[Level.FULL],
-        scope=page.scope,
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clawvm_runtime.text.kinds import LIST_ITEM, ContentKind, heading_depth, is_key_value, left_out
@@ -137,7 +137,7 @@ def _explains(lines: Sequence[str]) -> bool:
     """Return whether a paragraph without rules is English prose that can be left out."""
     if lines[-1].rstrip().endswith(":") or not any(_ENGLISH.search(line.lower()) for line in lines):
         return False
-    # What is indented belongs to the item above it, whatever stands between.
+    # What is indented belongs to the item above it, whatever is between.
     if lines[0].startswith(("  ", "\t")) or any(map(_LAYOUT.match, lines)):
         return False
     return len(lines) == 1 or sum(map(is_key_value, lines)) * 2 < len(lines)
@@ -175,16 +175,16 @@ class _Step:
 
     state: str
     lines: list[str]
-    details: list[str]
+    details: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _PlanParts:
     """Goal and current step as lines, and the steps, in the order of the text."""
 
-    goal: list[str]
-    current: list[str]
-    steps: list[_Step]
+    goal: list[str] = field(default_factory=list)
+    current: list[str] = field(default_factory=list)
+    steps: list[_Step] = field(default_factory=list)
 
 
 def plan(text: str, kind: ContentKind) -> str:
@@ -207,17 +207,17 @@ def plan(text: str, kind: ContentKind) -> str:
         return text
     open_steps = [line for step in steps if step.state not in ("done", "shown") for line in step.lines]
     done = sum(step.state == "done" for step in steps)
-    sheet: list[str] = []
+    form: list[str] = []
     for label, lines in (("goal", parts.goal), ("current step", parts.current), ("open steps", open_steps)):
         if lines:
-            sheet += [f"{label}:", *lines]
+            form += [f"{label}:", *lines]
     if done:
-        sheet.append(f"{done} of {len(steps)} steps done")
-    return "\n".join(sheet)
+        form.append(f"{done} of {len(steps)} steps done")
+    return "\n".join(form)
 
 
 def _plan_from_lines(text: str) -> _PlanParts:
-    parts = _PlanParts([], [], [])
+    parts = _PlanParts()
     first: list[str] = []
     awaited: list[str] | None = None
     section_done = False
@@ -249,30 +249,29 @@ def _plan_from_lines(text: str) -> _PlanParts:
 
 
 def _add_step(steps: list[_Step], lines: list[str], section_done: bool) -> None:
-    state = _step_state(lines[0])
-    if state == "unmarked" and section_done:
-        state = "done"
-    nested = steps and _indent(lines[0]) > _indent(steps[-1].lines[0])
-    if state == "unmarked" and nested:
+    state = _step_state(lines[0], section_done)
+    if state == "unmarked" and steps and _indent(lines[0]) > _indent(steps[-1].lines[0]):
         steps[-1].details += lines
     else:
-        steps.append(_Step(state, lines, []))
+        steps.append(_Step(state, lines))
 
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _step_state(line: str) -> str:
+def _step_state(line: str, section_done: bool) -> str:
     if _STEP_DONE.search(line):
         return "done"
     if _STEP_CURRENT.search(line):
         return "current"
-    return "open" if _STEP_OPEN.match(line) else "unmarked"
+    if _STEP_OPEN.match(line):
+        return "open"
+    return "done" if section_done else "unmarked"
 
 
 def _plan_from_json(text: str) -> _PlanParts:
-    parts = _PlanParts([], [], [])
+    parts = _PlanParts()
     try:
         value: Any = json.loads(text) if len(text) <= PLAN_JSON_MOST else None
     except (ValueError, RecursionError):
@@ -280,17 +279,15 @@ def _plan_from_json(text: str) -> _PlanParts:
     candidates = [value]
     if isinstance(value, dict):
         candidates = list(value.values())
-        parts.goal += [
-            value[key] for key in ("goal", "objective", "title", "explanation") if isinstance(value.get(key), str)
-        ]
+        parts.goal += [value[key] for key in _GOAL_TEXTS if isinstance(value.get(key), str)]
     steps: list[dict[str, Any]] = next(filter(_has_states, candidates), [])
     for step in steps:
         what = next((step[key] for key in _STEP_TEXTS if isinstance(step.get(key), str)), None)
         if what is None:
             # A step that cannot be read must not be lost: better no short form at all.
-            return _PlanParts([], [], [])
+            return _PlanParts()
         state = _JSON_STATES.get(str(step.get("status", step.get("state"))).lower(), "open")
-        parts.steps.append(_Step(state, [f"{_STEP_MARKS[state]} {what}"], []))
+        parts.steps.append(_Step(state, [f"{_STEP_MARKS[state]} {what}"]))
     return parts
 
 
@@ -316,6 +313,7 @@ _STEP_CURRENT = re.compile(
 )
 _STEP_OPEN = re.compile(rf"{_BULLET}(?:\[\s?\]|[☐⬜□○])")
 _DONE_HEADING = re.compile(r"(?i:\b(?:done|completed?|finished)\b)")
+_GOAL_TEXTS = ("goal", "objective", "title", "explanation")
 _STEP_TEXTS = ("content", "step", "title", "text", "task", "description", "subject", "name")
 _JSON_STATES = {
     **dict.fromkeys(("done", "complete", "completed", "finished"), "done"),
