@@ -142,11 +142,8 @@ class Page:
             raise self._refuse("costs", "every page needs a full representation")
         for lower, higher in zip(levels, levels[1:]):
             if self.costs[lower] >= self.costs[higher]:
-                raise self._refuse(
-                    "costs",
-                    f"{lower.label} ({self.costs[lower]} tokens) must be cheaper than "
-                    f"{higher.label} ({self.costs[higher]} tokens)",
-                )
+                low, high = (f"{level.label} ({self.costs[level]} tokens)" for level in (lower, higher))
+                raise self._refuse("costs", f"{low} must be cheaper than {high}")
         return levels
 
     def _check_holding(self) -> None:

@@ -19,7 +19,7 @@ from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import FEATURES, POLICIES, policy_named
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import FaultKind, Level, PageType, PinClass, RecallOutcome, RejectCode, ToolOutcome
-from tests.runtime.test_pages import make_page, random_page
+from tests.runtime.support import make_page, random_page
 
 SEED = 20269
 POINTER, STRUCTURED, FULL = Level.POINTER, Level.STRUCTURED, Level.FULL

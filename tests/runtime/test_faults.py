@@ -8,7 +8,7 @@ from clawvm_runtime.faults import FaultObserver, Judgement, Tally, Verdict, judg
 from clawvm_runtime.page_table import PageTable
 from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import FAULT_FAMILY, FaultKind, Level, PageType, PinClass, RecallOutcome
-from tests.runtime.test_pages import make_page
+from tests.runtime.support import make_page
 
 NONE, POINTER, STRUCTURED, FULL = Level.NONE, Level.POINTER, Level.STRUCTURED, Level.FULL
 RULE, BOOT, NOTE = "rule", "boot", "note"

@@ -23,7 +23,7 @@ from clawvm_runtime.journal import (
 )
 from clawvm_runtime.updates import Rejection, Update, ValidationContext, check_update, merged
 from clawvm_runtime.vocabulary import RejectCode
-from tests.runtime.test_pages import make_page
+from tests.runtime.support import make_page
 
 SEED = 20268
 NO = Rejection(RejectCode.POLICY_VIOLATION, "no")

@@ -7,7 +7,7 @@ from clawvm_runtime.errors import PageError, UnknownPageError
 from clawvm_runtime.page_table import RECENCY_DECAY, RECENCY_FLOOR, PageTable
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.vocabulary import Level, PageType, Scope
-from tests.runtime.test_pages import make_page, random_page
+from tests.runtime.support import make_page, random_page
 
 SEED = 20265
 

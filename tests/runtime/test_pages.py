@@ -10,11 +10,10 @@ from typing import Any
 from clawvm_runtime.errors import ClawVMError, PageError
 from clawvm_runtime.pages import Page, Provenance, Step
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope, level_from_name
+from tests.runtime.support import COSTS, TOOL, make_page, random_page
 
 SEED = 20261
-TOOL = Provenance("tool_call", 'read({"path":"a.py"})')
 POINTER, STRUCTURED, COMPRESSED, FULL = Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL
-COSTS = {POINTER: 2, STRUCTURED: 10, COMPRESSED: 25, FULL: 60}
 
 # The table of the specification, written out a second time on purpose: levels, floor, scopes, pin.
 EXPECTED = {
@@ -25,35 +24,6 @@ EXPECTED = {
     PageType.EVIDENCE: (set(COSTS), POINTER, {Scope.SESSION}, PinClass.SOFT),
     PageType.CONVERSATION_SEGMENT: (set(COSTS), POINTER, {Scope.SESSION}, PinClass.NONE),
 }
-
-
-def make_page(page_id: str = "p", page_type: PageType = PageType.EVIDENCE, **attributes: Any) -> Page:
-    """Return a page of *page_type* with a cost for every level that the type may take."""
-    costs = {level: COSTS[level] for level in TYPE_RULES[page_type].levels}
-    return Page(**{"id": page_id, "type": page_type, "costs": costs, "provenance": TOOL, **attributes})
-
-
-def random_page(rng: random.Random, page_id: str, *, top: int = 60) -> Page:
-    """Return a page of any type with random levels, costs, pin, minimum and worth (few values, so that ties are
-    many)."""
-    page_type = rng.choice(list(PageType))
-    rule = TYPE_RULES[page_type]
-    levels = sorted({FULL, *(level for level in rule.levels if rng.random() < 0.75)})
-    costs = dict(zip(levels, sorted(rng.sample(range(1, top), len(levels)))))
-    active = rule.floor_when_done is None or rng.random() < 0.7
-    floor = rule.floor_for(active)
-    return Page(
-        id=page_id,
-        type=page_type,
-        costs=costs,
-        provenance=TOOL,
-        base_utility=rng.choice([0.0, 1.0, 1.0, 2.5]),
-        recompute_cost=rng.choice([0.0, 1.0, 1.0, 4.0]),
-        scope=rng.choice(rule.scopes),
-        pin=PinClass.HARD if page_type is PageType.BOOTSTRAP_POLICY else rng.choice([rule.pin, rule.pin, *PinClass]),
-        minimum=rng.choice([level for level in rule.levels if level >= floor]),
-        active=active,
-    )
 
 
 class TypeRuleTests(unittest.TestCase):

@@ -7,7 +7,7 @@ import unittest
 from clawvm_runtime.errors import PolicyError
 from clawvm_runtime.policy import FEATURES, POLICIES, UPGRADE_SCORES, LinearScore, WritebackMode, policy_named
 from clawvm_runtime.vocabulary import PageType, PinClass
-from tests.runtime.test_pages import make_page
+from tests.runtime.support import make_page
 
 SEED = 20262
 NEVER, SOFT, BOUNDARY = WritebackMode.NEVER, WritebackMode.SOFT_THRESHOLD, WritebackMode.BOUNDARY

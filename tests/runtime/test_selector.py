@@ -11,7 +11,7 @@ from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES, LinearScore, Policy
 from clawvm_runtime.selector import Reason, Selection, SelectionRequest, StepOutcome, install_order, minimum_set, select
 from clawvm_runtime.vocabulary import Level, PageType, PinClass
-from tests.runtime.test_pages import make_page, random_page
+from tests.runtime.support import make_page, random_page
 
 SEED = 20266
 CASES = 400

@@ -9,7 +9,7 @@ from clawvm_runtime import updates
 from clawvm_runtime.pages import Page
 from clawvm_runtime.updates import Rejection, Update, ValidationContext, changed_page, check_update, destroys, merged
 from clawvm_runtime.vocabulary import Level, PageType, PinClass, Principal, RejectCode, Scope
-from tests.runtime.test_pages import make_page
+from tests.runtime.support import make_page
 
 SEED = 20267
 PAGES = {

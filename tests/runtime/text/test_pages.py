@@ -12,14 +12,7 @@ from clawvm_runtime.text.kinds import ContentKind
 from clawvm_runtime.text.pages import BASE_UTILITY, RECOMPUTE_COST, page_from_text, updated_page_from_text
 from clawvm_runtime.text.tokens import estimate_tokens
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
-from tests.runtime.test_content_kinds import (
-    AGENTS_MD,
-    PYTEST_LOG,
-    PYTHON_MODULE,
-    SAMPLES,
-    TODO_PLAN,
-    TRANSCRIPT,
-)
+from tests.runtime.test_content_kinds import AGENTS_MD, PYTEST_LOG, PYTHON_MODULE, SAMPLES, TODO_PLAN, TRANSCRIPT
 from tests.runtime.test_representations import random_text
 
 SEED = 20264
@@ -163,12 +156,7 @@ class AttributeTests(unittest.TestCase):
         self.assertEqual(page.provenance, SOURCE)
 
     def test_what_a_page_refuses_is_refused_before_any_work(self) -> None:
-        for page_id, attributes in (
-            ("", {}),
-            ("a\nb", {}),
-            ("p", {"version": 0}),
-            ("p", {"scope": Scope.PROJECT}),
-        ):
+        for page_id, attributes in (("", {}), ("a\nb", {}), ("p", {"version": 0}), ("p", {"scope": Scope.PROJECT})):
             with self.subTest(page_id=page_id, attributes=attributes), self.assertRaises(PageError):
                 page_from_text(page_id, PageType.EVIDENCE, "text", SOURCE, **attributes)
 
@@ -180,27 +168,13 @@ class AttributeTests(unittest.TestCase):
 class UpdateTests(unittest.TestCase):
     def setUp(self) -> None:
         self.page = page_from_text(
-            "ev-1",
-            PageType.EVIDENCE,
-            PYTHON_MODULE * 3,
-            SOURCE,
-            base_utility=3.5,
-            pin=PinClass.NONE,
-            version=2,
+            "ev-1", PageType.EVIDENCE, PYTHON_MODULE * 3, SOURCE, base_utility=3.5, pin=PinClass.NONE, version=2
         )
 
     def test_an_update_keeps_identity_and_attributes_and_raises_the_version(self) -> None:
         updated = updated_page_from_text(self.page, PYTEST_LOG * 3)
         for attribute in (
-            "id",
-            "type",
-            "scope",
-            "pin",
-            "minimum",
-            "base_utility",
-            "recompute_cost",
-            "provenance",
-            "active",
+            *("id", "type", "scope", "pin", "minimum", "base_utility", "recompute_cost", "provenance", "active"),
         ):
             self.assertEqual(getattr(updated, attribute), getattr(self.page, attribute))
         self.assertEqual(updated.version, 3)
