@@ -1,11 +1,9 @@
 """Behaviour of canonical JSON and tool signatures."""
 
-import doctest
 import json
 import random
 import unittest
 
-from clawvm_runtime import canonical
 from clawvm_runtime.canonical import PRESENTATION_ARGUMENTS, canonical_json, tool_signature
 
 SEED = 20263
@@ -37,14 +35,9 @@ def shuffled(rng: random.Random, value: object) -> object:
 
 
 class CanonicalTests(unittest.TestCase):
-    def test_the_examples_in_the_documentation_are_true(self) -> None:
-        result = doctest.testmod(canonical)
-        self.assertEqual(result.failed, 0)
-        self.assertGreaterEqual(result.attempted, 2)
-
     def test_canonical_json_is_one_ascii_line_that_reads_back_and_ignores_insertion_order(self) -> None:
         rng = random.Random(SEED)
-        for case in range(500):
+        for case in range(200):
             value = random_value(rng)
             text = canonical_json(value)
             message = f"seed {SEED}, case {case}"

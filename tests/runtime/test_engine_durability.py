@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from clawvm_runtime.engine import Engine, RecallAnswer, ToolCall, ToolResult
-from clawvm_runtime.errors import BudgetError, JournalCorruptError, JournalError, PageError, UnknownPageError
+from clawvm_runtime.errors import JournalCorruptError, JournalError, PageError, UnknownPageError
 from clawvm_runtime.journal import EntryStatus, FileJournalStorage, Journal
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import POLICIES
@@ -208,11 +208,6 @@ class ToolTests(unittest.TestCase):
         answer = started().recall("anything", lambda query: None)  # type: ignore[arg-type,return-value]
         self.assertEqual(answer and answer.outcome, RecallOutcome.BACKEND_ERROR)
         self.assertIsInstance(answer, RecallAnswer)
-
-    def test_an_absurd_budget_is_refused(self) -> None:
-        for budget in (0, -1, True, 1.5, 10**13):
-            with self.assertRaises(BudgetError):
-                Engine(CLAWVM, budget)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

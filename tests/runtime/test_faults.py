@@ -7,7 +7,7 @@ from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.faults import FaultObserver, Judgement, Tally, Verdict, judge, thrash_index
 from clawvm_runtime.page_table import PageTable
 from clawvm_runtime.pages import Page
-from clawvm_runtime.vocabulary import FAULT_FAMILY, FaultKind, Level, PageType, PinClass, RecallOutcome
+from clawvm_runtime.vocabulary import FaultKind, Level, PageType, PinClass, RecallOutcome
 from tests.runtime.support import make_page
 
 NONE, POINTER, STRUCTURED, FULL = Level.NONE, Level.POINTER, Level.STRUCTURED, Level.FULL
@@ -43,9 +43,9 @@ class _Case(unittest.TestCase):
         )
 
     def end_turn(self, levels: Mapping[str, Level] = {}, *, missing: int = 0, lost: tuple[str, ...] = ()) -> None:
-        """Assemble a prompt of *levels* beside what is held."""
+        """Assemble a prompt of *levels* and what is held."""
         prompt = {page_id: level for page_id, level in {**self.held, **levels}.items() if page_id not in lost and level}
-        self.observer.settle(prompt, 100 + missing, 100, self.turn)
+        self.observer.resolve_accesses(prompt, 100 + missing, 100, self.turn)
         self.table.set_residency(prompt)
         self.turn += 1
         self.tally._check()
@@ -97,9 +97,8 @@ class JudgeTests(unittest.TestCase):
         self.assertEqual(thrash_index(1, 0, 0), 1.0)
 
     def test_families_are_those_of_the_specification(self) -> None:
-        durability = {kind for kind, family in FAULT_FAMILY.items() if family == "durability"}
+        durability = {kind for kind in FaultKind if kind.family == "durability"}
         self.assertEqual(durability, {FaultKind.SILENT_RECALL, FaultKind.FLUSH_MISS})
-        self.assertEqual(set(FAULT_FAMILY), set(FaultKind))
 
 
 class AccessTests(_Case):
@@ -143,7 +142,7 @@ class AccessTests(_Case):
 
     def test_what_a_reset_destroyed_cannot_be_resolved(self) -> None:
         self.warm()
-        self.table.entry(NOTE).gone = True
+        self.table.entry(NOTE).destroyed = True
         self.assertIs(self.access(resolution=True).fault, FaultKind.REFETCH)
 
     def test_a_repeated_signature_whose_result_is_resident_or_resolvable_is_an_alert(self) -> None:
@@ -186,7 +185,7 @@ class UnmetTests(_Case):
         self.assert_faults(refetch=1)
         self.assertEqual(self.tally.unmet_demands, 1)
 
-    def test_a_demand_is_settled_once(self) -> None:
+    def test_a_demand_is_resolved_once(self) -> None:
         self.warm()
         self.access(resolution=True)
         self.end_turn({NOTE: FULL})
@@ -265,8 +264,37 @@ class FloorTests(_Case):
         self.assertEqual([event["missing"] for event in self.trace.events if event["event"] == "pressure"], [3, 4])
 
 
+class FloorTurnTests(_Case):
+    """Prompts below a floor, counted whether or not they are a fault."""
+
+    pages = (*_Case.pages, make_page("plan", PageType.PLAN), make_page("done", PageType.PLAN, active=False))
+
+    def counts(self) -> tuple[int, int]:
+        return self.tally.below_floor_turns, self.tally.plan_below_floor_turns
+
+    def test_each_prompt_in_which_an_active_plan_is_below_its_floor_counts_and_is_no_fault(self) -> None:
+        for level in (NONE, POINTER):
+            self.end_turn({"plan": level})
+        self.assertEqual(self.counts(), (2, 2))
+        self.assert_faults()
+
+    def test_a_plan_at_its_floor_or_one_that_is_done_does_not_count(self) -> None:
+        self.end_turn({"plan": STRUCTURED})
+        self.end_turn({"plan": FULL, "done": NONE})
+        self.assertEqual(self.counts(), (0, 0))
+
+    def test_a_hard_page_below_its_floor_counts_in_every_prompt_but_is_no_plan(self) -> None:
+        for page_id in (RULE, RULE, BOOT):
+            self.end_turn({"plan": FULL}, lost=(page_id,))
+        self.assertEqual(self.counts(), (3, 0))
+
+    def test_a_prompt_below_two_floors_counts_once(self) -> None:
+        self.end_turn(lost=(RULE, BOOT), missing=3)
+        self.assertEqual(self.counts(), (1, 1))
+
+
 class DurabilityTests(_Case):
-    def test_a_denied_or_failed_look_up_without_its_reason_is_a_silent_recall(self) -> None:
+    def test_a_denied_or_failed_recall_without_its_reason_is_a_silent_recall(self) -> None:
         for outcome in RecallOutcome:
             for reasoned in (False, True):
                 before = self.tally.faults[FaultKind.SILENT_RECALL]

@@ -14,7 +14,7 @@ from clawvm_runtime.vocabulary import Level, PageType, PinClass
 from tests.runtime.support import make_page, random_page
 
 SEED = 20266
-CASES = 400
+CASES = 150
 POINTER, STRUCTURED, COMPRESSED, FULL = Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL
 CLAWVM = POLICIES["clawvm"]
 BARE = dataclasses.replace(POLICIES["retrieval"], id="bare")
@@ -60,7 +60,7 @@ class RequiredSetTests(unittest.TestCase):
 
     def test_under_pressure_every_floor_comes_before_any_demand(self) -> None:
         first, second = (
-            make_page(name, PageType.CONSTRAINT, base_utility=worth) for name, worth in (("a", 9.0), ("b", 1.0))
+            make_page(name, PageType.CONSTRAINT, base_utility=utility) for name, utility in (("a", 9.0), ("b", 1.0))
         )
         selection = chosen([first, second], 65, PINNED, demands={"a": FULL})
         self.assertEqual(selection.levels, {"a": STRUCTURED, "b": STRUCTURED})
@@ -271,7 +271,7 @@ class PropertyTests(unittest.TestCase):
                     delta = pages[item.page_id].costs[item.level] - (pages[item.page_id].costs[have] if have else 0)
                     if have is None or have < item.level:
                         self.assertGreater(delta, request.budget - selection.tokens, f"seed {seed}")
-        self.assertGreater(unmet, 50)
+        self.assertGreater(unmet, 20)
 
     def test_the_order_of_the_input_changes_nothing(self) -> None:
         for seed, request, selection, _pages in self.cases():
