@@ -96,6 +96,9 @@ class TypeRuleTests(unittest.TestCase):
         with self.assertRaises(PageError) as caught:
             make_page(pin="very hard")
         self.assertEqual(caught.exception.attribute, "pin")
+        with self.assertRaises(PageError) as caught:
+            make_page(page_type=PageType.BOOTSTRAP_POLICY, pin=PinClass.SOFT)
+        self.assertEqual(caught.exception.attribute, "pin")
 
     def test_only_a_plan_can_be_done_and_then_a_pointer_is_enough(self) -> None:
         self.assertIs(make_page(page_type=PageType.PLAN, active=False).minimum, POINTER)
@@ -149,7 +152,7 @@ class IdentityTests(unittest.TestCase):
     def test_identity_and_numbers_that_make_no_sense_are_refused_with_the_attribute_at_fault(self) -> None:
         nan, infinite = float("nan"), float("inf")
         cases: list[tuple[str, Any]] = [("id", bad) for bad in ("", None, 5, "a\nb")]
-        cases += [("type", "evidence "), ("type", None)]
+        cases += [("type", "evidence "), ("type", None), ("active", 1), ("costs", {3: 5}), ("costs", {"full": 5})]
         cases += [("provenance", Provenance("dream", "x")), ("provenance", Provenance("file", ""))]
         cases += [
             (name, bad) for name in ("base_utility", "recompute_cost") for bad in (nan, infinite, -0.1, True, "1")
