@@ -144,6 +144,18 @@ class DurabilityTests(unittest.TestCase):
         journal.close()
         self.assertEqual(self.reopened().committed("plan", "log").value, ["x"])
 
+    def test_a_boundary_that_the_disk_refuses_destroys_nothing_and_may_be_tried_again(self) -> None:
+        journal = self.reopened()
+        engine = started(journal)
+        engine.post_model(demands=[("plan", Level.FULL)], updates=[update()])
+        engine.prompt_assemble()
+        with mock.patch("os.fsync", side_effect=OSError), self.assertRaises(OSError):
+            engine.compaction()
+        self.assertEqual((engine.table.entry("plan").resident, journal.count(EntryStatus.STAGED)), (Level.FULL, 1))
+        engine.compaction()
+        self.assertEqual((engine.table.entry("plan").resident, journal.count(EntryStatus.COMMITTED)), (Level.NONE, 1))
+        self.assertEqual(engine.tally.explicit_faults, 0)
+
     def test_what_the_caller_does_to_a_staged_value_changes_nothing(self) -> None:
         engine = started()
         value = ["x"]
