@@ -149,7 +149,7 @@ class DurabilityTests(unittest.TestCase):
         engine = started(journal)
         engine.post_model(demands=[("plan", Level.FULL)], updates=[update()])
         engine.prompt_assemble()
-        with mock.patch("os.fsync", side_effect=OSError), self.assertRaises(OSError):
+        with mock.patch("os.fsync", side_effect=[OSError, None]), self.assertRaises(OSError):
             engine.compaction()
         self.assertEqual((engine.table.entry("plan").resident, journal.count(EntryStatus.STAGED)), (Level.FULL, 1))
         engine.compaction()
