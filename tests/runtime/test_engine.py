@@ -418,7 +418,7 @@ class RunTests(unittest.TestCase):
                 self.assertEqual(found, {}, f"{policy}, seed {seed}")
 
     def test_two_identical_runs_give_identical_decision_traces(self) -> None:
-        for policy in ALL:
+        for policy in POLICIES:
             lines = []
             for _ in range(2):
                 trace = DecisionTrace()
