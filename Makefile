@@ -1,0 +1,29 @@
+PYTHON ?= python3
+VENV ?= .ci/venv
+export PYTHONDONTWRITEBYTECODE = 1
+
+.PHONY: test long lint docs bench ci
+
+test: ## the README's tests; nothing has to be installed
+	$(PYTHON) -m unittest discover -s tests -t .
+
+long: ## tests that take minutes
+	$(PYTHON) -m unittest discover -s tests/long -t . -p 'long_*.py'
+
+lint: $(VENV)/bin/ruff ## style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+docs: ## links, commands and examples of the docs, and the words
+	$(PYTHON) -m unittest tests.test_docs tests.test_words
+
+bench: ## the engine's cost per turn and operation
+	$(PYTHON) workloads/benchmark_policy_engine.py
+
+ci: ## everything
+	.ci/run
+
+$(VENV)/bin/ruff:
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -e '.[dev]'
