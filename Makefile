@@ -1,5 +1,5 @@
 PYTHON ?= python3
-VENV ?= .ci/venv
+VENV ?= .venv
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: test long lint docs bench ci
