@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: test long lint docs bench ci
+.PHONY: test long lint docs claims bench ci
 
 test: ## the README's tests; nothing has to be installed
 	$(PYTHON) -m unittest discover -s tests -t .
@@ -17,6 +17,13 @@ lint: $(VENV)/bin/ruff ## style and types
 
 docs: ## links, commands and examples of the docs, and the words
 	$(PYTHON) -m unittest tests.test_docs tests.test_words
+
+claims: ## write the generated table of claims into EXPERIMENTS.md
+	$(PYTHON) replay_py/clawvm.py claims > EXPERIMENTS.claims
+	sed -e '/<!-- claims: begin -->/r EXPERIMENTS.claims' -e '/<!-- claims: begin -->/,/<!-- claims: end -->/{/<!-- claims: /!d;}' \
+		EXPERIMENTS.md > EXPERIMENTS.new
+	mv EXPERIMENTS.new EXPERIMENTS.md
+	rm EXPERIMENTS.claims
 
 bench: ## the engine's cost per turn and operation
 	$(PYTHON) workloads/benchmark_policy_engine.py
