@@ -19,11 +19,11 @@ docs: ## links, commands and examples of the docs, and the words
 	$(PYTHON) -m unittest tests.test_docs tests.test_words
 
 claims: ## write the generated table of claims into EXPERIMENTS.md
-	$(PYTHON) replay_py/clawvm.py claims > EXPERIMENTS.claims
-	sed -e '/<!-- claims: begin -->/r EXPERIMENTS.claims' -e '/<!-- claims: begin -->/,/<!-- claims: end -->/{/<!-- claims: /!d;}' \
-		EXPERIMENTS.md > EXPERIMENTS.new
+	trap 'rm -f EXPERIMENTS.claims EXPERIMENTS.new' EXIT; set -e; \
+	$(PYTHON) replay_py/clawvm.py claims > EXPERIMENTS.claims; \
+	sed -e '/<!-- claims: begin -->/r EXPERIMENTS.claims' \
+		-e '/<!-- claims: begin -->/,/<!-- claims: end -->/{/<!-- claims: /!d;}' EXPERIMENTS.md > EXPERIMENTS.new; \
 	mv EXPERIMENTS.new EXPERIMENTS.md
-	rm EXPERIMENTS.claims
 
 bench: ## the engine's cost per turn and operation
 	$(PYTHON) workloads/benchmark_policy_engine.py

@@ -67,7 +67,7 @@ class CommandsTest(unittest.TestCase):
             self.assertTrue((ROOT / words[1]).is_file(), words[1])
             name = words[1].rpartition("/")[2]
             words = ["clawvm", MAIN_OF_SCRIPT.get(name, name)] if name != "clawvm.py" else ["clawvm", *words[2:]]
-        name = words[1]
+        name = words[1] if len(words) > 1 else "--help"
         if name in ("COMMAND", "--help", "--version"):
             return "--help --version"
         if name not in self.helps:
