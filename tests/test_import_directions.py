@@ -1,6 +1,7 @@
 """Packages import only what is below them, without a circle, and what a user runs needs nothing installed."""
 
 import ast
+import functools
 import sys
 import unittest
 from pathlib import Path
@@ -26,9 +27,15 @@ PACKAGES = {path.name: path for folder in (".", "replay_py", "workloads") for pa
 SCRIPTS = [path for folder in ("replay_py", "workloads") for path in (ROOT / folder).glob("*.py")]
 
 
+@functools.cache
+def tree_of(path):
+    """Return the syntax tree of a file; every test of the sources shares it."""
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
 def imports(path):
     """Yield every module that a file imports, wherever in the file, with what it takes from it; dots stay."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -5,7 +5,7 @@ import re
 import unittest
 from collections import defaultdict
 
-from tests.test_import_directions import PACKAGES, ROOT, SCRIPTS, modules
+from tests.test_import_directions import PACKAGES, ROOT, SCRIPTS, modules, tree_of
 
 CLASSES = {
     "Chance": "ReuseOpportunity",
@@ -113,7 +113,7 @@ def strings(tree):
 class WordsTest(unittest.TestCase):
     def test_names_use_the_words_of_the_glossary(self):
         for name, path in sources().items():
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tree = tree_of(path)
             found = sorted({f"{name}:{line}: {word}" for word, line in identifiers(tree) if is_banned(word)})
             keys = {
                 f"{name}:{line}: {text!r}" for text, line in strings(tree) if text.isidentifier() and is_banned(text)
@@ -123,7 +123,7 @@ class WordsTest(unittest.TestCase):
 
     def test_docstrings_and_messages_have_no_banned_phrase(self):
         for name, path in sources().items():
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tree = tree_of(path)
             found = [f"{name}:{line}: {banned_phrase(text)}" for text, line in strings(tree) if banned_phrase(text)]
             with self.subTest(module=name):
                 self.assertEqual(found, [])
@@ -139,14 +139,14 @@ class WordsTest(unittest.TestCase):
             with self.subTest(document=name):
                 self.assertIsNone(re.search(r"\b(?:rooms?|house)\b", path.read_text(encoding="utf-8"), re.IGNORECASE))
         for package in PACKAGES.values():
-            docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+            docstring = ast.get_docstring(tree_of(package / "__init__.py")) or ""
             with self.subTest(package=package.name):
                 self.assertIsNone(re.search(r"\b(?:rooms?|house)\b", docstring, re.IGNORECASE))
 
     def test_no_two_public_classes_share_a_name(self):
         owners = defaultdict(list)
         for name, path in modules().items():
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.walk(tree_of(path)):
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):  # Private: seen in one module.
                     owners[node.name].append(name)
         twice = {name: where for name, where in owners.items() if len(where) > 1 and name not in SAME_NAME_ALLOWED}
