@@ -28,20 +28,22 @@ SCRIPTS = [path for folder in ("replay_py", "workloads") for path in (ROOT / fol
 
 
 @functools.cache
-def tree_of(path):
-    """Return the syntax tree of a file; every test of the sources shares it."""
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+def nodes_of(path):
+    """Return every node of a file's syntax tree; all tests of the sources share it."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
 
 
+@functools.cache
 def imports(path):
-    """Yield every module that a file imports, wherever in the file, with what it takes from it; dots stay."""
-    for node in ast.walk(tree_of(path)):
+    """Return every module that a file imports, wherever in the file, with what it takes from it; dots stay."""
+    found = set()
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return found
 
 
 def modules():
@@ -83,7 +85,7 @@ class ImportDirectionsTest(unittest.TestCase):
 
     def test_no_modules_import_each_other_in_a_circle(self):
         known = modules()
-        below = {name: set(imports(path)) & known.keys() - {name} for name, path in known.items()}
+        below = {name: imports(path) & known.keys() - {name} for name, path in known.items()}
         while below:
             free = [name for name, needed in below.items() if not needed & below.keys()]
             self.assertTrue(free, f"these import each other in a circle: {sorted(below)}")

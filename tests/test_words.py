@@ -1,11 +1,12 @@
 """One word per idea: names, messages, docstrings and documents use the words of docs/glossary.md."""
 
 import ast
+import functools
 import re
 import unittest
 from collections import defaultdict
 
-from tests.test_import_directions import PACKAGES, ROOT, SCRIPTS, modules, tree_of
+from tests.test_import_directions import PACKAGES, ROOT, SCRIPTS, modules, nodes_of
 
 CLASSES = {
     "Chance": "ReuseOpportunity",
@@ -46,6 +47,9 @@ PHRASES = {
 }
 """Patterns of prose that is not written, with what is."""
 
+ANY_PHRASE = re.compile("|".join(PHRASES), re.IGNORECASE)
+ANY_PART = re.compile(rf"(?:^|_)(?:{'|'.join(PARTS)})s?(?:_|$)")
+
 SAME_NAME_ALLOWED: dict[str, str] = {}
 """Names that two classes may share, each with its reason."""
 
@@ -73,14 +77,17 @@ def snake(name):
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
+@functools.cache
 def is_banned(name):
     """Return whether a name, or one of its words, is banned: ``with_ladder`` is, ``bladder`` is not."""
-    return name in CLASSES or any(re.search(rf"(?:^|_){part}s?(?:_|$)", snake(name)) for part in PARTS)
+    return name in CLASSES or bool(ANY_PART.search(snake(name)))
 
 
 def banned_phrase(text):
     """Return the first phrase of a text that is not written, with what is, or None."""
     flat = " ".join(text.split())
+    if not ANY_PHRASE.search(flat):
+        return None
     for pattern, better in PHRASES.items():
         found = re.search(pattern, flat, re.IGNORECASE)
         if found:
@@ -88,9 +95,9 @@ def banned_phrase(text):
     return None
 
 
-def identifiers(tree):
+def identifiers(nodes):
     """Yield every name that a module defines: classes, functions, arguments, variables, attributes."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node.name, node.lineno
         elif isinstance(node, ast.arg):
@@ -103,9 +110,9 @@ def identifiers(tree):
             yield node.arg, node.value.lineno
 
 
-def strings(tree):
+def strings(nodes):
     """Yield every text of a module: docstrings, messages, keys of records."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value, node.lineno
 
@@ -113,18 +120,18 @@ def strings(tree):
 class WordsTest(unittest.TestCase):
     def test_names_use_the_words_of_the_glossary(self):
         for name, path in sources().items():
-            tree = tree_of(path)
-            found = sorted({f"{name}:{line}: {word}" for word, line in identifiers(tree) if is_banned(word)})
+            nodes = nodes_of(path)
+            found = sorted({f"{name}:{line}: {word}" for word, line in identifiers(nodes) if is_banned(word)})
             keys = {
-                f"{name}:{line}: {text!r}" for text, line in strings(tree) if text.isidentifier() and is_banned(text)
+                f"{name}:{line}: {text!r}" for text, line in strings(nodes) if text.isidentifier() and is_banned(text)
             }
             with self.subTest(module=name):
                 self.assertEqual([*found, *sorted(keys)], [])
 
     def test_docstrings_and_messages_have_no_banned_phrase(self):
         for name, path in sources().items():
-            tree = tree_of(path)
-            found = [f"{name}:{line}: {banned_phrase(text)}" for text, line in strings(tree) if banned_phrase(text)]
+            nodes = nodes_of(path)
+            found = [f"{name}:{line}: {banned_phrase(text)}" for text, line in strings(nodes) if banned_phrase(text)]
             with self.subTest(module=name):
                 self.assertEqual(found, [])
 
@@ -139,14 +146,14 @@ class WordsTest(unittest.TestCase):
             with self.subTest(document=name):
                 self.assertIsNone(re.search(r"\b(?:rooms?|house)\b", path.read_text(encoding="utf-8"), re.IGNORECASE))
         for package in PACKAGES.values():
-            docstring = ast.get_docstring(tree_of(package / "__init__.py")) or ""
+            docstring = ast.get_docstring(nodes_of(package / "__init__.py")[0]) or ""
             with self.subTest(package=package.name):
                 self.assertIsNone(re.search(r"\b(?:rooms?|house)\b", docstring, re.IGNORECASE))
 
     def test_no_two_public_classes_share_a_name(self):
         owners = defaultdict(list)
         for name, path in modules().items():
-            for node in ast.walk(tree_of(path)):
+            for node in nodes_of(path):
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):  # Private: seen in one module.
                     owners[node.name].append(name)
         twice = {name: where for name, where in owners.items() if len(where) > 1 and name not in SAME_NAME_ALLOWED}
