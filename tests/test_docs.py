@@ -1,90 +1,152 @@
-"""The docs cannot drift: their commands run, their links lead somewhere, the README's embedding example works."""
+"""The documents cannot drift: their commands and options exist, their examples run, their links lead somewhere."""
 
-from __future__ import annotations
-
+import contextlib
+import io
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import unittest
+from typing import ClassVar
 
-from tests.cli.support import ROOT
+from clawvm_cli import COMMANDS, main
+from tests.test_import_directions import ROOT, SCRIPTS, modules
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("traces/*.md")])
-COMMAND = re.compile(r"^(?: {4}|.*`)(python3 [^`\n]+)", re.MULTILINE)
-LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+TEXTS = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+COMMAND = re.compile(r"^(?: {4}|.*?`)((?:python3|clawvm|make) [^`\n#]+)", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+MAIN_OF_SCRIPT = {
+    "run_preliminary_suite.py": "suite",
+    "run_tier1_gates.py": "gates",
+    "run_all_experiments.py": "experiments",
+    "run_experiment.py": "experiment",
+    "run_sessions.py": "sessions",
+    "convert_transcripts.py": "convert",
+}
+"""The command that a script runs; the help of the others comes from a process of their own."""
 
 
-def commands() -> set[str]:
-    return {match.strip() for path in DOCUMENTS for match in COMMAND.findall(path.read_text(encoding="utf-8"))}
+def output_of(arguments):
+    """Return what a command prints."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        main(arguments)
+    return text.getvalue()
 
 
-class DocumentsTest(unittest.TestCase):
-    def test_every_script_that_a_command_names_exists_and_knows_its_options(self) -> None:
-        helps: dict[str, str] = {}
-        for command in sorted(commands()):
+def run_python(code, folder):
+    """Return what *code* prints in *folder*, with the checkout's packages on the import path and nothing else."""
+    paths = os.pathsep.join(str(path) for path in (ROOT, ROOT / "replay_py", ROOT / "workloads"))
+    environment = {"PYTHONPATH": paths, "PATH": os.environ.get("PATH", ""), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def anchors(text):
+    """Return the anchors of a document's headings, as they are made on the hosting site."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+class CommandsTest(unittest.TestCase):
+    helps: ClassVar[dict[str, str]] = {}
+
+    def help_of(self, words):
+        """Return the help for the words of a command, or fail if there is no such script, command or target."""
+        if words[0] == "make":
+            targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+            self.assertIn(words[1], targets)
+            return ""
+        if words[0] == "python3":
+            self.assertTrue((ROOT / words[1]).is_file(), words[1])
+            name = words[1].rpartition("/")[2]
+            words = ["clawvm", MAIN_OF_SCRIPT.get(name, name)] if name != "clawvm.py" else ["clawvm", *words[2:]]
+        name = words[1] if len(words) > 1 else "--help"
+        if name in ("COMMAND", "--help", "--version"):
+            return "--help --version"
+        if name not in self.helps:
+            if name.endswith(".py"):
+                script = next(path for path in SCRIPTS if path.name == name)
+                self.helps[name] = subprocess.run(
+                    [sys.executable, str(script), "--help"], capture_output=True, text=True, check=True
+                ).stdout
+            else:
+                self.assertIn(name, COMMANDS)
+                self.helps[name] = output_of([name, "--help"])
+        return self.helps[name]
+
+    def test_every_command_exists_and_knows_its_options(self):
+        texts = (text for path, text in TEXTS.items() if path.name != "CHANGELOG.md")  # It lists removed commands.
+        found = {match.strip() for text in texts for match in COMMAND.findall(text)}
+        self.assertGreater(len(found), 20)
+        for command in sorted(found):
             words = command.split()
             if words[1] == "-m":
                 continue
-            script = words[1]
             with self.subTest(command=command):
-                self.assertTrue((ROOT / script).is_file(), script)
-                if script not in helps:
-                    result = subprocess.run(
-                        [sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, check=True
-                    )
-                    helps[script] = result.stdout
-                for word in words[2:]:
-                    if word.startswith("--"):
-                        self.assertIn(word, helps[script])
+                text = self.help_of(words)
+                for option in re.findall(r"(?<!\S)--[\w-]+", command):
+                    self.assertIn(option, text)
 
-    def test_every_script_and_subcommand_stands_in_the_readme(self) -> None:
-        readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        for script in sorted([*ROOT.glob("replay_py/*.py"), *ROOT.glob("workloads/*.py")]):
-            self.assertIn(f"`{script.relative_to(ROOT).as_posix()}`", readme)
-        from clawvm_cli import COMMANDS
+    def test_the_guide_has_the_claims_as_the_command_prints_them(self):
+        guide = TEXTS[ROOT / "EXPERIMENTS.md"]
+        table = guide.split("<!-- claims: begin -->\n")[1].split("<!-- claims: end -->")[0]
+        self.assertEqual(table, output_of(["claims"]), "run make claims")
 
-        for name in COMMANDS:
-            self.assertIn(f"`clawvm {name}`", readme)
+    def test_the_docs_name_every_experiment(self):
+        from clawvm_experiments.registry import EXPERIMENTS
 
-    def test_the_execution_guide_has_a_row_for_every_claim(self) -> None:
-        from clawvm_experiments.claims import guide_table
+        for name in EXPERIMENTS:
+            self.assertIn(f"| `{name}` |", TEXTS[ROOT / "docs" / "experiments.md"])
 
-        guide = (ROOT / "EXPERIMENTS.md").read_text(encoding="utf-8")
-        rows = guide.split("<!-- claims: begin -->\n")[1].split("<!-- claims: end -->")[0]
-        self.assertEqual(rows, guide_table(), "replace the table by the output of python3 workloads/list_claims.py")
 
-    def test_every_relative_link_leads_to_a_file(self) -> None:
-        for path in DOCUMENTS:
-            for target in LINK.findall(path.read_text(encoding="utf-8")):
-                with self.subTest(document=path.name, target=target):
-                    self.assertTrue((path.parent / target).exists())
-
-    def test_the_embedding_example_runs_and_its_state_survives(self) -> None:
-        readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        example = readme.split("```python\n")[1].split("```")[0]
+class ExamplesTest(unittest.TestCase):
+    def test_the_embedding_example_runs_and_its_state_survives(self):
+        example = EXAMPLE.findall(TEXTS[ROOT / "README.md"])[0]
+        self.assertLessEqual(len(re.findall(r"^(?:from|import) ", example, re.MULTILINE)), 3)
         with tempfile.TemporaryDirectory() as folder:
-            outputs = [
-                subprocess.run(
-                    [sys.executable, "-c", example],
-                    cwd=folder,
-                    env={"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", "")},
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                ).stdout
-                for _ in range(2)
-            ]
-        before, _, after = outputs[0].partition("def login(user): ...")
+            first, second = run_python(example, folder), run_python(example, folder)
+        before, _, after = first.partition("def login(user): ...")
         self.assertNotIn("step-1", before)
         self.assertIn("Never push to main", after)
         self.assertIn("step-1: done", after)
-        self.assertIn("step-1: done", outputs[1].partition("def login(user): ...")[0])
+        self.assertIn("step-1: done", second.partition("def login(user): ...")[0])
 
-    def test_nothing_in_the_documents_points_outside_the_repository(self) -> None:
-        for path in DOCUMENTS:
-            text = path.read_text(encoding="utf-8")
+    def test_every_other_example_runs(self):
+        examples = [(path.name, code) for path, text in TEXTS.items() for code in EXAMPLE.findall(text)]
+        self.assertGreaterEqual(len(examples), 5)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, code in examples:
+                if name != "README.md":
+                    with self.subTest(document=name, begins=code[:60]):
+                        run_python(code, folder)
+
+
+class LinksTest(unittest.TestCase):
+    def test_every_relative_link_leads_to_a_file_and_a_heading(self):
+        for path, text in TEXTS.items():
+            for target, anchor in LINK.findall(CODE.sub("", text)):
+                with self.subTest(document=path.name, target=target, anchor=anchor):
+                    file = path.parent / target if target else path
+                    self.assertTrue(file.exists())
+                    if anchor:
+                        self.assertIn(anchor, anchors(file.read_text(encoding="utf-8")))
+
+    def test_every_document_that_the_code_names_exists(self):
+        for name, path in modules().items():
+            for document in set(re.findall(r"docs/[\w-]+\.md", path.read_text(encoding="utf-8"))):
+                with self.subTest(module=name, document=document):
+                    # An example in a family may name a document of its own.
+                    self.assertTrue((ROOT / document).is_file() or name == "clawvm_workloads.families")
+
+    def test_nothing_points_outside_the_repository(self):
+        for path, text in TEXTS.items():
             self.assertNotIn("../shared", text, path.name)
             self.assertIsNone(re.search(r"(?<![\w.])/(?:home|root|work|tmp)/", text), path.name)
 

@@ -1,119 +1,96 @@
-"""Rooms of the house import only what lies below them, and what a user runs needs nothing installed."""
+"""Packages import only what is below them, without a circle, and what a user runs needs nothing installed."""
 
 import ast
+import functools
 import sys
 import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNTIME = ROOT / "clawvm_runtime"
-REPLAY = ROOT / "replay_py"
-WORKLOADS = ROOT / "workloads"
-BESIDE_REPLAY = ("clawvm_oracle", "clawvm_pictures")
-BESIDE_WORKLOADS = ("clawvm_transcripts", "clawvm_workloads")
-OURS = {"clawvm_runtime", "clawvm_replay", *BESIDE_REPLAY, *BESIDE_WORKLOADS, "clawvm_experiments"}
+
+LAYERS = {
+    "clawvm_runtime": set(),
+    "clawvm_replay": {"clawvm_runtime"},
+    "clawvm_oracle": {"clawvm_runtime", "clawvm_replay"},
+    "clawvm_pictures": {"clawvm_runtime", "clawvm_replay"},
+    "clawvm_workloads": {"clawvm_runtime", "clawvm_replay"},
+    "clawvm_transcripts": {"clawvm_runtime", "clawvm_replay"},
+}
+LAYERS["clawvm_experiments"] = set(LAYERS)
+LAYERS["clawvm_cli"] = set(LAYERS)
+"""Each package with the packages that it may import."""
+
+OPTIONAL = {"distributed", "backports"}
+"""Extras: Dask, and Zstandard before Python 3.14; every import of them is guarded."""
+
+PACKAGES = {path.name: path for folder in (".", "replay_py", "workloads") for path in (ROOT / folder).glob("clawvm_*/")}
+SCRIPTS = [path for folder in ("replay_py", "workloads") for path in (ROOT / folder).glob("*.py")]
 
 
+@functools.cache
+def nodes_of(path):
+    """Return every node of a file's syntax tree; all tests of the sources share it."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
+
+
+@functools.cache
 def imports(path):
-    """Yield the full name of every module that a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    """Return every module that a file imports, wherever in the file, with what it takes from it; dots stay."""
+    found = set()
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                yield "." * node.level + (node.module or "")
-            else:
-                yield node.module
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            module = "." * node.level + (node.module or "")
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return found
 
 
-def files(folder):
-    return sorted(folder.rglob("*.py"))
+def modules():
+    """Return the path of every module of ours by its name."""
+    found = {}
+    for package in PACKAGES.values():
+        for path in package.rglob("*.py"):
+            parts = path.relative_to(package.parent).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
 
 
-def packages(path):
-    return {name.partition(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
-
-
-def runtime_modules(path):
-    """Return the runtime's own modules that one of its files imports."""
-    known = {module.stem for module in files(RUNTIME)}
-    return {name.split(".")[1] for name in imports(path) if name.startswith("clawvm_runtime.")} & known
+def packages_in(path):
+    return {name.partition(".")[0] for name in imports(path)} - set(sys.stdlib_module_names) - OPTIONAL
 
 
 class ImportDirectionsTest(unittest.TestCase):
-    def assert_only(self, folder, allowed):
-        paths = files(folder)
-        self.assertTrue(paths, f"no modules in {folder}")
-        for path in paths:
-            with self.subTest(path=str(path.relative_to(ROOT))):
-                self.assertLessEqual(packages(path), allowed)
+    def test_every_package_has_its_layer_and_is_typed(self):
+        self.assertEqual(PACKAGES.keys(), LAYERS.keys())
+        for path in PACKAGES.values():
+            self.assertTrue((path / "py.typed").is_file(), path.name)
 
-    def test_runtime_imports_only_itself(self):
-        self.assert_only(RUNTIME, {"clawvm_runtime"})
+    def test_packages_import_only_what_is_below_them(self):
+        for name, path in modules().items():
+            package = name.partition(".")[0]
+            with self.subTest(module=name):
+                self.assertLessEqual(packages_in(path), {package} | LAYERS[package])
 
-    def test_replay_imports_only_runtime_and_itself(self):
-        self.assert_only(REPLAY / "clawvm_replay", {"clawvm_runtime", "clawvm_replay"})
+    def test_scripts_import_nothing_but_packages(self):
+        self.assertTrue(SCRIPTS)
+        for path in SCRIPTS:
+            with self.subTest(script=path.name):
+                self.assertLessEqual(packages_in(path), set(PACKAGES))
 
-    def test_oracle_and_pictures_import_only_runtime_replay_and_themselves(self):
-        for room in BESIDE_REPLAY:
-            self.assert_only(REPLAY / room, {"clawvm_runtime", "clawvm_replay", room})
+    def test_imports_are_absolute(self):
+        for name, path in modules().items():
+            with self.subTest(module=name):
+                self.assertFalse([module for module in imports(path) if module.startswith(".")])
 
-    def test_families_and_transcripts_import_no_experiment_and_experiments_no_command_line(self):
-        for room in BESIDE_WORKLOADS:
-            self.assert_only(WORKLOADS / room, {"clawvm_runtime", "clawvm_replay", room})
-        self.assert_only(WORKLOADS / "clawvm_experiments", OURS)
-
-    def test_nothing_but_the_registry_of_experiments_knows_all_of_them(self):
-        for path in files(WORKLOADS / "clawvm_experiments"):
-            with self.subTest(path=path.name):
-                self.assertNotIn("clawvm_experiments.registry", set(imports(path)))
-
-    def test_no_format_of_recorded_sessions_knows_what_is_made_of_its_events(self):
-        made = {"conversion", "converting", "counts", "evidence", "jobs", "registry", "steps", "views"}
-        for path in files(WORKLOADS / "clawvm_transcripts" / "formats"):
-            with self.subTest(path=path.name):
-                self.assertFalse({f"clawvm_transcripts.{name}" for name in made} & set(imports(path)))
-
-    def test_families_do_not_import_the_engine(self):
-        for path in files(WORKLOADS / "clawvm_workloads"):
-            if path.stem in ("daily_assistant", "evidence_heavy", "long_horizon", "multi_session", "families"):
-                with self.subTest(path=path.name):
-                    self.assertNotIn("clawvm_runtime.engine", set(imports(path)))
-
-    def test_what_a_user_runs_needs_nothing_installed(self):
-        for folder in (RUNTIME, REPLAY, WORKLOADS):
-            local = {path.stem for path in folder.glob("*.py")} | {
-                path.name for path in folder.iterdir() if (path / "__init__.py").exists()
-            }
-            self.assert_only(folder, OURS | local | {"clawvm_cli"})
-
-
-class RuntimeLayersTest(unittest.TestCase):
-    def test_lowest_modules_import_nothing_above_them(self):
-        self.assertEqual(runtime_modules(RUNTIME / "vocabulary.py"), set())
-        self.assertEqual(runtime_modules(RUNTIME / "errors.py"), set())
-        self.assertEqual(runtime_modules(RUNTIME / "canonical.py"), set())
-
-    def test_no_runtime_module_imports_the_engine(self):
-        for path in files(RUNTIME):
-            if path.stem not in ("engine", "__init__"):
-                with self.subTest(path=path.name):
-                    self.assertNotIn("engine", runtime_modules(path))
-
-    def test_modules_form_no_circle(self):
-        below = {path.stem: runtime_modules(path) - {path.stem} for path in files(RUNTIME) if path.stem != "__init__"}
+    def test_no_modules_import_each_other_in_a_circle(self):
+        known = modules()
+        below = {name: imports(path) & known.keys() - {name} for name, path in known.items()}
         while below:
             free = [name for name, needed in below.items() if not needed & below.keys()]
             self.assertTrue(free, f"these import each other in a circle: {sorted(below)}")
             for name in free:
                 del below[name]
-
-    def test_absolute_imports_only(self):
-        for folder in (RUNTIME, REPLAY, WORKLOADS):
-            for path in files(folder):
-                with self.subTest(path=str(path.relative_to(ROOT))):
-                    self.assertFalse([name for name in imports(path) if name.startswith(".")])
 
 
 if __name__ == "__main__":
