@@ -1,10 +1,4 @@
-"""What a replay is measured by: counts of the fault observer, and what the prompts cost.
-
-=============  ==========================================================================================
-PriceModel     what a token costs relative to a plain input token, cached or not
-PromptMeter    budget use and prefix reuse over the prompts of a run
-CellMetrics    one row of the sweep: every number of one (workload, budget, policy)
-=============  ==========================================================================================
+"""Metrics of a replay: counts of the fault observer, and what the prompts cost.
 
 Formulas: ``docs/fault-model.md``. Sums of floats go through ``math.fsum``, which is the same on every Python version.
 """
