@@ -47,7 +47,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             _write(partial, content)
             os.replace(partial, path)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
             raise
         _synchronize_folder(path.parent)
     except OSError as error:

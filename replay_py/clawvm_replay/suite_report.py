@@ -128,8 +128,8 @@ def _result(reports: Sequence[GateReport], summary: Summary) -> str:
         )
         return text + (
             f"**No cell was served.** {unmet:,} of {_many(accesses, 'access', 'accesses')} stayed unmet; in "
-            f"{pressed:,} of {_many(turns, 'turn')} the minimum set and the demands exceeded the budget. A policy without "
-            "an explicit fault is no success here: no policy could have served what it missed."
+            f"{pressed:,} of {_many(turns, 'turn')} the minimum set and the demands exceeded the budget. A policy "
+            "without an explicit fault is no success here: no policy could have served what it missed."
         )
     for has_faults in (False, True):
         group = [item for item in aggregates if bool(item["total_explicit_faults"]) is has_faults]
