@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import graphlib
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 from clawvm_replay.errors import InputError, TraceError
 from clawvm_replay.trace_format import BoundedLines, open_trace, parsed, read_trace
@@ -29,6 +28,7 @@ MAXIMUM_DOCUMENT_BYTES = 256 * 1024 * 1024
 """A file that is one JSON document may have this many bytes; one that is lines has no limit but that of a line."""
 
 _LONGEST_TEXT = 60
+_LONGEST_LIST = 240
 _MOST_PER_VALUE = 20
 
 
@@ -38,17 +38,28 @@ class SchemaError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SchemaViolation:
-    """One place where an instance breaks its schema; ``path`` is a JSON Pointer into the instance."""
+    """One value that breaks a keyword with its argument; ``path`` is a JSON Pointer into the instance."""
 
     path: str
     keyword: str
-    expected: str
-    found: str
+    argument: Any
+    value: object
 
     def __str__(self) -> str:
         # A property name may be long and may hold a line break: JSON's escapes keep the report on one short line.
-        place = json.dumps(_shortened(self.path, 4 * _LONGEST_TEXT))[1:-1] or "(root)"
-        return f"{place}: expected {self.expected}, found {self.found}"
+        place = json.dumps(_shortened(self.path, _LONGEST_LIST))[1:-1] or "(root)"
+        return f"{place}: expected {self.expected}, found {_described(self.value)}"
+
+    @property
+    def expected(self) -> str:
+        """What the keyword asks of the value, in words."""
+        argument = self.argument
+        if self.keyword == "required" and isinstance(self.value, dict):
+            argument = [name for name in argument if name not in self.value]
+        each = argument if isinstance(argument, list) else [argument]
+        conjunction = " and " if self.keyword == "required" else " or "
+        words = conjunction.join(name if self.keyword == "type" else _quoted(name) for name in each)
+        return _EXPECTED[self.keyword].format(_shortened(words, _LONGEST_LIST))
 
 
 class Schemas:
@@ -80,52 +91,53 @@ class Schemas:
     def violations(self, instance: object, name: str) -> Iterator[SchemaViolation]:
         """Yield the violations of the document *name* lazily, in time linear in the instance."""
         if _is_too_deep(instance):
-            yield SchemaViolation("", "depth", f"at most {MAXIMUM_DEPTH} arrays and objects inside each other", "more")
+            yield SchemaViolation("", "depth", MAXIMUM_DEPTH, instance)
         else:
-            yield from self._apply(self._schemas[self._names[name]], instance, "", "")
+            yield from self._apply(self._schemas[self._names[name]], instance, "")
 
     def is_valid(self, instance: object, name: str) -> bool:
         """Return whether the instance has no violation of the document *name*."""
         return next(self.violations(instance, name), None) is None
 
-    def _apply(self, schema: Any, value: object, path: str, used_by: str) -> Iterator[SchemaViolation]:
-        if schema is False:
-            yield SchemaViolation(path, used_by, "no such part", _described(value))
-        for keyword, argument in schema.items() if isinstance(schema, dict) else ():
+    def _apply(self, schema: Any, value: object, path: str) -> Iterator[SchemaViolation]:
+        if isinstance(schema, bool):
+            if not schema:
+                yield SchemaViolation(path, "false", None, value)
+            return
+        for keyword, argument in schema.items():
             if keyword in _TESTS:
-                expected = _TESTS[keyword](argument, value)
-                if expected is not None:
-                    yield SchemaViolation(path, keyword, expected, _described(value))
+                if not _TESTS[keyword](argument, value):
+                    yield SchemaViolation(path, keyword, argument, value)
             elif keyword == "$ref":
-                yield from self._apply(self._schemas[argument], value, path, keyword)
+                yield from self._apply(self._schemas[argument], value, path)
             elif keyword == "allOf":
                 for part in argument:
-                    yield from self._apply(part, value, path, keyword)
+                    yield from self._apply(part, value, path)
             elif keyword in ("anyOf", "oneOf"):
                 yield from self._choose(keyword, argument, value, path)
             elif keyword == "not":
                 if self._holds(argument, value):
-                    yield SchemaViolation(path, keyword, f"no match of {_quoted(argument)}", _described(value))
+                    yield SchemaViolation(path, keyword, argument, value)
             elif keyword == "if":
-                branch = "then" if self._holds(argument, value) else "else"
-                yield from self._apply(schema.get(branch, True), value, path, branch)
+                branch = schema.get("then" if self._holds(argument, value) else "else", True)
+                yield from self._apply(branch, value, path)
             else:
                 for part, token, child in _parts(schema, keyword, value):
                     step = "/" + str(token).replace("~", "~0").replace("/", "~1")
-                    yield from self._apply(part, child, path + step, keyword)
+                    yield from self._apply(part, child, path + step)
 
     def _holds(self, schema: Any, value: object) -> bool:
-        return next(self._apply(schema, value, "", ""), None) is None
+        return next(self._apply(schema, value, ""), None) is None
 
     def _choose(self, keyword: str, alternatives: list[Any], value: object, path: str) -> Iterator[SchemaViolation]:
         # Most alternatives fail at once; only where none fits are the rest of their violations looked for.
-        evaluations = [self._apply(part, value, path, keyword) for part in alternatives]
+        evaluations = [self._apply(part, value, path) for part in alternatives]
         failures = [(first, rest) for rest in evaluations if (first := next(rest, None)) is not None]
         fitting = len(alternatives) - len(failures)
         if fitting == 0:
             yield from _nearest([[first, *islice(rest, _MOST_PER_VALUE)] for first, rest in failures], path, value)
         elif fitting > 1 and keyword == "oneOf":
-            yield SchemaViolation(path, keyword, "what fits one of the alternatives", f"what fits {fitting} of them")
+            yield SchemaViolation(path, keyword, len(alternatives), value)
 
 
 def _parts(schema: dict[str, Any], keyword: str, value: Any) -> Iterator[tuple[Any, str | int, object]]:
@@ -158,28 +170,25 @@ def _nearest(failures: list[list[SchemaViolation]], path: str, value: object) ->
 
     least = min(map(distance, failures))
     nearest = [violations for violations in failures if distance(violations) == least]
-    first = [min(violations, key=lambda item: item.keyword not in ("type", "const", "enum")) for violations in nearest]
-    if len(nearest) > 1 and len({(item.path, item.keyword) for item in first}) == 1:
-        expected = " or ".join(dict.fromkeys(item.expected for item in first))
-        return [
-            SchemaViolation(first[0].path, first[0].keyword, _shortened(expected, 4 * _LONGEST_TEXT), first[0].found)
-        ]
+    first = [min(violations, key=lambda item: item.keyword not in ("type", "const")) for violations in nearest]
+    place = (first[0].path, first[0].keyword)
+    if len(nearest) > 1 and place[1] in ("type", "const") and {(item.path, item.keyword) for item in first} == {place}:
+        return [SchemaViolation(*place, [item.argument for item in first], first[0].value)]
     fewest = min(map(len, nearest))
     shortest = [violations for violations in nearest if len(violations) == fewest]
     if len(shortest) == 1:
         return shortest[0]
-    reasons = _shortened("; ".join(dict.fromkeys(str(violations[0]) for violations in shortest)), 4 * _LONGEST_TEXT)
-    return [SchemaViolation(path, "oneOf", f"one of {len(failures)} alternatives", f"{_described(value)} ({reasons})")]
+    return [SchemaViolation(path, "anyOf", [str(violations[0]) for violations in shortest], value)]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-_TYPES: Mapping[str, Callable[[Any], bool]] = {
+_TYPES: Mapping[str, Callable[[object], bool]] = {
     "null": lambda value: value is None,
     "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: _is_number(value) and value == int(value),
+    "integer": lambda value: _is_number(value) and (isinstance(value, int) or value.is_integer()),
     "number": _is_number,
     "string": lambda value: isinstance(value, str),
     "array": lambda value: isinstance(value, list),
@@ -187,56 +196,48 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def _type(argument: Any, value: object) -> str | None:
-    names = [argument] if isinstance(argument, str) else argument
-    return None if any(_TYPES[name](value) for name in names) else " or ".join(names)
-
-
-def _enum(argument: list[Any], value: object) -> str | None:
+def _same(constant: object, value: object) -> bool:
     # True == 1 in Python, not in JSON. Constants of our schemas are scalars.
-    if any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in argument):
-        return None
-    return _shortened(" or ".join(map(_quoted, argument)), 4 * _LONGEST_TEXT)
+    return constant == value and isinstance(constant, bool) == isinstance(value, bool)
 
 
-def _unique(argument: bool, value: object) -> str | None:
+def _unique(argument: bool, value: object) -> bool:
     # The arrays in question hold scalars; what their other keywords refuse need not be compared.
     scalars = [item for item in value if not isinstance(item, (list, dict))] if isinstance(value, list) else []
-    is_unique = len({(item, isinstance(item, bool)) for item in scalars}) == len(scalars)
-    return None if is_unique or not argument else "items that differ from each other"
+    return not argument or len({(item, isinstance(item, bool)) for item in scalars}) == len(scalars)
 
 
-def _pattern(argument: str, value: object) -> str | None:
-    fits = not isinstance(value, str) or re.search(argument, value)
-    return None if fits else f"a match of {_quoted(argument)}"
-
-
-def _required(argument: list[str], value: object) -> str | None:
-    missing = [name for name in argument if name not in value] if isinstance(value, dict) else []
-    return f"a property {_shortened(' and '.join(map(_quoted, missing)))}" if missing else None
-
-
-def _bound(kind: type | tuple[type, ...], size: Any, sign: int, noun: str, bound: Any, value: Any) -> str | None:
-    """Compare the size of a value of one kind with a bound: a lower one if *sign* is 1, an upper one if it is -1."""
-    if not isinstance(value, kind) or isinstance(value, bool) or sign * size(value) >= sign * bound:
-        return None
-    return f"{noun}at {'least' if sign > 0 else 'most'} {bound}"
-
-
-_TESTS: Mapping[str, Callable[[Any, Any], str | None]] = {
-    "type": _type,
-    "const": lambda argument, value: _enum([argument], value),
-    "enum": _enum,
-    "required": _required,
-    "minimum": partial(_bound, (int, float), lambda value: value, 1, ""),
-    "maximum": partial(_bound, (int, float), lambda value: value, -1, ""),
-    "minLength": partial(_bound, str, len, 1, "a length of "),
-    "maxLength": partial(_bound, str, len, -1, "a length of "),
-    "minItems": partial(_bound, list, len, 1, "a length of "),
+_TESTS: Mapping[str, Callable[[Any, object], bool]] = {
+    "type": lambda names, value: any(_TYPES[name](value) for name in ([names] if isinstance(names, str) else names)),
+    "const": _same,
+    "enum": lambda constants, value: any(_same(constant, value) for constant in constants),
+    "required": lambda names, value: not isinstance(value, dict) or all(name in value for name in names),
+    "minimum": lambda bound, value: not _is_number(value) or value >= bound,
+    "maximum": lambda bound, value: not _is_number(value) or value <= bound,
+    "minLength": lambda bound, value: not isinstance(value, str) or len(value) >= bound,
+    "maxLength": lambda bound, value: not isinstance(value, str) or len(value) <= bound,
+    "minItems": lambda bound, value: not isinstance(value, list) or len(value) >= bound,
     "uniqueItems": _unique,
-    "pattern": _pattern,
+    "pattern": lambda pattern, value: not isinstance(value, str) or re.search(pattern, value) is not None,
 }
-"""Keywords that look at one value: each returns what it expects of a value that breaks it, None for others."""
+"""Keywords that look at one value: whether it fits the argument."""
+
+_EXPECTED = {
+    **dict.fromkeys(("type", "const", "enum"), "{}"),
+    "required": "a property {}",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "minLength": "a length of at least {}",
+    "maxLength": "a length of at most {}",
+    "minItems": "a length of at least {}",
+    "uniqueItems": "items that differ from each other",
+    "pattern": "a match of {}",
+    "false": "no such part",
+    "not": "no match of {}",
+    "anyOf": "one of several alternatives ({})",
+    "oneOf": "exactly one of {} alternatives to fit",
+    "depth": "at most {} arrays and objects inside each other",
+}
 
 _WITH_ONE_SCHEMA = frozenset({"additionalProperties", "propertyNames", "items", "not", "if", "then", "else"})
 _WITH_SCHEMAS = frozenset({"prefixItems", "allOf", "anyOf", "oneOf"})

@@ -44,14 +44,14 @@ CASES = (  # A schema, and instances with the path and the keyword of their firs
     ({"properties": {"a": {"type": "null"}}}, (({"b": 1}, PASSES), ([], PASSES), ({"a": 1}, ("/a", "type")))),
     (
         {"properties": {"a": True}, "additionalProperties": False},
-        (({"a": 1}, PASSES), ({"a": 1, "b/~": 1}, ("/b~1~0", "additionalProperties"))),
+        (({"a": 1}, PASSES), ({"a": 1, "b/~": 1}, ("/b~1~0", "false"))),
     ),
     ({"additionalProperties": {"minimum": 1}}, (({"a": 1}, PASSES), ({"a": 0}, ("/a", "minimum")))),
     ({"propertyNames": {"enum": ["a"]}}, (({"a": 1}, PASSES), ({"b": 1}, ("/b", "enum")))),
     ({"items": {"minimum": 1}}, (([1], PASSES), ({"a": 0}, PASSES), ([1, 0], ("/1", "minimum")))),
     (
         {"prefixItems": [True, {"minimum": 1}], "items": False},
-        (([0], PASSES), ([0, 1], PASSES), ([0, 0], ("/1", "minimum")), ([0, 1, 2], ("/2", "items"))),
+        (([0], PASSES), ([0, 1], PASSES), ([0, 0], ("/1", "minimum")), ([0, 1, 2], ("/2", "false"))),
     ),
     ({"allOf": [{"minimum": 1}, {"maximum": 2}]}, ((1, PASSES), (3, ("", "maximum")))),
     ({"anyOf": [{"minimum": 5}, {"type": "integer"}]}, ((1, PASSES), (6, PASSES), (1.5, ("", "minimum")))),
