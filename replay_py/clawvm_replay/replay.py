@@ -2,7 +2,7 @@
 
 The turn's order is fixed (``docs/trace-format.md``): what precedes the turn, its tool calls, demands, recalls and
 updates judged against the last prompt; then the accounting decides on a flush or a compaction; then the next prompt.
-The simulated harness is two things: transcript accounting, and a table of declared tool results. Nothing is executed.
+The simulated harness is two things: transcript accounting, and the table of declared tool results. Nothing is executed.
 """
 
 from __future__ import annotations
@@ -90,36 +90,6 @@ class TranscriptAccount:
         self._flushed = False
 
 
-class ToolSimulator:
-    """Answers calls from declarations; declaring a signature again replaces what it answers."""
-
-    def __init__(self) -> None:
-        self._declarations: dict[str, ToolDeclaration] = {}
-
-    def declare(self, declaration: ToolDeclaration) -> None:
-        """Put one row into the table."""
-        self._declarations[declaration.signature] = declaration
-
-    def call(self, call: Call) -> ToolCall:
-        """Return the engine's form of a call in a trace."""
-        declaration = self._declarations[call.signature]
-        return ToolCall(
-            declaration.tool,
-            level=call.level,
-            deterministic=declaration.deterministic,
-            signature=declaration.signature,
-        )
-
-    def execute(self, call: ToolCall) -> ToolResult:
-        """Return the declared result of a call."""
-        declaration = self._declarations[call.signature]
-        return ToolResult(declaration.outcome, declaration.page)
-
-    def find(self, signature: str) -> ToolDeclaration | None:
-        """Return the declaration of a signature, or None."""
-        return self._declarations.get(signature)
-
-
 def replay_trace(trace: Trace, policy: Policy, budget: int | None = None, **options: object) -> CellMetrics:
     """Replay a trace that is in memory; the options are those of ``replay``."""
     return replay(
@@ -189,7 +159,7 @@ class _Run:
         self._budget = budget
         self._engine = Engine(policy, budget, trace=decisions, selector=selector)
         self._account = TranscriptAccount(header.accounting)
-        self._tools = ToolSimulator()
+        self._tools: dict[str, ToolDeclaration] = {}
         self._meter = PromptMeter(budget)
         self._counts: Counter[str] = Counter()
         if decisions is not None:
@@ -199,7 +169,7 @@ class _Run:
         engine = self._engine
         self._before(turn.events_before)
         for call in turn.calls:
-            engine.tool_execute(self._tools.call(call), self._tools.execute)
+            self._call(call)
         engine.post_model(demands=turn.demands)
         for lookup in turn.lookups:
             self._recall(lookup)
@@ -228,12 +198,17 @@ class _Run:
             elif isinstance(item, Replacement):
                 engine.replace(item.page)
             elif isinstance(item, ToolDeclaration):
-                self._tools.declare(item)
+                self._tools[item.signature] = item
             elif isinstance(item, FlushEvent):
                 self._account.flushed()
                 self._flush()
             else:
                 self._boundary(item)
+
+    def _call(self, call: Call) -> None:
+        tool = self._tools[call.signature]
+        asked = ToolCall(tool.tool, level=call.level, deterministic=tool.deterministic, signature=tool.signature)
+        self._engine.tool_execute(asked, lambda _: ToolResult(tool.outcome, tool.page))
 
     def _flush(self) -> None:
         if self._engine.memory_flush() is not None:
@@ -269,7 +244,7 @@ class _Run:
                     declared[item.signature] = item
             future.update(page_id for page_id, _ in turn.demands)
             for call in turn.calls:
-                tool = declared.get(call.signature) or self._tools.find(call.signature)
+                tool = declared.get(call.signature) or self._tools.get(call.signature)
                 if tool is not None and tool.page is not None:
                     future[tool.page.id] += 1
         return future

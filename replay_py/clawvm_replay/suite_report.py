@@ -6,7 +6,8 @@ Every sentence that depends on a number is computed from the run and left out wh
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value, plain
@@ -25,6 +26,23 @@ _DEFINITIONS = (
     "whose minimum set and demands exceed the budget; no policy can avoid them, so they are no explicit faults."
 )
 
+_MEANS = {
+    "cells": "cells",
+    "mean faults": "mean_explicit_faults",
+    "total faults": "total_explicit_faults",
+    "mean thrash index": "mean_thrash_index",
+    "mean oracle gap": "mean_oracle_gap",
+}
+_UNSERVED = {
+    "cells": "cells",
+    "success": "successful_cells",
+    "served": "served_cells",
+    "unmet accesses": "unmet_demands",
+    "turns under pressure": "pressure_turns",
+    "faults under pressure": "pressure_faults",
+    "turns below a floor": "below_floor_turns",
+    "with an active plan below": "plan_below_floor_turns",
+}
 _QUALITY = (
     ("page-in tokens", "mean_page_in_tokens", -1),
     ("level at demand (0 to 4)", "mean_level_at_demand", 1),
@@ -46,22 +64,9 @@ def sweep_blocks(summary: Summary) -> list[Block]:
         ),
         Paragraph(_DEFINITIONS),
         Heading(2, "Means per policy"),
-        Table.of(
-            ("policy", "cells", "mean faults", "total faults", "mean thrash index", "mean oracle gap"),
-            (
-                (
-                    plain(item["name"]),
-                    item["cells"],
-                    item["mean_explicit_faults"],
-                    item["total_explicit_faults"],
-                    item["mean_thrash_index"],
-                    item["mean_oracle_gap"],
-                )
-                for item in summary.aggregates()
-            ),
-        ),
+        _per_policy(summary, _MEANS),
         Heading(2, "What a zero of explicit faults leaves out"),
-        _served(summary),
+        _per_policy(summary, _UNSERVED),
         Heading(2, "What separates the policies at zero faults"),
         _quality(summary),
         Heading(2, "Faults by kind, summed over the cells"),
@@ -101,7 +106,7 @@ def preliminary_blocks(reports: Sequence[GateReport], summary: Summary, configur
         ),
         _table_4(summary),
         Heading(2, "What a zero of explicit faults leaves out"),
-        _served(summary),
+        _per_policy(summary, _UNSERVED),
         Heading(2, "Explicit faults by kind, workload and budget"),
         _by_kind(summary),
         _faults_by("workload", workloads, summary),
@@ -224,34 +229,10 @@ def _compared(summary: Summary, policy: Policy, other: Policy) -> Iterator[str]:
         yield f"On average {plain(policy.name)} is behind {plain(other.name)} in {_listed(better[False])}{ahead}."
 
 
-def _served(summary: Summary) -> Table:
-    return Table.of(
-        (
-            "policy",
-            "cells",
-            "success",
-            "served",
-            "unmet accesses",
-            "turns under pressure",
-            "faults under pressure",
-            "turns below a floor",
-            "with an active plan below",
-        ),
-        (
-            (
-                plain(item["name"]),
-                item["cells"],
-                item["successful_cells"],
-                item["served_cells"],
-                item["unmet_demands"],
-                item["pressure_turns"],
-                item["pressure_faults"],
-                item["below_floor_turns"],
-                item["plan_below_floor_turns"],
-            )
-            for item in summary.aggregates()
-        ),
-    )
+def _per_policy(summary: Summary, columns: Mapping[str, str]) -> Table:
+    """Return fields of the aggregates, one row per policy, under the names of *columns*."""
+    rows = ((plain(item["name"]), *(item[field] for field in columns.values())) for item in summary.aggregates())
+    return Table.of(("policy", *columns), rows)
 
 
 def _quality(summary: Summary) -> Table:
@@ -279,18 +260,12 @@ def _by_kind(summary: Summary) -> Table:
 
 def _faults_by(field: str, values: Sequence[Any], summary: Summary) -> Table:
     """Return the explicit faults of each policy, summed over the cells that share a workload or a budget."""
+    faults: Counter[tuple[str, Any]] = Counter()
+    for row in summary.rows:
+        faults[row["policy"], row[field]] += row["explicit_faults"]
     return Table.of(
         ("policy", *(_words(str(value)) for value in values)),
-        (
-            (
-                plain(policy.name),
-                *(
-                    sum(row["explicit_faults"] for row in summary.of_policy(policy.id) if row[field] == value)
-                    for value in values
-                ),
-            )
-            for policy in summary.policies
-        ),
+        ((plain(policy.name), *(faults[policy.id, value] for value in values)) for policy in summary.policies),
     )
 
 

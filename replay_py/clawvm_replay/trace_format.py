@@ -446,54 +446,43 @@ class _Reader:
         return turn
 
 
-def _text(record: dict[str, Any], name: str) -> str:
-    value = record[name]
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a string, not {value!r:.80}")
+def _typed(record: dict[str, Any], name: str, kind: type[_Built], default: _Built | None = None) -> _Built:
+    value = record[name] if default is None else record.get(name, default)
+    if type(value) is not kind:
+        raise ValueError(f"{name} must be {_KINDS[kind]}, not {value!r:.80}")
     return value
 
 
+_KINDS = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "an object"}
+
+
 def _name(record: dict[str, Any], name: str) -> str:
-    value = _text(record, name)
+    value = _typed(record, name, str)
     if not value:
         raise ValueError(f"{name} must not be empty")
     return value
 
 
 def _count(record: dict[str, Any], name: str, least: int = 0) -> int:
-    value = record[name]
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAXIMUM_NUMBER:
-        raise ValueError(f"{name} must be a whole number from {least} to {MAXIMUM_NUMBER}, not {value!r:.80}")
+    value = _typed(record, name, int)
+    if not least <= value <= MAXIMUM_NUMBER:
+        raise ValueError(f"{name} must be from {least} to {MAXIMUM_NUMBER}, not {value!r:.80}")
     return value
 
 
-def _truth(record: dict[str, Any], name: str, default: bool) -> bool:
-    value = record.get(name, default)
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, not {value!r:.80}")
-    return value
-
-
-def _list(record: dict[str, Any], name: str) -> list[Any]:
-    value = record.get(name, [])
-    if not isinstance(value, list):
-        raise ValueError(f"{name} must be a list")
-    return value
-
-
-def _object(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be an object")
-    return value
+def _objects(record: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    values: list[Any] = _typed(record, name, list, [])
+    if not all(isinstance(value, dict) for value in values):
+        raise ValueError(f"each of {name} must be an object")
+    return values
 
 
 def _header(record: dict[str, Any]) -> TraceHeader:
-    accounting = record.get("accounting")
     return TraceHeader(
         workload=_name(record, "workload"),
         budget=_count(record, "budget", least=1),
-        description=_text(record, "description") if "description" in record else "",
-        accounting=None if accounting is None else _accounting(_object(accounting, "accounting")),
+        description=_typed(record, "description", str, ""),
+        accounting=None if record.get("accounting") is None else _accounting(_typed(record, "accounting", dict)),
     )
 
 
@@ -509,7 +498,7 @@ def _accounting(record: dict[str, Any]) -> Accounting:
 
 
 def _page(record: dict[str, Any]) -> Page:
-    page = Page.from_record(_object(record["page"], "page"))
+    page = Page.from_record(_typed(record, "page", dict))
     for level, cost in page.costs.items():
         if cost > MAXIMUM_NUMBER:
             raise ValueError(f"{level.label} must cost at most {MAXIMUM_NUMBER} tokens")
@@ -522,9 +511,9 @@ def _tool(record: dict[str, Any]) -> ToolDeclaration:
         signature=_name(record, "signature"),
         outcome=ToolOutcome(record["outcome"]),
         page=None if record.get("page") is None else _page(record),
-        deterministic=_truth(record, "deterministic", True),
-        arguments=None if record.get("arguments") is None else _object(record["arguments"], "arguments"),
-        presentation=tuple(_list(record, "presentation")),
+        deterministic=_typed(record, "deterministic", bool, True),
+        arguments=None if record.get("arguments") is None else _typed(record, "arguments", dict),
+        presentation=tuple(_typed(record, "presentation", list, [])),
     )
     if not all(isinstance(name, str) for name in tool.presentation):
         raise ValueError("presentation must be a list of argument names")
@@ -570,17 +559,13 @@ def _turn(record: dict[str, Any], events_before: tuple[EventBefore, ...], line: 
 
 def _update(record: dict[str, Any]) -> Update:
     for name in ("page", "field", "operation", "scope", "evidence_ref"):
-        _text(record, name)  # May be empty or unknown: the journal judges the words.
+        _typed(record, name, str)  # May be empty or unknown: the journal judges the words.
     for name in ("principal", "update_id"):
         if record.get(name) is not None:
-            _text(record, name)
+            _typed(record, name, str)
     if record.get("base_version") is not None:
         _count(record, "base_version")
     return Update.from_record(record)
-
-
-def _objects(record: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [_object(item, f"each of {name}") for item in _list(record, name)]
 
 
 def _demanded_level(record: dict[str, Any]) -> Level:
