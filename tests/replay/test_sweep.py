@@ -25,10 +25,11 @@ class AblationTest(unittest.TestCase):
             "validated_writeback": set(),
         }
         self.assertEqual(set(expected), set(FEATURES))
+        traces = [FAMILIES[name](180) for name in ("long_horizon", "multi_session", "daily_assistant")]
         for feature_id, kinds in expected.items():
             with self.subTest(feature_id):
                 policy = POLICIES["clawvm"].without(FEATURES[feature_id])
-                rows = [run_cell(SweepCell(family(180), policy)).metrics for family in FAMILIES.values()]
+                rows = [run_cell(SweepCell(trace, policy)).metrics for trace in traces]
                 self.assertEqual({kind for kind in FAULT_FIELDS if any(getattr(row, kind) for row in rows)}, kinds)
 
 
