@@ -44,7 +44,7 @@ class Verdict:
 
 
 Value = str | float | bool | Verdict | None
-"""A cell of a table: whole numbers get thousands separators, floats three digits, None is a dash, booleans yes or no."""
+"""A cell of a table: integers get thousands separators, floats three digits, None is a dash, booleans yes or no."""
 
 
 @dataclass(frozen=True, slots=True)

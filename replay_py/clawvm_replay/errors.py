@@ -1,10 +1,4 @@
-"""Errors of replay and reports: each is one line that says what is wrong, where, and what to do.
-
-============  =====================================================================
-InputError    wrong usage or bad input; the command ends with exit code 2
-TraceError    a trace that cannot be replayed, with file and line
-============  =====================================================================
-"""
+"""Errors of replay and reports: each is one line that says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 

@@ -1,14 +1,6 @@
 """Execution: who runs the independent cells of a sweep or an experiment; the results never depend on it.
 
-================  ==================================================================================
-executor_named    an executor by name: serial, process, thread, dask, or any ``module:attribute``
-completed         results with the index of their item, each as soon as it is known
-in_order          the same results in the order of the items
-EXECUTORS         the names that are built in
-================  ==================================================================================
-
-Anything with the ``submit`` of ``concurrent.futures.Executor`` will do. ``dask`` needs the optional extra of that name
-and, behind a colon, the address of a scheduler.
+Anything with the ``submit`` and ``shutdown`` of ``concurrent.futures.Executor`` will do.
 """
 
 from __future__ import annotations
@@ -114,7 +106,7 @@ def _plugged_in(name: str, module: str, attribute: str, jobs: int) -> Executor:
     except Exception as error:  # It is somebody else's code: whatever it raises, the user gets one line.
         raise InputError(f"the executor {name!r} cannot be made: {type(error).__name__}: {error}") from None
     if not callable(getattr(executor, "submit", None)) or not callable(getattr(executor, "shutdown", None)):
-        raise InputError(f"{name!r} gives {type(executor).__name__}, which has no submit and shutdown of an executor")
+        raise InputError(f"{name!r} gives {type(executor).__name__}, which has no submit and shutdown")
     result: Executor = executor
     return result
 
@@ -124,7 +116,7 @@ def completed(
 ) -> Iterator[tuple[int, _Result]]:
     """Yield (index, result) for every item, each as soon as it is known; without an executor in this process.
 
-    *function* stands at the top level of a module, so that another process can import it. The first error that
+    *function* is at the top level of a module, so that another process can import it. The first error that
     *function* raises ends the iteration and cancels what has not begun. Raises InputError when the executor fails: a
     worker process dies, a cell is cancelled or not taken.
     """

@@ -1,9 +1,4 @@
-"""Explain a decision: why a page stood at its level in a turn, told from the decision trace alone.
-
-=============  =================================================================
-explain        the lines of the explanation of one page in one turn
-=============  =================================================================
-"""
+"""Explain a decision: why a page was at its level in a turn, from the decision trace alone."""
 
 from __future__ import annotations
 
@@ -24,31 +19,37 @@ _OUTCOMES = {
     "did_not_fit": "did not fit what was left",
     "not_next": "not the next level of the page at that point of the pass",
 }
+_MOST_LISTED = 20
 
 
 def explain(events: Iterable[Event], turn: int, page: str) -> list[str]:
-    """Return why *page* stood where it stood in turn *turn*, one sentence per line.
+    """Return why *page* was at its level in turn *turn*, one sentence per line.
 
-    Raises InputError when the decision trace holds no prompt for the turn or never mentions the page.
+    Raises InputError when the decision trace has no prompt for the turn, and with the pages known in that turn when
+    none of its events up to then mentions *page*.
     """
-    known = False
+    pages: set[str] = set()
     lines: list[str] = []
     before = "none"
     assembled = None
     for event in events:
-        known = known or event.get("page") == page or page in event.get("levels", {})
-        if event["event"] == "assemble" and event["turn"] < turn:
-            before = event["levels"].get(page, "none")
+        if event["turn"] > turn:
+            break
+        pages.update([event["page"]] if "page" in event else event.get("levels", ()))
         if event["turn"] == turn:
-            if event["event"] == "assemble":
-                assembled = event
             lines.extend(_happened(event, page))
+        if event["event"] == "assemble":
+            if event["turn"] == turn:
+                assembled = event
+            else:
+                before = event["levels"].get(page, "none")
     if assembled is None:
         raise InputError(f"the decision trace has no prompt for turn {turn}")
-    if not known:
-        raise InputError(f"the decision trace never mentions page {page!r}")
+    if page not in pages:
+        known = [*sorted(pages)[:_MOST_LISTED], *["..."] * (len(pages) > _MOST_LISTED)]
+        raise InputError(f"no page {page!r:.80} up to turn {turn}; known: {', '.join(f'{name:.80}' for name in known)}")
     level = assembled["levels"].get(page, "none")
-    head = f"turn {turn}: page {page!r} stands at {level} (in the prompt before: {before})"
+    head = f"turn {turn}: page {page!r} is at {level} (in the prompt before: {before})"
     budget = f"the prompt uses {assembled['tokens']} of {assembled['budget']} tokens"
     return [head, budget, *lines, *_selected(assembled, page)]
 
@@ -66,29 +67,25 @@ def _happened(event: Event, page: str) -> list[str]:
     if kind == "alert":
         return ["alert: the tool call repeats an earlier signature"]
     if kind == "fault":
-        blame = "policy" if event["controllable"] else "pressure"
-        return [f"fault: {event['fault']} (to blame: the {blame})"]
+        return [f"fault: {event['fault']} (cause: the {'policy' if event['controllable'] else 'pressure'})"]
     return []
 
 
 def _selected(assembled: Event, page: str) -> list[str]:
-    lines = []
-    for page_id, level, reason, fitted in assembled["required"]:
-        if page_id == page:
-            lines.append(f"required at {level}: {_REASONS[reason]}; {'it fitted' if fitted else 'it did not fit'}")
-    if not lines:
-        lines.append("not in the required set")
+    required = [item for item in assembled["required"] if item[0] == page]
+    lines = [
+        f"required at {level}: {_REASONS[reason]}; {'it fitted' if fitted else 'it did not fit'}"
+        for _, level, reason, fitted in required
+    ] or ["not in the required set"]
     if page in assembled["prefetched"]:
         lines.append("prefetched: its pointer fitted")
     if page in assembled["prefetch_refused"]:
         lines.append("prefetch refused: not even its pointer fitted")
-    tried = [step for step in assembled["steps"] if step[0] == page]
-    for rank, (page_id, level, delta, key, outcome) in enumerate(assembled["steps"], start=1):
-        if page_id == page:
-            lines.append(
-                f"upgrade to {level}: {delta} tokens, score per token {key:.4f}, tried as number {rank} of "
-                f"{len(assembled['steps'])}: {_OUTCOMES[outcome]}"
-            )
-    if not tried:
-        lines.append("no upgrade was tried: the policy has none, or the page stood at full already")
-    return lines
+    steps = assembled["steps"]
+    tried = [
+        f"upgrade to {level}: {delta} tokens, score per token {key:.4f}, tried as number {rank} of {len(steps)}: "
+        f"{_OUTCOMES[outcome]}"
+        for rank, (page_id, level, delta, key, outcome) in enumerate(steps, start=1)
+        if page_id == page
+    ]
+    return lines + (tried or ["no upgrade was tried: the policy has none, or the page was at full already"])

@@ -1,25 +1,18 @@
-"""The six lifecycle gates of Tier 1: their scenarios, told turn by turn, and what each half must show.
+"""The six lifecycle gates of Tier 1: their scenarios, turn by turn, and what each half of a gate must show.
 
-===========================  ==============================================================
-bootstrap_after_compaction   the instructions stand in the first prompt after a compaction
-dirty_pages_at_reset         what the agent noted survives a reset
-threshold_jump_race          a result that jumps past flush and compaction loses nothing
-silent_recall_visibility     an empty look-up says why
-unsafe_persistence           malformed, unfounded, leaking or destructive updates are rejected
-evidence_churn               results that were seen before are served from the store
-===========================  ==============================================================
-
-Source: paper, Tier 1.
+A gate replays the same trace twice. With one protection removed the fault must occur; with the protection it must not,
+or the update must be rejected with its reason. Source: paper, Tier 1.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clawvm_replay.document import Table, Verdict, plain
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
@@ -30,10 +23,17 @@ from clawvm_runtime.policy import FEATURES, Policy, WritebackMode
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import FaultKind, Level, PageType, RecallOutcome, RejectCode
 
-__all__ = ["GATES", "Expectation", "GateReport", "Observation", "report_record", "run_gate", "run_gates"]
-
-
-# --- Tier 1: six lifecycle gates, each with both halves, each able to fail.
+__all__ = [
+    "GATES",
+    "Expectation",
+    "Gate",
+    "GateReport",
+    "Observation",
+    "gates_table",
+    "report_record",
+    "run_gate",
+    "run_gates",
+]
 
 FORMAT_NAME = "clawvm.gate_report"
 FORMAT_VERSION = 1
@@ -109,8 +109,7 @@ class Expectation:
 class Gate:
     """A scenario, the protection under test, and what each half must show.
 
-    ``removal`` are the fields of the policy row that take the protection away; ``evidence`` names the kinds of
-    event that
+    ``removal`` holds the fields of the policy row that take the protection away, ``evidence`` the kinds of event that
     the report quotes.
     """
 
@@ -221,7 +220,7 @@ _SELECTION_DETAILS = ("prefetched", "prefetch_refused", "steps")
 
 
 def _quoted(event: Event) -> Event:
-    """Return the event as a report quotes it: the whole search for upgrades stands in the decision trace."""
+    """Return the event as a report quotes it: the search for upgrades is in the decision trace only."""
     return {name: value for name, value in event.items() if name not in _SELECTION_DETAILS}
 
 
@@ -238,7 +237,28 @@ def report_record(reports: Sequence[GateReport]) -> dict[str, Any]:
     }
 
 
-# --- The six lifecycle gates of Tier 1: their scenarios, told turn by turn, and what each half must show.
+def gates_table(gates: Iterable[Mapping[str, Any]]) -> Table:
+    """Return a table of gates, each as ``GateReport.to_record`` gives it: what both halves showed, and the verdict."""
+    return Table.of(
+        ("gate", "protection off", "protection on", "verdict"),
+        (
+            (
+                plain(gate["title"]),
+                *(_summary(half["observation"]) for half in gate["halves"]),
+                Verdict(gate["verdict"], gate["verdict"] == "pass"),
+            )
+            for gate in gates
+        ),
+    )
+
+
+def _summary(observation: Mapping[str, Any]) -> str:
+    parts = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(observation["faults"].items())]
+    parts += [f"{observation[name]} {name}" for name in ("overwritten", "committed") if observation[name]]
+    if observation["rejected"]:
+        parts.append(f"{len(observation['rejected'])} rejected")
+    return ", ".join(parts) or "no fault"
+
 
 BUDGET = 120
 """Token budget of every gate: the smallest of the sweep."""
@@ -263,7 +283,7 @@ def _story(gate_id: str, accounting: Accounting | None = None) -> TraceBuilder:
 
 
 def _plan_and_rule(story: TraceBuilder) -> None:
-    # Both come from files, so that a reset by itself destroys neither: the gates are about the updates to them.
+    # Both come from files, so that a reset alone destroys neither: the gates are about the updates to them.
     story.page("plan", PageType.PLAN, _PLAN, provenance=Provenance("file", "PLAN.md"), base_utility=8.0)
     story.page("rule", PageType.CONSTRAINT, _RULE, provenance=Provenance("file", "RULES.md"), base_utility=7.0)
 
@@ -370,8 +390,8 @@ GATES: tuple[Gate, ...] = (
     Gate(
         id="bootstrap_after_compaction",
         title="Bootstrap survives compaction",
-        scenario="A session reads until the transcript compacts; the evidence is worth more per token than the "
-        "instructions.",
+        scenario="A session reads until the transcript compacts; the evidence has more utility per token "
+        "than the instructions.",
         removal=_removal("auto_pin"),
         trace=_bootstrap_trace,
         unprotected=Expectation(
@@ -414,8 +434,8 @@ GATES: tuple[Gate, ...] = (
     ),
     Gate(
         id="silent_recall_visibility",
-        title="No look-up fails silently",
-        scenario="Three look-ups: nothing matches, the backend denies, the backend fails.",
+        title="No recall fails silently",
+        scenario="Three recalls: nothing matches, the backend denies, the backend fails.",
         removal=_removal("reasoned_recall"),
         trace=_recall_trace,
         unprotected=Expectation(

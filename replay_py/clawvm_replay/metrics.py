@@ -1,10 +1,4 @@
-"""What a replay is measured by: counts of the fault observer, and what the prompts cost.
-
-=============  ==========================================================================================
-PriceModel     what a token costs relative to a plain input token, cached or not
-PromptMeter    budget use and prefix reuse over the prompts of a run
-CellMetrics    one row of the sweep: every number of one (workload, budget, policy)
-=============  ==========================================================================================
+"""Metrics of a replay: counts of the fault observer, and what the prompts cost.
 
 Formulas: ``docs/fault-model.md``. Sums of floats go through ``math.fsum``, which is the same on every Python version.
 """
@@ -70,6 +64,23 @@ class PromptMeter:
     def budget_use(self) -> float:
         """Return the mean share of the budget that a prompt used."""
         return self.tokens / (self.prompts * self._budget) if self.prompts else 0.0
+
+
+_TALLIED = (
+    "explicit_faults",
+    "alerts",
+    "accesses",
+    "cold_accesses",
+    "hits",
+    "page_ins",
+    "page_in_tokens",
+    "unmet_demands",
+    "pressure_turns",
+    "pressure_tokens",
+    "below_floor_turns",
+    "plan_below_floor_turns",
+)
+"""Fields of a row that have the same name in the tally."""
 
 
 def _ratio(value: float) -> float:
@@ -141,7 +152,6 @@ class CellMetrics:
         updates: dict[str, int],
     ) -> CellMetrics:
         """Return the row of a finished run; *boundaries* and *updates* hold the counts that the fields name."""
-        faults = tally.faults
         warm = tally.warm_accesses
         at_level = tally.warm_accesses_at_level
         level_sum = sum(int(level) * count for level, count in at_level.items())
@@ -150,23 +160,9 @@ class CellMetrics:
             budget=budget,
             policy=policy,
             turns=turns,
-            explicit_faults=tally.explicit_faults,
-            refetch=faults[FaultKind.REFETCH],
-            duplicate_tool=faults[FaultKind.DUPLICATE_TOOL],
-            pinned_invariant_miss=faults[FaultKind.PINNED_INVARIANT_MISS],
-            post_compaction_bootstrap=faults[FaultKind.POST_COMPACTION_BOOTSTRAP],
-            silent_recall=faults[FaultKind.SILENT_RECALL],
-            flush_miss=faults[FaultKind.FLUSH_MISS],
-            alerts=tally.alerts,
-            accesses=tally.accesses,
-            cold_accesses=tally.cold_accesses,
-            hits=tally.hits,
-            page_ins=tally.page_ins,
-            page_in_tokens=tally.page_in_tokens,
+            **{kind.value: tally.faults[kind] for kind in FaultKind},
+            **{name: getattr(tally, name) for name in _TALLIED},
             thrash_index=_ratio(thrash_index(tally.explicit_faults, tally.alerts, tally.hits)),
-            unmet_demands=tally.unmet_demands,
-            pressure_turns=tally.pressure_turns,
-            pressure_tokens=tally.pressure_tokens,
             pressure_faults=sum(tally.pressure_faults.values()),
             mean_level_at_demand=_ratio(level_sum / warm) if warm else None,
             share_served_at_full=_ratio(at_level[Level.FULL] / warm) if warm else None,
@@ -181,8 +177,6 @@ class CellMetrics:
             plain_cost=_ratio(prices.plain * meter.tokens),
             success=tally.explicit_faults == 0,
             served=tally.unmet_demands == 0 and tally.below_floor_turns == 0,
-            below_floor_turns=tally.below_floor_turns,
-            plan_below_floor_turns=tally.plan_below_floor_turns,
             **boundaries,
             **updates,
         )

@@ -1,10 +1,4 @@
-"""The edge to the file system: whole files under final names or nothing, and a manifest of what was written.
-
-=================  ==================================================================================
-OutputDirectory    refuses a folder that is not empty, writes files atomically, knows their sha256
-write_atomically   one file outside an output directory
-=================  ==================================================================================
-"""
+"""Output files: a whole file under its final name or none, and a manifest of what was written."""
 
 from __future__ import annotations
 
@@ -42,7 +36,10 @@ class WrittenFile:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that its final name never holds half of it; raises InputError with one line."""
+    """Write a file so that its final name never holds half of it, whatever fails; raises InputError with one line.
+
+    File and folder are synchronized with the disk. A link at the name of the partial file is removed, not followed.
+    """
     partial = path.with_name(path.name + _PARTIAL_SUFFIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,17 +50,31 @@ def write_atomically(path: Path, content: bytes) -> None:
             with suppress(OSError):
                 partial.unlink()
             raise
+        _synchronize_folder(path.parent)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _write(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)  # What an interrupted run left, or a link that somebody planted.
     # By descriptor, not by file object: an interrupt between opening and closing must not end in a warning about it.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _synchronize_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # Other systems cannot open a folder.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # Some file systems do not synchronize folders.
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -94,17 +105,17 @@ class OutputDirectory:
         manifest = self.root / MANIFEST_NAME
         try:
             listed = [PurePosixPath(entry["path"]) for entry in json.loads(manifest.read_bytes())["files"]]
+            if any("\0" in str(path) for path in listed):
+                raise ValueError
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{manifest}: is not the manifest of an earlier run; name another folder") from None
-        if any("\0" in str(path) for path in listed):
-            raise InputError(f"{manifest}: is not the manifest of an earlier run; name another folder")
-        inside = [path for path in listed if not path.is_absolute() and ".." not in path.parts]
         # The manifest goes first: a run that is interrupted here must not leave one that lists missing files.
         manifest.unlink()
-        for path in inside:
-            (self.root / path).unlink(missing_ok=True)
+        for path in listed:
+            if not path.is_absolute() and ".." not in path.parts:
+                (self.root / path).unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> WrittenFile:
         """Write one file under its name relative to the folder; raises InputError with one line."""
@@ -114,5 +125,5 @@ class OutputDirectory:
         return written
 
     def note(self, written: WrittenFile) -> None:
-        """Take a file into the books that was written below the folder by somebody else, a worker process."""
+        """Record a file that a worker process wrote below the folder."""
         self.files.append(written)

@@ -1,17 +1,8 @@
 """Prefix breaks: which decision made a prompt differ from the one before it, and what had to be written again.
 
-==============  ==========================================================================================
-BreakCause      the decisions that can change a prompt
-TurnFacts       what happened between two prompts, as far as a cause can depend on it
-PrefixBreak     the first difference between two prompts: cause, page, place, tokens behind it
-first_break     the break between two prompts, a pure function
-BreakObserver   finds every break of a replay; give its methods to ``replay`` as ``decisions`` and ``observe``
-BLOCK_ORDERS    other orders of the blocks, each usable by a live harness
-ReorderedMeter  what would be reused if the blocks of the same prompts stood in such an order
-==============  ==========================================================================================
-
 A prompt is compared block by block, as ``PromptMeter`` does; the first block that differs ends the prefix that a
-provider's cache can serve. Nothing here takes part in a decision.
+provider's cache can serve. ``BreakObserver`` finds every break of a replay: pass its ``decisions`` and ``observe`` to
+``replay``. Nothing here takes part in a decision.
 """
 
 from __future__ import annotations
@@ -42,7 +33,7 @@ class BreakCause(str, Enum):
 
     NEW_PAGE = "new_page"  # A page that was declared since the last prompt entered, whatever installed it.
     FLOOR = "floor"  # A page entered or rose because it is held at its floor.
-    DEMAND = "demand"  # A page entered or rose because this turn asks for it.
+    DEMAND = "demand"  # A page entered or rose because this turn demands it.
     PREFETCH = "prefetch"  # A page got its pointer.
     UPGRADE = "upgrade"  # A page entered or rose by an upgrade step.
     DEMAND_OVER = "demand_over"  # A page fell or left that only the demand of the turn before had held there.
@@ -75,7 +66,7 @@ class PrefixBreak:
 
     ``before`` and ``after`` are the levels of the page that differs, ``boundary`` what was passed just before.
     ``unchanged_tokens`` are in blocks that the previous prompt had too and that are written again only because they
-    stand behind the break.
+    are behind the break.
     """
 
     cause: BreakCause
@@ -137,7 +128,7 @@ def _difference(
 ) -> tuple[str, Level, Level, bool]:
     """Return the page whose change makes the first difference, its levels, and whether only its content is new.
 
-    Both prompts stand in one order. Of a page that entered and another that left at the same place, the change of the
+    Both prompts have one order. Of a page that entered and another that left at the same place, the change of the
     one that comes first in this order would alone have ended the prefix there.
     """
     now = current[place]
@@ -167,7 +158,7 @@ def _why_it_rose(page_id: str, before: Level, selection: Selection, facts: TurnF
 
 
 def _why_it_fell(page_id: str, before: Level, after: Level, selection: Selection, facts: TurnFacts) -> BreakCause:
-    """Return why a page stands lower than *selection*, the one of the previous prompt, had put it."""
+    """Return why a page is lower than *selection*, that of the previous prompt, put it."""
     if page_id in facts.destroyed:
         return BreakCause.DESTROYED
     if after == Level.NONE and page_id in facts.bootstrap:
@@ -252,7 +243,7 @@ BLOCK_ORDERS: Mapping[str, BlockOrder] = MappingProxyType(
 
 
 class ReorderedMeter:
-    """Measures prefix reuse as if the blocks of each prompt stood in another order; the selection is left as it is."""
+    """Measures prefix reuse as if the blocks of each prompt were in another order; the selection is left as it is."""
 
     def __init__(self, order: BlockOrder) -> None:
         self._order = order

@@ -1,20 +1,7 @@
-"""The published numbers that reports set beside ours, and how a number of ours is compared with one of them.
+"""The published numbers that reports compare ours with, and how a number is compared.
 
-====================  ====================================================================================
-TABLE_4               six policies, means over 24 cells
-FAULT_FREE            the policies without a fault
-THRASH_REDUCTION      ClawVM's thrash index against each policy with faults
-HYBRID_FAULTS         faults of Compaction-Hybrid at the smallest budget, as far as they are told by kind
-TABLE_6               one feature removed from ClawVM, summed over the four workloads
-WEIGHT_SWEEP          how many runs, at which budget, over which ranges
-PORT_PROMPT_CACHE     what an independent port measured with a provider's prompt cache
-REAL_SESSION_MEDIANS  explicit faults in recorded sessions, by the turns at which they were cut
-Mark                  whether a figure took part in choosing our workloads
-PublishedFigure       one figure, its mark, and whether a number of ours comes out at it
-====================  ====================================================================================
-
-Source: M. Rafique, L. Bindschaedler, ClawVM, EuroMLSys '26, arXiv 2604.10352. The authors' workloads are not public:
-ours are built from field reports, so these numbers stand beside ours, they are not a target that a test enforces.
+Source: M. Rafique, L. Bindschaedler, ClawVM, EuroMLSys '26, arXiv 2604.10352. The authors' workloads are not public and
+ours are built from field reports: these numbers are for comparison, no test enforces them.
 """
 
 from __future__ import annotations
@@ -52,10 +39,10 @@ CONFIGURATIONS = 24
 """4 workloads x 6 budgets."""
 
 TOLERANCE = 0.15
-"""A number of ours comes out at a published one if it differs by at most this share of it."""
+"""A number of ours reproduces a published one if it differs by at most this share of it."""
 
 COUNT_TOLERANCE = 1
-"""A count also comes out if it differs by at most this much; a published zero only by being zero."""
+"""A count is also reproduced if it differs by at most this much; a published zero only by zero."""
 
 
 class Mark(str, Enum):
@@ -68,7 +55,7 @@ class Mark(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class PublishedFigure:
-    """One published figure; ``is_count`` tells a number of faults from a mean or a ratio."""
+    """One published figure; ``is_count`` marks a number of faults, as opposed to a mean or a ratio."""
 
     name: str
     value: float
@@ -76,7 +63,7 @@ class PublishedFigure:
     is_count: bool = False
 
     def reproduced(self, ours: float) -> bool:
-        """Return whether *ours* is as good as equal: within ``TOLERANCE``, a count also within ``COUNT_TOLERANCE``.
+        """Return whether *ours* is within ``TOLERANCE`` of the figure, a count also within ``COUNT_TOLERANCE``.
 
         >>> faults = PublishedFigure("flush misses", 3, Mark.PREDICTION, is_count=True)
         >>> faults.reproduced(4), faults.reproduced(5)
@@ -137,7 +124,7 @@ HYBRID_BUDGET = 120
 HYBRID_FAULTS: Mapping[str, int] = MappingProxyType(
     {"explicit_faults": 26, "post_compaction_bootstrap": 7, "flush_miss": 5}
 )
-"""Faults of Compaction-Hybrid at 120 tokens, summed over the workloads; the other 14 are not told by kind."""
+"""Faults of Compaction-Hybrid at 120 tokens, summed over the workloads; the other 14 are not published by kind."""
 
 
 @dataclass(frozen=True, slots=True)

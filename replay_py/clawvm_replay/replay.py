@@ -1,12 +1,8 @@
-"""Replay: drive the engine that a live harness drives with what a trace says happened.
+"""Replay: drive the engine that a live harness drives with what a trace records.
 
-=============  ========================================================================
-replay         one trace under one policy and budget
-replay_trace   the same for a trace in memory
-=============  ========================================================================
-
-The turn's order is fixed (``docs/trace-format.md``): what precedes the turn, its tool calls, demands, look-ups and
+The turn's order is fixed (``docs/trace-format.md``): what precedes the turn, its tool calls, demands, recalls and
 updates judged against the last prompt; then the accounting decides on a flush or a compaction; then the next prompt.
+The simulated harness is two things: transcript accounting, and the table of declared tool results. Nothing is executed.
 """
 
 from __future__ import annotations
@@ -44,8 +40,9 @@ from clawvm_runtime.vocabulary import Boundary, UpdateOperation
 
 __all__ = ["FIRST_SESSION", "Due", "TranscriptAccount", "replay", "replay_trace"]
 
+FIRST_SESSION = "session-1"
 
-# --- The simulated harness: transcript accounting that says when a flush or a compaction is due, nothing else.
+PromptObserver = Callable[[AssembledPrompt], None]
 
 
 class Due(str, Enum):
@@ -57,7 +54,7 @@ class Due(str, Enum):
 
 
 class TranscriptAccount:
-    """The running size of a transcript in tokens; without *accounting* nothing ever falls due."""
+    """The running size of a transcript in tokens; without *accounting* nothing is ever due."""
 
     def __init__(self, accounting: Accounting | None) -> None:
         self._accounting = accounting
@@ -79,7 +76,7 @@ class TranscriptAccount:
         return Due.NOTHING
 
     def flushed(self) -> None:
-        """Note a flush: no other falls due in this compaction cycle."""
+        """Note a flush: no other is due in this compaction cycle."""
         self._flushed = True
 
     def compacted(self) -> None:
@@ -91,46 +88,6 @@ class TranscriptAccount:
         """Note a reset: the transcript is empty."""
         self.tokens = 0
         self._flushed = False
-
-
-# --- The declared tool simulator: a table from signature to outcome and result page; nothing is ever executed.
-
-
-class ToolSimulator:
-    """Answers calls from declarations; declaring a signature again replaces what it answers."""
-
-    def __init__(self) -> None:
-        self._declarations: dict[str, ToolDeclaration] = {}
-
-    def declare(self, declaration: ToolDeclaration) -> None:
-        """Put one row into the table."""
-        self._declarations[declaration.signature] = declaration
-
-    def call(self, call: Call) -> ToolCall:
-        """Return the engine's form of a call in a trace."""
-        declaration = self._declarations[call.signature]
-        return ToolCall(
-            declaration.tool,
-            level=call.level,
-            deterministic=declaration.deterministic,
-            signature=declaration.signature,
-        )
-
-    def execute(self, call: ToolCall) -> ToolResult:
-        """Return the declared result of a call."""
-        declaration = self._declarations[call.signature]
-        return ToolResult(declaration.outcome, declaration.page)
-
-    def find(self, signature: str) -> ToolDeclaration | None:
-        """Return the declaration of a signature, or None."""
-        return self._declarations.get(signature)
-
-
-# --- Replay: drive the engine that a live harness drives with what a trace says happened.
-
-FIRST_SESSION = "session-1"
-
-PromptObserver = Callable[[AssembledPrompt], None]
 
 
 def replay_trace(trace: Trace, policy: Policy, budget: int | None = None, **options: object) -> CellMetrics:
@@ -202,7 +159,7 @@ class _Run:
         self._budget = budget
         self._engine = Engine(policy, budget, trace=decisions, selector=selector)
         self._account = TranscriptAccount(header.accounting)
-        self._tools = ToolSimulator()
+        self._tools: dict[str, ToolDeclaration] = {}
         self._meter = PromptMeter(budget)
         self._counts: Counter[str] = Counter()
         if decisions is not None:
@@ -212,10 +169,10 @@ class _Run:
         engine = self._engine
         self._before(turn.events_before)
         for call in turn.calls:
-            engine.tool_execute(self._tools.call(call), self._tools.execute)
+            self._call(call)
         engine.post_model(demands=turn.demands)
         for lookup in turn.lookups:
-            self._look_up(lookup)
+            self._recall(lookup)
         for update in turn.updates:
             engine.post_model(updates=[self._based(update)])
         due = self._account.grow(turn.transcript_tokens)
@@ -241,12 +198,17 @@ class _Run:
             elif isinstance(item, Replacement):
                 engine.replace(item.page)
             elif isinstance(item, ToolDeclaration):
-                self._tools.declare(item)
+                self._tools[item.signature] = item
             elif isinstance(item, FlushEvent):
                 self._account.flushed()
                 self._flush()
             else:
                 self._boundary(item)
+
+    def _call(self, call: Call) -> None:
+        tool = self._tools[call.signature]
+        asked = ToolCall(tool.tool, level=call.level, deterministic=tool.deterministic, signature=tool.signature)
+        self._engine.tool_execute(asked, lambda _: ToolResult(tool.outcome, tool.page))
 
     def _flush(self) -> None:
         if self._engine.memory_flush() is not None:
@@ -262,7 +224,7 @@ class _Run:
             self._account.compacted()
             self._engine.compaction()
 
-    def _look_up(self, lookup: Lookup) -> None:
+    def _recall(self, lookup: Lookup) -> None:
         self._engine.recall(lookup.query, lambda query: RecallAnswer(lookup.outcome))
 
     def _based(self, update: Update) -> Update:
@@ -282,7 +244,7 @@ class _Run:
                     declared[item.signature] = item
             future.update(page_id for page_id, _ in turn.demands)
             for call in turn.calls:
-                tool = declared.get(call.signature) or self._tools.find(call.signature)
+                tool = declared.get(call.signature) or self._tools.get(call.signature)
                 if tool is not None and tool.page is not None:
                     future[tool.page.id] += 1
         return future

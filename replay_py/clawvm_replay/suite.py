@@ -1,10 +1,4 @@
-"""The preliminary suite: gates and sweep into one output directory, and the manifest that lists every file.
-
-===============  ==============================================================
-run_suite        run everything and write every file; returns the verdict
-manifest_record  the manifest of what an output directory wrote
-===============  ==============================================================
-"""
+"""The preliminary suite: gates and sweep into one output directory, and the manifest that lists every file."""
 
 from __future__ import annotations
 
@@ -12,11 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from clawvm_replay.document import markdown
 from clawvm_replay.gates import GATES, GateReport, report_record, run_gates
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
-from clawvm_replay.reports import preliminary_markdown, tier2_markdown
 from clawvm_replay.schemas import schema_documents
-from clawvm_replay.sweep import Cell, Summary, sweep
+from clawvm_replay.suite_report import preliminary_blocks, sweep_blocks
+from clawvm_replay.sweep import Summary, SweepCell, sweep
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.policy import POLICIES, Policy
@@ -27,7 +22,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def document(record: Any) -> bytes:
-    """Return *record* as the bytes of a JSON file that people may read too."""
+    """Return *record* as the bytes of an indented JSON file."""
     return (json.dumps(record, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
 
 
@@ -56,7 +51,7 @@ def run_suite(
     """
     reports = run_gates(GATES, POLICIES["clawvm"])
     write_gates(output, reports)
-    cells = [Cell(trace, policy) for trace in traces for policy in policies]
+    cells = [SweepCell(trace, policy) for trace in traces for policy in policies]
     rows = []
     for outcome in sweep(cells, jobs):
         output.write(f"tier2/decisions/{outcome.name}.decisions.jsonl", outcome.decisions)
@@ -65,8 +60,8 @@ def run_suite(
     summary = Summary(rows, policies)
     output.write("tier2/results/tier2.summary.json", document(summary.to_record(configuration)))
     output.write("tier2/results/tier2.summary.csv", summary.to_csv().encode("ascii"))
-    output.write("tier2/results/tier2.summary.md", tier2_markdown(summary).encode("ascii"))
-    report = preliminary_markdown(reports, summary, configuration)
+    output.write("tier2/results/tier2.summary.md", markdown(sweep_blocks(summary)).encode("ascii"))
+    report = markdown(preliminary_blocks(reports, summary, configuration))
     output.write("preliminary.report.md", report.encode("ascii"))
     output.write(MANIFEST_NAME, document(manifest_record(output, configuration)))
     return all(report.passed for report in reports)

@@ -1,9 +1,4 @@
-"""Compare two sweeps cell by cell.
-
-=============  ====================================================================
-differences    one line for every field of every cell that is not the same in both
-=============  ====================================================================
-"""
+"""Tier 2: a sweep over independent cells, one per workload, budget and policy; its summary; two sweeps compared."""
 
 from __future__ import annotations
 
@@ -13,7 +8,8 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from clawvm_replay.execution import completed, executor_named, in_order
@@ -25,17 +21,14 @@ from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.policy import Policy
 
-__all__ = ["Cell", "CellOutcome", "Summary", "differences", "run_cell", "sweep"]
-
-
-# --- Tier 2: a sweep over independent cells, one per workload, budget and policy.
+__all__ = ["UNSERVED_FIELDS", "CellOutcome", "Summary", "SweepCell", "differences", "run_cell", "sweep"]
 
 FORMAT_NAME = "clawvm.sweep_summary"
 FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class SweepCell:
     """A trace and a policy; the budget is the trace's own."""
 
     trace: Trace
@@ -50,14 +43,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class CellOutcome:
-    """What a cell gave: its metrics, and its decision trace as canonical JSON lines."""
+    """The results of a cell: its metrics, and its decision trace as canonical JSON lines."""
 
     name: str
     metrics: CellMetrics
     decisions: bytes
 
 
-def run_cell(cell: Cell) -> CellOutcome:
+def run_cell(cell: SweepCell) -> CellOutcome:
     """Replay one cell; depends on nothing but the cell."""
     lines: list[str] = []
     decisions = DecisionTrace(lambda event: lines.append(canonical_json(event)))
@@ -65,29 +58,24 @@ def run_cell(cell: Cell) -> CellOutcome:
     return CellOutcome(cell.name, metrics, ("\n".join(lines) + "\n").encode("ascii"))
 
 
-def sweep(cells: Sequence[Cell], jobs: int = 1, executor: Executor | None = None) -> Iterator[CellOutcome]:
-    """Yield the outcome of every cell, in the order of *cells*, whatever the number of jobs.
-
-    With *executor* it does the work; otherwise *jobs* processes do.
-    """
-    if executor is not None:
-        yield from in_order(completed(run_cell, cells, executor))
-        return
-    with executor_named("process", jobs) as processes:
-        yield from in_order(completed(run_cell, cells, processes))
+def sweep(cells: Sequence[SweepCell], jobs: int = 1, executor: Executor | None = None) -> Iterator[CellOutcome]:
+    """Yield the outcome of every cell, in the order of *cells*, computed by *executor* or by *jobs* processes."""
+    with nullcontext(executor) if executor is not None else executor_named("process", jobs) as worker:
+        yield from in_order(completed(run_cell, cells, worker))
 
 
-def _mean(values: Sequence[float]) -> float:
-    return round(math.fsum(values) / len(values), DIGITS)
-
-
-def _mean_of_known(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return _mean(known) if known else None
+UNSERVED_FIELDS = (
+    "unmet_demands",
+    "pressure_turns",
+    "pressure_faults",
+    "below_floor_turns",
+    "plan_below_floor_turns",
+)
+"""Columns of a row that keep a zero of explicit faults from being read as a success; an aggregate sums them."""
 
 
 class Summary:
-    """Rows with their oracle gap and aggregates per policy, as data, CSV and JSON.
+    """Rows with their oracle gap, and an aggregate per policy, as data, CSV and JSON.
 
     The oracle is the first policy of the sweep that looks ahead; without one the gaps are None.
     """
@@ -111,28 +99,37 @@ class Summary:
         return [row for row in self.rows if row["policy"] == policy_id]
 
     def aggregate(self, policy: Policy) -> dict[str, Any]:
-        """Return the means and totals of one policy over its cells, with the published row beside them."""
+        """Return the means and totals of one policy over its cells, and the published row of the same policy."""
         rows = self.of_policy(policy.id)
+
+        def total(field: str) -> int:
+            return sum(row[field] for row in rows)
+
+        def mean(field: str) -> float | None:
+            known = [row[field] for row in rows if row[field] is not None]
+            return round(math.fsum(known) / len(known), DIGITS) if known else None
+
         published = TABLE_4.get(policy.id)
         return {
             "policy": policy.id,
             "name": policy.name,
             "cells": len(rows),
-            "successful_cells": sum(row["success"] for row in rows),
-            "total_explicit_faults": sum(row["explicit_faults"] for row in rows),
-            "mean_explicit_faults": _mean([row["explicit_faults"] for row in rows]),
-            "mean_thrash_index": _mean([row["thrash_index"] for row in rows]),
-            "faults_by_kind": {kind: sum(row[kind] for row in rows) for kind in FAULT_FIELDS},
-            "mean_alerts": _mean([row["alerts"] for row in rows]),
-            "mean_hits": _mean([row["hits"] for row in rows]),
-            "mean_page_in_tokens": _mean([row["page_in_tokens"] for row in rows]),
-            "mean_level_at_demand": _mean_of_known([row["mean_level_at_demand"] for row in rows]),
-            "mean_share_served_at_full": _mean_of_known([row["share_served_at_full"] for row in rows]),
-            "mean_budget_use": _mean([row["mean_budget_use"] for row in rows]),
-            "mean_prefix_reuse": _mean([row["prefix_reuse"] for row in rows]),
-            "mean_prompt_cost": _mean([row["prompt_cost"] for row in rows]),
-            "mean_oracle_gap": _mean_of_known([row["oracle_gap"] for row in rows]),
-            "pressure_turns": sum(row["pressure_turns"] for row in rows),
+            "successful_cells": total("success"),
+            "served_cells": total("served"),
+            "total_explicit_faults": total("explicit_faults"),
+            "mean_explicit_faults": mean("explicit_faults"),
+            "mean_thrash_index": mean("thrash_index"),
+            "faults_by_kind": {kind: total(kind) for kind in FAULT_FIELDS},
+            "mean_alerts": mean("alerts"),
+            "mean_hits": mean("hits"),
+            "mean_page_in_tokens": mean("page_in_tokens"),
+            "mean_level_at_demand": mean("mean_level_at_demand"),
+            "mean_share_served_at_full": mean("share_served_at_full"),
+            "mean_budget_use": mean("mean_budget_use"),
+            "mean_prefix_reuse": mean("prefix_reuse"),
+            "mean_prompt_cost": mean("prompt_cost"),
+            "mean_oracle_gap": mean("oracle_gap"),
+            **{field: total(field) for field in UNSERVED_FIELDS},
             "published": None
             if published is None
             else {
@@ -153,7 +150,7 @@ class Summary:
             "format": FORMAT_NAME,
             "version": FORMAT_VERSION,
             "configuration": configuration,
-            "price_model": _price_record(),
+            "price_model": asdict(PRICE_MODELS["default"]),
             "aggregates": self.aggregates(),
             "rows": self.rows,
         }
@@ -172,19 +169,6 @@ def _csv_value(value: Any) -> Any:
     if value is None:
         return ""
     return json.dumps(value) if isinstance(value, (bool, float)) else value
-
-
-def _price_record() -> dict[str, Any]:
-    prices = PRICE_MODELS["default"]
-    return {
-        "name": prices.name,
-        "cached_read": prices.cached_read,
-        "write": prices.write,
-        "plain": prices.plain,
-    }
-
-
-# --- Compare two sweeps cell by cell.
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> Iterator[str]:

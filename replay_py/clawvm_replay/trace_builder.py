@@ -1,10 +1,4 @@
-"""What every family needs to tell its story: pages with a ladder of sizes, tools, turns.
-
-=============  =============================================================================
-LevelCosts         token costs of the four levels of a page
-TraceBuilder   collects what happens turn by turn and gives the finished trace
-=============  =============================================================================
-"""
+"""A builder of traces: pages with costs per level, tools, turns."""
 
 from __future__ import annotations
 
@@ -43,13 +37,7 @@ class LevelCosts:
 
     def costs(self, page_type: PageType) -> dict[Level, int]:
         """Return the costs of the levels that pages of this type may take."""
-        every = {
-            Level.POINTER: self.pointer,
-            Level.STRUCTURED: self.structured,
-            Level.COMPRESSED: self.compressed,
-            Level.FULL: self.full,
-        }
-        return {level: every[level] for level in TYPE_RULES[page_type].levels}
+        return {level: getattr(self, level.label) for level in TYPE_RULES[page_type].levels}
 
 
 def accounting_for(budget: int, *, limit_in_budgets: float, soft_share: float, summary_share: float) -> Accounting:
@@ -66,7 +54,7 @@ class TraceBuilder:
 
     def __init__(self, workload: str, budget: int, description: str, accounting: Accounting | None) -> None:
         self._header = TraceHeader(workload, budget, description, accounting)
-        self._prelude: list[EventBefore] = []
+        self._events_before: list[EventBefore] = []
         self._turns: list[Turn] = []
 
     @property
@@ -74,52 +62,56 @@ class TraceBuilder:
         """The number of the turn that ``turn`` will close."""
         return len(self._turns) + 1
 
+    def event(self, item: EventBefore) -> None:
+        """Let *item* happen before the next turn."""
+        self._events_before.append(item)
+
     def page(
         self,
         page_id: str,
         page_type: PageType,
-        ladder: LevelCosts,
+        costs: LevelCosts,
         *,
         provenance: Provenance | None = None,
         **more: Any,
     ) -> str:
         """Declare a page and return its id."""
-        self._prelude.append(self._page(page_id, page_type, ladder, provenance, more))
+        self.event(self._page(page_id, page_type, costs, provenance, more))
         return page_id
 
-    def replace(self, page_id: str, page_type: PageType, ladder: LevelCosts, **more: Any) -> None:
+    def replace(self, page_id: str, page_type: PageType, costs: LevelCosts, **more: Any) -> None:
         """Give a page new content: the old content is stale."""
-        self._prelude.append(Replacement(self._page(page_id, page_type, ladder, None, more)))
+        self.event(Replacement(self._page(page_id, page_type, costs, None, more)))
 
     @staticmethod
     def _page(
-        page_id: str, page_type: PageType, ladder: LevelCosts, provenance: Provenance | None, more: Mapping[str, Any]
+        page_id: str, page_type: PageType, costs: LevelCosts, provenance: Provenance | None, more: Mapping[str, Any]
     ) -> Page:
         source = Provenance("harness", page_id) if provenance is None else provenance
-        return Page(id=page_id, type=page_type, costs=ladder.costs(page_type), provenance=source, **more)
+        return Page(id=page_id, type=page_type, costs=costs.costs(page_type), provenance=source, **more)
 
     def tool(
         self,
         tool: str,
         arguments: dict[str, Any],
         page_id: str = "",
-        ladder: LevelCosts | None = None,
+        costs: LevelCosts | None = None,
         *,
         outcome: ToolOutcome = ToolOutcome.OK,
         deterministic: bool = True,
         **more: Any,
     ) -> Call:
-        """Declare what a tool call gives and return the call; with a *ladder* its result is an evidence page."""
+        """Declare the outcome of a tool call and return the call; with *costs* its result is an evidence page."""
         signature = tool_signature(tool, arguments, ())
         page = None
-        if ladder is not None:
-            page = self._page(page_id, PageType.EVIDENCE, ladder, Provenance("tool_call", signature), more)
-        self._prelude.append(ToolDeclaration(tool, signature, outcome, page, deterministic, arguments))
+        if costs is not None:
+            page = self._page(page_id, PageType.EVIDENCE, costs, Provenance("tool_call", signature), more)
+        self.event(ToolDeclaration(tool, signature, outcome, page, deterministic, arguments))
         return Call(signature)
 
     def reset(self, session: str) -> None:
         """End the session; the next turn is the first of *session*."""
-        self._prelude.append(BoundaryEvent(Boundary.RESET, session))
+        self.event(BoundaryEvent(Boundary.RESET, session))
 
     def turn(
         self,
@@ -135,14 +127,14 @@ class TraceBuilder:
             Turn(
                 number=self.next_turn,
                 transcript_tokens=transcript_tokens,
-                events_before=tuple(self._prelude),
+                events_before=tuple(self._events_before),
                 calls=tuple(calls),
                 demands=tuple(demands),
                 lookups=tuple(Lookup(query, outcome) for query, outcome in lookups),
                 updates=tuple(updates),
             )
         )
-        self._prelude.clear()
+        self._events_before.clear()
 
     def trace(self) -> Trace:
         """Return the finished trace."""

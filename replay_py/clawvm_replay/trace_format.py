@@ -1,27 +1,17 @@
 """The trace format: what happened in an agent's life, as JSON lines, the header first and an end record last.
 
-==============  ======================================================================================
-Accounting      when the simulated harness flushes and compacts, in tokens of transcript
-TraceHeader     name and version of the format, workload, budget, accounting
-ToolDeclaration one row of the tool simulator: a signature, its outcome, its result page
-BoundaryEvent   a boundary that the trace names
-FlushEvent      the place where the trace says that the harness's best-effort flush is due
-Lookup, Call    a look-up with the backend's outcome; a tool call by its canonical signature
-Turn            one turn with everything that precedes it
-read_trace      header and a lazy stream of turns; constant memory, errors carry the line number
-write_trace     the same back to lines; ``header_line``, ``turn_lines``, ``end_line`` for one that is still growing
-==============  ======================================================================================
-
-Schema: ``schemas/trace.schema.json``. Meaning: ``docs/trace-format.md``.
+Schema: ``schemas/trace.schema.json``. Meaning: ``docs/trace-format.md``. Reading takes constant memory, and every error
+carries the line number.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from clawvm_replay.errors import InputError, TraceError
 from clawvm_runtime.canonical import canonical_json, tool_signature
@@ -35,6 +25,7 @@ __all__ = [
     "FORMAT_VERSION",
     "Accounting",
     "BoundaryEvent",
+    "BoundedLines",
     "Call",
     "EventBefore",
     "FlushEvent",
@@ -47,10 +38,13 @@ __all__ = [
     "end_line",
     "header_line",
     "open_trace",
+    "parsed",
     "read_trace",
     "turn_lines",
     "write_trace",
 ]
+
+_Built = TypeVar("_Built")
 
 FORMAT_NAME = "clawvm.trace"
 FORMAT_VERSION = 1
@@ -84,15 +78,8 @@ class TraceHeader:
 
     def to_record(self) -> dict[str, Any]:
         """Return the header as plain JSON data."""
-        accounting = self.accounting
         return {
-            "accounting": None
-            if accounting is None
-            else {
-                "compaction_limit": accounting.compaction_limit,
-                "soft_threshold": accounting.soft_threshold,
-                "summary_tokens": accounting.summary_tokens,
-            },
+            "accounting": None if self.accounting is None else asdict(self.accounting),
             "budget": self.budget,
             "description": self.description,
             "format": FORMAT_NAME,
@@ -168,18 +155,18 @@ class Replacement:
 
 
 EventBefore = Page | Replacement | ToolDeclaration | BoundaryEvent | FlushEvent
-"""What may stand before a turn; it happens in the order of the file."""
+"""What may precede a turn; it happens in the order of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A look-up of memory and what the backend makes of it."""
+    """A recall from memory and the backend's outcome."""
 
     query: str
     outcome: RecallOutcome
 
     def to_record(self) -> dict[str, Any]:
-        """Return the look-up as plain JSON data."""
+        """Return the recall as plain JSON data."""
         return {"outcome": self.outcome.value, "query": self.query}
 
 
@@ -197,7 +184,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn: what precedes it, then its calls, demands, look-ups, updates and the growth of the transcript."""
+    """One turn: what precedes it, then its calls, demands, recalls, updates and the growth of the transcript."""
 
     number: int
     transcript_tokens: int = 0
@@ -209,7 +196,7 @@ class Turn:
     line: int = 0
 
     def to_record(self) -> dict[str, Any]:
-        """Return the turn (without its events_before) as plain JSON data."""
+        """Return the turn, without what precedes it, as plain JSON data."""
         return {
             "calls": [call.to_record() for call in self.calls],
             "demands": [{"level": level.label, "page": page_id} for page_id, level in self.demands],
@@ -268,46 +255,109 @@ def open_trace(path: Path) -> BinaryIO:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def read_trace(stream: BinaryIO, source: str) -> tuple[TraceHeader, Iterator[Turn]]:
+class BoundedLines:
+    """The lines of a binary stream, read once and each bounded; ``peek`` looks at the next one without taking it.
+
+    ``number`` is that of the line taken last, from 1. Raises TraceError for a read that fails and a line that is longer
+    than MAXIMUM_LINE_BYTES.
+    """
+
+    def __init__(self, stream: BinaryIO, source: str) -> None:
+        self.source = source
+        self.number = 0
+        self._stream = stream
+        self._peeked: bytes | None = None
+
+    def peek(self) -> bytes:
+        """Return the next line with its newline, empty at the end."""
+        if self._peeked is None:
+            self._peeked = self._read(lambda: self._stream.readline(MAXIMUM_LINE_BYTES + 1))
+            if len(self._peeked) > MAXIMUM_LINE_BYTES:
+                raise TraceError(self.source, self.number + 1, f"line is longer than {MAXIMUM_LINE_BYTES} bytes")
+        return self._peeked
+
+    def take(self) -> bytes:
+        """Return the next line and move past it."""
+        line = self.peek()
+        self._peeked = None
+        self.number += 1
+        return line
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.take, b"")
+
+    def rest(self, size: int) -> bytes:
+        """Return the next line and up to *size* bytes behind it."""
+        return self.peek() + self._read(lambda: self._stream.read(size))
+
+    def _read(self, read: Callable[[], bytes]) -> bytes:
+        try:
+            return read()
+        except OSError as error:
+            raise TraceError(self.source, self.number + 1, f"cannot be read: {error.strerror or error}") from None
+
+    def error(self, message: str) -> TraceError:
+        """Return an error about the line taken last."""
+        return TraceError(self.source, self.number, message)
+
+
+def parsed(text: bytes) -> Any:
+    """Return the value of a JSON text; raises ValueError with a reason.
+
+    Stricter than ``json.loads``: no NaN, no number beyond a double, no object with the same key twice.
+    """
+    try:
+        return json.loads(
+            text.decode("utf-8"), parse_constant=_refused, parse_float=_finite, object_pairs_hook=_with_unique_keys
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refused(number: str) -> Any:
+    raise ValueError(f"{number:.80} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refused(text)
+
+
+def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return record
+
+
+def read_trace(stream: BinaryIO | BoundedLines, source: str) -> tuple[TraceHeader, Iterator[Turn]]:
     """Return the header and a lazy stream of turns, in constant memory.
 
     Both raise TraceError with *source* and the line number: for a line that is not JSON or not what the format says,
     an unknown version, turns out of order, names that were never declared, and a trace that ends before its end record.
     """
-    reader = _Reader(stream, source)
+    reader = _Reader(stream if isinstance(stream, BoundedLines) else BoundedLines(stream, source))
     return reader.header(), reader.turns()
 
 
 class _Reader:
     """Reads a trace line by line and knows which names were declared."""
 
-    def __init__(self, stream: BinaryIO, source: str) -> None:
-        self._stream = stream
-        self._source = source
-        self._line = 0
+    def __init__(self, lines: BoundedLines) -> None:
+        self._lines = lines
+        self._error = lines.error
         self._pages: set[str] = set()
         self._signatures: set[str] = set()
 
-    def _error(self, message: str) -> TraceError:
-        return TraceError(self._source, self._line, message)
-
     def _next_record(self) -> dict[str, Any] | None:
         """Return the next record, or None at the end of the file."""
-        try:
-            line = self._stream.readline(MAXIMUM_LINE_BYTES + 1)
-        except OSError as error:
-            raise self._error(f"cannot be read: {error.strerror or error}") from None
+        line = self._lines.take()
         if not line:
             return None
-        self._line += 1
-        if len(line) > MAXIMUM_LINE_BYTES:
-            raise self._error(f"line is longer than {MAXIMUM_LINE_BYTES} bytes")
         if not line.endswith(b"\n"):
             raise self._error("line is cut off: the trace is truncated")
         try:
-            record = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
-        except RecursionError:
-            raise self._error("JSON is nested too deeply") from None
+            record = parsed(line)
         except ValueError as error:
             raise self._error(f"not JSON: {error}") from None
         if not isinstance(record, dict):
@@ -317,13 +367,12 @@ class _Reader:
     def header(self) -> TraceHeader:
         record = self._next_record()
         if record is None:
-            raise TraceError(self._source, 1, "is empty; a trace begins with a header record")
+            raise self._error("is empty; a trace begins with a header record")
         if record.get("record") != "header" or record.get("format") != FORMAT_NAME:
             raise self._error(f'a trace begins with a header record of format "{FORMAT_NAME}"')
         if type(record.get("version")) is not int or record["version"] != FORMAT_VERSION:
             raise self._error(f"unknown trace version {record.get('version')!r:.80}; known: {FORMAT_VERSION}")
-        header: TraceHeader = self._built(lambda: _header(record))
-        return header
+        return self._built(_header, record)
 
     def turns(self) -> Iterator[Turn]:
         events_before: list[EventBefore] = []
@@ -331,11 +380,10 @@ class _Reader:
         while True:
             record = self._next_record()
             if record is None:
-                self._line += 1
                 raise self._error("the trace is truncated: it has no end record")
             kind = record.get("record")
             if kind == "turn":
-                turn = self._turn(record, events_before)
+                turn = self._turn(record, tuple(events_before))
                 if turn.number != count + 1:
                     raise self._error(f"turn {turn.number} is out of order; expected turn {count + 1}")
                 count += 1
@@ -345,131 +393,96 @@ class _Reader:
                 self._end(record, count, events_before)
                 return
             else:
-                events_before.append(self._prelude(kind, record))
+                events_before.append(self._event_before(kind, record))
 
     def _end(self, record: dict[str, Any], count: int, events_before: list[EventBefore]) -> None:
         if type(record.get("turns")) is not int or record["turns"] != count:
-            raise self._error(f"end record says {record.get('turns')!r:.80} turns, the trace has {count}")
+            raise self._error(f"the end record has {record.get('turns')!r:.80} turns, the trace {count}")
         if events_before:
             raise self._error("records after the last turn belong to no turn")
         if self._next_record() is not None:
             raise self._error("a record after the end record")
 
-    def _built(self, build: Callable[[], Any]) -> Any:
-        """Return what *build* makes; whatever it finds wrong with the record becomes a line-numbered error."""
+    def _built(self, build: Callable[[dict[str, Any]], _Built], record: dict[str, Any]) -> _Built:
+        """Return what *build* makes of a record; whatever it finds wrong becomes a line-numbered error."""
         try:
-            return build()
+            return build(record)
         except KeyError as error:
             raise self._error(f"missing field {error}") from None
-        except PageError as error:
-            raise self._error(str(error)) from None
         except RecursionError:
             raise self._error("JSON is nested too deeply") from None
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (PageError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise self._error(str(error)) from None
 
-    def _prelude(self, kind: Any, record: dict[str, Any]) -> EventBefore:
-        if kind == "page":
-            page: Page = self._built(lambda: _page(record["page"]))
-            self._declare(page)
-            return page
-        if kind == "replace":
-            replacement: Replacement = self._built(lambda: Replacement(_page(record["page"])))
-            self._known_page(replacement.page.id)
-            return replacement
-        if kind == "tool":
-            tool: ToolDeclaration = self._built(lambda: _tool(record))
-            if tool.page is not None:
-                self._pages.add(tool.page.id)
-            self._signatures.add(tool.signature)
-            return tool
-        if kind == "boundary":
-            boundary: BoundaryEvent = self._built(lambda: _boundary(record))
-            return boundary
-        if kind == "flush":
-            return FlushEvent()
+    def _event_before(self, kind: Any, record: dict[str, Any]) -> EventBefore:
         if kind == "header":
             raise self._error("a second header")
-        raise self._error(f"unknown record {kind!r:.80}")
+        if not isinstance(kind, str) or kind not in _EVENTS_BEFORE:
+            raise self._error(f"unknown record {kind!r:.80}")
+        event: EventBefore = self._built(_EVENTS_BEFORE[kind], record)
+        if isinstance(event, Page):
+            if event.id in self._pages:
+                raise self._error(f"page {event.id!r} is declared twice; a replace record gives it new content")
+            self._pages.add(event.id)
+        elif isinstance(event, Replacement):
+            self._require_page(event.page.id)
+        elif isinstance(event, ToolDeclaration):
+            if event.page is not None:
+                self._pages.add(event.page.id)
+            self._signatures.add(event.signature)
+        return event
 
-    def _declare(self, page: Page) -> None:
-        if page.id in self._pages:
-            raise self._error(f"page {page.id!r} is declared twice; a replace record gives it new content")
-        self._pages.add(page.id)
-
-    def _known_page(self, page_id: str) -> None:
+    def _require_page(self, page_id: str) -> None:
         if page_id not in self._pages:
             raise self._error(f"page {page_id!r} was never declared")
 
-    def _turn(self, record: dict[str, Any], events_before: list[EventBefore]) -> Turn:
-        turn: Turn = self._built(lambda: _turn(record, tuple(events_before), self._line))
+    def _turn(self, record: dict[str, Any], events_before: tuple[EventBefore, ...]) -> Turn:
+        turn = self._built(lambda record: _turn(record, events_before, self._lines.number), record)
         for page_id, _ in turn.demands:
-            self._known_page(page_id)
+            self._require_page(page_id)
         for call in turn.calls:
             if call.signature not in self._signatures:
                 raise self._error(f"tool signature {call.signature!r} was never declared")
         return turn
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return record
-
-
-def _text(record: dict[str, Any], name: str) -> str:
-    value = record[name]
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a string, not {value!r:.80}")
+def _typed(record: dict[str, Any], name: str, kind: type[_Built], default: _Built | None = None) -> _Built:
+    value = record[name] if default is None else record.get(name, default)
+    if type(value) is not kind:
+        raise ValueError(f"{name} must be {_KINDS[kind]}, not {value!r:.80}")
     return value
 
 
+_KINDS = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "an object"}
+
+
 def _name(record: dict[str, Any], name: str) -> str:
-    value = _text(record, name)
+    value = _typed(record, name, str)
     if not value:
         raise ValueError(f"{name} must not be empty")
     return value
 
 
 def _count(record: dict[str, Any], name: str, least: int = 0) -> int:
-    value = record[name]
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAXIMUM_NUMBER:
-        raise ValueError(f"{name} must be a whole number from {least} to {MAXIMUM_NUMBER}, not {value!r:.80}")
+    value = _typed(record, name, int)
+    if not least <= value <= MAXIMUM_NUMBER:
+        raise ValueError(f"{name} must be from {least} to {MAXIMUM_NUMBER}, not {value!r:.80}")
     return value
 
 
-def _truth(record: dict[str, Any], name: str, default: bool) -> bool:
-    value = record.get(name, default)
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, not {value!r:.80}")
-    return value
-
-
-def _list(record: dict[str, Any], name: str) -> list[Any]:
-    value = record.get(name, [])
-    if not isinstance(value, list):
-        raise ValueError(f"{name} must be a list")
-    return value
-
-
-def _object(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be an object")
-    return value
+def _objects(record: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    values: list[Any] = _typed(record, name, list, [])
+    if not all(isinstance(value, dict) for value in values):
+        raise ValueError(f"each of {name} must be an object")
+    return values
 
 
 def _header(record: dict[str, Any]) -> TraceHeader:
-    accounting = record.get("accounting")
     return TraceHeader(
         workload=_name(record, "workload"),
         budget=_count(record, "budget", least=1),
-        description=_text(record, "description") if "description" in record else "",
-        accounting=None if accounting is None else _accounting(_object(accounting, "accounting")),
+        description=_typed(record, "description", str, ""),
+        accounting=None if record.get("accounting") is None else _accounting(_typed(record, "accounting", dict)),
     )
 
 
@@ -484,8 +497,8 @@ def _accounting(record: dict[str, Any]) -> Accounting:
     return accounting
 
 
-def _page(record: Any) -> Page:
-    page = Page.from_record(_object(record, "page"))
+def _page(record: dict[str, Any]) -> Page:
+    page = Page.from_record(_typed(record, "page", dict))
     for level, cost in page.costs.items():
         if cost > MAXIMUM_NUMBER:
             raise ValueError(f"{level.label} must cost at most {MAXIMUM_NUMBER} tokens")
@@ -497,10 +510,10 @@ def _tool(record: dict[str, Any]) -> ToolDeclaration:
         tool=_name(record, "tool"),
         signature=_name(record, "signature"),
         outcome=ToolOutcome(record["outcome"]),
-        page=None if record.get("page") is None else _page(record["page"]),
-        deterministic=_truth(record, "deterministic", True),
-        arguments=None if record.get("arguments") is None else _object(record["arguments"], "arguments"),
-        presentation=tuple(_list(record, "presentation")),
+        page=None if record.get("page") is None else _page(record),
+        deterministic=_typed(record, "deterministic", bool, True),
+        arguments=None if record.get("arguments") is None else _typed(record, "arguments", dict),
+        presentation=tuple(_typed(record, "presentation", list, [])),
     )
     if not all(isinstance(name, str) for name in tool.presentation):
         raise ValueError("presentation must be a list of argument names")
@@ -520,6 +533,15 @@ def _boundary(record: dict[str, Any]) -> BoundaryEvent:
     return BoundaryEvent(boundary)
 
 
+_EVENTS_BEFORE: Mapping[str, Callable[[dict[str, Any]], EventBefore]] = {
+    "page": _page,
+    "replace": lambda record: Replacement(_page(record)),
+    "tool": _tool,
+    "boundary": _boundary,
+    "flush": lambda record: FlushEvent(),
+}
+
+
 def _turn(record: dict[str, Any], events_before: tuple[EventBefore, ...], line: int) -> Turn:
     return Turn(
         number=_count(record, "turn", least=1),
@@ -537,17 +559,13 @@ def _turn(record: dict[str, Any], events_before: tuple[EventBefore, ...], line: 
 
 def _update(record: dict[str, Any]) -> Update:
     for name in ("page", "field", "operation", "scope", "evidence_ref"):
-        _text(record, name)  # May be empty or unknown: what is wrong with the words is for the journal to say.
+        _typed(record, name, str)  # May be empty or unknown: the journal judges the words.
     for name in ("principal", "update_id"):
         if record.get(name) is not None:
-            _text(record, name)
+            _typed(record, name, str)
     if record.get("base_version") is not None:
         _count(record, "base_version")
     return Update.from_record(record)
-
-
-def _objects(record: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [_object(item, f"each of {name}") for item in _list(record, name)]
 
 
 def _demanded_level(record: dict[str, Any]) -> Level:

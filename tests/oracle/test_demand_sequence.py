@@ -69,7 +69,7 @@ class ExtractionTests(unittest.TestCase):
     def test_a_named_boundary_makes_the_accesses_after_it_unavoidable(self) -> None:
         self.page()
         self.story.turn(1, demands=[("a", FULL)])
-        self.story._prelude.append(BoundaryEvent(Boundary.COMPACTION))
+        self.story.event(BoundaryEvent(Boundary.COMPACTION))
         self.story.turn(1, demands=[("a", FULL)])
         turn = turns_of(self.story)[1]
         self.assertEqual((turn.uses, turn.unavoidable, turn.lost), ((), 28, True))

@@ -140,6 +140,36 @@ except InputError as error:
 """
 
 
+class DurableWriteTest(OutputCase):
+    def test_a_link_planted_at_the_partial_name_is_not_followed(self):
+        self.root.mkdir()
+        precious = self.outside / "precious.txt"
+        for target in (precious, self.outside / "missing.txt", Path("/dev/full")):
+            precious.write_text("x")
+            (self.root / "a.csv.partial").symlink_to(target)
+            write_atomically(self.root / "a.csv", b"content")
+            self.assertEqual(precious.read_text(), "x")
+            self.assertEqual(self.names(), ["out/a.csv", "precious.txt"])
+            self.assertFalse((self.root / "a.csv").is_symlink())
+
+    def test_a_link_planted_in_the_last_moment_is_refused(self):
+        self.root.mkdir()
+        with mock.patch.object(Path, "unlink"):
+            (self.root / "a.csv.partial").symlink_to(self.outside / "missing.txt")
+            self.assert_refused(lambda: write_atomically(self.root / "a.csv", b"content"))
+        self.assertEqual(self.names(), [])
+
+    def test_file_and_folder_are_synchronized_before_and_after_the_rename(self):
+        done = []
+        for name in ("fsync", "replace"):
+            real = getattr(os, name)
+            patch = mock.patch.object(os, name, lambda *a, name=name, real=real: (done.append(name), real(*a)))
+            patch.start()
+            self.addCleanup(patch.stop)
+        write_atomically(self.root / "a.csv", b"content")
+        self.assertEqual(done, ["fsync", "replace", "fsync"])
+
+
 class FailingWriteTest(OutputCase):
     def test_full_disk_leaves_nothing(self):
         output = OutputDirectory(self.root)

@@ -5,7 +5,7 @@ import unittest
 
 from clawvm_replay.errors import TraceError
 from clawvm_replay.metrics import FAULT_FIELDS
-from clawvm_replay.replay import FIRST_SESSION, replay, replay_trace
+from clawvm_replay.replay import FIRST_SESSION, Due, TranscriptAccount, replay, replay_trace
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder, accounting_for
 from clawvm_replay.trace_format import Accounting, BoundaryEvent, Call, FlushEvent, Turn
 from clawvm_runtime.decision_trace import DecisionTrace
@@ -14,7 +14,7 @@ from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import select
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, Level, PageType, RecallOutcome
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES
 
 CLAWVM = POLICIES["clawvm"]
 ORACLE = POLICIES["oracle_h3"]
@@ -68,8 +68,8 @@ class BudgetTest(unittest.TestCase):
 
     def test_prompts_never_exceed_their_budget(self):
         for name, family in FAMILIES.items():
-            for budget in (BUDGETS[0], 60, 7, 1):
-                trace = family(BUDGETS[0])
+            for budget in (60, 1):
+                trace = family(120)
                 for policy in POLICIES.values():
                     prompts = []
                     replay_trace(trace, policy, budget, observe=prompts.append)
@@ -88,11 +88,10 @@ class BudgetTest(unittest.TestCase):
 
 class DeterminismTest(unittest.TestCase):
     def test_replaying_twice_gives_the_same_metrics_and_decisions(self):
-        for name, family in FAMILIES.items():
-            for policy_id in ("compaction_hybrid", "clawvm", "oracle_h3"):
-                with self.subTest(family=name, policy=policy_id):
-                    first = events_of(family(120), POLICIES[policy_id])
-                    self.assertEqual(events_of(family(120), POLICIES[policy_id]), first)
+        trace = FAMILIES["multi_session"](120)
+        for policy in POLICIES.values():
+            with self.subTest(policy=policy.id):
+                self.assertEqual(events_of(trace, policy), events_of(trace, policy))
 
     def test_observers_change_nothing(self):
         trace = FAMILIES["multi_session"](120)
@@ -272,7 +271,7 @@ class HarnessTest(unittest.TestCase):
         plan(builder)
         builder.turn(61, **first)
         for item in (FlushEvent(), BoundaryEvent(Boundary.COMPACTION)):
-            builder._prelude.append(item)
+            builder.event(item)
             builder.turn(1)
         return builder.trace()
 
@@ -350,10 +349,10 @@ class UpdateTest(unittest.TestCase):
 class CountingTest(unittest.TestCase):
     def test_counts_add_up_in_every_cell(self):
         for name, family in FAMILIES.items():
-            for budget in (120, 40):
-                for policy in POLICIES.values():
-                    with self.subTest(family=name, budget=budget, policy=policy.id):
-                        self.check(family(120), *events_of(family(120), policy, budget=budget))
+            trace = family(120)
+            for policy in POLICIES.values():
+                with self.subTest(family=name, policy=policy.id):
+                    self.check(trace, *events_of(trace, policy, budget=40))
 
     def check(self, trace, metrics, events):
         self.assertEqual(metrics.explicit_faults, sum(getattr(metrics, kind) for kind in FAULT_FIELDS))
@@ -389,6 +388,55 @@ class CountingTest(unittest.TestCase):
     def test_trace_without_turns_gives_an_empty_row(self):
         metrics = replay_trace(story().trace(), CLAWVM)
         self.assertEqual((metrics.turns, metrics.prompt_tokens, metrics.explicit_faults), (0, 0, 0))
+
+
+ACCOUNTING = Accounting(compaction_limit=100, soft_threshold=60, summary_tokens=10)
+
+
+class TranscriptAccountTest(unittest.TestCase):
+    def setUp(self):
+        self.account = TranscriptAccount(ACCOUNTING)
+
+    def test_flush_is_due_once_per_cycle(self):
+        due = [self.account.grow(tokens) for tokens in (50, 11, 1, 38)]
+        self.assertEqual(due, [Due.NOTHING, Due.FLUSH, Due.NOTHING, Due.NOTHING])
+        self.assertEqual(self.account.tokens, 100)
+
+    def test_reaching_a_threshold_exactly_is_not_passing_it(self):
+        self.assertIs(self.account.grow(60), Due.NOTHING)
+        self.assertIs(self.account.grow(1), Due.FLUSH)
+        self.assertIs(self.account.grow(39), Due.NOTHING)
+        self.assertIs(self.account.grow(1), Due.COMPACTION)
+
+    def test_compaction_leaves_the_summary_and_begins_a_new_cycle(self):
+        self.account.grow(70)
+        self.assertIs(self.account.grow(31), Due.COMPACTION)
+        self.assertEqual(self.account.tokens, 10)
+        self.assertIs(self.account.grow(51), Due.FLUSH)
+
+    def test_one_large_turn_jumps_past_the_flush(self):
+        self.account.grow(60)
+        self.assertIs(self.account.grow(41), Due.COMPACTION)
+        self.assertEqual(self.account.tokens, 10)
+
+    def test_named_compaction_leaves_the_summary_and_begins_a_new_cycle(self):
+        self.account.grow(61)
+        self.account.compacted()
+        self.assertEqual(self.account.tokens, 10)
+        self.assertIs(self.account.grow(51), Due.FLUSH)
+
+    def test_reset_empties_the_transcript_and_begins_a_new_cycle(self):
+        self.account.grow(61)
+        self.account.reset()
+        self.assertEqual(self.account.tokens, 0)
+        self.assertIs(self.account.grow(60), Due.NOTHING)
+        self.assertIs(self.account.grow(1), Due.FLUSH)
+
+    def test_without_accounting_nothing_falls_due(self):
+        account = TranscriptAccount(None)
+        self.assertEqual({account.grow(10**9) for _ in range(5)}, {Due.NOTHING})
+        account.compacted()
+        self.assertEqual(account.tokens, 0)
 
 
 if __name__ == "__main__":

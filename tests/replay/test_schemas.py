@@ -1,27 +1,26 @@
 """The committed schemas: what the code writes is valid, what is broken is refused, another implementation agrees."""
 
+import contextlib
 import copy
-import dataclasses
 import functools
 import importlib
+import io
 import itertools
 import json
+import random
 import tempfile
 import unittest
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from clawvm_cli import main
 from clawvm_experiments import claims
-from clawvm_experiments.finishing import results_documents
-from clawvm_experiments.registry import EXPERIMENTS
-from clawvm_experiments.running import Plan, Rows, Shard, end_record, header_record, row_record
-from clawvm_replay.gates import GATES, report_record, run_gates
-from clawvm_replay.output import WrittenFile
+from clawvm_replay.gates import GATES
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.schemas import SchemaStore
-from clawvm_replay.sweep import Cell, CellOutcome, Summary, run_cell
+from clawvm_replay.schemas import Schemas, schema_documents
 from clawvm_replay.trace_format import (
     BoundaryEvent,
     FlushEvent,
@@ -46,13 +45,10 @@ from clawvm_workloads.families import FAMILIES
 
 SUFFIX = ".schema.json"
 BUDGET = 120
-SAMPLES_PER_SHAPE = 8
-CONFIGURATION: dict[str, Any] = {
-    "budgets": [BUDGET],
-    "horizon": 3,
-    "policies": list(POLICIES),
-    "workloads": ["evidence_heavy", "multi_session"],
-}
+SAMPLES_PER_SHAPE = 4
+MUTATIONS = 4
+SEED = 12026
+WRONG = (None, True, False, 0, 1, -1, 1.0, 1.5, 10**30, "", "x", "full", "none", [], [1], [[]], {}, {"a": 1})
 
 Documents = dict[str, dict[str, Any]]
 Change = Callable[[Any], object]
@@ -61,15 +57,13 @@ Change = Callable[[Any], object]
 @functools.cache
 def documents() -> Documents:
     """Return every committed schema by its name."""
-    folder = Path(__file__).resolve().parents[2] / "schemas"
-    paths = sorted(folder.glob("*" + SUFFIX))
-    return {path.name.removesuffix(SUFFIX): json.loads(path.read_bytes()) for path in paths}
+    return {name.removesuffix(SUFFIX): document for name, document in schema_documents().items()}
 
 
 @functools.cache
-def store() -> SchemaStore:
-    """Return the schemas under their file names."""
-    return SchemaStore({name + SUFFIX: document for name, document in documents().items()})
+def store() -> Schemas:
+    """Return the validator over all schemas."""
+    return Schemas(schema_documents())
 
 
 def page(page_type: PageType = PageType.EVIDENCE, **more: Any) -> Page:
@@ -104,44 +98,37 @@ def small_trace() -> list[Any]:
 
 
 @functools.cache
-def outcomes() -> tuple[CellOutcome, ...]:
-    """Return a few cells of the sweep."""
-    traces = [FAMILIES[name](BUDGET) for name in CONFIGURATION["workloads"]]
-    return tuple(run_cell(Cell(trace, policy)) for trace in traces for policy in POLICIES.values())
-
-
-@functools.cache
-def gate_reports() -> tuple[Any, ...]:
-    """Return the reports of all gates."""
-    return tuple(run_gates(GATES, POLICIES["clawvm"]))
-
-
-@functools.cache
-def gates_run() -> tuple[Plan, Rows]:
-    """Return one small experiment and its rows."""
-    plan = Plan.of([EXPERIMENTS["gates"]], True)
-    cells = plan.cells["gates"]
-    return plan, {"gates": [json.loads(json.dumps(EXPERIMENTS["gates"].run_cell(cell))) for cell in cells]}
-
-
-def rows_of_a_run() -> list[Any]:
-    """Return the records of a file of rows."""
-    plan, rows = gates_run()
-    header = header_record(plan.header("gates", Shard(1, 2)))
-    return [header, *(row_record(str(number), row) for number, row in enumerate(rows["gates"])), end_record(6)]
-
-
-def claims_report() -> Any:
-    """Return verdicts of every kind."""
-    documents = results_documents(*gates_run())
-    every = claims.read_claims()
-    judged = [claims.judge(claim, documents) for claim in every]
-    holding = next(item.claim for item in judged if item.verdict == claims.HOLDS)
-    wrong = {"at_most": -1}
-    for must_hold in (True, False):
-        altered = dataclasses.replace(holding, expected=wrong, must_hold=must_hold)
-        judged.append(claims.judge(altered, documents))
-    return json.loads(json.dumps(claims.claims_record(judged)))
+def written() -> dict[str, list[Any]]:
+    """Return the records of every file that two commands write, by the name of their schema."""
+    commands = (
+        [
+            "suite",
+            "--budgets",
+            str(BUDGET),
+            "--workloads",
+            "multi_session",
+            "--policies",
+            "compaction_hybrid,clawvm,oracle_h3",
+        ],
+        ["suite", "--budgets", str(BUDGET), "--workloads", "daily_assistant", "--policies", "retrieval"],
+        ["experiment", "gates"],
+    )
+    records: dict[str, list[Any]] = {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        for number, command in enumerate(commands):
+            out = Path(folder) / str(number)
+            with contextlib.redirect_stderr(io.StringIO()):
+                assert main([*command, "--out-root", str(out)]) == 0
+            for path in sorted(out.rglob("*.json*")):
+                if path.parent.name == "timings":
+                    continue
+                content = path.read_bytes()
+                found = (
+                    list(map(json.loads, content.splitlines())) if path.suffix == ".jsonl" else [json.loads(content)]
+                )
+                name = found[0]["format"].removeprefix("clawvm.").replace("_", "-").replace("suite-m", "m")
+                records.setdefault(name, []).extend(found)
+    return records
 
 
 def decisions_under_pressure() -> list[Any]:
@@ -171,22 +158,11 @@ def journal_records() -> list[Any]:
     return storage.read()
 
 
-def manifest() -> dict[str, Any]:
-    """Return a manifest of one file."""
-    schemas = [{"id": item["$id"], "name": name, "version": item["version"]} for name, item in documents().items()]
-    return {
-        "configuration": CONFIGURATION,
-        "files": [WrittenFile.of("decisions/a.decisions.jsonl", b"{}\n").to_record()],
-        "format": "clawvm.suite_manifest",
-        "schemas": schemas,
-        "version": 1,
-    }
-
-
-def manifest_of_sessions() -> dict[str, Any]:
-    """Return the manifest of replays of recorded sessions."""
-    configuration = {
-        **manifest_of_conversion()["configuration"],
+def manifests_of_sessions() -> list[Any]:
+    """Return the manifests of a conversion and of replays of recorded sessions."""
+    conversion = {"chain": "project", "keep_text": False}
+    replays = {
+        **conversion,
         "experiments": ["sessions"],
         "quick": False,
         "code": "0" * 64,
@@ -195,12 +171,7 @@ def manifest_of_sessions() -> dict[str, Any]:
         "policies": ["clawvm"],
         "views": ["resources"],
     }
-    return {**manifest(), "configuration": configuration}
-
-
-def manifest_of_conversion() -> dict[str, Any]:
-    """Return the manifest of a conversion."""
-    return {**manifest(), "configuration": {"chain": "project", "keep_text": False}}
+    return [{**written()["manifest"][0], "configuration": each} for each in (conversion, replays)]
 
 
 @functools.cache
@@ -220,32 +191,32 @@ def conversion() -> tuple[Any, dict[str, list[Any]]]:
 @functools.cache
 def instances() -> dict[str, list[Any]]:
     """Return what the code writes, by the name of the schema that describes it."""
-    traces = [trace_lines(family(BUDGET)) for family in FAMILIES.values()]
-    traces.append(small_trace())
-    lines = [record for trace in traces for record in trace]
-    summary = Summary((outcome.metrics for outcome in outcomes()), tuple(POLICIES.values()))
-    without_oracle = Summary((outcomes()[0].metrics,), (POLICIES["retrieval"],))
-    decisions = [json.loads(line) for outcome in outcomes() for line in outcome.decisions.splitlines()]
-    decisions += [event for report in gate_reports() for half in report.halves for event in half.events]
-    decisions += decisions_under_pressure()
+    lines = [record for family in FAMILIES.values() for record in trace_lines(family(BUDGET))] + small_trace()
     report, records = conversion()
-    return {
+    every = {
+        **written(),
         "claims": [json.loads((Path(claims.__file__).parent / "claims.json").read_bytes())],
-        "claims-report": [claims_report()],
         "conversion-report": [report],
-        "decision-trace": decisions,
-        "experiment-results": list(results_documents(*gates_run()).values()),
-        "experiment-rows": rows_of_a_run(),
-        "gate-report": [json.loads(json.dumps(report_record(gate_reports())))],
+        "decision-trace": written()["decision-trace"] + decisions_under_pressure(),
         "journal": journal_records(),
-        "manifest": [manifest(), manifest_of_conversion(), manifest_of_sessions()],
+        "manifest": written()["manifest"] + manifests_of_sessions(),
         "observed": records["observed"],
         "session": report["sessions"],
-        "sweep-summary": [summary.to_record(CONFIGURATION), without_oracle.to_record(CONFIGURATION)],
         "texts": records["texts"],
         "tool-simulator": [record for record in lines if record["record"] == "tool"],
         "trace": [*lines, *records["trace"]],
     }
+    return {name: list(distinct(records)) for name, records in every.items()}
+
+
+def distinct(records: Iterable[Any]) -> Iterator[Any]:
+    """Yield the first few records of every shape."""
+    seen: Counter[str] = Counter()
+    for record in records:
+        shape = f"{kind(record)} {record.get('fault')} {sorted(record)} {[type(value) for value in record.values()]}"
+        seen[shape] += 1
+        if seen[shape] <= SAMPLES_PER_SHAPE:
+            yield record
 
 
 def kind(record: Any) -> str:
@@ -274,73 +245,33 @@ def drop(*path: Any) -> Change:
     return lambda record: value_at(record, *path[:-1]).__delitem__(path[-1])
 
 
-# (schema, kind of record, what is done to a valid one, where the violation is reported, by which keyword)
+# Schema, kind of record, what is done to a valid one, where the violation is reported, by which keyword.
 BROKEN: tuple[tuple[str, str, Change, str, str], ...] = (
     ("trace", "header", drop("workload"), "", "required"),
     ("trace", "header", put("version", 2), "/version", "const"),
-    ("trace", "header", put("budget", 0), "/budget", "minimum"),
-    ("trace", "header", put("seed", 1), "/seed", "additionalProperties"),
     ("trace", "page", put("page", "type", "memo"), "/page/type", "enum"),
-    ("trace", "page", drop("page", "costs", "full"), "/page/costs", "required"),
-    ("trace", "page", put("page", "costs", "compressed", 9), "/page/costs/compressed", "propertyNames"),
+    ("trace", "page", put("page", "costs", "compressed", 9), "/page/costs/compressed", "enum"),
     ("trace", "page", put("page", "minimum", "pointer"), "/page/minimum", "enum"),
     ("trace", "turn", put("transcript_tokens", -1), "/transcript_tokens", "minimum"),
-    ("trace", "turn", put("transcript_tokens", "1"), "/transcript_tokens", "type"),
     ("trace", "turn", put("demands", [{"level": "none", "page": "a"}]), "/demands/0/level", "enum"),
-    ("trace", "flush", put("at", 1), "/at", "additionalProperties"),
-    ("trace", "turn", put("time", 0), "/time", "additionalProperties"),
-    ("trace", "end", drop("turns"), "", "required"),
-    ("tool-simulator", "tool", drop("signature"), "", "required"),
-    ("tool-simulator", "tool", put("outcome", "timeout"), "/outcome", "enum"),
+    ("trace", "flush", put("at", 1), "/at", "false"),
     ("tool-simulator", "tool", put("outcome", "error"), "/page", "type"),
-    ("tool-simulator", "tool", put("page", None), "/page", "type"),
-    ("tool-simulator", "tool", put("cost", 1), "/cost", "additionalProperties"),
-    ("decision-trace", "header", put("version", "1"), "/version", "const"),
     ("decision-trace", "demand", put("verdict", "miss"), "/verdict", "enum"),
-    ("decision-trace", "demand", drop("sequence"), "", "required"),
     ("decision-trace", "assemble", put("steps", [["a", "full", 3, 0.5]]), "/steps/0", "minItems"),
-    ("decision-trace", "assemble", put("levels", {"a": "none"}), "/levels/a", "enum"),
-    ("decision-trace", "fault", put("page_fault", 1), "/page_fault", "additionalProperties"),
-    ("decision-trace", "fault", put("controllable", 1), "/controllable", "type"),
-    ("journal", "staged", drop("update", "value"), "/update", "required"),
-    ("journal", "staged", put("sequence", 0), "/sequence", "minimum"),
+    ("decision-trace", "fault", put("page_fault", 1), "/page_fault", "false"),
     ("journal", "rejected", put("code", "BAD"), "/code", "enum"),
     ("journal", "commit", put("sequences", []), "/sequences", "minItems"),
-    ("journal", "lost", put("boundary", "crash"), "/boundary", "enum"),
-    ("journal", "header", put("time", 0), "/time", "additionalProperties"),
-    ("gate-report", "clawvm.gate_report", drop("gates", 0, "scenario"), "/gates/0", "required"),
-    ("gate-report", "clawvm.gate_report", put("verdict", "skip"), "/verdict", "enum"),
     ("gate-report", "clawvm.gate_report", drop("gates", 0, "halves", 1), "/gates/0/halves", "minItems"),
-    (
-        "gate-report",
-        "clawvm.gate_report",
-        put("gates", 0, "halves", 1, "observation", "faults", {"oops": 1}),
-        "/gates/0/halves/1/observation/faults/oops",
-        "additionalProperties",
-    ),
-    ("sweep-summary", "clawvm.sweep_summary", drop("rows", 0, "thrash_index"), "/rows/0", "required"),
+    ("sweep-summary", "clawvm.sweep_summary", drop("aggregates", 0, "served_cells"), "/aggregates/0", "required"),
     ("sweep-summary", "clawvm.sweep_summary", put("rows", 0, "prefix_reuse", 1.5), "/rows/0/prefix_reuse", "maximum"),
-    ("sweep-summary", "clawvm.sweep_summary", put("rows", 0, "date", ""), "/rows/0/date", "additionalProperties"),
-    ("sweep-summary", "clawvm.sweep_summary", put("configuration", "horizon", -1), "/configuration/horizon", "minimum"),
-    ("manifest", "clawvm.suite_manifest", drop("files", 0, "sha256"), "/files/0", "required"),
     ("manifest", "clawvm.suite_manifest", put("files", 0, "sha256", "A" * 64), "/files/0/sha256", "pattern"),
     ("manifest", "clawvm.suite_manifest", put("files", 0, "path", "a/../../b"), "/files/0/path", "not"),
     ("manifest", "clawvm.suite_manifest", put("files", 0, "path", "/etc/passwd"), "/files/0/path", "pattern"),
-    ("observed", "header", put("view", "paths"), "/view", "enum"),
     ("observed", "observed", put("novelty", "new"), "/novelty", "enum"),
-    ("observed", "observed", put("pages", []), "/pages", "minItems"),
-    ("observed", "observed", put("kept", 1), "/kept", "type"),
-    ("observed", "observed", put("turn", 0), "/turn", "minimum"),
-    ("observed", "end", put("records", -1), "/records", "minimum"),
     ("texts", "text", drop("page"), "", "required"),
-    ("session", "clawvm.session", drop("sources", 0, "sha256"), "/sources/0", "required"),
-    ("session", "clawvm.session", put("sources", 0, "path", "a"), "/sources/0/path", "additionalProperties"),
-    ("session", "clawvm.session", put("pages", "memo", 1), "/pages/memo", "propertyNames"),
-    ("session", "clawvm.session", put("recorded", "window", 0), "/recorded/window", "minimum"),
-    ("session", "clawvm.session", put("sessions", 0, "lines", "3"), "/sessions/0/lines", "type"),
-    ("conversion-report", "clawvm.conversion_report", put("sessions", []), "/sessions", "minItems"),
+    ("session", "clawvm.session", put("sources", 0, "path", "a"), "/sources/0/path", "false"),
+    ("session", "clawvm.session", put("pages", "memo", 1), "/pages/memo", "enum"),
     ("conversion-report", "clawvm.conversion_report", drop("sessions", 0, "name"), "/sessions/0", "required"),
-    ("manifest", "clawvm.suite_manifest", put("format", "clawvm.trace"), "/format", "const"),
 )
 
 
@@ -365,16 +296,11 @@ class SchemasTest(unittest.TestCase):
     def test_the_schemas_are_those_that_the_code_needs(self) -> None:
         self.assertEqual(set(documents()), set(instances()))
 
-    def test_every_schema_stays_in_the_supported_subset_and_its_references_resolve(self) -> None:
-        for name in documents():
-            store().check_schema(name + SUFFIX)
-
     def test_every_schema_says_what_it_is(self) -> None:
         for name, document in documents().items():
             with self.subTest(schema=name):
                 self.assertEqual(document["$schema"], "https://json-schema.org/draft/2020-12/schema")
                 self.assertEqual(document["$id"], f"https://clawvm.dev/schemas/{name}/{document['version']}")
-                self.assertEqual(document["version"], 1)
                 self.assertTrue(document["title"] and document["description"])
 
     def test_every_object_with_named_properties_refuses_others(self) -> None:
@@ -397,7 +323,7 @@ class SchemasTest(unittest.TestCase):
     def test_a_page_is_valid_exactly_when_it_can_be_made(self) -> None:
         # Only what a single field and the type decide: that costs rise with the level is beyond a schema.
         cheaper = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL)
-        choices = itertools.product(PageType, Level, (True, False), Scope, cheaper)
+        choices = itertools.product(PageType, Level, (True, False), (Scope.SESSION, Scope.PROJECT), cheaper)
         for page_type, minimum, active, scope, cheap in choices:
             record = page().to_record()
             record.update(type=page_type.value, minimum=minimum.label, active=active, scope=scope.value, pin="none")
@@ -416,36 +342,14 @@ class AcceptanceTest(unittest.TestCase):
         checked = list(records)
         self.assertTrue(checked, "nothing was checked")
         for record in checked:
-            if not store().is_valid(record, name + SUFFIX):
-                self.fail(f"{name}, {kind(record)}: {[str(item) for item in store().validate(record, name + SUFFIX)]}")
+            self.assertEqual(list(map(str, store().violations(record, name + SUFFIX))), [], (name, kind(record)))
 
-    def test_every_line_of_every_workload_is_valid(self) -> None:
-        self.assert_valid("trace", instances()["trace"])
+    def test_everything_that_the_code_writes_is_valid(self) -> None:
+        for name, records in instances().items():
+            self.assert_valid(name, records)
 
     def test_every_gate_scenario_is_a_valid_trace(self) -> None:
         self.assert_valid("trace", (record for gate in GATES for record in trace_lines(gate.trace())))
-
-    def test_every_tool_declaration_is_valid(self) -> None:
-        self.assert_valid("tool-simulator", instances()["tool-simulator"])
-
-    def test_every_decision_of_every_policy_is_valid(self) -> None:
-        self.assert_valid("decision-trace", instances()["decision-trace"])
-
-    def test_every_record_of_a_journal_is_valid(self) -> None:
-        self.assert_valid("journal", instances()["journal"])
-
-    def test_the_gate_report_is_valid(self) -> None:
-        self.assert_valid("gate-report", instances()["gate-report"])
-
-    def test_the_summary_is_valid_with_and_without_an_oracle(self) -> None:
-        self.assert_valid("sweep-summary", instances()["sweep-summary"])
-
-    def test_a_converted_session_is_valid(self) -> None:
-        for name in ("session", "observed", "texts", "conversion-report"):
-            self.assert_valid(name, instances()[name])
-
-    def test_the_manifest_is_valid(self) -> None:
-        self.assert_valid("manifest", instances()["manifest"])
 
     def test_optional_fields_may_be_left_out(self) -> None:
         source = {"kind": "file", "reference": "a.md"}
@@ -460,7 +364,7 @@ class RefusalTest(unittest.TestCase):
     def test_what_is_broken_is_refused_where_it_is_broken(self) -> None:
         for schema, record, path, keyword in broken():
             with self.subTest(schema=schema, path=path, keyword=keyword):
-                found = [(item.path, item.keyword) for item in store().validate(record, schema + SUFFIX)]
+                found = [(item.path, item.keyword) for item in store().violations(record, schema + SUFFIX)]
                 self.assertIn((path, keyword), found)
 
     def test_every_kind_of_record_refuses_a_field_too_many_and_a_missing_name(self) -> None:
@@ -478,38 +382,65 @@ class RefusalTest(unittest.TestCase):
 
 
 class AgreementTest(unittest.TestCase):
-    def setUp(self) -> None:
+    @classmethod
+    def setUpClass(cls) -> None:
         try:
             jsonschema = importlib.import_module("jsonschema")
             referencing = importlib.import_module("referencing")
         except ImportError as error:
             message = f"NOTHING WAS COMPARED: install the package jsonschema to compare ({error})"
             warnings.warn(message, stacklevel=2)
-            self.skipTest(message)
+            raise unittest.SkipTest(message) from None
         resources = [referencing.Resource.from_contents(document) for document in documents().values()]
         registry = referencing.Registry().with_resources([(item.id(), item) for item in resources])
-        self.validators = {}
+        cls.validators = {}
         for name, document in documents().items():
-            jsonschema.Draft202012Validator.check_schema(document)
-            self.validators[name] = jsonschema.Draft202012Validator(document, registry=registry)
+            cls.validators[name] = jsonschema.Draft202012Validator(document, registry=registry)
 
-    def assert_agreement(self, name: str, record: Any) -> None:
+    def assert_agreement(self, name: str, record: Any) -> bool:
         ours = store().is_valid(record, name + SUFFIX)
         self.assertIs(self.validators[name].is_valid(record), ours, (name, record))
+        return ours
 
-    def test_another_implementation_accepts_what_is_accepted_here(self) -> None:
-        for name, records in instances().items():
-            seen: dict[str, int] = {}
-            for record in records:
-                shape = kind(record) + str(record.get("fault", ""))
-                seen[shape] = seen.get(shape, 0) + 1
-                if seen[shape] <= SAMPLES_PER_SHAPE:
-                    self.assert_agreement(name, record)
-
-    def test_another_implementation_refuses_what_is_refused_here(self) -> None:
+    def test_another_implementation_agrees_about_valid_and_broken_documents(self) -> None:
+        for name, record in small_samples():
+            self.assertTrue(self.assert_agreement(name, record))
         for name, record, _, _ in broken():
-            self.assertFalse(self.validators[name].is_valid(record), (name, record))
-            self.assert_agreement(name, record)
+            self.assertFalse(self.assert_agreement(name, record))
+
+    def test_another_implementation_agrees_about_mutated_documents(self) -> None:
+        draw = random.Random(SEED)
+        refused = 0
+        for name, original in small_samples():
+            every = list(places(original))
+            for place in draw.sample(every, min(len(every), MUTATIONS)):
+                record = copy.deepcopy(original)
+                put(*place, draw.choice(WRONG))(record)
+                refused += not self.assert_agreement(name, record)
+        self.assertGreater(refused, 100)
+
+
+def small_samples() -> Iterator[tuple[str, Any]]:
+    """Yield schema and record, one of every kind, with the first two of many things in a list."""
+    for name, records in instances().items():
+        for record in {kind(record) + str(record.get("fault")): record for record in records}.values():
+            yield name, small(record)
+
+
+def small(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: small(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [small(part) for part in (value[:2] if value and isinstance(value[0], dict) else value)]
+    return value
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value inside a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for token, part in items:
+        yield (*path, token)
+        yield from places(part, (*path, token))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import unittest
 from collections import Counter
 from pathlib import Path
 
-from clawvm_replay.sweep import Cell, run_cell
+from clawvm_replay.sweep import SweepCell, run_cell
 from clawvm_replay.trace_format import open_trace, read_trace, write_trace
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES
@@ -49,7 +49,7 @@ class FamiliesTest(unittest.TestCase):
     def test_every_family_meets_a_destructive_boundary_at_the_smallest_budget(self):
         for name, family in FAMILIES.items():
             with self.subTest(family=name):
-                metrics = run_cell(Cell(family(120), POLICIES["clawvm"])).metrics
+                metrics = run_cell(SweepCell(family(120), POLICIES["clawvm"])).metrics
                 self.assertGreater(metrics.compactions + metrics.resets, 0)
 
     def test_every_rung_of_a_ladder_costs_more_than_the_one_below(self):
@@ -77,7 +77,7 @@ class FamiliesTest(unittest.TestCase):
     def test_every_family_costs_a_weak_policy_faults(self):
         for name, family in FAMILIES.items():
             with self.subTest(family=name):
-                self.assertGreater(run_cell(Cell(family(120), POLICIES["retrieval"])).metrics.explicit_faults, 0)
+                self.assertGreater(run_cell(SweepCell(family(120), POLICIES["retrieval"])).metrics.explicit_faults, 0)
 
 
 class CommittedTracesTest(unittest.TestCase):

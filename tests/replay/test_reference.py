@@ -1,0 +1,165 @@
+"""A fresh run of the preliminary suite: the committed reference, its report, and a run in which nothing is served."""
+
+import csv
+import dataclasses
+import io
+import json
+import re
+import tempfile
+import unittest
+from pathlib import Path
+
+from clawvm_replay.document import Bullets, Paragraph, Table, markdown
+from clawvm_replay.gates import GATES, run_gates
+from clawvm_replay.output import OutputDirectory
+from clawvm_replay.schemas import read_document
+from clawvm_replay.suite import run_suite
+from clawvm_replay.suite_report import preliminary_blocks, sweep_blocks
+from clawvm_replay.sweep import UNSERVED_FIELDS, Summary, SweepCell, differences, run_cell
+from clawvm_runtime.policy import POLICIES
+from clawvm_workloads.families import FAMILIES
+
+REFERENCE = Path(__file__).resolve().parents[2] / "reference" / "tier2" / "results" / "tier2.summary.json"
+COMPLETE = ("lru", "clawvm", "oracle_h3")
+
+
+class FreshRunTest(unittest.TestCase):
+    """One run of the whole suite for all tests of this class."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.root = Path(folder.name)
+        cls.reference = read_document(REFERENCE, "sweep_summary")
+        cls.configuration = cls.reference["configuration"]
+        traces = [
+            FAMILIES[name](budget) for name in cls.configuration["workloads"] for budget in cls.configuration["budgets"]
+        ]
+        policies = [POLICIES[name] for name in cls.configuration["policies"]]
+        cls.passed = run_suite(OutputDirectory(cls.root), traces, policies, cls.configuration)
+        cls.fresh = read_document(cls.root / "tier2" / "results" / "tier2.summary.json", "sweep_summary")
+        cls.report = (cls.root / "preliminary.report.md").read_text()
+
+    def test_it_equals_the_committed_reference(self):
+        self.assertEqual(list(differences(self.reference, self.fresh)), [])
+        self.assertEqual(self.fresh, self.reference)
+        self.assertTrue(self.passed)
+
+    def test_complete_policies_have_no_fault_and_no_pressure(self):
+        for row in self.fresh["rows"]:
+            if row["policy"] in COMPLETE:
+                with self.subTest(row["policy"], workload=row["workload"], budget=row["budget"]):
+                    self.assertEqual((row["explicit_faults"], row["pressure_turns"], row["success"]), (0, 0, True))
+
+    def test_weak_policies_are_in_the_published_order(self):
+        totals = [item["total_explicit_faults"] for item in self.fresh["aggregates"]]
+        self.assertEqual(totals, sorted(totals, reverse=True))
+        self.assertEqual([total > 0 for total in totals], [True] * 3 + [False] * 3)
+
+    def test_aggregates_sum_their_rows(self):
+        for item in self.fresh["aggregates"]:
+            rows = [row for row in self.fresh["rows"] if row["policy"] == item["policy"]]
+            for field in UNSERVED_FIELDS:
+                self.assertEqual(item[field], sum(row[field] for row in rows))
+            self.assertEqual(item["served_cells"], sum(row["served"] for row in rows))
+            self.assertEqual(item["successful_cells"], sum(row["success"] for row in rows))
+            self.assertEqual(sum(item["faults_by_kind"].values()), item["total_explicit_faults"])
+            self.assertEqual(item["mean_explicit_faults"], round(item["total_explicit_faults"] / len(rows), 6))
+
+    def test_the_oracle_gap_is_the_difference_in_the_same_cell(self):
+        oracle = {(row["workload"], row["budget"]): row for row in self.fresh["rows"] if row["policy"] == "oracle_h3"}
+        for row in self.fresh["rows"]:
+            other = oracle[row["workload"], row["budget"]]
+            self.assertEqual(row["oracle_gap"], row["explicit_faults"] - other["explicit_faults"])
+            self.assertEqual(row["oracle_gap_page_in_tokens"], row["page_in_tokens"] - other["page_in_tokens"])
+
+    def test_the_csv_holds_the_same_rows(self):
+        text = (self.root / "tier2" / "results" / "tier2.summary.csv").read_text()
+        for found, row in zip(csv.DictReader(io.StringIO(text)), self.fresh["rows"], strict=True):
+            self.assertEqual(list(found), list(row))
+            for name, value in row.items():
+                if isinstance(value, (str, bool)) or value is None:
+                    self.assertEqual(found[name], {True: "true", False: "false", None: ""}.get(value, value))
+                else:
+                    self.assertEqual(type(value)(found[name]), value)
+
+    def test_the_report_opens_with_the_result_and_then_what_speaks_against_it(self):
+        opening, unfavourable = self.report.split("\n\n")[1:4:2]
+        self.assertIn("6 of 6 lifecycle gates pass", opening)
+        self.assertIn("LRU, ClawVM and Oracle (h = 3) have no explicit faults and served 18, 21 and 20 of 24", opening)
+        for words in (
+            "Plain LRU in the same structure has no more explicit faults than ClawVM in all 24 cells",
+            "fewer or as many page-in tokens in all 24 cells",
+            "an active plan was below its floor",
+            "follows from the contract",
+            "changes no fault count",
+            "clawvm experiment ablations",
+        ):
+            self.assertIn(words, unfavourable)
+        self.assertLess(len(self.report.split()), 1500, "five minutes of reading")
+
+    def test_a_policy_that_cannot_page_in_has_a_dash_in_reports_and_a_zero_in_data(self):
+        sweep_report = (self.root / "tier2" / "results" / "tier2.summary.md").read_text()
+        self.assertRegex(self.report, r"\n\| Retrieval \| - \| 1\.577")
+        self.assertRegex(sweep_report, r"\| evidence heavy \| 120 \| retrieval \|.* \| - \| 0\.105 \|")
+        self.assertEqual({row["page_in_tokens"] for row in self.fresh["rows"] if row["policy"] == "retrieval"}, {0})
+
+    def test_every_file_is_in_the_manifest(self):
+        manifest = json.loads((self.root / "suite.manifest.json").read_bytes())
+        files = {str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()}
+        self.assertEqual({entry["path"] for entry in manifest["files"]} | {"suite.manifest.json"}, files)
+
+
+class ReportTest(unittest.TestCase):
+    """Sentences are printed only where they are true."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gates = run_gates(GATES, POLICIES["clawvm"])
+
+    def blocks(self, rows, *policy_ids):
+        policies = [POLICIES[name] for name in policy_ids]
+        configuration = {"budgets": [5], "horizon": 3, "policies": list(policy_ids), "workloads": ["daily_assistant"]}
+        return preliminary_blocks(self.gates, Summary(rows, policies), configuration)
+
+    def rows(self, budget, *policy_ids):
+        trace = FAMILIES["daily_assistant"](budget)
+        return [run_cell(SweepCell(trace, POLICIES[name])).metrics for name in policy_ids]
+
+    def test_a_run_in_which_nothing_is_served_does_not_read_as_a_success(self):
+        rows = self.rows(5, *POLICIES)
+        self.assertTrue(any(row.success for row in rows))
+        self.assertEqual({row.served for row in rows}, {False})
+        blocks = self.blocks(rows, *POLICIES)
+        opening = next(block.text for block in blocks if isinstance(block, Paragraph))
+        self.assertIn("**No cell was served.**", opening)
+        self.assertIn("no success", opening)
+        self.assertNotIn("no explicit faults", opening)
+        text = markdown(blocks)
+        self.assertNotIn("follows from the contract", text)
+        self.assertRegex(text, r"ClawVM \| 1 \| 1 \| 0 \| [1-9]")
+
+    def test_a_cell_that_another_policy_serves_better_is_counted(self):
+        clawvm, lru = self.rows(120, "clawvm", "lru")
+        worse = dataclasses.replace(lru, page_in_tokens=clawvm.page_in_tokens + 1, explicit_faults=1)
+        bullets = next(block for block in self.blocks([clawvm, worse], "clawvm", "lru") if isinstance(block, Bullets))
+        self.assertIn("no more explicit faults than ClawVM in 0 of 1 cells", bullets.items[0])
+        self.assertNotIn("LRU and ClawVM", markdown([bullets]))
+
+    def test_other_policies_need_no_clawvm_in_the_run(self):
+        text = markdown(self.blocks(self.rows(120, "retrieval"), "retrieval"))
+        self.assertNotRegex(text, "Plain|follows from the contract")
+        self.assertIn("1 cell here, 24 published", text)
+
+    def test_every_table_has_a_value_for_every_column(self):
+        rows = self.rows(120, "retrieval", "clawvm")
+        summary = Summary(rows, [POLICIES["retrieval"], POLICIES["clawvm"]])
+        for block in [*self.blocks(rows, "retrieval", "clawvm"), *sweep_blocks(summary)]:
+            if isinstance(block, Table):
+                self.assertEqual({len(row) for row in block.rows}, {len(block.columns)})
+        self.assertTrue(re.fullmatch(r"[\x20-\x7e\n]*", markdown(sweep_blocks(summary))))
+
+
+if __name__ == "__main__":
+    unittest.main()
