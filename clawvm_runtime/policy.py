@@ -30,6 +30,7 @@ from clawvm_runtime.vocabulary import PinClass
 
 __all__ = [
     "FEATURES",
+    "PAPER_POLICIES",
     "POLICIES",
     "UPGRADE_SCORES",
     "Feature",
@@ -253,6 +254,9 @@ POLICIES: Mapping[str, Policy] = MappingProxyType(
         )
     }
 )
+
+PAPER_POLICIES = ("retrieval", "retrieval_cache", "compaction_hybrid", "lru", "clawvm", "oracle_h3")
+"""The ids of the published rows; ``POLICIES`` may have others."""
 
 
 def policy_named(policy_id: str) -> Policy:

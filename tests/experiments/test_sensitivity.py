@@ -222,7 +222,9 @@ class SettingsTest(unittest.TestCase):
         for same in equal_settings(SETTINGS, [120], ["compaction_hybrid", "clawvm"]):
             for group in equal_settings({name: SETTINGS[name] for name in same}, [120, 180], list(POLICIES)):
                 if group != named:
-                    rest = equal_settings({name: SETTINGS[name] for name in group}, sensitivity.BUDGETS, list(POLICIES))
+                    rest = equal_settings(
+                        {name: SETTINGS[name] for name in group}, sensitivity.PAPER_BUDGETS, list(POLICIES)
+                    )
                     self.assertIn(rest, ([], [named]))
 
     def test_a_soft_threshold_scaled_past_the_limit_would_be_no_flush_ever(self):

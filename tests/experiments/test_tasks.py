@@ -7,7 +7,7 @@ import unittest
 from clawvm_experiments.experiment import Cell
 from clawvm_experiments.tasks import EXPERIMENT, HYBRID_PINNED
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS
 from clawvm_workloads.tasks import CATEGORIES, TASKS
 
 ROWS = {}
@@ -27,7 +27,7 @@ class CellsTest(unittest.TestCase):
     def test_one_cell_for_each_task_over_all_budgets(self):
         cells = EXPERIMENT.cells(False)
         self.assertEqual([cell.id for cell in cells], list(TASKS))
-        self.assertEqual({tuple(cell.parameters["budgets"]) for cell in cells}, {BUDGETS})
+        self.assertEqual({tuple(cell.parameters["budgets"]) for cell in cells}, {PAPER_BUDGETS})
 
     def test_a_quick_run_has_three_tasks_of_each_category(self):
         categories = [row["category"] for row in ROWS["quick"]]

@@ -14,7 +14,7 @@ from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import select
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, Level, PageType, RecallOutcome
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
 CLAWVM = POLICIES["clawvm"]
 ORACLE = POLICIES["oracle_h3"]
@@ -68,8 +68,8 @@ class BudgetTest(unittest.TestCase):
 
     def test_prompts_never_exceed_their_budget(self):
         for name, family in FAMILIES.items():
-            for budget in (BUDGETS[0], 60, 7, 1):
-                trace = family(BUDGETS[0])
+            for budget in (PAPER_BUDGETS[0], 60, 7, 1):
+                trace = family(PAPER_BUDGETS[0])
                 for policy in POLICIES.values():
                     prompts = []
                     replay_trace(trace, policy, budget, observe=prompts.append)

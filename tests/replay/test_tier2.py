@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.sweep import Cell, Summary, run_cell, sweep
 from clawvm_runtime.policy import FEATURES, POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
 SAFE = ("clawvm", "lru", "oracle_h3")
 WEAK = ("retrieval", "retrieval_cache", "compaction_hybrid")
@@ -21,7 +21,7 @@ def metrics_of(policy_id):
     """Return the 24 rows of a policy; computed once for all tests of this module."""
     if policy_id not in _METRICS:
         policy = POLICIES[policy_id]
-        cells = [Cell(family(budget), policy) for family in FAMILIES.values() for budget in BUDGETS]
+        cells = [Cell(family(budget), policy) for family in FAMILIES.values() for budget in PAPER_BUDGETS]
         _METRICS[policy_id] = [outcome.metrics for outcome in sweep(cells)]
     return _METRICS[policy_id]
 

@@ -8,7 +8,7 @@ from clawvm_replay.sweep import Cell, run_cell
 from clawvm_replay.trace_format import open_trace, read_trace, write_trace
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES, committed_path
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS, committed_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -20,11 +20,11 @@ def lines_of(trace):
 class FamiliesTest(unittest.TestCase):
     def test_four_families_and_six_budgets(self):
         self.assertEqual(set(FAMILIES), {"evidence_heavy", "long_horizon", "multi_session", "daily_assistant"})
-        self.assertEqual(BUDGETS, (120, 180, 240, 300, 380, 500))
+        self.assertEqual(PAPER_BUDGETS, (120, 180, 240, 300, 380, 500))
 
     def test_trace_carries_the_name_and_the_budget(self):
         for name, family in FAMILIES.items():
-            for budget in BUDGETS:
+            for budget in PAPER_BUDGETS:
                 header = family(budget).header
                 self.assertEqual((header.workload, header.budget), (name, budget))
 
@@ -35,8 +35,8 @@ class FamiliesTest(unittest.TestCase):
 
     def test_only_accounting_and_budget_depend_on_the_budget(self):
         for name, family in FAMILIES.items():
-            smallest = family(BUDGETS[0])
-            for budget in BUDGETS[1:]:
+            smallest = family(PAPER_BUDGETS[0])
+            for budget in PAPER_BUDGETS[1:]:
                 with self.subTest(family=name, budget=budget):
                     trace = family(budget)
                     self.assertEqual(lines_of(trace)[1:], lines_of(smallest)[1:])
@@ -83,7 +83,7 @@ class FamiliesTest(unittest.TestCase):
 class CommittedTracesTest(unittest.TestCase):
     def test_committed_traces_are_what_the_families_build(self):
         for name, family in FAMILIES.items():
-            for budget in BUDGETS:
+            for budget in PAPER_BUDGETS:
                 with self.subTest(family=name, budget=budget):
                     path = ROOT / committed_path(name, budget)
                     self.assertTrue(path.is_file(), f"{committed_path(name, budget)} is missing")
@@ -91,16 +91,16 @@ class CommittedTracesTest(unittest.TestCase):
 
     def test_committed_traces_can_be_read(self):
         for name, family in FAMILIES.items():
-            path = ROOT / committed_path(name, BUDGETS[0])
+            path = ROOT / committed_path(name, PAPER_BUDGETS[0])
             with self.subTest(family=name):
-                self.assertTrue(path.is_file(), f"{committed_path(name, BUDGETS[0])} is missing")
+                self.assertTrue(path.is_file(), f"{committed_path(name, PAPER_BUDGETS[0])} is missing")
                 with open_trace(path) as stream:
                     header, turns = read_trace(stream, path.name)
-                    self.assertEqual(len(list(turns)), len(family(BUDGETS[0]).turns))
+                    self.assertEqual(len(list(turns)), len(family(PAPER_BUDGETS[0]).turns))
                 self.assertEqual(header.workload, name)
 
     def test_no_other_traces_are_committed_for_the_families(self):
-        expected = {committed_path(name, budget) for name in FAMILIES for budget in BUDGETS}
+        expected = {committed_path(name, budget) for name in FAMILIES for budget in PAPER_BUDGETS}
         found = {
             path.relative_to(ROOT).as_posix()
             for name in FAMILIES

@@ -7,7 +7,7 @@ from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import read_trace, write_trace
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.adversarial.scenario import needs
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS
 from clawvm_workloads.tasks import CATEGORIES, STRETCH_REFERENCE, TASKS, category_of, task_trace
 
 
@@ -74,7 +74,7 @@ class TraceTest(unittest.TestCase):
 
     def test_a_stretched_session_differs_in_nothing_but_its_growth(self):
         for name, task in TASKS.items():
-            for budget in BUDGETS:
+            for budget in PAPER_BUDGETS:
                 plain, stretched = task_trace(name, budget), task_trace(name, budget, True)
                 with self.subTest(task=name, budget=budget):
                     self.assertEqual(without_growth(plain), without_growth(stretched))

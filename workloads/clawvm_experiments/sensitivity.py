@@ -36,7 +36,7 @@ from clawvm_replay.trace_format import Trace
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.policy import FEATURES, POLICIES, Policy
 from clawvm_runtime.vocabulary import FaultKind
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
 __all__ = ["EXPERIMENT", "conclusion_names", "dependence", "report", "tried"]
 
@@ -174,7 +174,7 @@ RULES_UNDER_PRESSURE = ("default", "pinned_each_prompt", "unmet_ignored", "press
 
 def cells(quick: bool) -> list[Cell]:
     """List one cell per setting; a quick run has the smallest and the largest budget and a few settings."""
-    budgets = [BUDGETS[0], BUDGETS[-1]] if quick else list(BUDGETS)
+    budgets = [PAPER_BUDGETS[0], PAPER_BUDGETS[-1]] if quick else list(PAPER_BUDGETS)
     chosen = ("default", *QUICK_SETTINGS, "half_budget") if quick else tuple(SETTINGS)
     rules = {"default": list(RULE_SETS), "half_budget": list(RULES_UNDER_PRESSURE)}
     return [
@@ -197,7 +197,7 @@ def _task_budgets(setting: Setting, quick: bool) -> list[int]:
     """Return the budgets of ClawVM's tasks: they are replayed by default and for the settings of the harness."""
     if setting.group not in ("default", "harness"):
         return []
-    return [TASK_BUDGET] if quick else [BUDGETS[0], TASK_BUDGET]
+    return [TASK_BUDGET] if quick else [PAPER_BUDGETS[0], TASK_BUDGET]
 
 
 def _orders(budgets: list[int], quick: bool) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from clawvm_replay.replay import replay_trace
 from clawvm_replay.reports import table
 from clawvm_runtime.policy import POLICIES, Policy
 from clawvm_runtime.vocabulary import FaultKind
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS
 from clawvm_workloads.tasks import CATEGORIES, STRETCH_REFERENCE, TASKS, category_of, task_trace
 
 __all__ = ["EXPERIMENT", "HYBRID_PINNED"]
@@ -231,7 +231,7 @@ BOOTSTRAP = FaultKind.POST_COMPACTION_BOOTSTRAP.value
 def cells(quick: bool) -> list[Cell]:
     """Return one cell for each task; a quick run has three tasks of each category and three budgets."""
     names = [name for names in QUICK_TASKS.values() for name in names] if quick else list(TASKS)
-    budgets = QUICK_BUDGETS if quick else BUDGETS
+    budgets = QUICK_BUDGETS if quick else PAPER_BUDGETS
     return [Cell(name, {"task": name, "budgets": list(budgets)}) for name in names]
 
 
@@ -340,7 +340,7 @@ def _findings(
     rates = {(item["session"], item["budget"], item["policy"]): item["success_rate"] for item in aggregates}
     findings: dict[str, Any] = {}
     for policy in POLICIES:
-        for budget in BUDGETS:
+        for budget in PAPER_BUDGETS:
             name = f"tasks_{_word(policy)}_success_{budget}"
             findings[name] = rates.get((PLAIN, budget, policy)) if whole else None
             if budget != STRETCH_REFERENCE:
