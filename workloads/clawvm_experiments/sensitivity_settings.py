@@ -1,11 +1,6 @@
-"""Floors before demands against one order of installation, where the two can differ.
+"""The settings under which the conclusions are tried: one assumption changed at a time, and some corners.
 
-===============  =================================================================================
-compare_orders   how many runs of generated workloads and of families at half budget come out otherwise
-===============  =================================================================================
-
-The orders differ only if a hard page is demanded far above its floor and another hard page's floor then has no room.
-The families have no such turn, so generated workloads are tried as well: their budgets are drawn around what is needed.
+A change of a trace gives it as another simulated harness would have produced it.
 """
 
 from __future__ import annotations
@@ -23,33 +18,7 @@ from clawvm_runtime.policy import Policy, WritebackMode
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
 from clawvm_runtime.vocabulary import Boundary, PageType, PinClass
 
-__all__ = [
-    "GROUPS",
-    "OUTSIDE_TRACE_FORMAT",
-    "SETTINGS",
-    "WITHOUT_EFFECT",
-    "Setting",
-    "compaction_every_turn",
-    "compaction_first",
-    "compaction_never",
-    "durable_sources",
-    "flush_at_once",
-    "flush_gap_scaled",
-    "flush_never",
-    "growth_even",
-    "growth_gathered",
-    "growth_scaled",
-    "in_order",
-    "limit_scaled",
-    "pinned_as",
-    "select_in_one_order",
-    "select_without_injection",
-    "soft_threshold_scaled",
-    "summary_scaled",
-]
-
-
-# --- Changes of one assumption at a time: a trace as another simulated harness would have produced it.
+__all__ = ["GROUPS", "SETTINGS", "Setting", "select_in_one_order"]
 
 TraceChange = Callable[[Trace], Trace]
 
@@ -68,21 +37,22 @@ def in_order(*changes: TraceChange) -> TraceChange:
     return change
 
 
-# --- accounting --------------------------------------------------------------------------------------
+# --- accounting
 
 
-def _accounted(trace: Trace, change: Callable[[Accounting], Accounting]) -> Trace:
-    accounting = trace.header.accounting
-    if accounting is None:
-        return trace
-    return dataclasses.replace(trace, header=dataclasses.replace(trace.header, accounting=change(accounting)))
+def _accounting(change: Callable[[Accounting], Accounting]) -> TraceChange:
+    def changed(trace: Trace) -> Trace:
+        accounting = trace.header.accounting
+        if accounting is None:
+            return trace
+        return dataclasses.replace(trace, header=dataclasses.replace(trace.header, accounting=change(accounting)))
+
+    return changed
 
 
 def soft_threshold_scaled(percent: int) -> TraceChange:
     """Return the change that scales the soft threshold."""
-    return lambda trace: _accounted(
-        trace, lambda old: dataclasses.replace(old, soft_threshold=old.soft_threshold * percent // 100)
-    )
+    return _accounting(lambda old: dataclasses.replace(old, soft_threshold=old.soft_threshold * percent // 100))
 
 
 def flush_gap_scaled(percent: int) -> TraceChange:
@@ -96,49 +66,33 @@ def flush_gap_scaled(percent: int) -> TraceChange:
         gap = (old.compaction_limit - old.soft_threshold) * percent // 100
         return dataclasses.replace(old, soft_threshold=max(0, old.compaction_limit - gap))
 
-    return lambda trace: _accounted(trace, change)
-
-
-def flush_at_once(trace: Trace) -> Trace:
-    """Put the soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
-    return _accounted(trace, lambda old: dataclasses.replace(old, soft_threshold=0))
-
-
-def flush_never(trace: Trace) -> Trace:
-    """Put the soft threshold at the compaction limit: whatever passes it is a compaction already."""
-    return _accounted(trace, lambda old: dataclasses.replace(old, soft_threshold=old.compaction_limit))
+    return _accounting(change)
 
 
 def limit_scaled(percent: int) -> TraceChange:
     """Return the change that scales the compaction limit; soft threshold and summary stay the same shares of it."""
-    return lambda trace: _accounted(
-        trace,
-        lambda old: Accounting(
-            old.compaction_limit * percent // 100,
-            old.soft_threshold * percent // 100,
-            old.summary_tokens * percent // 100,
-        ),
-    )
-
-
-def compaction_never(trace: Trace) -> Trace:
-    """Put the compaction limit out of reach; boundaries that the trace names stay."""
-    return _accounted(trace, lambda old: dataclasses.replace(old, compaction_limit=OUT_OF_REACH))
-
-
-def compaction_every_turn(trace: Trace) -> Trace:
-    """Put limit, threshold and summary at 1 token: every turn with more than one, or after another, compacts."""
-    return _accounted(trace, lambda old: Accounting(compaction_limit=1, soft_threshold=1, summary_tokens=1))
+    return _accounting(lambda old: Accounting(*(tokens * percent // 100 for tokens in dataclasses.astuple(old))))
 
 
 def summary_scaled(percent: int) -> TraceChange:
     """Return the change that scales what a compaction leaves of the transcript."""
-    return lambda trace: _accounted(
-        trace, lambda old: dataclasses.replace(old, summary_tokens=old.summary_tokens * percent // 100)
-    )
+    return _accounting(lambda old: dataclasses.replace(old, summary_tokens=old.summary_tokens * percent // 100))
 
 
-# --- transcript growth -------------------------------------------------------------------------------
+flush_at_once = _accounting(lambda old: dataclasses.replace(old, soft_threshold=0))
+"""The soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
+
+flush_never = _accounting(lambda old: dataclasses.replace(old, soft_threshold=old.compaction_limit))
+"""The soft threshold at the compaction limit: whatever passes it is a compaction already."""
+
+compaction_never = _accounting(lambda old: dataclasses.replace(old, compaction_limit=OUT_OF_REACH))
+"""The compaction limit out of reach; boundaries that the trace names stay."""
+
+compaction_every_turn = _accounting(lambda old: Accounting(compaction_limit=1, soft_threshold=1, summary_tokens=1))
+"""Limit, threshold and summary at 1 token: every turn with more than one, or after another, compacts."""
+
+
+# --- transcript growth
 
 
 def _grown(trace: Trace, growth: Iterable[int]) -> Trace:
@@ -193,11 +147,11 @@ def growth_even(trace: Trace) -> Trace:
     return _grown(trace, growth)
 
 
-# --- what stands before the turns --------------------------------------------------------------------
+# --- what precedes the turns
 
 
 def compaction_first(trace: Trace) -> Trace:
-    """Let a compaction precede the first turn: what was injected is gone, the transcript begins with its summary."""
+    """Let a compaction precede the first turn: it destroys what was injected, the transcript begins with its summary."""
     first = trace.turns[0]
     changed = dataclasses.replace(first, events_before=(*first.events_before, BoundaryEvent(Boundary.COMPACTION)))
     return dataclasses.replace(trace, turns=(changed, *trace.turns[1:]))
@@ -227,11 +181,11 @@ def pinned_as(page_type: PageType, pin: PinClass) -> TraceChange:
 
 
 def durable_sources(trace: Trace) -> Trace:
-    """Let every page come from a file: a reset destroys residency, but no page is gone after it."""
+    """Let every page come from a file: a reset destroys residency, but no page."""
     return _with_pages(trace, lambda page: page.changed(provenance=Provenance("file", page.provenance.reference)))
 
 
-# --- The settings under which the conclusions are tried: one assumption changed at a time, and some corners.
+# --- the settings
 
 PolicyChange = Callable[[Policy], Policy]
 
@@ -388,22 +342,4 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         setting.id: setting
         for setting in (Setting("default", "default", "nothing changed"), *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
     }
-)
-
-WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
-    {
-        "reset_share_1": "what a session needs right after a reset fits in the smaller share too",
-        "plan_none": "a soft pin only adds to the rank of an upgrade, and no access depends on the plan's",
-        "preference_soft": "a soft pin only adds to the rank of an upgrade, and no access depends on a preference's",
-        "one_order": "no demand for a hard page takes the room of another page's floor",
-        "not_injected": "auto-pin installs the same pages, and without it a page that never was there is no loss",
-        "validated_writeback": "every update of the families is valid",
-    }
-)
-"""They stay listed: that a decision does not matter to the families is an answer, and the results count them apart."""
-
-_SUMMARY_ABOVE = "the soft threshold of 0 tokens is below the summary, which a header may not say"
-
-OUTSIDE_TRACE_FORMAT: Mapping[str, str] = MappingProxyType(
-    {"flush_at_once": _SUMMARY_ABOVE, "long_early_flush": _SUMMARY_ABOVE}
 )
