@@ -21,9 +21,9 @@ from clawvm_replay.reports import table
 from clawvm_runtime.policy import FEATURES, POLICIES, policy_named
 from clawvm_runtime.selector import select
 from clawvm_workloads.adversarial import SCENARIOS
-from clawvm_workloads.adversarial.floods import LINE_TOKENS, SHORT_TOKENS, measure, pointer_flood
+from clawvm_workloads.adversarial.scripts import stale_storm
+from clawvm_workloads.adversarial.traces import LINE_TOKENS, SHORT_TOKENS, measure, pointer_flood
 from clawvm_workloads.adversarial.scenario import CHECKS, Control, Run, Scenario
-from clawvm_workloads.adversarial.stale_storm import stale_storm
 
 __all__ = ["EXPERIMENT"]
 
