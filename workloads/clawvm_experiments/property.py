@@ -1,7 +1,7 @@
 """The claim as a property: every statement of it on thousands of generated workloads.
 
-Chunks of seeds run under ClawVM; each feature is then removed from it, to show which of them the claim needs. A seed that
-breaks a statement is written as a trace, reduced to what still breaks it. The statements are in
+Chunks of seeds run under ClawVM; each feature is then removed from it, to show which of them the claim needs. A seed
+that breaks a statement is written as a trace, reduced to what still breaks it. The statements are in
 ``property_statements``, the workloads in ``clawvm_workloads.generated``. ``docs/property.md``.
 """
 
@@ -341,9 +341,10 @@ def report(results: dict[str, Any]) -> list[Block]:
         ),
         Heading(3, "What breaks without each feature"),
         Paragraph(
-            f"Upgrade scoring and prefetch change no fault count: without them nothing breaks. The other "
-            f"{findings['protections']} features are needed: the removal of {findings['protections_caught']} of them "
-            "breaks a statement. Failing seeds, by every statement that they break:"
+            "Without any of these features no statement breaks, so they change no fault count: "
+            f"{', '.join(row['name'].replace('_', ' ') for row in results['features'] if not row['caught']) or 'none'}. "
+            f"The removal of {findings['protections_caught']} of {findings['protections']} protections breaks one. "
+            "Failing seeds, by every statement that they break:"
         ),
         Table.of(
             ["removed from ClawVM", "must fail", "failing seeds", "first", *(f"`{kind.value}`" for kind in Property)],

@@ -151,7 +151,7 @@ class Counts:
 
 
 def count(seen: Witness, rules: CountingRules, *, workload: str, budget: int, policy: str) -> Counts:
-    """Return the counts of a run under *rules*, O(accesses); workload, budget (tokens) and policy id only label them."""
+    """Return the counts of a run under *rules*, O(accesses); workload, budget (tokens) and policy only label them."""
     faults = dict.fromkeys(FaultKind, 0)
     excused = dict.fromkeys(FaultKind, 0)
     alerts = hits = page_ins = page_in_tokens = unmet = 0

@@ -151,7 +151,7 @@ def growth_even(trace: Trace) -> Trace:
 
 
 def compaction_first(trace: Trace) -> Trace:
-    """Let a compaction precede the first turn: it destroys what was injected, the transcript begins with its summary."""
+    """Let a compaction precede the first turn: it destroys what was injected and leaves a summary."""
     first = trace.turns[0]
     changed = dataclasses.replace(first, events_before=(*first.events_before, BoundaryEvent(Boundary.COMPACTION)))
     return dataclasses.replace(trace, turns=(changed, *trace.turns[1:]))

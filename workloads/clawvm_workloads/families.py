@@ -349,13 +349,15 @@ def _round(story: TraceBuilder, shape: DailyAssistantShape, turn: int, messages:
         return [story.tool("mail.list", {"folder": "inbox"}, "inbox", shape.inbox, deterministic=False)]
     if place in shape.messages_at:
         number = len(messages) + 1
-        costs = {"base_utility": 5.0, "recompute_cost": 6.0}
-        messages.append(story.tool("mail.read", {"id": number}, f"message-{number}", shape.message, **costs))
+        page_id = f"message-{number}"
+        messages.append(
+            story.tool("mail.read", {"id": number}, page_id, shape.message, base_utility=5.0, recompute_cost=6.0)
+        )
         return [messages[-1]]
     if place == shape.calendar_at:
         day = turn // shape.round_length + 1
-        costs = {"base_utility": 4.0, "recompute_cost": 6.0}
-        return [story.tool("calendar.day", {"day": day}, f"calendar-{day}", shape.inbox, **costs)]
+        page_id = f"calendar-{day}"
+        return [story.tool("calendar.day", {"day": day}, page_id, shape.inbox, base_utility=4.0, recompute_cost=6.0)]
     if place in shape.again_at:
         return [messages[-1]]
     if place in shape.returns_at:

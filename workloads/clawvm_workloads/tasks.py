@@ -162,7 +162,7 @@ class ResearchTask(Task):
         if turn in self.searches_at:
             number = self.searches_at.index(turn) + 1
             query = {"query": f"{self.name} {number}"}
-            utility = {"base_utility": 3.0, "recompute_cost": 6.0}
+            utility: dict[str, Any] = {"base_utility": 3.0, "recompute_cost": 6.0}
             return story.tool("web.search", query, f"results-{number}", LevelCosts(2, 5, 9, 16), **utility)
         sources = self.sources.split()
         if len(reads) == len(sources):
@@ -222,7 +222,7 @@ class RoutineTask(Task):
         name = self.steps.split()[number - 1]
         if name == self.denied:
             return story.tool("step", {"name": name}, outcome=ToolOutcome.DENIED)
-        utility = {"base_utility": 4.0, "recompute_cost": 6.0}
+        utility: dict[str, Any] = {"base_utility": 4.0, "recompute_cost": 6.0}
         reads.append(story.tool("step", {"name": name}, f"result-{number}", self.result, **utility))
         return reads[-1]
 
