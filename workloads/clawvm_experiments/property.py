@@ -71,14 +71,13 @@ def check_trace(trace: Trace, policy: Policy = CLAWVM, selector: Selector = sele
     The second replay gets the trace as a reader of its bytes does. Raises TraceError when the trace is no valid trace
     or asks for a page before it is there.
     """
-    expected = witness(trace)
     copy = read_back(trace)
     try:
         run = _replayed(trace, policy, selector)
         again = _replayed(copy, policy, selector)
     except Exception as error:  # Whatever a replay of a possible trace raises, an invariant or a refusal, is a finding.
         broken = Violation(Property.INVARIANTS_HOLD, 0, f"{type(error).__name__}: {error!s:.200}")
-        return Checked(expected, None, (broken,))
+        return Checked(witness(trace), None, (broken,))
     expected = witness(trace, [levels_of(prompt) for prompt in run.prompts])
     return Checked(expected, run, (*violations_of(expected, run), *_differences(run, again)))
 
@@ -310,6 +309,7 @@ def report(results: dict[str, Any]) -> list[Block]:
     """Return the result, the statements, and what breaks without each feature."""
     findings = results["findings"]
     broken = Counter(kind for violation in results["violations"] for kind in violation["all_properties"])
+    quiet = [row["name"].replace("_", " ") for row in results["features"] if not row["caught"]] or ["none"]
     blocks: list[Block] = [
         Heading(2, "The claim as a property"),
         Paragraph(
@@ -341,10 +341,9 @@ def report(results: dict[str, Any]) -> list[Block]:
         ),
         Heading(3, "What breaks without each feature"),
         Paragraph(
-            "Without any of these features no statement breaks, so they change no fault count: "
-            f"{', '.join(row['name'].replace('_', ' ') for row in results['features'] if not row['caught']) or 'none'}. "
-            f"The removal of {findings['protections_caught']} of {findings['protections']} protections breaks one. "
-            "Failing seeds, by every statement that they break:"
+            f"Features that change no fault count, because no statement breaks without them: {', '.join(quiet)}. The "
+            f"removal of {findings['protections_caught']} of {findings['protections']} protections breaks one. Failing "
+            "seeds, by every statement that they break:"
         ),
         Table.of(
             ["removed from ClawVM", "must fail", "failing seeds", "first", *(f"`{kind.value}`" for kind in Property)],

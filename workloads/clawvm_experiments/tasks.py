@@ -220,9 +220,7 @@ def report(results: dict[str, Any]) -> list[Block]:
     ]
     if total != len(TASKS):
         blocks.append(
-            Paragraph(
-                f"*A quick run: {total} of {len(TASKS)} tasks, so its rates cannot be compared with the published ones.*"
-            )
+            Paragraph(f"*A quick run: {total} of {len(TASKS)} tasks. Its rates cannot be compared with the published.*")
         )
     return [
         *blocks,

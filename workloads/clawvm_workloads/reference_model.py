@@ -95,7 +95,7 @@ class Recall(NamedTuple):
 
 
 class Fate(NamedTuple):
-    """What becomes of a staged update, and when: `committed`, `rejected` with a code, `lost`, or `staged` to the end."""
+    """What becomes of a staged update: `committed`, `rejected` with a code, `lost`, or still `staged`; and when."""
 
     status: str
     turn: int = 0

@@ -23,7 +23,7 @@ from clawvm_replay.trace_format import write_trace
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.generated import generate
 digest = hashlib.sha256()
-for seed in range(25):
+for seed in range(8):
     trace = generate(seed)
     digest.update("".join(write_trace(trace.header, trace.turns)).encode("ascii"))
     digest.update(check_trace(trace, POLICIES["clawvm"]).run.decisions)
@@ -46,7 +46,7 @@ class OnlyWhatIsStable(random.Random):
 
 class GeneratedTest(unittest.TestCase):
     def test_one_seed_gives_the_same_bytes(self):
-        for seed in range(40):
+        for seed in range(15):
             self.assertEqual(bytes_of(generate(seed)), bytes_of(generate(seed)), f"seed {seed}")
 
     def test_traces_and_decisions_do_not_depend_on_the_hash_seed(self):
@@ -65,22 +65,22 @@ class GeneratedTest(unittest.TestCase):
 
     def test_only_stable_draws_are_used(self):
         for seed in range(40):
-            generated._Story(OnlyWhatIsStable(seed)).told("generated")
+            generated._Story(OnlyWhatIsStable(seed)).trace("generated")
 
     def test_seeds_give_different_traces(self):
-        digests = {hashlib.sha256(bytes_of(generate(seed))[200:]).digest() for seed in range(200)}
-        self.assertEqual(len(digests), 200)
+        digests = {hashlib.sha256(bytes_of(generate(seed))[200:]).digest() for seed in range(60)}
+        self.assertEqual(len(digests), 60)
 
     def test_every_trace_is_valid(self):
-        for seed in range(120):
+        for seed in range(40):
             trace = generate(seed)
             self.assertEqual(bytes_of(read_back(trace)), bytes_of(trace), f"seed {seed}")
 
-    def test_the_seed_stands_in_the_name(self):
+    def test_the_name_holds_the_seed(self):
         self.assertEqual(generate(42).header.workload, "generated-000042")
 
     def test_lengths_are_mixed(self):
-        turns = [len(generate(seed).turns) for seed in range(300)]
+        turns = [len(generate(seed).turns) for seed in range(120)]
         self.assertTrue(any(number <= 3 for number in turns))
         self.assertTrue(any(number >= 50 for number in turns))
         self.assertLess(sum(turns) / len(turns), 30)
