@@ -72,7 +72,7 @@ class GeneratedTest(unittest.TestCase):
         self.assertEqual(len(digests), 60)
 
     def test_every_trace_is_valid(self):
-        for seed in range(40):
+        for seed in range(20):
             trace = generate(seed)
             self.assertEqual(bytes_of(read_back(trace)), bytes_of(trace), f"seed {seed}")
 
@@ -80,7 +80,7 @@ class GeneratedTest(unittest.TestCase):
         self.assertEqual(generate(42).header.workload, "generated-000042")
 
     def test_lengths_are_mixed(self):
-        turns = [len(generate(seed).turns) for seed in range(120)]
+        turns = [len(generate(seed).turns) for seed in range(60)]
         self.assertTrue(any(number <= 3 for number in turns))
         self.assertTrue(any(number >= 50 for number in turns))
         self.assertLess(sum(turns) / len(turns), 30)
