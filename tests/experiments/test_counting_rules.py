@@ -32,8 +32,8 @@ def story(budget=400):
     return TraceBuilder("story", budget, "", Accounting(compaction_limit=10, soft_threshold=5, summary_tokens=0))
 
 
-def file_page(builder, page_id="notes", page_type=PageType.PREFERENCE, ladder=COSTS, **more):
-    return builder.page(page_id, page_type, ladder, provenance=Provenance("file", page_id), **more)
+def file_page(builder, page_id="notes", page_type=PageType.PREFERENCE, costs=COSTS, **more):
+    return builder.page(page_id, page_type, costs, provenance=Provenance("file", page_id), **more)
 
 
 def update(page_id="plan", field="step"):
@@ -234,7 +234,7 @@ class AlternativeRulesTest(unittest.TestCase):
     def unmet(self):
         """After a reset Retrieval+Cache has 31 of 40 tokens, too few for the 32 that turn 3 asks for."""
         builder = story(budget=40)
-        file_page(builder, "notes", ladder=LevelCosts(2, 8, 14, 32))
+        file_page(builder, "notes", costs=LevelCosts(2, 8, 14, 32))
         builder.turn(0, demands=[("notes", FULL)])
         builder.reset("session-2")
         builder.turn(0)

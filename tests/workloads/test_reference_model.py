@@ -289,9 +289,9 @@ class ControlTest(unittest.TestCase):
         self.assertEqual(self.after(done, active, first=(plan,)).floors, {"plan": FULL})
 
     def test_a_committed_minimum_is_never_below_the_floor_of_the_page_that_comes(self):
-        ladder = {POINTER: 1, STRUCTURED: 4, FULL: 10}
+        costs = {POINTER: 1, STRUCTURED: 4, FULL: 10}
         minimum = update(field="minimum", operation="set_with_version", value="pointer")
-        done, active = (page(costs=ladder, pin=PinClass.HARD, active=active) for active in (False, True))
+        done, active = (page(costs=costs, pin=PinClass.HARD, active=active) for active in (False, True))
         self.assertEqual(self.after(minimum, first=(done,)).floors, {"plan": POINTER})
         self.assertEqual(self.after(minimum, first=(done,), then=(Replacement(active),)).floors, {"plan": STRUCTURED})
 
@@ -413,11 +413,11 @@ class OtherPoliciesTest(unittest.TestCase):
         return [access.verdict for access in expected(*turns, policy=policy).accesses]
 
     def test_what_a_reset_destroyed_has_to_be_retrieved_once(self):
-        said = Provenance("user", "turn-1")
-        self.assertEqual(self.verdicts("retrieval_cache", said), ["cold", "fault", "page_in"])
+        message = Provenance("user", "turn-1")
+        self.assertEqual(self.verdicts("retrieval_cache", message), ["cold", "fault", "page_in"])
         self.assertEqual(self.verdicts("retrieval_cache", Provenance("file", "x")), ["cold", "page_in", "page_in"])
-        self.assertEqual(self.verdicts("clawvm", said), ["cold", "page_in", "page_in"])
-        self.assertEqual(self.verdicts("retrieval", said), ["cold", "fault", "fault"])
+        self.assertEqual(self.verdicts("clawvm", message), ["cold", "page_in", "page_in"])
+        self.assertEqual(self.verdicts("retrieval", message), ["cold", "fault", "fault"])
 
     def test_a_call_that_must_run_again_gives_what_its_tool_gives_by_now(self):
         call = {"calls": (Call("read", FULL),)}

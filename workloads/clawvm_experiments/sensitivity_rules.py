@@ -18,7 +18,7 @@ __all__ = ["RULE_SETS", "CountingRules", "Counts", "count", "metrics_counts"]
 class CountingRules:
     """Every counting decision; each default is what the fault observer does.
 
-    ``pinned_miss`` and ``bootstrap`` say what one fault stands for: a whole loss, a boundary, or every prompt without
+    ``pinned_miss`` and ``bootstrap`` say what counts as one fault: a whole loss, a boundary, or every prompt without
     the page. ``first_access`` makes a first appearance `cold`, a hit, or judged like any other access.
     ``judged_against`` is the prompt before the access or the one after it. ``alerts`` are repeated calls that were
     served, only those that were paged in, or every one. ``new_content_is_cold`` is about pages that an edit replaced,

@@ -269,39 +269,42 @@ def _only(policy_id: str, **changes: Any) -> PolicyChange:
     return lambda policy: dataclasses.replace(policy, **changes) if policy.id == policy_id else policy
 
 
-_HARNESS = (
-    Setting("flush_at_once", "harness", "flush in the first turn of a cycle", flush_at_once, only_flushes=True),
-    Setting("soft_x0.5", "harness", "soft threshold x 0.5", soft_threshold_scaled(50), only_flushes=True),
-    Setting("soft_x0.75", "harness", "soft threshold x 0.75", soft_threshold_scaled(75), only_flushes=True),
-    Setting("gap_x2", "harness", "flush at twice the gap to the limit", flush_gap_scaled(200), only_flushes=True),
-    Setting("gap_x0.5", "harness", "flush at half the gap to the limit", flush_gap_scaled(50), only_flushes=True),
-    Setting("flush_never", "harness", "no flush ever", flush_never, only_flushes=True),
-    Setting("compaction_every_turn", "harness", "compaction in every turn", compaction_every_turn),
-    Setting("limit_x0.5", "harness", "compaction limit x 0.5", limit_scaled(50)),
-    Setting("limit_x0.75", "harness", "compaction limit x 0.75", limit_scaled(75)),
-    Setting("limit_x1.5", "harness", "compaction limit x 1.5", limit_scaled(150)),
-    Setting("limit_x2", "harness", "compaction limit x 2", limit_scaled(200)),
-    Setting("compaction_never", "harness", "no compaction by accounting", compaction_never),
-    Setting("summary_x0", "harness", "summary of 0 tokens", summary_scaled(0)),
-    Setting("summary_x2", "harness", "summary x 2", summary_scaled(200)),
-    Setting("summary_x4", "harness", "summary x 4", summary_scaled(400)),
-    Setting("growth_x1.5", "harness", "transcript growth x 1.5", growth_scaled(150)),
-    Setting("growth_even", "harness", "the same growth in every turn", growth_even),
-    Setting("growth_by_3", "harness", "growth of 3 turns at once", growth_gathered(3)),
-    Setting("growth_by_6", "harness", "growth of 6 turns at once", growth_gathered(6)),
-)
+def _flush(setting_id: str, title: str, change: TraceChange) -> Setting:
+    return Setting(setting_id, "harness", title, change, only_flushes=True)
 
 
-def _decay(decay: float) -> Setting:
-    return Setting(f"decay_{decay}", "decay", f"recency decay {decay}", policy_change=_each(recency_decay=decay))
-
-
-_DECAY = tuple(map(_decay, (0.0, 0.5, 0.7, 0.95, 1.0)))
+def _harness(setting_id: str, title: str, change: TraceChange) -> Setting:
+    return Setting(setting_id, "harness", title, change)
 
 
 def _structure(setting_id: str, title: str, trace_change: TraceChange | None = None, **more: Any) -> Setting:
     return Setting(setting_id, "structure", title, trace_change, **more)
 
+
+def _corner(setting_id: str, title: str, *trace_changes: TraceChange, **more: Any) -> Setting:
+    return Setting(setting_id, "corner", title, in_order(*trace_changes) if trace_changes else None, **more)
+
+
+_HARNESS = (
+    _flush("flush_at_once", "flush in the first turn of a cycle", flush_at_once),
+    *(_flush(f"soft_x{x}", f"soft threshold x {x}", soft_threshold_scaled(int(100 * x))) for x in (0.5, 0.75)),
+    _flush("gap_x2", "flush at twice the gap to the limit", flush_gap_scaled(200)),
+    _flush("gap_x0.5", "flush at half the gap to the limit", flush_gap_scaled(50)),
+    _flush("flush_never", "no flush ever", flush_never),
+    _harness("compaction_every_turn", "compaction in every turn", compaction_every_turn),
+    *(_harness(f"limit_x{x}", f"compaction limit x {x}", limit_scaled(int(100 * x))) for x in (0.5, 0.75, 1.5, 2)),
+    _harness("compaction_never", "no compaction by accounting", compaction_never),
+    _harness("summary_x0", "summary of 0 tokens", summary_scaled(0)),
+    *(_harness(f"summary_x{x}", f"summary x {x}", summary_scaled(100 * x)) for x in (2, 4)),
+    _harness("growth_x1.5", "transcript growth x 1.5", growth_scaled(150)),
+    _harness("growth_even", "the same growth in every turn", growth_even),
+    *(_harness(f"growth_by_{turns}", f"growth of {turns} turns at once", growth_gathered(turns)) for turns in (3, 6)),
+)
+
+_DECAY = tuple(
+    Setting(f"decay_{decay}", "decay", f"recency decay {decay}", policy_change=_each(recency_decay=decay))
+    for decay in (0.0, 0.5, 0.7, 0.95, 1.0)
+)
 
 _HYBRID_AT_BOUNDARY = _only("compaction_hybrid", writeback_at_compaction=WritebackMode.BOUNDARY)
 
@@ -322,10 +325,6 @@ _STRUCTURE = (
 
 def _kindest(policy: Policy) -> Policy:
     return _HYBRID_AT_BOUNDARY(_each(reasoned_recall=True, budget_share_after_reset=1.0)(policy))
-
-
-def _corner(setting_id: str, title: str, *trace_changes: TraceChange, **more: Any) -> Setting:
-    return Setting(setting_id, "corner", title, in_order(*trace_changes) if trace_changes else None, **more)
 
 
 _CORNERS = (

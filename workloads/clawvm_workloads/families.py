@@ -1,4 +1,4 @@
-"""The workload families: one story each, told in a trace at any token budget.
+"""The workload families: one story each, as a trace at any token budget.
 
 Only the harness's accounting depends on the budget. ``FAMILIES`` is open: any callable from a budget to a trace may be
 added. The paper's tables take ``PAPER_FAMILIES`` at ``PAPER_BUDGETS``. Sizes and schedules are calibrated, see
@@ -38,7 +38,7 @@ EVIDENCE: Mapping[str, Any] = MappingProxyType({"base_utility": 5.0, "recompute_
 
 
 def user(turn: int) -> Provenance:
-    """Return the provenance of what the user said in a turn."""
+    """Return the provenance of the user's message in a turn."""
     return Provenance("user", f"turn-{turn}")
 
 

@@ -1,4 +1,4 @@
-"""Adversarial scenarios: hostile lives of an agent, what must hold in them, and proof that each check can fail."""
+"""Adversarial scenarios: hostile sessions, what must hold in them, and controls that break each check."""
 
 from __future__ import annotations
 

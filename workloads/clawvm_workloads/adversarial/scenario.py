@@ -1,4 +1,4 @@
-"""What an adversarial scenario is: a hostile life of an agent, what must hold in it, and how that can be made to fail.
+"""What an adversarial scenario is: a hostile session, what must hold in it, and how that can be made to fail.
 
 A check that no control can break proves nothing, so every kind of check is broken by a control of some scenario.
 """
@@ -9,7 +9,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -166,7 +166,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A hostile life of an agent under ``budget`` tokens, and the controls that must break its checks.
+    """A hostile session under ``budget`` tokens, and the controls that must break its checks.
 
     ``run`` plays it under a policy, with a selector, in a variant; "" is the real one.
     """
@@ -252,6 +252,12 @@ def from_trace(
     return partial(_run_trace, build, checks, rejections)
 
 
+@cache
+def _trace_and_witness(build: Callable[[], Trace]) -> tuple[Trace, tuple[WitnessTurn, ...]]:
+    trace = build()
+    return trace, witness(trace).turns
+
+
 def _run_trace(
     build: Callable[[], Trace],
     checks: Sequence[str],
@@ -260,12 +266,11 @@ def _run_trace(
     selector: Selector,
     variant: str,
 ) -> Run:
-    trace = build()
+    trace, turns = _trace_and_witness(build)
     decisions = DecisionTrace()
     observed: list[AssembledPrompt] = []
     replay_trace(trace, policy, decisions=decisions, selector=selector, observe=observed.append)
     events, prompts = _with_fault(variant, decisions.events, observed)
-    turns = witness(trace).turns
 
     def judge(run: Run) -> list[Check]:
         judged = [
