@@ -19,6 +19,7 @@ from clawvm_runtime.vocabulary import PinClass
 
 __all__ = [
     "FEATURES",
+    "PAPER_POLICIES",
     "POLICIES",
     "UPGRADE_SCORES",
     "Feature",
@@ -230,6 +231,9 @@ POLICIES: dict[str, Policy] = {
         dataclasses.replace(_CLAWVM, id="oracle_h3", name="Oracle (h = 3)", upgrades=UPGRADE_SCORES["oracle"]),
     )
 }
+
+PAPER_POLICIES = ("retrieval", "retrieval_cache", "compaction_hybrid", "lru", "clawvm", "oracle_h3")
+"""The ids of the published rows; ``POLICIES`` may have others."""
 
 
 def policy_named(policy_id: str) -> Policy:

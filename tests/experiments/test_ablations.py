@@ -6,10 +6,10 @@ import unittest
 from clawvm_experiments.ablations import ADDITIONS, EXPERIMENT, PREVENTS, VARIANTS
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_runtime.policy import FEATURES, POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
 
-def rows(faults=None, budgets=BUDGETS):
+def rows(faults=None, budgets=PAPER_BUDGETS):
     """Return rows without a fault; *faults* maps (variant, workload, budget) to counts by kind."""
     result = []
     for variant in VARIANTS:
@@ -32,7 +32,7 @@ def rows(faults=None, budgets=BUDGETS):
     return result
 
 
-def findings(faults=None, budgets=BUDGETS):
+def findings(faults=None, budgets=PAPER_BUDGETS):
     return EXPERIMENT.summarize(rows(faults, budgets))["findings"]
 
 

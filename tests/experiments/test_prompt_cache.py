@@ -11,7 +11,7 @@ from clawvm_runtime.engine import AssembledPrompt, Block
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import Reason, Required, Selection
 from clawvm_runtime.vocabulary import Boundary, Level
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
 POINTER, STRUCTURED, COMPRESSED, FULL = Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL
 TOKENS = {POINTER: 2, STRUCTURED: 8, COMPRESSED: 14, FULL: 30}
@@ -273,7 +273,7 @@ class ReorderedMeterTest(unittest.TestCase):
         self.assertEqual(self.reused("recently_changed_last", *prompts), 30)
 
 
-def rows(change=None, budgets=BUDGETS):
+def rows(change=None, budgets=PAPER_BUDGETS):
     result = []
     for policy in POLICIES:
         for workload in FAMILIES:

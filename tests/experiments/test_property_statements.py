@@ -4,8 +4,7 @@ import dataclasses
 import unittest
 
 from clawvm_experiments.property import check_trace
-from clawvm_experiments.property_model import expect
-from clawvm_experiments.property_statements import Property, violations_of
+from clawvm_experiments.property_statements import Property, levels_of, violations_of
 from clawvm_replay.trace_format import (
     BoundaryEvent,
     Call,
@@ -17,9 +16,9 @@ from clawvm_replay.trace_format import (
     Turn,
 )
 from clawvm_runtime.pages import Page, Provenance
-from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, FaultKind, Level, PageType, PinClass, RecallOutcome, ToolOutcome
+from clawvm_workloads.reference_model import witness
 
 BUDGET = 30
 FULL, STRUCTURED = Level.FULL, Level.STRUCTURED
@@ -79,10 +78,9 @@ STORY = trace(
 class StatementsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.expected = expect(STORY)
-        verdict = check_trace(STORY, POLICIES["clawvm"])
-        assert not verdict.violations, verdict.violations
-        cls.run_of_story = verdict.run
+        checked = check_trace(STORY)
+        assert not checked.violations, checked.violations
+        cls.run_of_story, cls.expected = checked.run, checked.expected
 
     def forged(self, **attributes):
         return dataclasses.replace(self.run_of_story, **attributes)
@@ -118,7 +116,8 @@ class StatementsTest(unittest.TestCase):
         return next(block for block in self.run_of_story.prompts[turn - 1].blocks if block.page_id == page_id)
 
     def assert_broken(self, statement, run, words):
-        broken = [item for item in violations_of(self.expected, run) if item.property is statement]
+        expected = witness(STORY, [levels_of(prompt) for prompt in run.prompts])
+        broken = [item for item in violations_of(expected, run) if item.property is statement]
         self.assertTrue(any(words in item.detail for item in broken), broken)
 
     def test_the_story_has_both_kinds_of_turns(self):
@@ -132,7 +131,7 @@ class StatementsTest(unittest.TestCase):
         for kind in FaultKind:
             self.assert_broken(Property.ZERO_FAULTS, self.with_metrics(**{kind.value: 1}), f"counted {kind.value} 1")
 
-    def test_a_fault_that_is_told_and_not_counted(self):
+    def test_a_fault_that_is_reported_and_not_counted(self):
         run = self.with_event_more(event="fault", turn=2, fault="refetch", controllable=True, page="rule")
         self.assert_broken(Property.ZERO_FAULTS, run, "counted")
 
@@ -151,7 +150,7 @@ class StatementsTest(unittest.TestCase):
         broken = list(violations_of(dataclasses.replace(self.expected, turns=turns), self.run_of_story))
         self.assertEqual([item.property for item in broken], [Property.ZERO_FAULTS])
 
-    def test_a_look_up_without_its_reason(self):
+    def test_a_recall_without_its_reason(self):
         self.assert_broken(Property.ZERO_FAULTS, self.with_event("recall", reasoned=False), "without its reason")
 
     # --- right verdicts
@@ -189,13 +188,13 @@ class StatementsTest(unittest.TestCase):
         self.assert_broken(Property.PRESSURE_REPORTED, run, "is None, reported as (31, 30, 1)")
 
     def test_wrong_numbers_of_tokens(self):
-        told = next(event for event in self.run_of_story.events if event["event"] == "pressure")
+        reported = next(event for event in self.run_of_story.events if event["event"] == "pressure")
         for name in ("needed", "budget", "missing"):
-            run = self.with_event("pressure", **{name: told[name] - 1})
+            run = self.with_event("pressure", **{name: reported[name] - 1})
             self.assert_broken(Property.PRESSURE_REPORTED, run, "reported as")
 
     def test_a_prompt_that_hides_what_is_missing(self):
-        self.assert_broken(Property.PRESSURE_REPORTED, self.with_prompt(4, missing_tokens=0), "the prompt says 0")
+        self.assert_broken(Property.PRESSURE_REPORTED, self.with_prompt(4, missing_tokens=0), "the prompt reports 0")
 
     def test_wrong_totals(self):
         for name in ("pressure_turns", "pressure_tokens"):
@@ -204,17 +203,19 @@ class StatementsTest(unittest.TestCase):
 
     def test_a_fault_that_is_put_down_to_pressure_without_any(self):
         run = self.with_event_more(event="fault", turn=2, fault="refetch", controllable=False, page="rule")
-        self.assert_broken(Property.PRESSURE_REPORTED, run, "('refetch', 'rule')")
+        self.assert_broken(Property.PRESSURE_REPORTED, run, "'refetch', 'rule')")
 
-    def test_a_pressure_fault_that_is_not_told(self):
-        told = [(event["fault"], event["page"]) for event in self.run_of_story.events if event["event"] == "fault"]
-        self.assertEqual(told, [("pinned_invariant_miss", "large-rule")])
+    def test_a_pressure_fault_that_is_not_reported(self):
+        reported = [(event["fault"], event["page"]) for event in self.run_of_story.events if event["event"] == "fault"]
+        self.assertEqual(reported, [("pinned_invariant_miss", "large-rule")])
         self.assert_broken(Property.PRESSURE_REPORTED, self.without_event("fault"), "large-rule")
 
     def test_demands_and_instructions_that_pressure_leaves_out(self):
         run = self.with_blocks(4, lambda blocks: [block for block in blocks if block.page_id == "rule"])
         self.assert_broken(
-            Property.PRESSURE_REPORTED, run, "[('post_compaction_bootstrap', 'instructions'), ('refetch', 'result')]"
+            Property.PRESSURE_REPORTED,
+            run,
+            "(4, 'post_compaction_bootstrap', 'instructions'), (4, 'refetch', 'result')",
         )
 
     # --- within budget
@@ -229,11 +230,11 @@ class StatementsTest(unittest.TestCase):
         self.assert_broken(Property.WITHIN_BUDGET, self.with_prompt(2, budget=BUDGET + 1), "the budget is 30")
 
     def test_a_prompt_that_misstates_its_tokens(self):
-        self.assert_broken(Property.WITHIN_BUDGET, self.with_prompt(2, tokens=1), "the prompt says 1")
+        self.assert_broken(Property.WITHIN_BUDGET, self.with_prompt(2, tokens=1), "the prompt reports 1")
 
-    def test_a_page_that_stands_there_twice(self):
+    def test_a_page_that_is_in_the_prompt_twice(self):
         run = self.with_blocks(2, lambda blocks: [*blocks, blocks[0]])
-        self.assert_broken(Property.WITHIN_BUDGET, run, "stands there 2 times")
+        self.assert_broken(Property.WITHIN_BUDGET, run, "is in the prompt 2 times")
 
     def test_a_level_that_the_page_has_not_and_a_wrong_price(self):
         for change in ({"level": Level.POINTER}, {"tokens": 1}):
@@ -300,27 +301,6 @@ class StatementsTest(unittest.TestCase):
     def test_a_missing_prompt(self):
         run = self.forged(prompts=self.run_of_story.prompts[:-1])
         self.assertEqual([item.property for item in violations_of(self.expected, run)], [Property.INVARIANTS_HOLD])
-
-
-class LossUnderPressureTest(unittest.TestCase):
-    """A hard page is told as lost once for each loss, and lost until a prompt holds it at its minimum again."""
-
-    def test_lost_in_two_turns_is_one_loss(self):
-        story = trace({"events_before": (INSTRUCTIONS, RULE, LARGE_RULE)}, {})
-        verdict = check_trace(story, POLICIES["clawvm"])
-        self.assertEqual(verdict.violations, ())
-        self.assertEqual(verdict.run.metrics.pressure_faults, 1)
-
-    def test_lost_again_after_it_was_there_is_another_one(self):
-        small = page("large-rule", PageType.CONSTRAINT, {STRUCTURED: 2, FULL: 3})
-        story = trace(
-            {"events_before": (INSTRUCTIONS, RULE, LARGE_RULE)},
-            {"events_before": (Replacement(small),)},
-            {"events_before": (Replacement(LARGE_RULE),)},
-        )
-        verdict = check_trace(story, POLICIES["clawvm"])
-        self.assertEqual(verdict.violations, ())
-        self.assertEqual(verdict.run.metrics.pressure_faults, 2)
 
 
 if __name__ == "__main__":

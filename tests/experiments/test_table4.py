@@ -6,7 +6,7 @@ from clawvm_experiments.table4 import EXPERIMENT
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.published import FAULT_FREE, TABLE_4, Mark, PublishedFigure
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
 FLOATS = {"thrash_index", "mean_level_at_demand", "share_served_at_full", "mean_budget_use"}
 
@@ -25,7 +25,7 @@ def row(policy, workload, budget, *, thrash=0.9, **faults):
     return values
 
 
-def rows(budgets=BUDGETS, change=None):
+def rows(budgets=PAPER_BUDGETS, change=None):
     """Return rows of every policy; each policy has in each cell the published mean, *change* may replace a row."""
     result = []
     for policy in POLICIES:
@@ -171,7 +171,7 @@ class SummaryTest(unittest.TestCase):
             )
 
         results = EXPERIMENT.summarize(rows(change=change))
-        self.assertEqual(results["budgets"], list(BUDGETS))
+        self.assertEqual(results["budgets"], list(PAPER_BUDGETS))
         self.assertEqual(results["faults_by_budget"]["retrieval"], [40, 272, 272, 272, 272, 272])
         self.assertEqual(results["faults_by_workload"]["retrieval"], [350, 350, 350, 350])
 

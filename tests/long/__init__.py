@@ -1,0 +1,1 @@
+"""Tests that take minutes: run by CI, and by hand with -p 'long_*.py'."""

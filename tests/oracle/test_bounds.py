@@ -25,7 +25,7 @@ from clawvm_oracle.small_cases import (
     least_reloaded_on_demand,
 )
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 from tests.oracle.support import FULL, STRUCTURED, Needs, content, sequence
 
 CASES = 60
@@ -115,7 +115,7 @@ class AnyPolicyPlanTests(unittest.TestCase):
     def test_played_by_the_engine_it_reaches_the_bound_in_every_family_cell(self) -> None:
         reloaded = 0
         for name, family in FAMILIES.items():
-            for budget in BUDGETS:
+            for budget in PAPER_BUDGETS:
                 trace = family(budget)
                 needs = observe_run(trace, DEMAND_ONLY).sequence
                 played = observe_run(trace, DEMAND_ONLY, PlannedSelector(any_policy_plan(needs)))

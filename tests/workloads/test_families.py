@@ -8,9 +8,10 @@ from clawvm_replay.sweep import SweepCell, run_cell
 from clawvm_replay.trace_format import open_trace, read_trace, write_trace
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES, committed_path
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS, PAPER_FAMILIES, committed_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PAPER = {name: FAMILIES[name] for name in PAPER_FAMILIES}
 
 
 def lines_of(trace):
@@ -19,24 +20,25 @@ def lines_of(trace):
 
 class FamiliesTest(unittest.TestCase):
     def test_four_families_and_six_budgets(self):
-        self.assertEqual(set(FAMILIES), {"evidence_heavy", "long_horizon", "multi_session", "daily_assistant"})
-        self.assertEqual(BUDGETS, (120, 180, 240, 300, 380, 500))
+        self.assertEqual(PAPER_FAMILIES, ("evidence_heavy", "long_horizon", "multi_session", "daily_assistant"))
+        self.assertLessEqual(set(PAPER_FAMILIES), set(FAMILIES))
+        self.assertEqual(PAPER_BUDGETS, (120, 180, 240, 300, 380, 500))
 
     def test_trace_carries_the_name_and_the_budget(self):
-        for name, family in FAMILIES.items():
-            for budget in BUDGETS:
+        for name, family in PAPER.items():
+            for budget in PAPER_BUDGETS:
                 header = family(budget).header
                 self.assertEqual((header.workload, header.budget), (name, budget))
 
     def test_building_twice_gives_the_same_bytes(self):
-        for name, family in FAMILIES.items():
+        for name, family in PAPER.items():
             with self.subTest(family=name):
                 self.assertEqual(lines_of(family(120)), lines_of(family(120)))
 
     def test_only_accounting_and_budget_depend_on_the_budget(self):
-        for name, family in FAMILIES.items():
-            smallest = family(BUDGETS[0])
-            for budget in BUDGETS[1:]:
+        for name, family in PAPER.items():
+            smallest = family(PAPER_BUDGETS[0])
+            for budget in PAPER_BUDGETS[1:]:
                 with self.subTest(family=name, budget=budget):
                     trace = family(budget)
                     self.assertEqual(lines_of(trace)[1:], lines_of(smallest)[1:])
@@ -47,14 +49,14 @@ class FamiliesTest(unittest.TestCase):
                     )
 
     def test_every_family_meets_a_destructive_boundary_at_the_smallest_budget(self):
-        for name, family in FAMILIES.items():
+        for name, family in PAPER.items():
             with self.subTest(family=name):
                 metrics = run_cell(SweepCell(family(120), POLICIES["clawvm"])).metrics
                 self.assertGreater(metrics.compactions + metrics.resets, 0)
 
-    def test_every_rung_of_a_ladder_costs_more_than_the_one_below(self):
+    def test_every_step_to_the_next_level_costs_more_than_the_one_before(self):
         # Otherwise the single pass of the upgrades would leave a page one level short (docs/selection.md).
-        for name, family in FAMILIES.items():
+        for name, family in PAPER.items():
             for turn in family(120).turns:
                 for item in turn.events_before:
                     page = item if isinstance(item, Page) else getattr(item, "page", None)
@@ -64,46 +66,46 @@ class FamiliesTest(unittest.TestCase):
                             self.assertEqual(deltas, sorted(set(deltas)))
 
     def test_all_families_run_in_the_same_harness(self):
-        shapes = [family.shape for family in FAMILIES.values()]
+        shapes = [family.shape for family in PAPER.values()]
         self.assertEqual(len({(shape.soft_share, shape.summary_share) for shape in shapes}), 1)
 
     def test_every_result_is_returned_to(self):
         # A stride that divides the number of results would read the same few again and again.
         for name in ("evidence_heavy", "long_horizon"):
-            calls = Counter(call.signature for turn in FAMILIES[name](120).turns for call in turn.calls)
+            calls = Counter(call.signature for turn in PAPER[name](120).turns for call in turn.calls)
             with self.subTest(family=name):
                 self.assertEqual([signature for signature, count in calls.items() if count < 3], [])
 
     def test_every_family_costs_a_weak_policy_faults(self):
-        for name, family in FAMILIES.items():
+        for name, family in PAPER.items():
             with self.subTest(family=name):
                 self.assertGreater(run_cell(SweepCell(family(120), POLICIES["retrieval"])).metrics.explicit_faults, 0)
 
 
 class CommittedTracesTest(unittest.TestCase):
     def test_committed_traces_are_what_the_families_build(self):
-        for name, family in FAMILIES.items():
-            for budget in BUDGETS:
+        for name, family in PAPER.items():
+            for budget in PAPER_BUDGETS:
                 with self.subTest(family=name, budget=budget):
                     path = ROOT / committed_path(name, budget)
                     self.assertTrue(path.is_file(), f"{committed_path(name, budget)} is missing")
                     self.assertEqual(path.read_bytes(), "".join(lines_of(family(budget))).encode("ascii"))
 
     def test_committed_traces_can_be_read(self):
-        for name, family in FAMILIES.items():
-            path = ROOT / committed_path(name, BUDGETS[0])
+        for name, family in PAPER.items():
+            path = ROOT / committed_path(name, PAPER_BUDGETS[0])
             with self.subTest(family=name):
-                self.assertTrue(path.is_file(), f"{committed_path(name, BUDGETS[0])} is missing")
+                self.assertTrue(path.is_file(), f"{committed_path(name, PAPER_BUDGETS[0])} is missing")
                 with open_trace(path) as stream:
                     header, turns = read_trace(stream, path.name)
-                    self.assertEqual(len(list(turns)), len(family(BUDGETS[0]).turns))
+                    self.assertEqual(len(list(turns)), len(family(PAPER_BUDGETS[0]).turns))
                 self.assertEqual(header.workload, name)
 
     def test_no_other_traces_are_committed_for_the_families(self):
-        expected = {committed_path(name, budget) for name in FAMILIES for budget in BUDGETS}
+        expected = {committed_path(name, budget) for name in PAPER for budget in PAPER_BUDGETS}
         found = {
             path.relative_to(ROOT).as_posix()
-            for name in FAMILIES
+            for name in PAPER
             for path in (ROOT / "traces" / name).glob("*.trace.jsonl")
         }
         self.assertLessEqual(found, expected)

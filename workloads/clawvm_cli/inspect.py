@@ -24,7 +24,7 @@ from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.decision_trace import FORMAT_NAME, FORMAT_VERSION, DecisionTrace, Event
 from clawvm_runtime.errors import ClawVMError
 from clawvm_runtime.policy import policy_named
-from clawvm_workloads.families import BUDGETS, FAMILIES, committed_path
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS, committed_path
 
 __all__ = ["explain_main", "map_main", "replay_main", "traces_main", "validate_main"]
 
@@ -276,9 +276,9 @@ def traces_main(argv: list[str] | None = None, program: str = "write_traces.py")
 
 def _traces_run(root: Path) -> int:
     for name, build in FAMILIES.items():
-        for budget in BUDGETS:
+        for budget in PAPER_BUDGETS:
             trace = build(budget)
             lines = "".join(write_trace(trace.header, trace.turns))
             write_atomically(root / committed_path(name, budget), lines.encode("ascii"))
-    print(f"{len(FAMILIES) * len(BUDGETS)} traces written under {root / 'traces'}")
+    print(f"{len(FAMILIES) * len(PAPER_BUDGETS)} traces written under {root / 'traces'}")
     return OK

@@ -16,7 +16,7 @@ from clawvm_replay.schemas import check_file
 from clawvm_replay.suite import run_suite, write_gates
 from clawvm_replay.sweep import differences
 from clawvm_runtime.policy import POLICIES, LinearScore, Policy, policy_named
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
 __all__ = ["compare_main", "gates_main", "suite_main"]
 
@@ -110,7 +110,7 @@ def suite_parser(program: str) -> argparse.ArgumentParser:
     result.add_argument("--out-root", type=Path, required=True, metavar="DIR", help="folder for every output file")
     result.add_argument("--force", action="store_true", help="replace an earlier run in a folder that is not empty")
     result.add_argument(
-        "--budgets", type=budgets_from, default=BUDGETS, metavar="LIST", help="token budgets, comma-separated"
+        "--budgets", type=budgets_from, default=PAPER_BUDGETS, metavar="LIST", help="token budgets, comma-separated"
     )
     result.add_argument(
         "--policies", type=names_from, default=tuple(POLICIES), metavar="LIST", help="policy ids, comma-separated"

@@ -24,7 +24,7 @@ from clawvm_replay.metrics import DIGITS, FAULT_FIELDS
 from clawvm_replay.published import COUNT_TOLERANCE, TABLE_6, TABLE_6_BUDGET, TOLERANCE, Mark, PublishedFigure
 from clawvm_replay.reports import table
 from clawvm_runtime.policy import FEATURES, POLICIES, Policy
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS
 
 __all__ = ["ADDITIONS", "EXPERIMENT", "PREVENTS", "Addition"]
 
@@ -87,7 +87,7 @@ VARIANTS = MappingProxyType(_variants())
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return family_cells("variant", VARIANTS, (TABLE_6_BUDGET,) if quick else BUDGETS)
+    return family_cells("variant", VARIANTS, (TABLE_6_BUDGET,) if quick else PAPER_BUDGETS)
 
 
 def _run(cell: Cell) -> Row:
@@ -105,7 +105,7 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
     figures = _table_6_figures(removed)
     return {
         "budgets": budgets,
-        "complete": len(budgets) == len(BUDGETS),
+        "complete": len(budgets) == len(PAPER_BUDGETS),
         "clawvm": sums[COMPLETE.id],
         "removed": removed,
         "table_6": figures,
@@ -217,7 +217,7 @@ def _findings(
         earlier["faults"] >= later["faults"] for steps in paths.values() for earlier, later in zip(steps, steps[1:])
     )
     findings["additive_gain_depends_on_order"] = _gains(paths["forward"]) != _gains(paths["reverse"])
-    if len(budgets) < len(BUDGETS):
+    if len(budgets) < len(PAPER_BUDGETS):
         # Purity and the additive path are claims about all budgets; what Table 6 has is there at 180 alone.
         findings.update((name, None) for name in findings if "at_180" not in name and not name.startswith("table_6"))
     return findings

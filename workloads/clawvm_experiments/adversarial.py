@@ -1,11 +1,7 @@
 """Adversarial scenarios: each under ClawVM, under the other policies, and under ClawVM with something taken away.
 
-==============  =====================================================================
-EXPERIMENT      one cell for each scenario, one for each size of the pointer flood
-==============  =====================================================================
-
 A scenario *holds* when every check holds under ClawVM and every control breaks the checks that it names: a check that
-cannot fail would prove nothing. A failed check is a defect, and the report names it.
+cannot fail would prove nothing. A failed check is a defect, and the report names it first.
 
 Source: paper, adversarial tests (starvation, churn, cascade reset); the others are ours. ``docs/adversarial.md``.
 """
@@ -17,221 +13,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_replay.reports import table
-from clawvm_runtime.policy import FEATURES, POLICIES, policy_named
+from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Verdict
+from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, policy_named
 from clawvm_runtime.selector import select
 from clawvm_workloads.adversarial import SCENARIOS
-from clawvm_workloads.adversarial.floods import LINE_TOKENS, SHORT_TOKENS, measure, pointer_flood
 from clawvm_workloads.adversarial.scenario import CHECKS, Control, Run, Scenario
-from clawvm_workloads.adversarial.stale_storm import stale_storm
+from clawvm_workloads.adversarial.scripts import stale_storm
+from clawvm_workloads.adversarial.traces import LINE_TOKENS, SHORT_TOKENS, measure, pointer_flood
 
 __all__ = ["EXPERIMENT"]
 
-
-# --- The report of the adversarial scenarios: verdicts, what does not hold, the published statements, every scenario.
-
 PUBLISHED_POINTER_SHARE = (0.59, 0.75)
 """Share of the budget that bare pointers took at 1,000 pages and 8,000 tokens."""
-
-REPORT_CLAWVM = "clawvm"
-
-
-def broken_here(row: Mapping[str, Any]) -> set[str]:
-    """Return the names of the checks of a scenario that hold under ClawVM and that one of its own controls breaks."""
-    broke = {name for control in row["controls"] for name in control["broke"]}
-    return broke & {check["name"] for check in row["checks"] if check["holds"]}
-
-
-def report(results: dict[str, Any]) -> str:
-    """Return the results as Markdown."""
-    findings = results["findings"]
-    parts = [
-        "## Adversarial scenarios\n",
-        f"{findings['adversarial_checks_passed']} of {findings['adversarial_checks_total']} checks hold under ClawVM "
-        f"in {findings['adversarial_scenarios_total']} scenarios; {findings['adversarial_controls_failing']} of "
-        f"{findings['adversarial_controls_total']} controls break what they must. A control is ClawVM with one thing "
-        "taken away or reported falsely.\n",
-        _strength(findings),
-        _verdicts(results),
-        _defects(results),
-        "### Starvation, beside the published statement\n",
-        _starvation_reading(results),
-        "### Pointer flood: what bare pointers leave\n",
-        _flood_reading(results),
-        *(_one(row) for row in results["scenarios"]),
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def _strength(findings: Mapping[str, Any]) -> str:
-    """Return how many checks were seen to fail, and where."""
-    return (
-        f"{findings['adversarial_checks_broken_in_their_own_scenario']} of the checks are broken by a control of their "
-        f"own scenario: they can fail there. {findings['adversarial_checks_broken_only_in_another_scenario']} are "
-        "broken only by a control of another scenario: it shows that a check of this kind can fail, not that it would "
-        f"fail in this one. {findings['adversarial_checks_broken_in_no_scenario']} are of a kind that no control "
-        "breaks; these would prove nothing.\n"
-    )
-
-
-def _words(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()) or "none"
-
-
-def _verdicts(results: dict[str, Any]) -> str:
-    lines = []
-    for row in results["scenarios"]:
-        held = sum(check["holds"] for check in row["checks"])
-        failing = sum(control["fails"] for control in row["controls"])
-        others = [item for item in row["policies"] if item["policy"] != REPORT_CLAWVM and item["broken"]]
-        lines.append(
-            (
-                row["title"],
-                f"{held} of {len(row['checks'])}",
-                f"{failing} of {len(row['controls'])}",
-                f"{len(broken_here(row))} of {len(row['checks'])}",
-                ", ".join(POLICIES[item["policy"]].name for item in others) or "none",
-                "holds" if row["holds"] else "FAILS",
-            )
-        )
-    header = [
-        "scenario",
-        "checks under ClawVM",
-        "controls that break",
-        "checks that a control here breaks",
-        "other policies that break a check",
-        "verdict",
-    ]
-    return table(header, lines)
-
-
-def _defects(results: dict[str, Any]) -> str:
-    lines = [
-        f"- **{row['title']}**: {check['must_hold']}. Observed: {check['observed']}."
-        for row in results["scenarios"]
-        for check in row["checks"]
-        if not check["holds"]
-    ]
-    lines += [
-        f'- **{row["title"]}**: the control "{control["change"]}" does not break {", ".join(control["must_break"])}.'
-        for row in results["scenarios"]
-        for control in row["controls"]
-        if not control["fails"]
-    ]
-    return "### What does not hold\n\n" + "\n".join(lines) + "\n" if lines else ""
-
-
-def _starvation_reading(results: dict[str, Any]) -> str:
-    findings = results["findings"]
-    row = next(row for row in results["scenarios"] if row["scenario"] == "starvation")
-    clawvm = next(item for item in row["policies"] if item["policy"] == REPORT_CLAWVM)
-    controllable = sum(clawvm["faults"].values())
-    total = controllable + sum(clawvm["pressure_faults"].values())
-    faults = "every policy faults" if findings["starvation_every_policy_faults"] else "not every policy faults"
-    exact = findings["starvation_pressure_reported_by_every_policy"]
-    reported = "every policy reports" if exact else "not every policy reports"
-    return (
-        f"Published: with a minimum set above the budget every policy faults, and the pressure is reported. Ours: "
-        f"{faults}, and {reported} the pressure with exactly the tokens that the trace implies "
-        f"({findings['starvation_pressure_turns']} turns, {findings['starvation_pressure_tokens']} tokens under "
-        f"ClawVM). Of ClawVM's {total} faults there {controllable or 'none'} "
-        f"{'are' if controllable > 1 else 'is'} policy-controllable.\n"
-    )
-
-
-def _flood_reading(results: dict[str, Any]) -> str:
-    low, high = PUBLISHED_POINTER_SHARE
-    lines = [
-        (
-            policy_named(item["policy"]).name,
-            item["pages"],
-            item["pointer_tokens"],
-            f"{100 * item['pointer_share']:.1f} %",
-            f"{100 * item['named_share']:.1f} %",
-            item["unmet_demands"],
-            f"{100 * item['resident_share']:.1f} %",
-            item["page_in_tokens"],
-            item["explicit_faults"],
-        )
-        for item in results["flood"]
-    ]
-    header = [
-        "policy",
-        "pages",
-        "tokens a pointer",
-        "pointers' share of the budget",
-        "pages named",
-        "unmet demands",
-        "warm demands resident",
-        "page-in tokens",
-        "faults",
-    ]
-    return (
-        f"Published by others, for an independent port of the rules: {100 * low:.0f} to {100 * high:.0f} % of the "
-        f"budget at 1,000 pages and 8,000 tokens, which is 4.7 to 6 tokens a pointer. A pointer line that this runtime "
-        f"makes from a source file costs {LINE_TOKENS} tokens. The budget here is 8,000 tokens; each turn demands two "
-        "results of a working set of twelve in full (400 tokens) and one from anywhere compressed (150 tokens).\n\n"
-        + table(header, lines)
-        + "\nFloors and demands are installed before any pointer, so pointers displace no demand. What they displace "
-        "is content: the working set (4,800 tokens) is paged in again and again. Removing prefetch does not bring it "
-        "back: to the upgrades a pointer is the step with the highest score per token, and where the step above it is "
-        "cheaper still, the single pass stops at the pointer (`docs/selection.md`). Already without a flood ClawVM "
-        "raises many pages a little; LRU, which scores by recency alone, keeps what was used while there is room. "
-        "Nothing bounds the region of pointers.\n"
-    )
-
-
-def _one(row: Mapping[str, Any]) -> str:
-    checks = [
-        (
-            check["must_hold"],
-            check["holds"],
-            check["observed"],
-            "yes" if check["name"] in broken_here(row) else "no",
-        )
-        for check in row["checks"]
-    ]
-    controls = [
-        (control["change"], ", ".join(control["must_break"]), ", ".join(control["broke"]) or "nothing")
-        for control in row["controls"]
-    ]
-    policies = [
-        (
-            POLICIES[item["policy"]].name,
-            _words(item["faults"]),
-            _words(item["pressure_faults"]),
-            item["pressure_tokens"],
-            item["committed"],
-            item["rejected"],
-            item["lost"],
-            item["overwritten"],
-            ", ".join(item["broken"]) or "none",
-        )
-        for item in row["policies"]
-    ]
-    header = [
-        "policy",
-        "faults",
-        "pressure faults",
-        "pressure tokens",
-        "committed",
-        "rejected",
-        "lost",
-        "overwritten",
-        "checks broken",
-    ]
-    return "\n".join(
-        [
-            f"### {row['title']}\n",
-            f"{row['story']} Budget {row['budget']:,} tokens. Verdict: {'holds' if row['holds'] else 'FAILS'}.\n",
-            table(["must hold under ClawVM", "holds", "observed", "broken by a control here"], checks),
-            table(["taken away", "must break", "broke"], controls),
-            table(header, policies),
-        ]
-    )
-
-
-# --- Adversarial scenarios: each under ClawVM, under the other policies, and under ClawVM with something taken away.
 
 CLAWVM = POLICIES["clawvm"]
 FLOOD_PAGES, FLOOD_BUDGET = 1000, 8000
@@ -262,7 +55,7 @@ def run_cell(cell: Cell) -> Row:
         sizes = (parameters["flood"], parameters["pointer_tokens"], parameters["budget"])
         return {"flood": [measure(policy, *sizes) for policy in FLOOD_POLICIES]}
     scenario = _scenario(parameters)
-    runs = {policy.id: scenario.run(policy, select, "") for policy in POLICIES.values()}
+    runs = {policy.id: scenario.run(policy, select, "") for policy in map(policy_named, PAPER_POLICIES)}
     controls = [_control(scenario, control) for control in scenario.controls]
     checks = [
         {"name": check.name, "must_hold": CHECKS[check.name], "holds": check.holds, "observed": check.observed}
@@ -387,6 +180,196 @@ def _flood_findings(flood: Sequence[Row]) -> dict[str, Any]:
         item["explicit_faults"] for item in flood if item["policy"] == CLAWVM.id
     )
     return findings
+
+
+def broken_here(row: Mapping[str, Any]) -> set[str]:
+    """Return the names of the checks of a scenario that hold under ClawVM and that one of its own controls breaks."""
+    broke = {name for control in row["controls"] for name in control["broke"]}
+    return broke & {check["name"] for check in row["checks"] if check["holds"]}
+
+
+# --- The report: the result, what does not hold, the published statements, every scenario.
+
+
+def report(results: dict[str, Any]) -> list[Block]:
+    """Return verdicts, readings of starvation and pointer flood, and a section for every scenario."""
+    findings = results["findings"]
+    failed = findings["adversarial_checks_total"] - findings["adversarial_checks_passed"]
+    return [
+        Heading(2, "Adversarial scenarios"),
+        Paragraph(
+            f"{failed} of {findings['adversarial_checks_total']} checks fail under ClawVM in "
+            f"{findings['adversarial_scenarios_total']} scenarios, and "
+            f"{findings['adversarial_controls_that_break_nothing']} of {findings['adversarial_controls_total']} "
+            "controls do not break what they must. A control is ClawVM with one thing taken away, or with a fault "
+            "injected into its reports."
+        ),
+        *_defects(results),
+        Paragraph(
+            f"{findings['adversarial_checks_broken_only_in_another_scenario']} checks are broken only by a control of "
+            "another scenario, which shows that a check of this kind can fail, not that it would fail in this one; "
+            f"{findings['adversarial_checks_broken_in_their_own_scenario']} are broken by a control of their own "
+            f"scenario, and {findings['adversarial_checks_broken_in_no_scenario']} are of a kind that no control "
+            "breaks."
+        ),
+        _verdicts(results),
+        Heading(3, "Starvation and the published statement"),
+        _starvation_reading(results),
+        Heading(3, "Pointer flood: what bare pointers leave"),
+        *_flood_reading(results),
+        *(block for row in results["scenarios"] for block in _one(row)),
+    ]
+
+
+def _words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()) or "none"
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    return Verdict("holds" if row["holds"] else "FAILS", row["holds"])
+
+
+def _of(part: int, whole: Sequence[Any]) -> Number:
+    return Number(f"{part} of {len(whole)}")
+
+
+def _verdicts(results: dict[str, Any]) -> Table:
+    return Table.of(
+        [
+            "scenario",
+            "checks under ClawVM",
+            "controls that break",
+            "checks that a control here breaks",
+            "other policies that break a check",
+            "verdict",
+        ],
+        (
+            (
+                row["title"],
+                _of(sum(check["holds"] for check in row["checks"]), row["checks"]),
+                _of(sum(control["fails"] for control in row["controls"]), row["controls"]),
+                _of(len(broken_here(row)), row["checks"]),
+                ", ".join(
+                    POLICIES[item["policy"]].name
+                    for item in row["policies"]
+                    if item["policy"] != CLAWVM.id and item["broken"]
+                )
+                or "none",
+                _verdict(row),
+            )
+            for row in results["scenarios"]
+        ),
+    )
+
+
+def _defects(results: dict[str, Any]) -> list[Block]:
+    defects = [
+        f"**{row['title']}**: {check['must_hold']}. Observed: {check['observed']}."
+        for row in results["scenarios"]
+        for check in row["checks"]
+        if not check["holds"]
+    ]
+    defects += [
+        f'**{row["title"]}**: the control "{control["change"]}" does not break {", ".join(control["must_break"])}.'
+        for row in results["scenarios"]
+        for control in row["controls"]
+        if not control["fails"]
+    ]
+    return [Heading(3, "What does not hold"), Bullets(tuple(defects))] if defects else []
+
+
+def _starvation_reading(results: dict[str, Any]) -> Paragraph:
+    findings = results["findings"]
+    clawvm = _of_policy(next(row for row in results["scenarios"] if row["scenario"] == "starvation"), CLAWVM.id)
+    controllable = sum(clawvm["faults"].values())
+    total = controllable + sum(clawvm["pressure_faults"].values())
+    faults = "every policy faults" if findings["starvation_every_policy_faults"] else "not every policy faults"
+    exact = findings["starvation_pressure_reported_by_every_policy"]
+    return Paragraph(
+        f"Published: with a minimum set above the budget every policy faults, and the pressure is reported. Ours: "
+        f"{faults}, and {'every policy reports' if exact else 'not every policy reports'} the pressure with exactly "
+        f"the tokens that the trace implies ({findings['starvation_pressure_turns']} turns, "
+        f"{findings['starvation_pressure_tokens']} tokens under ClawVM). Of ClawVM's {total} faults there "
+        f"{controllable or 'none'} {'are' if controllable > 1 else 'is'} policy-controllable."
+    )
+
+
+def _flood_reading(results: dict[str, Any]) -> list[Block]:
+    low, high = PUBLISHED_POINTER_SHARE
+    return [
+        Paragraph(
+            "Pointers displace no demand, because floors and demands are installed first, but they displace content: "
+            "the working set (4,800 tokens) is paged in again and again. Removing prefetch does not bring it back: to "
+            "the upgrades a pointer is the step with the highest score per token, and where the step above it is "
+            "cheaper still, the single pass stops at the pointer (`docs/selection.md`). Even without a flood ClawVM "
+            "raises many pages a little; LRU, which scores by recency alone, keeps what was used while there is room. "
+            "Nothing bounds the region of pointers."
+        ),
+        Paragraph(
+            f"Published by others, for an independent port of the rules: {100 * low:.0f} to {100 * high:.0f} % of the "
+            "budget at 1,000 pages and 8,000 tokens, which is 4.7 to 6 tokens a pointer. A pointer line that this "
+            f"runtime makes from a source file costs {LINE_TOKENS} tokens. The budget here is 8,000 tokens; each turn "
+            "demands two results of a working set of twelve in full (400 tokens) and one from anywhere compressed (150 "
+            "tokens)."
+        ),
+        Table.of(
+            [
+                *("policy", "pages", "tokens a pointer", "pointers' share of the budget", "pages named"),
+                *("unmet demands", "warm demands resident", "page-in tokens", "faults"),
+            ],
+            (
+                (
+                    policy_named(item["policy"]).name,
+                    item["pages"],
+                    item["pointer_tokens"],
+                    _percent(item["pointer_share"]),
+                    _percent(item["named_share"]),
+                    item["unmet_demands"],
+                    _percent(item["resident_share"]),
+                    item["page_in_tokens"],
+                    item["explicit_faults"],
+                )
+                for item in results["flood"]
+            ),
+        ),
+    ]
+
+
+def _percent(share: float) -> Number:
+    return Number(f"{100 * share:.1f} %")
+
+
+def _one(row: Mapping[str, Any]) -> list[Block]:
+    here = broken_here(row)
+    counted = ("pressure_tokens", "committed", "rejected", "lost", "overwritten")
+    return [
+        Heading(3, row["title"]),
+        Paragraph(f"{row['story']} Budget {row['budget']:,} tokens. Verdict: {_verdict(row).word}."),
+        Table.of(
+            ["must hold under ClawVM", "holds", "observed", "broken by a control here"],
+            ((item["must_hold"], item["holds"], item["observed"], item["name"] in here) for item in row["checks"]),
+        ),
+        Table.of(
+            ["taken away", "must break", "broke"],
+            (
+                (item["change"], ", ".join(item["must_break"]), ", ".join(item["broke"]) or "nothing")
+                for item in row["controls"]
+            ),
+        ),
+        Table.of(
+            ["policy", "faults", "pressure faults", *(name.replace("_", " ") for name in counted), "checks broken"],
+            (
+                (
+                    POLICIES[item["policy"]].name,
+                    _words(item["faults"]),
+                    _words(item["pressure_faults"]),
+                    *(item[name] for name in counted),
+                    ", ".join(item["broken"]) or "none",
+                )
+                for item in row["policies"]
+            ),
+        ),
+    ]
 
 
 EXPERIMENT = Experiment(

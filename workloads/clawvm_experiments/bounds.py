@@ -46,7 +46,7 @@ from clawvm_replay.metrics import DIGITS
 from clawvm_replay.reports import table
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
 __all__ = ["EXPERIMENT", "trace_row"]
 
@@ -354,7 +354,7 @@ def _cells(quick: bool) -> list[Cell]:
     cells = [
         Cell(f"family-{workload}-b{budget:04d}", {"kind": "family", "workload": workload, "budget": budget})
         for workload in FAMILIES
-        for budget in (QUICK_BUDGETS if quick else BUDGETS)
+        for budget in (QUICK_BUDGETS if quick else PAPER_BUDGETS)
     ]
     for kind, cases, chunk in (("small", SMALL_CASES, SMALL_CHUNK), ("unit", UNIT_CASES, UNIT_CHUNK)):
         if quick:

@@ -39,7 +39,7 @@ from clawvm_replay.published import (
 )
 from clawvm_replay.replay import replay_trace
 from clawvm_runtime.policy import FEATURES, POLICIES
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
 __all__ = [
     "COMMITTED",
@@ -132,7 +132,7 @@ class Prediction:
 
 @cache
 def _family_rows(name: str, shape: Any, policy_ids: tuple[str, ...]) -> Mapping[str, tuple[CellMetrics, ...]]:
-    traces = [FAMILIES[name](budget, shape) for budget in BUDGETS]
+    traces = [FAMILIES[name](budget, shape) for budget in PAPER_BUDGETS]
     return {policy_id: tuple(replay_trace(trace, POLICIES[policy_id]) for trace in traces) for policy_id in policy_ids}
 
 
@@ -195,12 +195,12 @@ def _broken_cells(rows: Rows) -> Iterator[str]:
 
 def _lost_stories(rows: Rows) -> Iterator[str]:
     for row in rows["retrieval"]:
-        if row.budget == BUDGETS[0]:
+        if row.budget == PAPER_BUDGETS[0]:
             for kind in _FAULTS_OF_FAMILY[row.workload]:
                 if not getattr(row, kind):
                     yield f"{row.workload}: no {kind}, which the family exists for"
     for row in rows["compaction_hybrid"]:
-        if (row.workload, row.budget) == ("long_horizon", BUDGETS[0]) and not row.post_compaction_bootstrap:
+        if (row.workload, row.budget) == ("long_horizon", PAPER_BUDGETS[0]) and not row.post_compaction_bootstrap:
             yield f"{row.workload}: a compaction of today's harnesses leaves the instructions in place"
 
 

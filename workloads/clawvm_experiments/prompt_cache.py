@@ -24,7 +24,7 @@ from clawvm_replay.replay import replay_trace
 from clawvm_replay.reports import table
 from clawvm_runtime.engine import AssembledPrompt
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS
 
 __all__ = ["EXPERIMENT", "PRICES"]
 
@@ -63,7 +63,7 @@ COUNTS = ("turns", "prompt_tokens", "reused_tokens", "first_prompt_tokens", "cha
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return family_cells("policy", POLICIES, QUICK_BUDGETS if quick else BUDGETS)
+    return family_cells("policy", POLICIES, QUICK_BUDGETS if quick else PAPER_BUDGETS)
 
 
 def _run(cell: Cell) -> Row:
@@ -123,7 +123,7 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
     of_policy = {policy_id: [row for row in rows if row["policy"] == policy_id] for policy_id in POLICIES}
     results: dict[str, Any] = {
         "cells": len(rows),
-        "complete": len(budgets) == len(BUDGETS),
+        "complete": len(budgets) == len(PAPER_BUDGETS),
         "budgets": budgets,
         "workloads": workloads,
         "names": {policy_id: policy.name for policy_id, policy in POLICIES.items()},

@@ -23,7 +23,7 @@ from clawvm_experiments.figures import quality_figures
 from clawvm_replay.metrics import DIGITS
 from clawvm_replay.reports import table
 from clawvm_runtime.policy import FEATURES, POLICIES, UPGRADE_SCORES, LinearScore, Policy
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS
 
 __all__ = ["EXPERIMENT", "EXPLORATORY", "METRICS"]
 
@@ -78,7 +78,7 @@ SCORES = MappingProxyType(_policies())
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return family_cells("score", SCORES, QUICK_BUDGETS if quick else BUDGETS)
+    return family_cells("score", SCORES, QUICK_BUDGETS if quick else PAPER_BUDGETS)
 
 
 def _run(cell: Cell) -> Row:
@@ -94,7 +94,7 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
     overall = {score: _aggregate(of_score[score]) for score in SCORES}
     results: dict[str, Any] = {
         "cells_per_score": len(budgets) * len(workloads),
-        "complete": len(budgets) == len(BUDGETS),
+        "complete": len(budgets) == len(PAPER_BUDGETS),
         "budgets": budgets,
         "workloads": workloads,
         "overall": overall,

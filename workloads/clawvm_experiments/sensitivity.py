@@ -1,15 +1,12 @@
 """Sensitivity: which conclusions survive every setting of the simulated harness and every counting decision.
 
-=============  ===================================================================================
-EXPERIMENT     one cell per setting; the cell of the default setting counts under every rule set
-tried          one setting and rule set: verdicts, and the totals that they rest on
-=============  ===================================================================================
-
-A conclusion survives if it holds under every setting. Which settings break it is computed from the rows.
+One cell per setting; the cell of the default setting is also counted under every rule set, by the reference model. A
+conclusion survives if it holds under every setting; which settings break it is computed from the rows.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -21,67 +18,415 @@ from clawvm_experiments.experiment import Cell, Experiment, Row, family_trace
 from clawvm_experiments.sensitivity_conclusions import (
     CONCLUSIONS,
     FREE_FEATURES,
+    HYBRID,
     OWN_KINDS,
+    STRUCTURED,
     TASK_BUDGET,
-    compare_orders,
-    summarize,
-    task_counts,
+    CountTable,
 )
-from clawvm_experiments.sensitivity_rules import RULE_SETS, Counts, CountTable, count, facts_of_run, metrics_counts
-from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, Setting
+from clawvm_experiments.sensitivity_rules import RULE_SETS, Counts, count, metrics_counts
+from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, Setting, select_in_one_order
 from clawvm_pictures.charts import Dot, Verdict, dot_grid
+from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.reports import table
 from clawvm_replay.trace_format import Trace
-from clawvm_runtime.decision_trace import DecisionTrace
-from clawvm_runtime.policy import FEATURES, POLICIES, Policy
+from clawvm_runtime.engine import AssembledPrompt
+from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, Policy
 from clawvm_runtime.vocabulary import FaultKind
-from clawvm_workloads.families import BUDGETS, FAMILIES
+from clawvm_workloads.families import PAPER_BUDGETS, PAPER_FAMILIES
+from clawvm_workloads.generated import generate
+from clawvm_workloads.reference_model import witness
+from clawvm_workloads.tasks import TASKS, task_trace
 
-__all__ = ["EXPERIMENT", "conclusion_names", "dependence", "report", "tried"]
+__all__ = ["EXPERIMENT"]
+
+ABLATION_BUDGET = 180
+"""The budget of the published ablation, in tokens."""
+
+QUICK_SETTINGS = ("limit_x2", "decay_0.5", "one_order")
+
+GENERATED, QUICK_GENERATED = 100, 22
+"""Generated workloads in which the two orders of installation are compared."""
+
+# Rules about pressure and unmet demands can only differ in runs that have them.
+RULES_UNDER_PRESSURE = ("default", "pinned_each_prompt", "unmet_ignored", "pressure_counted", "strict", "lenient")
+
+RULES_OF_THE_CACHE = ("page_in_fault", "judged_after")
+"""Rule sets under which the credit for pointer resolution may vanish."""
 
 
-# --- The sensitivity results for people: what each conclusion depends on, and the matrix of conclusions and settings.
+# --- Cells.
 
 
-def report(results: dict[str, Any]) -> str:
-    """Return the conclusions, what each depends on, and the whole matrix as Markdown."""
-    conclusions, settings = results["conclusions"], results["settings"]
-    names = conclusion_names(conclusions)
-    return "\n".join(
-        (
-            "## Sensitivity of the conclusions\n",
-            _overview(results["findings"]),
-            "### Settings that break each conclusion, by group\n",
-            table(
-                ["conclusion", "by default", "number", "lowest", "highest", *GROUPS.values(), "broken in all", "of"],
-                (
-                    (
-                        f"{names[item['id']]}: {item['statement']}",
-                        "holds" if item["holds_by_default"] else "does not hold",
-                        *(_shown(item[name]) for name in ("default_number", "lowest_number", "highest_number")),
-                        *item["broken_by_group"].values(),
-                        len(item["broken"]),
-                        item["tried"],
-                    )
-                    for item in conclusions
-                ),
-            ),
-            "*Of*: the settings under which the conclusion was tried; for those about tasks only the simulated "
-            "harness.\n",
-            _same_runs(results),
-            _report_orders(results["findings"]),
-            "What the numbers are:\n",
-            "\n".join(f"- {names[item['id']]}: {item['number']}" for item in conclusions) + "\n",
-            "### What each conclusion depends on\n",
-            "\n".join(f"- {names[item['id']]} {dependence(item, settings)}." for item in conclusions) + "\n",
-            "### Conclusions and settings\n",
-            "A bold number breaks the conclusion; a dash stands where it was not tried, or where there is no number. "
-            "*Changed* counts the totals, one for each policy and budget, that differ from the default's: those of "
-            "faults, and behind the stroke those of any kind.\n",
-            table(["setting", "changed", *names.values()], (_matrix_row(item, names) for item in settings)),
+def cells(quick: bool) -> list[Cell]:
+    """List one cell per setting; a quick run has the smallest and the largest budget and a few settings."""
+    budgets = [PAPER_BUDGETS[0], PAPER_BUDGETS[-1]] if quick else list(PAPER_BUDGETS)
+    task_budgets = [TASK_BUDGET] if quick else [PAPER_BUDGETS[0], TASK_BUDGET]
+    orders = {"generated": QUICK_GENERATED if quick else GENERATED, "budgets": budgets[:1] if quick else budgets}
+    rules = {"default": list(RULE_SETS), "half_budget": list(RULES_UNDER_PRESSURE)}
+    chosen = ("default", *QUICK_SETTINGS, "half_budget") if quick else tuple(SETTINGS)
+    return [
+        Cell(
+            setting,
+            {
+                "setting": setting,
+                "rules": rules.get(setting, ["default"]),
+                "budgets": budgets,
+                "ablation_budget": ABLATION_BUDGET,
+                "task_budgets": task_budgets if SETTINGS[setting].group in ("default", "harness") else [],
+                "orders": orders if setting == "one_order" else None,
+            },
         )
+        for setting in chosen
+    ]
+
+
+def run_cell(cell: Cell) -> Row:
+    """Return what every conclusion becomes under the cell's setting, for each of the cell's rule sets."""
+    parameters = cell.parameters
+    setting, rule_ids, orders = SETTINGS[parameters["setting"]], parameters["rules"], parameters["orders"]
+    runs = list(_runs(setting, parameters["budgets"], parameters["ablation_budget"]))
+    equal = None
+    if rule_ids == ["default"]:
+        counted = {"default": [_counts(setting, *run) for run in runs]}
+    else:
+        counted, equal = _recounted(setting, runs, rule_ids)
+    tasks = list(task_counts(setting, parameters["task_budgets"]))
+    return {
+        "tried": [
+            tried(setting, rule_id, counts, tasks if rule_id == "default" else ())
+            for rule_id, counts in counted.items()
+        ],
+        "recount_equals_engine": equal,
+        "orders": orders and compare_orders(orders["generated"], orders["budgets"]),
+    }
+
+
+Run = tuple[str, int, Policy]
+"""Family, budget in tokens, policy."""
+
+
+def _runs(setting: Setting, budgets: Sequence[int], ablation_budget: int) -> Iterator[Run]:
+    for policy in PAPER_POLICIES:
+        for workload in PAPER_FAMILIES:
+            for budget in budgets:
+                yield workload, budget, setting.policy(POLICIES[policy])
+    clawvm = setting.policy(POLICIES["clawvm"])
+    for feature in (*OWN_KINDS, *FREE_FEATURES):
+        for workload in PAPER_FAMILIES:
+            yield workload, ablation_budget, clawvm.without(FEATURES[feature])
+
+
+@cache
+def _plain_counts(workload: str, budget: int, policy: Policy) -> Counts:
+    return metrics_counts(replay_trace(family_trace(workload, budget), policy))
+
+
+def _counts(setting: Setting, workload: str, budget: int, policy: Policy) -> Counts:
+    if not setting.changes_runs_of(policy):
+        return _plain_counts(workload, budget, policy)
+    trace, tokens = _trace_and_budget(setting, workload, budget)
+    return metrics_counts(replay_trace(trace, policy, tokens, selector=setting.selector))
+
+
+def _trace_and_budget(setting: Setting, workload: str, budget: int) -> tuple[Trace, int]:
+    trace = family_trace(workload, budget)
+    if setting.trace_change is not None:
+        trace = setting.trace_change(trace)
+    return trace, budget * setting.budget_percent // 100
+
+
+def _recounted(setting: Setting, runs: Iterable[Run], rule_ids: Sequence[str]) -> tuple[dict[str, list[Counts]], bool]:
+    """Return the counts of every run under every rule set, and whether the default rules give the engine's tally."""
+    counted: dict[str, list[Counts]] = {rule_id: [] for rule_id in rule_ids}
+    equal = True
+    for workload, budget, policy in runs:
+        prompts: list[AssembledPrompt] = []
+        trace, tokens = _trace_and_budget(setting, workload, budget)
+        metrics = replay_trace(trace, policy, tokens, selector=setting.selector, observe=prompts.append)
+        levels = [{block.page_id: block.level for block in prompt.blocks} for prompt in prompts]
+        seen = witness(trace, levels, policy, tokens)
+        for rule_id in rule_ids:
+            rules = RULE_SETS[rule_id].rules
+            counted[rule_id].append(count(seen, rules, workload=workload, budget=tokens, policy=policy.id))
+        equal = equal and counted["default"][-1] == metrics_counts(metrics)
+    return counted, equal
+
+
+def tried(setting: Setting, rule_id: str, counts: Sequence[Counts], tasks: Sequence[Counts] = ()) -> dict[str, Any]:
+    """Return the outcome of every conclusion for *counts*, with the totals by policy and budget.
+
+    Conclusions about tasks get the counts in *tasks*; they are not tried without any.
+    """
+    table = CountTable(counts, tasks)
+    parts = [part for part in (setting, RULE_SETS[rule_id]) if part.id != "default"]
+    outcomes = {item.id: item.judge(table) for item in CONCLUSIONS.values()}
+    group = setting.group
+    if rule_id != "default":  # Two changes at once are a corner.
+        group = "counting" if setting.id == "default" else "corner"
+    return {
+        "id": "+".join(part.id for part in parts) or "default",
+        "group": group,
+        "recounted": rule_id != "default",
+        "title": ", ".join(part.title for part in parts) or setting.title,
+        "holds": {name: outcome.holds for name, outcome in outcomes.items()},
+        "numbers": {name: outcome.number for name, outcome in outcomes.items()},
+        "runs": _digest(counts),
+        "totals": {policy: [_totals(table, policy, budget) for budget in table.budgets] for policy in PAPER_POLICIES},
+    }
+
+
+def _totals(table: CountTable, policy: str, budget: int) -> dict[str, Any]:
+    return {
+        "faults": table.faults(policy, budget),
+        "thrash": table.thrash(policy, budget),
+        "page_in_tokens": table.page_in_tokens(policy, budget),
+        "pressure_turns": sum(item.pressure_turns for item in table.of(policy, budget)),
+    }
+
+
+_COUNTED = (
+    *("workload", "policy", "pressure_faults", "hits", "alerts"),
+    *("page_ins", "page_in_tokens", "unmet_demands", "pressure_turns"),
+)
+
+
+def _digest(counts: Iterable[Counts]) -> str:
+    """Return a digest of the counts of every run in their order: equal if and only if all of them are."""
+    text = json.dumps(
+        [[[getattr(item, name) for name in _COUNTED], [item.faults[kind] for kind in FaultKind]] for item in counts]
     )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def _task_trace(task: str, budget: int) -> Trace:
+    return task_trace(task, budget)
+
+
+@cache
+def _plain_task_counts(task: str, budget: int, policy: Policy) -> Counts:
+    return metrics_counts(replay_trace(_task_trace(task, budget), policy))
+
+
+def task_counts(setting: Setting, budgets: Sequence[int]) -> Iterator[Counts]:
+    """Yield the counts of every plain task: ClawVM at each of *budgets* (tokens), Compaction-Hybrid at TASK_BUDGET.
+
+    The setting's changes of traces and policies apply. Nothing is yielded without budgets.
+    """
+    runs = [("clawvm", budget) for budget in budgets] + ([(HYBRID, TASK_BUDGET)] if budgets else [])
+    for policy_id, budget in runs:
+        policy = setting.policy(POLICIES[policy_id])
+        for task in TASKS:
+            if setting.trace_change is not None and setting.changes_runs_of(policy):
+                counts = metrics_counts(replay_trace(setting.trace_change(_task_trace(task, budget)), policy))
+            else:
+                counts = _plain_task_counts(task, budget, policy)
+            yield dataclasses.replace(counts, workload=task)
+
+
+def compare_orders(seeds: int, budgets: Sequence[int]) -> Row:
+    """Return what one order changes in the first *seeds* generated workloads and in the families at half of *budgets*.
+
+    The orders differ only if a hard page is demanded far above its floor and another hard page's floor then has no
+    room. The families have no such turn, but the budgets of generated workloads are drawn around what is needed. Every
+    policy with auto-pin is tried. A run is under pressure if a turn of it is.
+    """
+    families = ((family_trace(workload, budget), budget // 2) for workload in PAPER_FAMILIES for budget in budgets)
+    return {
+        "generated": _compared((generate(seed), None) for seed in range(seeds)),
+        "families": _compared(families),
+    }
+
+
+def _compared(traces: Iterable[tuple[Trace, int | None]]) -> dict[str, int]:
+    """Return the runs with and without pressure, and how many of each have other metrics in one order."""
+    counts = dict.fromkeys(("under_pressure", "changed_under", "without_pressure", "changed_without"), 0)
+    for trace, tokens in traces:
+        for policy_id in STRUCTURED:
+            policy = POLICIES[policy_id]
+            usual = replay_trace(trace, policy, tokens)
+            pressed = usual.pressure_turns > 0
+            counts["under_pressure" if pressed else "without_pressure"] += 1
+            if replay_trace(trace, policy, tokens, selector=select_in_one_order) != usual:
+                counts["changed_under" if pressed else "changed_without"] += 1
+    return counts
+
+
+# --- Results.
+
+
+def summarize(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the matrix of conclusions and settings, what breaks each conclusion, and the findings."""
+    entries = [entry for row in rows for entry in row["tried"]]
+    by_id = {entry["id"]: entry for entry in entries}
+    default = by_id["default"]
+    like_default, like_another = _same_runs(entries, default)
+    settings = [_setting_record(entry, default) for entry in entries]
+    conclusions = [_conclusion_record(name, default, settings) for name in CONCLUSIONS]
+    recounts = [row["recount_equals_engine"] for row in rows if row["recount_equals_engine"] is not None]
+    findings: dict[str, Any] = {
+        "settings": len(settings) - 1,
+        "settings_that_change_a_total": sum(item["changed_totals"] > 0 for item in settings),
+        "conclusions": len(conclusions),
+        "conclusions_that_survive_all": sum(item["survives_all"] for item in conclusions),
+        "conclusions_that_only_recounting_breaks": sum(
+            item["holds_by_default"] and bool(item["broken"]) and not item["broken_without_recounting"]
+            for item in conclusions
+        ),
+        "default_recount_equals_engine": bool(recounts) and all(recounts),
+        "settings_with_the_runs_of_the_default": len(like_default),
+        "settings_with_the_runs_of_another": len(like_another),
+        "pressure_turns_by_default": sum(
+            total["pressure_turns"] for totals in default["totals"].values() for total in totals
+        ),
+        **_order_findings(rows, by_id),
+    }
+    for rule_id in RULES_OF_THE_CACHE:
+        totals = by_id[rule_id]["totals"]
+        findings[f"{rule_id}_makes_cache_equal_retrieval"] = all(
+            own["faults"] == other["faults"] for own, other in zip(totals["retrieval_cache"], totals["retrieval"])
+        )
+    for item in conclusions:
+        findings[f"claim_{item['id']}_survives_all"] = item["survives_all"]
+        findings[f"claim_{item['id']}_settings_tried"] = item["tried"]
+        findings[f"claim_{item['id']}_settings_broken"] = len(item["broken"])
+        findings[f"claim_{item['id']}_broken_without_recounting"] = item["broken_without_recounting"]
+    return {
+        "conclusions": conclusions,
+        "settings": settings,
+        "runs_of_the_default": like_default,
+        "runs_of_another": like_another,
+        "findings": findings,
+    }
+
+
+def _setting_record(entry: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    pairs = [
+        (total, usual)
+        for policy, totals in entry["totals"].items()
+        for total, usual in zip(totals, default["totals"][policy])
+    ]
+    return {
+        **{name: entry[name] for name in ("id", "group", "title", "recounted", "holds", "numbers")},
+        "changed_totals": sum(total != usual for total, usual in pairs),
+        "changed_fault_totals": sum(total["faults"] != usual["faults"] for total, usual in pairs),
+        "of_totals": len(pairs),
+    }
+
+
+def _conclusion_record(name: str, default: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    others = [item for item in settings if item["id"] != "default"]
+    broken = [item for item in others if item["holds"][name] is False]  # None: it was not tried there.
+    numbers = [item["numbers"][name] for item in settings if item["numbers"][name] is not None]
+    conclusion = CONCLUSIONS[name]
+    return {
+        "id": name,
+        "statement": conclusion.statement,
+        "number": conclusion.number,
+        "holds_by_default": default["holds"][name] is True,
+        "default_number": default["numbers"][name],
+        "lowest_number": min(numbers, default=None),
+        "highest_number": max(numbers, default=None),
+        "tried": sum(item["holds"][name] is not None for item in others),
+        "survives_all": default["holds"][name] is True and not broken,
+        "broken": [item["id"] for item in broken],
+        "broken_without_recounting": sum(not item["recounted"] for item in broken),
+        "broken_by_group": {group: sum(item["group"] == group for item in broken) for group in GROUPS},
+    }
+
+
+def _same_runs(entries: Sequence[Mapping[str, Any]], default: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the settings whose runs are all the default's, and those whose runs are all another setting's.
+
+    Rule sets are no settings of a run and are left out.
+    """
+    like_default, like_another = [], []
+    known: set[str] = set()
+    for entry in entries:
+        if entry["recounted"] or entry["id"] == "default":
+            continue
+        if entry["runs"] == default["runs"]:
+            like_default.append(entry["title"])
+        elif entry["runs"] in known:
+            like_another.append(entry["title"])
+        known.add(entry["runs"])
+    return like_default, like_another
+
+
+def _order_findings(rows: Sequence[Row], by_id: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what floors and demands in one order change, with and without pressure."""
+    orders = next(row["orders"] for row in rows if row["orders"] is not None)
+    parts = (orders["generated"], orders["families"])
+    changed, kept = by_id["one_order"]["totals"], by_id["default"]["totals"]
+    totals_stay = all(
+        total == usual
+        for policy in STRUCTURED
+        for total, usual in zip(changed[policy], kept[policy])
+        if not usual["pressure_turns"]
+    )
+    runs_stay = not any(part["changed_without"] for part in parts)
+    return {
+        "one_order_changes_nothing_without_pressure": totals_stay and runs_stay,
+        "one_order_changes_under_pressure": sum(part["changed_under"] for part in parts),
+        "one_order_changes_under_pressure_in_families": orders["families"]["changed_under"],
+        "one_order_runs_under_pressure": sum(part["under_pressure"] for part in parts),
+        "one_order_runs_without_pressure": sum(part["without_pressure"] for part in parts),
+    }
+
+
+# --- The report and the figure.
+
+
+def report(results: dict[str, Any]) -> list[Block]:
+    """Return the conclusions, what each depends on, and the whole matrix."""
+    findings, conclusions, settings = results["findings"], results["conclusions"], results["settings"]
+    names = conclusion_names(conclusions)
+    broken = findings["conclusions"] - findings["conclusions_that_survive_all"]
+    equal = "equals" if findings["default_recount_equals_engine"] else "DOES NOT EQUAL"
+    return [
+        Heading(2, "Sensitivity of the conclusions"),
+        Paragraph(
+            f"{broken} of {findings['conclusions']} conclusions do not hold under some of the {findings['settings']} "
+            f"other settings; {findings['conclusions_that_survive_all']} hold under all of them. Of the {broken}, "
+            f"{findings['conclusions_that_only_recounting_breaks']} break only under other counting rules, never under "
+            "another setting of the harness, the decay or the structure."
+        ),
+        Paragraph(
+            f"{findings['settings_that_change_a_total']} of the settings change at least one total. The reference "
+            f"model's recount under the default rules {equal} the engine's tally in every run that was recounted. "
+            f"Turns under invariant pressure by default: {findings['pressure_turns_by_default']:,}."
+        ),
+        Heading(3, "What each conclusion depends on"),
+        Bullets(tuple(f"{names[item['id']]} {dependence(item, settings)}." for item in conclusions)),
+        Heading(3, "Settings that break each conclusion, by group"),
+        Table.of(
+            ["conclusion", "by default", "number", "lowest", "highest", *GROUPS.values(), "broken in all", "of"],
+            (
+                (
+                    f"{names[item['id']]}: {item['statement']}",
+                    "holds" if item["holds_by_default"] else "does not hold",
+                    *(_shown(item[name]) for name in ("default_number", "lowest_number", "highest_number")),
+                    *item["broken_by_group"].values(),
+                    len(item["broken"]),
+                    item["tried"],
+                )
+                for item in conclusions
+            ),
+        ),
+        Paragraph(
+            "*Of*: the settings under which the conclusion was tried; for those about tasks only the simulated harness."
+        ),
+        Bullets(tuple(f"{names[item['id']]}: {item['number']}" for item in conclusions)),
+        *_details(results),
+        Heading(3, "Conclusions and settings"),
+        Paragraph(
+            "A bold number breaks the conclusion; a dash marks where it was not tried, or where there is no number. "
+            "*Changed* counts the totals, one for each policy and budget, that differ from the default's: those of "
+            "faults / those of any kind."
+        ),
+        Table.of(["setting", "changed", *names.values()], (_matrix_row(item, names) for item in settings)),
+    ]
 
 
 def conclusion_names(conclusions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -89,41 +434,28 @@ def conclusion_names(conclusions: Sequence[Mapping[str, Any]]) -> dict[str, str]
     return {item["id"]: f"S{place} {item['id'].replace('_', ' ')}" for place, item in enumerate(conclusions, start=1)}
 
 
-def _overview(findings: Mapping[str, Any]) -> str:
-    equal = "equals" if findings["default_recount_equals_engine"] else "DOES NOT EQUAL"
-    equal_policies = ", ".join(
-        f"`{rule_id}`: {'yes' if findings[f'{rule_id}_makes_cache_equal_retrieval'] else 'no'}"
-        for rule_id in ("page_in_fault", "judged_after")
-    )
-    return (
-        f"{findings['conclusions']} conclusions under {findings['settings']} settings beside the default; "
-        f"{findings['settings_that_change_a_total']} of the settings change at least one total. "
-        f"{findings['conclusions_that_survive_all']} conclusions survive every setting; "
-        f"{findings['conclusions_that_only_recounting_breaks']} more survive every setting of the harness, the decay "
-        "and the structure, and break only under other ways of counting. The recount from the decision trace under "
-        f"the default rules {equal} the engine's tally in every run that was recounted. "
-        f"Turns under invariant pressure by default: {findings['pressure_turns_by_default']}. Rule sets under which "
-        f"Retrieval+Cache has exactly Retrieval's faults: {equal_policies}.\n"
-    )
-
-
-def _same_runs(results: Mapping[str, Any]) -> str:
-    """Return which settings are no evidence of their own."""
-    return (
-        f"Settings whose runs are all the default's: {'; '.join(results['runs_of_the_default']) or 'none'}. Settings "
-        f"whose runs are all those of another one: {'; '.join(results['runs_of_another']) or 'none'}.\n"
-    )
-
-
-def _report_orders(findings: Mapping[str, Any]) -> str:
-    """Return what floors and demands in one order change."""
+def _details(results: Mapping[str, Any]) -> list[Block]:
+    """Return which settings are no evidence of their own, and what single decisions change."""
+    findings = results["findings"]
     without = "no" if findings["one_order_changes_nothing_without_pressure"] else "SOME"
-    return (
-        f"Floors and demands in one order change {findings['one_order_changes_under_pressure']} of "
-        f"{findings['one_order_runs_under_pressure']} runs under invariant pressure (generated workloads, and families "
-        f"at half budget, of which {findings['one_order_changes_under_pressure_in_families']} change) and {without} "
-        f"total or run without it ({findings['one_order_runs_without_pressure']} further runs).\n"
+    equal = ", ".join(
+        f"`{rule_id}`: {'yes' if findings[f'{rule_id}_makes_cache_equal_retrieval'] else 'no'}"
+        for rule_id in RULES_OF_THE_CACHE
     )
+    return [
+        Paragraph(
+            f"Settings whose runs are all the default's: {'; '.join(results['runs_of_the_default']) or 'none'}. "
+            "Settings whose runs are all those of another one: "
+            f"{'; '.join(results['runs_of_another']) or 'none'}."
+        ),
+        Paragraph(
+            f"Rule sets under which Retrieval+Cache has exactly Retrieval's faults: {equal}. Floors and demands in one "
+            f"order change {findings['one_order_changes_under_pressure']} of "
+            f"{findings['one_order_runs_under_pressure']} runs under invariant pressure (generated workloads, and "
+            f"families at half budget, of which {findings['one_order_changes_under_pressure_in_families']} change) and "
+            f"{without} total or run without it ({findings['one_order_runs_without_pressure']} further runs)."
+        ),
+    ]
 
 
 def dependence(conclusion: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]) -> str:
@@ -143,198 +475,25 @@ def dependence(conclusion: Mapping[str, Any], settings: Sequence[Mapping[str, An
     return f"depends on {len(broken)} of {len(others)} settings - {'; '.join(groups)}"
 
 
-def _matrix_row(item: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+def _matrix_row(item: Mapping[str, Any], names: Mapping[str, str]) -> list[Value]:
     numbers = [
-        f"**{_shown(item['numbers'][name])}**" if item["holds"][name] is False else _shown(item["numbers"][name])
+        Number(f"**{_shown(item['numbers'][name])}**")
+        if item["holds"][name] is False
+        else _shown(item["numbers"][name])
         for name in names
     ]
-    changed = f"{item['changed_fault_totals']} / {item['changed_totals']} of {item['of_totals']}"
+    changed = Number(f"{item['changed_fault_totals']} / {item['changed_totals']} of {item['of_totals']}")
     return [item["title"], changed, *numbers]
 
 
-def _shown(number: float | None) -> str:
+def _shown(number: float | None) -> Number:
     if number is None:
-        return "-"
-    return f"{number:,.0f}" if math.isclose(number, round(number), abs_tol=1e-9) else f"{number:,.3f}"
+        return Number("-")
+    return Number(f"{number:,.0f}" if math.isclose(number, round(number), abs_tol=1e-9) else f"{number:,.3f}")
 
 
-# --- Sensitivity: which conclusions survive every setting of the simulated harness and every counting decision.
-
-ABLATION_BUDGET = 180
-"""The budget of the published ablation, in tokens."""
-
-QUICK_SETTINGS = ("limit_x2", "decay_0.5", "one_order")
-
-GENERATED, QUICK_GENERATED = 100, 22
-"""Generated workloads in which the two orders of installation are compared."""
-
-# Rules about pressure and unmet demands can only differ in runs that have them.
-RULES_UNDER_PRESSURE = ("default", "pinned_each_prompt", "unmet_ignored", "pressure_counted", "strict", "lenient")
-
-
-def cells(quick: bool) -> list[Cell]:
-    """List one cell per setting; a quick run has the smallest and the largest budget and a few settings."""
-    budgets = [BUDGETS[0], BUDGETS[-1]] if quick else list(BUDGETS)
-    chosen = ("default", *QUICK_SETTINGS, "half_budget") if quick else tuple(SETTINGS)
-    rules = {"default": list(RULE_SETS), "half_budget": list(RULES_UNDER_PRESSURE)}
-    return [
-        Cell(
-            setting,
-            {
-                "setting": setting,
-                "rules": rules.get(setting, ["default"]),
-                "budgets": budgets,
-                "ablation_budget": ABLATION_BUDGET,
-                "task_budgets": _task_budgets(SETTINGS[setting], quick),
-                "orders": _orders(budgets, quick) if setting == "one_order" else None,
-            },
-        )
-        for setting in chosen
-    ]
-
-
-def _task_budgets(setting: Setting, quick: bool) -> list[int]:
-    """Return the budgets of ClawVM's tasks: they are replayed by default and for the settings of the harness."""
-    if setting.group not in ("default", "harness"):
-        return []
-    return [TASK_BUDGET] if quick else [BUDGETS[0], TASK_BUDGET]
-
-
-def _orders(budgets: list[int], quick: bool) -> dict[str, Any]:
-    """Return where the orders of installation are compared: generated workloads, and families at half a budget."""
-    return {
-        "generated": QUICK_GENERATED if quick else GENERATED,
-        "budgets": budgets[:1] if quick else budgets,
-    }
-
-
-def run_cell(cell: Cell) -> Row:
-    """Return what every conclusion becomes under the cell's setting, for each of the cell's rule sets."""
-    setting = SETTINGS[cell.parameters["setting"]]
-    runs = list(_runs(setting, cell.parameters["budgets"], cell.parameters["ablation_budget"]))
-    rule_ids = cell.parameters["rules"]
-    if rule_ids == ["default"]:
-        counted = {"default": [_counts(setting, *run) for run in runs]}
-        equal = None
-    else:
-        counted, equal = _recounted(setting, runs, rule_ids)
-    tasks = list(task_counts(setting, cell.parameters["task_budgets"]))
-    orders = cell.parameters["orders"]
-    return {
-        "tried": [
-            tried(setting, rule_id, counts, tasks if rule_id == "default" else ())
-            for rule_id, counts in counted.items()
-        ],
-        "recount_equals_engine": equal,
-        "orders": orders and compare_orders(orders["generated"], orders["budgets"]),
-    }
-
-
-Run = tuple[str, int, Policy]
-"""Family, budget in tokens, policy."""
-
-
-def _runs(setting: Setting, budgets: Sequence[int], ablation_budget: int) -> Iterator[Run]:
-    for policy in POLICIES.values():
-        for workload in FAMILIES:
-            for budget in budgets:
-                yield workload, budget, setting.policy(policy)
-    clawvm = setting.policy(POLICIES["clawvm"])
-    for feature in (*OWN_KINDS, *FREE_FEATURES):
-        for workload in FAMILIES:
-            yield workload, ablation_budget, clawvm.without(FEATURES[feature])
-
-
-@cache
-def _plain_counts(workload: str, budget: int, policy: Policy) -> Counts:
-    return metrics_counts(replay_trace(family_trace(workload, budget), policy))
-
-
-def _counts(setting: Setting, workload: str, budget: int, policy: Policy) -> Counts:
-    if not setting.changes_runs_of(policy):
-        return _plain_counts(workload, budget, policy)
-    trace, tokens = _trace_and_budget(setting, workload, budget)
-    return metrics_counts(replay_trace(trace, policy, tokens, selector=setting.selector))
-
-
-def _trace_and_budget(setting: Setting, workload: str, budget: int) -> tuple[Trace, int]:
-    trace = family_trace(workload, budget)
-    return (
-        trace if setting.trace_change is None else setting.trace_change(trace),
-        budget * setting.budget_percent // 100,
-    )
-
-
-def _recounted(setting: Setting, runs: Iterable[Run], rule_ids: Sequence[str]) -> tuple[dict[str, list[Counts]], bool]:
-    """Return the counts of every run under every rule set, and whether the default rules gave the engine's tally."""
-    counted: dict[str, list[Counts]] = {rule_id: [] for rule_id in rule_ids}
-    equal = True
-    for workload, budget, policy in runs:
-        decisions = DecisionTrace()
-        trace, tokens = _trace_and_budget(setting, workload, budget)
-        metrics = replay_trace(trace, policy, tokens, decisions=decisions, selector=setting.selector)
-        facts = facts_of_run(decisions.events)
-        for rule_id in rule_ids:
-            rules = RULE_SETS[rule_id].rules
-            counted[rule_id].append(count(facts, rules, workload=workload, budget=tokens, policy=policy.id))
-        equal = equal and counted["default"][-1] == metrics_counts(metrics)
-    return counted, equal
-
-
-def tried(setting: Setting, rule_id: str, counts: Sequence[Counts], tasks: Sequence[Counts] = ()) -> dict[str, Any]:
-    """Return the verdict on every conclusion for *counts*, with the totals by policy and budget.
-
-    Conclusions about tasks get the counts in *tasks*; their verdict is None without any.
-    """
-    sweep = CountTable(counts, tasks)
-    rule_set = RULE_SETS[rule_id]
-    parts = [part for part in (setting, rule_set) if part.id != "default"]
-    verdicts = {item.id: item.judge(sweep) for item in CONCLUSIONS.values()}
-    return {
-        "id": "+".join(part.id for part in parts) or "default",
-        "group": _group(setting, rule_id),
-        "recounted": rule_id != "default",
-        "title": ", ".join(part.title for part in parts) or setting.title,
-        "holds": {name: verdict.holds for name, verdict in verdicts.items()},
-        "numbers": {name: verdict.number for name, verdict in verdicts.items()},
-        "runs": _digest(counts),
-        "totals": {policy: [_totals(sweep, policy, budget) for budget in sweep.budgets] for policy in POLICIES},
-    }
-
-
-_COUNTED = (
-    *("workload", "policy", "pressure_faults", "hits", "alerts"),
-    *("page_ins", "page_in_tokens", "unmet_demands", "pressure_turns"),
-)
-
-
-def _digest(counts: Iterable[Counts]) -> str:
-    """Return a digest of the counts of every run in their order: equal if and only if all of them are."""
-    text = json.dumps(
-        [[[getattr(item, name) for name in _COUNTED], [item.faults[kind] for kind in FaultKind]] for item in counts]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _group(setting: Setting, rule_id: str) -> str:
-    """Return the group of a setting with a rule set: two changes at once are a corner."""
-    if rule_id == "default":
-        return setting.group
-    return "counting" if setting.id == "default" else "corner"
-
-
-def _totals(sweep: CountTable, policy: str, budget: int) -> dict[str, Any]:
-    runs = sweep.of(policy, budget)
-    return {
-        "faults": sweep.faults(policy, budget),
-        "thrash": sweep.thrash(policy, budget),
-        "page_in_tokens": sweep.page_in_tokens(policy, budget),
-        "pressure_turns": sum(item.pressure_turns for item in runs),
-    }
-
-
-def sensitivity_figures(results: dict[str, Any]) -> dict[str, str]:
-    """Return the grid of claims and settings."""
+def figures(results: dict[str, Any]) -> dict[str, str]:
+    """Return the grid of conclusions and settings."""
     settings, conclusions = results["settings"], results["conclusions"]
     names = conclusion_names(conclusions)
     verdict = {True: Verdict.HOLDS, False: Verdict.FAILS, None: Verdict.NOTHING}
@@ -363,5 +522,5 @@ EXPERIMENT = Experiment(
     run_cell=run_cell,
     summarize=summarize,
     report=report,
-    figures=sensitivity_figures,
+    figures=figures,
 )

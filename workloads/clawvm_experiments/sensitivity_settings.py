@@ -1,11 +1,6 @@
-"""Floors before demands against one order of installation, where the two can differ.
+"""The settings under which the conclusions are tried: one assumption changed at a time, and some corners.
 
-===============  =================================================================================
-compare_orders   how many runs of generated workloads and of families at half budget come out otherwise
-===============  =================================================================================
-
-The orders differ only if a hard page is demanded far above its floor and another hard page's floor then has no room.
-The families have no such turn, so generated workloads are tried as well: their budgets are drawn around what is needed.
+A change of a trace gives it as another simulated harness would have produced it.
 """
 
 from __future__ import annotations
@@ -23,33 +18,7 @@ from clawvm_runtime.policy import Policy, WritebackMode
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
 from clawvm_runtime.vocabulary import Boundary, PageType, PinClass
 
-__all__ = [
-    "GROUPS",
-    "OUTSIDE_TRACE_FORMAT",
-    "SETTINGS",
-    "WITHOUT_EFFECT",
-    "Setting",
-    "compaction_every_turn",
-    "compaction_first",
-    "compaction_never",
-    "durable_sources",
-    "flush_at_once",
-    "flush_gap_scaled",
-    "flush_never",
-    "growth_even",
-    "growth_gathered",
-    "growth_scaled",
-    "in_order",
-    "limit_scaled",
-    "pinned_as",
-    "select_in_one_order",
-    "select_without_injection",
-    "soft_threshold_scaled",
-    "summary_scaled",
-]
-
-
-# --- Changes of one assumption at a time: a trace as another simulated harness would have produced it.
+__all__ = ["GROUPS", "SETTINGS", "Setting", "select_in_one_order"]
 
 TraceChange = Callable[[Trace], Trace]
 
@@ -68,21 +37,22 @@ def in_order(*changes: TraceChange) -> TraceChange:
     return change
 
 
-# --- accounting --------------------------------------------------------------------------------------
+# --- accounting
 
 
-def _accounted(trace: Trace, change: Callable[[Accounting], Accounting]) -> Trace:
-    accounting = trace.header.accounting
-    if accounting is None:
-        return trace
-    return dataclasses.replace(trace, header=dataclasses.replace(trace.header, accounting=change(accounting)))
+def _accounting(change: Callable[[Accounting], Accounting]) -> TraceChange:
+    def changed(trace: Trace) -> Trace:
+        accounting = trace.header.accounting
+        if accounting is None:
+            return trace
+        return dataclasses.replace(trace, header=dataclasses.replace(trace.header, accounting=change(accounting)))
+
+    return changed
 
 
 def soft_threshold_scaled(percent: int) -> TraceChange:
     """Return the change that scales the soft threshold."""
-    return lambda trace: _accounted(
-        trace, lambda old: dataclasses.replace(old, soft_threshold=old.soft_threshold * percent // 100)
-    )
+    return _accounting(lambda old: dataclasses.replace(old, soft_threshold=old.soft_threshold * percent // 100))
 
 
 def flush_gap_scaled(percent: int) -> TraceChange:
@@ -96,49 +66,33 @@ def flush_gap_scaled(percent: int) -> TraceChange:
         gap = (old.compaction_limit - old.soft_threshold) * percent // 100
         return dataclasses.replace(old, soft_threshold=max(0, old.compaction_limit - gap))
 
-    return lambda trace: _accounted(trace, change)
-
-
-def flush_at_once(trace: Trace) -> Trace:
-    """Put the soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
-    return _accounted(trace, lambda old: dataclasses.replace(old, soft_threshold=0))
-
-
-def flush_never(trace: Trace) -> Trace:
-    """Put the soft threshold at the compaction limit: whatever passes it is a compaction already."""
-    return _accounted(trace, lambda old: dataclasses.replace(old, soft_threshold=old.compaction_limit))
+    return _accounting(change)
 
 
 def limit_scaled(percent: int) -> TraceChange:
     """Return the change that scales the compaction limit; soft threshold and summary stay the same shares of it."""
-    return lambda trace: _accounted(
-        trace,
-        lambda old: Accounting(
-            old.compaction_limit * percent // 100,
-            old.soft_threshold * percent // 100,
-            old.summary_tokens * percent // 100,
-        ),
-    )
-
-
-def compaction_never(trace: Trace) -> Trace:
-    """Put the compaction limit out of reach; boundaries that the trace names stay."""
-    return _accounted(trace, lambda old: dataclasses.replace(old, compaction_limit=OUT_OF_REACH))
-
-
-def compaction_every_turn(trace: Trace) -> Trace:
-    """Put limit, threshold and summary at 1 token: every turn with more than one, or after another, compacts."""
-    return _accounted(trace, lambda old: Accounting(compaction_limit=1, soft_threshold=1, summary_tokens=1))
+    return _accounting(lambda old: Accounting(*(tokens * percent // 100 for tokens in dataclasses.astuple(old))))
 
 
 def summary_scaled(percent: int) -> TraceChange:
     """Return the change that scales what a compaction leaves of the transcript."""
-    return lambda trace: _accounted(
-        trace, lambda old: dataclasses.replace(old, summary_tokens=old.summary_tokens * percent // 100)
-    )
+    return _accounting(lambda old: dataclasses.replace(old, summary_tokens=old.summary_tokens * percent // 100))
 
 
-# --- transcript growth -------------------------------------------------------------------------------
+flush_at_once = _accounting(lambda old: dataclasses.replace(old, soft_threshold=0))
+"""The soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
+
+flush_never = _accounting(lambda old: dataclasses.replace(old, soft_threshold=old.compaction_limit))
+"""The soft threshold at the compaction limit: whatever passes it is a compaction already."""
+
+compaction_never = _accounting(lambda old: dataclasses.replace(old, compaction_limit=OUT_OF_REACH))
+"""The compaction limit out of reach; boundaries that the trace names stay."""
+
+compaction_every_turn = _accounting(lambda old: Accounting(compaction_limit=1, soft_threshold=1, summary_tokens=1))
+"""Limit, threshold and summary at 1 token: every turn with more than one, or after another, compacts."""
+
+
+# --- transcript growth
 
 
 def _grown(trace: Trace, growth: Iterable[int]) -> Trace:
@@ -193,11 +147,11 @@ def growth_even(trace: Trace) -> Trace:
     return _grown(trace, growth)
 
 
-# --- what stands before the turns --------------------------------------------------------------------
+# --- what precedes the turns
 
 
 def compaction_first(trace: Trace) -> Trace:
-    """Let a compaction precede the first turn: what was injected is gone, the transcript begins with its summary."""
+    """Let a compaction precede the first turn: it destroys what was injected and leaves a summary."""
     first = trace.turns[0]
     changed = dataclasses.replace(first, events_before=(*first.events_before, BoundaryEvent(Boundary.COMPACTION)))
     return dataclasses.replace(trace, turns=(changed, *trace.turns[1:]))
@@ -227,11 +181,11 @@ def pinned_as(page_type: PageType, pin: PinClass) -> TraceChange:
 
 
 def durable_sources(trace: Trace) -> Trace:
-    """Let every page come from a file: a reset destroys residency, but no page is gone after it."""
+    """Let every page come from a file: a reset destroys residency, but no page."""
     return _with_pages(trace, lambda page: page.changed(provenance=Provenance("file", page.provenance.reference)))
 
 
-# --- The settings under which the conclusions are tried: one assumption changed at a time, and some corners.
+# --- the settings
 
 PolicyChange = Callable[[Policy], Policy]
 
@@ -315,39 +269,42 @@ def _only(policy_id: str, **changes: Any) -> PolicyChange:
     return lambda policy: dataclasses.replace(policy, **changes) if policy.id == policy_id else policy
 
 
-_HARNESS = (
-    Setting("flush_at_once", "harness", "flush in the first turn of a cycle", flush_at_once, only_flushes=True),
-    Setting("soft_x0.5", "harness", "soft threshold x 0.5", soft_threshold_scaled(50), only_flushes=True),
-    Setting("soft_x0.75", "harness", "soft threshold x 0.75", soft_threshold_scaled(75), only_flushes=True),
-    Setting("gap_x2", "harness", "flush at twice the gap to the limit", flush_gap_scaled(200), only_flushes=True),
-    Setting("gap_x0.5", "harness", "flush at half the gap to the limit", flush_gap_scaled(50), only_flushes=True),
-    Setting("flush_never", "harness", "no flush ever", flush_never, only_flushes=True),
-    Setting("compaction_every_turn", "harness", "compaction in every turn", compaction_every_turn),
-    Setting("limit_x0.5", "harness", "compaction limit x 0.5", limit_scaled(50)),
-    Setting("limit_x0.75", "harness", "compaction limit x 0.75", limit_scaled(75)),
-    Setting("limit_x1.5", "harness", "compaction limit x 1.5", limit_scaled(150)),
-    Setting("limit_x2", "harness", "compaction limit x 2", limit_scaled(200)),
-    Setting("compaction_never", "harness", "no compaction by accounting", compaction_never),
-    Setting("summary_x0", "harness", "summary of 0 tokens", summary_scaled(0)),
-    Setting("summary_x2", "harness", "summary x 2", summary_scaled(200)),
-    Setting("summary_x4", "harness", "summary x 4", summary_scaled(400)),
-    Setting("growth_x1.5", "harness", "transcript growth x 1.5", growth_scaled(150)),
-    Setting("growth_even", "harness", "the same growth in every turn", growth_even),
-    Setting("growth_by_3", "harness", "growth of 3 turns at once", growth_gathered(3)),
-    Setting("growth_by_6", "harness", "growth of 6 turns at once", growth_gathered(6)),
-)
+def _flush(setting_id: str, title: str, change: TraceChange) -> Setting:
+    return Setting(setting_id, "harness", title, change, only_flushes=True)
 
 
-def _decay(decay: float) -> Setting:
-    return Setting(f"decay_{decay}", "decay", f"recency decay {decay}", policy_change=_each(recency_decay=decay))
-
-
-_DECAY = tuple(map(_decay, (0.0, 0.5, 0.7, 0.95, 1.0)))
+def _harness(setting_id: str, title: str, change: TraceChange) -> Setting:
+    return Setting(setting_id, "harness", title, change)
 
 
 def _structure(setting_id: str, title: str, trace_change: TraceChange | None = None, **more: Any) -> Setting:
     return Setting(setting_id, "structure", title, trace_change, **more)
 
+
+def _corner(setting_id: str, title: str, *trace_changes: TraceChange, **more: Any) -> Setting:
+    return Setting(setting_id, "corner", title, in_order(*trace_changes) if trace_changes else None, **more)
+
+
+_HARNESS = (
+    _flush("flush_at_once", "flush in the first turn of a cycle", flush_at_once),
+    *(_flush(f"soft_x{x}", f"soft threshold x {x}", soft_threshold_scaled(int(100 * x))) for x in (0.5, 0.75)),
+    _flush("gap_x2", "flush at twice the gap to the limit", flush_gap_scaled(200)),
+    _flush("gap_x0.5", "flush at half the gap to the limit", flush_gap_scaled(50)),
+    _flush("flush_never", "no flush ever", flush_never),
+    _harness("compaction_every_turn", "compaction in every turn", compaction_every_turn),
+    *(_harness(f"limit_x{x}", f"compaction limit x {x}", limit_scaled(int(100 * x))) for x in (0.5, 0.75, 1.5, 2)),
+    _harness("compaction_never", "no compaction by accounting", compaction_never),
+    _harness("summary_x0", "summary of 0 tokens", summary_scaled(0)),
+    *(_harness(f"summary_x{x}", f"summary x {x}", summary_scaled(100 * x)) for x in (2, 4)),
+    _harness("growth_x1.5", "transcript growth x 1.5", growth_scaled(150)),
+    _harness("growth_even", "the same growth in every turn", growth_even),
+    *(_harness(f"growth_by_{turns}", f"growth of {turns} turns at once", growth_gathered(turns)) for turns in (3, 6)),
+)
+
+_DECAY = tuple(
+    Setting(f"decay_{decay}", "decay", f"recency decay {decay}", policy_change=_each(recency_decay=decay))
+    for decay in (0.0, 0.5, 0.7, 0.95, 1.0)
+)
 
 _HYBRID_AT_BOUNDARY = _only("compaction_hybrid", writeback_at_compaction=WritebackMode.BOUNDARY)
 
@@ -370,10 +327,6 @@ def _kindest(policy: Policy) -> Policy:
     return _HYBRID_AT_BOUNDARY(_each(reasoned_recall=True, budget_share_after_reset=1.0)(policy))
 
 
-def _corner(setting_id: str, title: str, *trace_changes: TraceChange, **more: Any) -> Setting:
-    return Setting(setting_id, "corner", title, in_order(*trace_changes) if trace_changes else None, **more)
-
-
 _CORNERS = (
     _corner("short_no_flush", "limit x 0.5, no flush", limit_scaled(50), flush_never),
     _corner("long_early_flush", "limit x 2, flush in the first turn", limit_scaled(200), flush_at_once),
@@ -388,22 +341,4 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         setting.id: setting
         for setting in (Setting("default", "default", "nothing changed"), *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
     }
-)
-
-WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
-    {
-        "reset_share_1": "what a session needs right after a reset fits in the smaller share too",
-        "plan_none": "a soft pin only adds to the rank of an upgrade, and no access depends on the plan's",
-        "preference_soft": "a soft pin only adds to the rank of an upgrade, and no access depends on a preference's",
-        "one_order": "no demand for a hard page takes the room of another page's floor",
-        "not_injected": "auto-pin installs the same pages, and without it a page that never was there is no loss",
-        "validated_writeback": "every update of the families is valid",
-    }
-)
-"""They stay listed: that a decision does not matter to the families is an answer, and the results count them apart."""
-
-_SUMMARY_ABOVE = "the soft threshold of 0 tokens is below the summary, which a header may not say"
-
-OUTSIDE_TRACE_FORMAT: Mapping[str, str] = MappingProxyType(
-    {"flush_at_once": _SUMMARY_ABOVE, "long_early_flush": _SUMMARY_ABOVE}
 )

@@ -32,7 +32,7 @@ from clawvm_replay.published import (
 from clawvm_replay.reports import table, with_thousands
 from clawvm_replay.sweep import Summary
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS
 
 __all__ = ["EXPERIMENT"]
 
@@ -45,7 +45,7 @@ HYBRID_FINDINGS = {
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return family_cells("policy", POLICIES, BUDGETS)
+    return family_cells("policy", POLICIES, PAPER_BUDGETS)
 
 
 def _run(cell: Cell) -> Row:

@@ -1,9 +1,5 @@
 """Task replays: thirty small tasks, six budgets, six policies; a task succeeds when it ends without an explicit fault.
 
-==============  ===============================================================
-EXPERIMENT      one cell for each task; its row holds every replay of the task
-==============  ===============================================================
-
 Three kinds of session are replayed: *plain*; *stretched*, where the transcript grows in proportion to the budget, so
 that a larger budget does not put the compaction off; and at 180 tokens the plain one under Compaction-Hybrid with
 auto-pin, which shows what its failures come from.
@@ -20,18 +16,15 @@ from types import MappingProxyType
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_replay.metrics import FAULT_FIELDS, CellMetrics
+from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value
+from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.reports import table
-from clawvm_runtime.policy import POLICIES, Policy
+from clawvm_runtime.policy import PAPER_POLICIES, POLICIES, Policy
 from clawvm_runtime.vocabulary import FaultKind
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS
 from clawvm_workloads.tasks import CATEGORIES, STRETCH_REFERENCE, TASKS, category_of, task_trace
 
 __all__ = ["EXPERIMENT", "HYBRID_PINNED"]
-
-
-# --- The report of the task replays, and the words that the experiment and its report share.
 
 PUBLISHED: Mapping[tuple[str, int], float] = MappingProxyType(
     {
@@ -51,173 +44,6 @@ PLAIN, STRETCHED = "plain", "stretched"
 TIGHT, ROOMY = 180, 300
 """The two published budgets, in tokens."""
 
-
-def failures_returning(failures: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many of the failures at the tight budget are failures at the roomy one when sessions are stretched."""
-    return sum(bool(item["faults_stretched_at_300"]) for item in failures)
-
-
-def report(results: dict[str, Any]) -> str:
-    """Return the results as Markdown."""
-    findings = results["findings"]
-    total = findings["tasks_total"]
-    parts = [
-        "## Task replays\n",
-        f"{total} single-session tasks (debugging, research, routine), {findings['tasks_replays']:,} replays. A task "
-        "succeeds when its replay ends without an explicit fault. Tasks, sizes and schedules are ours: those of the "
-        "paper are not public.\n",
-    ]
-    if total != len(TASKS):
-        parts.append(
-            f"*A quick run: {total} of {len(TASKS)} tasks, so its rates are not comparable with the published ones.*\n"
-        )
-    parts += [
-        "### Beside the published rates\n",
-        _beside(results),
-        "*Calibrated*: sizes and schedules were chosen so that Compaction-Hybrid succeeds in 23 of 30 tasks at 180 "
-        "tokens and in all at 300, and so that the failures lie where the paper has them. Everything else in "
-        "this section is a prediction of the same tasks.\n",
-        "### Success by policy and budget, plain sessions\n",
-        _rates(results, PLAIN),
-        "### Success by category, plain sessions\n",
-        _by_category(results),
-        "### Faults by kind, summed over the tasks, plain sessions\n",
-        "Policies and budgets that are not named have none.\n",
-        _by_kind(results),
-        f"### Where Compaction-Hybrid fails at {TIGHT} tokens\n",
-        _failure_table(results),
-        _reading(results),
-        "### Stretched sessions: the same turns, and a transcript that grows faster under a larger budget\n",
-        "A stretched session has as many turns as the plain one. The tokens that each turn adds to the transcript are "
-        f"multiplied by budget / {STRETCH_REFERENCE}, a factor that was fixed before the first run. "
-        "Compactions then come in the same turns at every budget, so that what a larger budget still "
-        "gains is gained by room, and not by putting the compaction off.\n",
-        _rates(results, STRETCHED),
-        "### What falls short\n",
-        _shortfalls(results),
-    ]
-    return "\n".join(parts)
-
-
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{100 * rate:.1f} %"
-
-
-def _name(policy: str) -> str:
-    return HYBRID_PINNED.name if policy == HYBRID_PINNED.id else POLICIES[policy].name
-
-
-def _find(results: dict[str, Any], session: str, budget: int, policy: str) -> dict[str, Any]:
-    for item in results["aggregates"]:
-        if (item["session"], item["budget"], item["policy"]) == (session, budget, policy):
-            return dict(item)
-    raise KeyError((session, budget, policy))
-
-
-def _beside(results: dict[str, Any]) -> str:
-    lines = []
-    for row in results["published"]:
-        ours = _find(results, PLAIN, row["budget"], row["policy"])
-        kind = "calibrated" if row["policy"] == HYBRID else "prediction"
-        rate = f"{_percent(ours['success_rate'])} ({ours['successes']} of {ours['tasks']})"
-        lines.append((_name(row["policy"]), row["budget"], _percent(row["success"]), rate, kind))
-    return table(["policy", "budget", "published", "ours", "kind"], lines)
-
-
-def _rates(results: dict[str, Any], session: str) -> str:
-    # At the reference budget a stretched session is the plain one.
-    sessions = [(budget, PLAIN if budget == STRETCH_REFERENCE else session) for budget in results["budgets"]]
-    return table(
-        ["policy", *(f"{budget} tokens" for budget, _ in sessions)],
-        (
-            (
-                policy.name,
-                *(_percent(_find(results, kind, budget, policy.id)["success_rate"]) for budget, kind in sessions),
-            )
-            for policy in POLICIES.values()
-        ),
-    )
-
-
-def _by_category(results: dict[str, Any]) -> str:
-    lines = []
-    for policy in POLICIES.values():
-        for category in CATEGORIES:
-            counts = [_find(results, PLAIN, budget, policy.id)["categories"][category] for budget in results["budgets"]]
-            lines.append((policy.name, category, *(f"{item['successes']} of {item['tasks']}" for item in counts)))
-    return table(["policy", "category", *(f"{budget} tokens" for budget in results["budgets"])], lines)
-
-
-def _by_kind(results: dict[str, Any]) -> str:
-    runs = [(policy.id, budget) for policy in POLICIES.values() for budget in results["budgets"]]
-    lines = []
-    for policy_id, budget in (*runs, (HYBRID_PINNED.id, TIGHT)):
-        faults = _find(results, PLAIN, budget, policy_id)["faults"]
-        if faults or policy_id == HYBRID_PINNED.id:
-            lines.append((_name(policy_id), budget, *(faults.get(kind, 0) for kind in FAULT_FIELDS)))
-    return table(["policy", "budget", *(kind.replace("_", " ") for kind in FAULT_FIELDS)], lines)
-
-
-def _failure_table(results: dict[str, Any]) -> str:
-    return table(
-        ["task", "category", "faults", "compactions", "at 300", "at 300, stretched"],
-        (
-            (
-                item["task"],
-                item["category"],
-                _counts(item["faults"]),
-                item["compactions"],
-                f"{item['compactions_at_300']} compactions",
-                f"{item['compactions_stretched_at_300']} compactions, {_counts(item['faults_stretched_at_300'])}",
-            )
-            for item in results["hybrid_failures"]
-        ),
-    )
-
-
-def _counts(faults: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in faults.items()) or "no fault"
-
-
-def _reading(results: dict[str, Any]) -> str:
-    findings = results["findings"]
-    failures = results["hybrid_failures"]
-    late = findings["tasks_hybrid_compactions_300"]
-    return (
-        f"{len(failures)} tasks fail. Outside debugging: {findings['tasks_hybrid_failures_outside_debugging_180']}; "
-        f"faults other than bootstrap: {findings['tasks_hybrid_faults_other_than_bootstrap_180']}. At {ROOMY} tokens "
-        f"{_compactions_fall(late)}, and {sum(item['success_at_300'] for item in failures)} of {len(failures)} "
-        f"succeed. With compactions in the same turns as at {TIGHT}, {failures_returning(failures)} of {len(failures)} "
-        "fail again. With auto-pin added to Compaction-Hybrid and nothing else changed, "
-        f"{findings['tasks_hybrid_failures_180_with_auto_pin']} tasks fail at {TIGHT}.\n"
-    )
-
-
-def _compactions_fall(count: int) -> str:
-    if not count:
-        return "no compaction falls in them"
-    return "1 compaction falls in them" if count == 1 else f"{count} compactions fall in them"
-
-
-def _shortfalls(results: dict[str, Any]) -> str:
-    findings = results["findings"]
-    lines = [
-        "A task is a script: its turns do not depend on what the policy shows the model, so a success says that the "
-        "harness lost nothing, not that a model would have solved the task.",
-        "Sessions are small models (11 to 32 turns, budgets of 120 to 500 tokens), as the published budgets imply.",
-        f"{findings['tasks_pressure_turns']} turns were under invariant pressure.",
-    ]
-    returning, failures = failures_returning(results["hybrid_failures"]), len(results["hybrid_failures"])
-    if returning < failures:
-        lines.append(
-            f"At 300 tokens, {failures - returning} of {failures} failures stay away also in stretched sessions: there "
-            "the additional room itself is enough for the instructions."
-        )
-    return "".join(f"- {line}\n" for line in lines)
-
-
-# --- Task replays: thirty small tasks, six budgets, six policies; a task succeeds when it ends without an explicit fault.
-
 QUICK_BUDGETS = (120, TIGHT, ROOMY)
 QUICK_TASKS = {
     "debugging": ("flaky_login_test", "crash_in_checkout", "broken_pagination"),
@@ -231,20 +57,17 @@ BOOTSTRAP = FaultKind.POST_COMPACTION_BOOTSTRAP.value
 def cells(quick: bool) -> list[Cell]:
     """Return one cell for each task; a quick run has three tasks of each category and three budgets."""
     names = [name for names in QUICK_TASKS.values() for name in names] if quick else list(TASKS)
-    budgets = QUICK_BUDGETS if quick else BUDGETS
+    budgets = QUICK_BUDGETS if quick else PAPER_BUDGETS
     return [Cell(name, {"task": name, "budgets": list(budgets)}) for name in names]
 
 
 def run_cell(cell: Cell) -> Row:
     """Return every replay of one task."""
     name, budgets = cell.parameters["task"], cell.parameters["budgets"]
-    runs = [_run(name, PLAIN, budget, policy) for budget in budgets for policy in POLICIES.values()]
-    runs += [
-        _run(name, STRETCHED, budget, policy)
-        for budget in budgets
-        if budget != STRETCH_REFERENCE
-        for policy in POLICIES.values()
-    ]
+    policies = [POLICIES[policy] for policy in PAPER_POLICIES]
+    stretched = [budget for budget in budgets if budget != STRETCH_REFERENCE]
+    runs = [_run(name, PLAIN, budget, policy) for budget in budgets for policy in policies]
+    runs += [_run(name, STRETCHED, budget, policy) for budget in stretched for policy in policies]
     runs.append(_run(name, PLAIN, TIGHT, HYBRID_PINNED))
     return {"task": name, "category": category_of(name), "story": TASKS[name].story, "runs": runs}
 
@@ -256,14 +79,10 @@ def _run(name: str, session: str, budget: int, policy: Policy) -> Row:
         "budget": budget,
         "policy": policy.id,
         "success": metrics.success,
-        "faults": _faults(metrics),
+        "faults": {kind: getattr(metrics, kind) for kind in FAULT_FIELDS if getattr(metrics, kind)},
         "compactions": metrics.compactions,
         "pressure_turns": metrics.pressure_turns,
     }
-
-
-def _faults(metrics: CellMetrics) -> dict[str, int]:
-    return {kind: getattr(metrics, kind) for kind in FAULT_FIELDS if getattr(metrics, kind)}
 
 
 def summarize(rows: Sequence[Row]) -> dict[str, Any]:
@@ -339,8 +158,8 @@ def _findings(
     """Return the flat numbers that claims refer to; those that need every task are None in a quick run."""
     rates = {(item["session"], item["budget"], item["policy"]): item["success_rate"] for item in aggregates}
     findings: dict[str, Any] = {}
-    for policy in POLICIES:
-        for budget in BUDGETS:
+    for policy in PAPER_POLICIES:
+        for budget in PAPER_BUDGETS:
             name = f"tasks_{_word(policy)}_success_{budget}"
             findings[name] = rates.get((PLAIN, budget, policy)) if whole else None
             if budget != STRETCH_REFERENCE:
@@ -370,6 +189,170 @@ def _findings(
 def _word(policy: str) -> str:
     """Return the policy's word in the names of findings."""
     return {HYBRID: "hybrid", "oracle_h3": "oracle"}.get(policy, policy)
+
+
+def failures_returning(failures: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many of the failures at the tight budget are failures at the roomy one when sessions are stretched."""
+    return sum(bool(item["faults_stretched_at_300"]) for item in failures)
+
+
+# --- The report.
+
+
+def report(results: dict[str, Any]) -> list[Block]:
+    """Return the result, the published rates, where Compaction-Hybrid fails and what becomes of that elsewhere."""
+    findings, failures = results["findings"], results["hybrid_failures"]
+    total = findings["tasks_total"]
+    blocks: list[Block] = [
+        Heading(2, "Task replays"),
+        Paragraph(
+            f"Compaction-Hybrid fails in {len(failures)} of {total} tasks at {TIGHT} tokens. At {ROOMY} tokens "
+            f"{_compactions(findings['tasks_hybrid_compactions_300'])} in these, and "
+            f"{sum(item['success_at_300'] for item in failures)} of {len(failures)} succeed; with compactions in the "
+            f"same turns as at {TIGHT}, {failures_returning(failures)} of {len(failures)} fail again. ClawVM has "
+            f"{findings['tasks_clawvm_faults']} faults in all its replays."
+        ),
+        Paragraph(
+            f"{total} single-session tasks (debugging, research, routine), {findings['tasks_replays']:,} replays. A "
+            "task succeeds when its replay ends without an explicit fault. Tasks, sizes and schedules are ours: those "
+            "of the paper are not public."
+        ),
+    ]
+    if total != len(TASKS):
+        blocks.append(
+            Paragraph(f"*A quick run: {total} of {len(TASKS)} tasks. Its rates cannot be compared with the published.*")
+        )
+    return [
+        *blocks,
+        Heading(3, "What falls short"),
+        _shortfalls(results),
+        Heading(3, "The published rates and ours"),
+        Table.of(["policy", "budget", "published", "ours", "kind"], _published(results)),
+        Paragraph(
+            "*Calibrated*: sizes and schedules were chosen so that Compaction-Hybrid succeeds in 23 of 30 tasks at 180 "
+            "tokens and in all at 300, and so that the failures are where the paper has them. Everything else in this "
+            "section is a prediction of the same tasks."
+        ),
+        Heading(3, f"Where Compaction-Hybrid fails at {TIGHT} tokens"),
+        _failure_table(failures),
+        Paragraph(
+            f"Outside debugging: {findings['tasks_hybrid_failures_outside_debugging_180']}; faults other than "
+            f"bootstrap: {findings['tasks_hybrid_faults_other_than_bootstrap_180']}. With auto-pin added to "
+            f"Compaction-Hybrid and nothing else changed, {findings['tasks_hybrid_failures_180_with_auto_pin']} tasks "
+            f"fail at {TIGHT}."
+        ),
+        Heading(3, "Success by policy and budget, plain sessions"),
+        _rates(results, PLAIN),
+        Heading(3, "Success by category, plain sessions"),
+        _by_category(results),
+        Heading(3, "Faults by kind, summed over the tasks, plain sessions"),
+        Paragraph("Policies and budgets that are not named have none."),
+        _by_kind(results),
+        Heading(3, "Stretched sessions: the same turns, and a transcript that grows faster under a larger budget"),
+        Paragraph(
+            "A stretched session has as many turns as the plain one. The tokens that each turn adds to the transcript "
+            f"are multiplied by budget / {STRETCH_REFERENCE}, a factor that was fixed before the first run. So "
+            "compactions come in the same turns at every budget, and what a larger budget still gains is gained by "
+            "room, not by putting the compaction off."
+        ),
+        _rates(results, STRETCHED),
+    ]
+
+
+def _compactions(number: int) -> str:
+    return f"{number or 'no'} compaction{'s fall' if number > 1 else ' falls'}"
+
+
+def _percent(rate: float | None) -> Number:
+    return Number("-" if rate is None else f"{100 * rate:.1f} %")
+
+
+def _find(results: dict[str, Any], session: str, budget: int, policy: str) -> dict[str, Any]:
+    wanted = (session, budget, policy)
+    return next(item for item in results["aggregates"] if (item["session"], item["budget"], item["policy"]) == wanted)
+
+
+def _published(results: dict[str, Any]) -> list[tuple[Value, ...]]:
+    rows: list[tuple[Value, ...]] = []
+    for row in results["published"]:
+        ours = _find(results, PLAIN, row["budget"], row["policy"])
+        rate = f"{_percent(ours['success_rate'])} ({ours['successes']} of {ours['tasks']})"
+        kind = "calibrated" if row["policy"] == HYBRID else "prediction"
+        rows.append((POLICIES[row["policy"]].name, row["budget"], _percent(row["success"]), Number(rate), kind))
+    return rows
+
+
+def _rates(results: dict[str, Any], session: str) -> Table:
+    # At the reference budget a stretched session is the plain one.
+    sessions = [(budget, PLAIN if budget == STRETCH_REFERENCE else session) for budget in results["budgets"]]
+    return Table.of(
+        ["policy", *(f"{budget} tokens" for budget, _ in sessions)],
+        (
+            (
+                POLICIES[policy].name,
+                *(_percent(_find(results, kind, budget, policy)["success_rate"]) for budget, kind in sessions),
+            )
+            for policy in PAPER_POLICIES
+        ),
+    )
+
+
+def _by_category(results: dict[str, Any]) -> Table:
+    lines = []
+    for policy in PAPER_POLICIES:
+        for category in CATEGORIES:
+            counts = [_find(results, PLAIN, budget, policy)["categories"][category] for budget in results["budgets"]]
+            shares = (Number(f"{item['successes']} of {item['tasks']}") for item in counts)
+            lines.append((POLICIES[policy].name, category, *shares))
+    return Table.of(["policy", "category", *(f"{budget} tokens" for budget in results["budgets"])], lines)
+
+
+def _by_kind(results: dict[str, Any]) -> Table:
+    runs = [(policy, budget) for policy in PAPER_POLICIES for budget in results["budgets"]]
+    lines = []
+    for policy, budget in (*runs, (HYBRID_PINNED.id, TIGHT)):
+        faults = _find(results, PLAIN, budget, policy)["faults"]
+        if faults or policy == HYBRID_PINNED.id:
+            name = HYBRID_PINNED.name if policy == HYBRID_PINNED.id else POLICIES[policy].name
+            lines.append((name, budget, *(faults.get(kind, 0) for kind in FAULT_FIELDS)))
+    return Table.of(["policy", "budget", *(kind.replace("_", " ") for kind in FAULT_FIELDS)], lines)
+
+
+def _failure_table(failures: Sequence[Row]) -> Table:
+    return Table.of(
+        ["task", "category", "faults", "compactions", "at 300", "at 300, stretched"],
+        (
+            (
+                item["task"],
+                item["category"],
+                _words(item["faults"]),
+                item["compactions"],
+                f"{item['compactions_at_300']} compactions",
+                f"{item['compactions_stretched_at_300']} compactions, {_words(item['faults_stretched_at_300'])}",
+            )
+            for item in failures
+        ),
+    )
+
+
+def _words(faults: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in faults.items()) or "no fault"
+
+
+def _shortfalls(results: dict[str, Any]) -> Bullets:
+    returning, failures = failures_returning(results["hybrid_failures"]), len(results["hybrid_failures"])
+    lines = [
+        "A task is a script: its turns do not depend on what the policy shows the model, so a success means that the "
+        "harness lost nothing, not that a model would have solved the task.",
+        "Sessions are small models (11 to 32 turns, budgets of 120 to 500 tokens), as the published budgets imply.",
+        f"{results['findings']['tasks_pressure_turns']} turns were under invariant pressure.",
+    ]
+    if returning < failures:
+        lines.append(
+            f"At 300 tokens, {failures - returning} of {failures} failures stay away also in stretched sessions: there "
+            "the additional room alone is enough for the instructions."
+        )
+    return Bullets(tuple(lines))
 
 
 EXPERIMENT = Experiment(

@@ -1,33 +1,98 @@
-"""The four workload families by name: a new family is a module with ``NAME`` and ``build``, and a row here.
+"""The workload families: one story each, as a trace at any token budget.
 
-=================  ====================================================
-FAMILIES           family name to the function from budget to trace
-BUDGETS            the published token budgets
-committed_path     where the trace of a family and budget is committed
-=================  ====================================================
+Only the harness's accounting depends on the budget. ``FAMILIES`` is open: any callable from a budget to a trace may be
+added. The paper's tables take ``PAPER_FAMILIES`` at ``PAPER_BUDGETS``. Sizes and schedules are calibrated, see
+``docs/workloads.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder, accounting_for
-from clawvm_replay.trace_format import Call, Trace
+from clawvm_replay.trace_format import Accounting, Call, Trace
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType, RecallOutcome, ToolOutcome
 
-__all__ = ["BUDGETS", "FAMILIES", "Family", "committed_path"]
+__all__ = [
+    "EVIDENCE",
+    "FAMILIES",
+    "PAPER_BUDGETS",
+    "PAPER_FAMILIES",
+    "Family",
+    "committed_path",
+    "open_story",
+    "user",
+]
+
+PAPER_FAMILIES = ("evidence_heavy", "long_horizon", "multi_session", "daily_assistant")
+
+PAPER_BUDGETS = (120, 180, 240, 300, 380, 500)
+
+EVIDENCE: Mapping[str, Any] = MappingProxyType({"base_utility": 5.0, "recompute_cost": 8.0})
+"""The utility of a file, log or source that was read, and the cost of reading it again."""
+
+
+def user(turn: int) -> Provenance:
+    """Return the provenance of the user's message in a turn."""
+    return Provenance("user", f"turn-{turn}")
+
+
+def open_story(
+    workload: str,
+    budget: int,
+    description: str,
+    accounting: Accounting | None,
+    *instructions: LevelCosts,
+    utility: float = 9.0,
+    page_id: str = "instructions",
+) -> TraceBuilder:
+    """Return a story for a *budget* in tokens with one page of instructions for each of *instructions*."""
+    story = TraceBuilder(workload, budget, description, accounting)
+    for number, costs in enumerate(instructions, start=1):
+        source = Provenance("file", f"AGENTS-{number}.md")
+        story.page(f"{page_id}-{number}", PageType.BOOTSTRAP_POLICY, costs, provenance=source, base_utility=utility)
+    return story
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The constants that every family has: sizes in tokens, schedules in turns."""
+
+    instructions: int = 2
+    instruction: LevelCosts = LevelCosts(3, 10, 16, 28)
+    transcript_per_turn: int = 22
+    limit_in_budgets: float = 3.6
+    soft_share: float = 0.95
+    summary_share: float = 0.15
+
+
+def _open(name: str, budget: int, description: str, shape: Shape, **more: Any) -> TraceBuilder:
+    accounting = accounting_for(
+        budget,
+        limit_in_budgets=shape.limit_in_budgets,
+        soft_share=shape.soft_share,
+        summary_share=shape.summary_share,
+    )
+    return open_story(name, budget, description, accounting, *shape.instructions * (shape.instruction,), **more)
+
+
+def _preferences(story: TraceBuilder, number: int, costs: LevelCosts) -> None:
+    for place in range(1, number + 1):
+        source = Provenance("file", "USER.md")
+        story.page(f"preference-{place}", PageType.PREFERENCE, costs, provenance=source, base_utility=6.0)
 
 
 # --- Evidence-heavy: a debugging session that reads the same files, listings and test logs again and again.
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceHeavyShape:
-    """Sizes in tokens, schedules in turns; calibrated, see ``docs/workloads.md``."""
+class EvidenceHeavyShape(Shape):
+    """Every third resource is the log of a test run instead of a file."""
 
     turns: int = 88
     resources: int = 11
@@ -38,37 +103,22 @@ class EvidenceHeavyShape:
     edit_every: int = 12
     finding_every: int = 9
     instructions: int = 1
-    instruction: LevelCosts = LevelCosts(3, 10, 16, 28)
     constraint: LevelCosts = LevelCosts(2, 6, 9, 14)
     plan: LevelCosts = LevelCosts(3, 8, 13, 22)
     file: LevelCosts = LevelCosts(2, 6, 12, 22)
     log: LevelCosts = LevelCosts(2, 5, 10, 18)
     transcript_per_turn: int = 28
     limit_in_budgets: float = 5.0
-    soft_share: float = 0.95
-    summary_share: float = 0.15
+
+    def resource(self, number: int) -> tuple[str, LevelCosts]:
+        """Return the page id and the costs of a resource."""
+        return (f"log-{number}", self.log) if number % 3 == 0 else (f"file-{number}", self.file)
 
 
 def _evidence_heavy(budget: int, shape: EvidenceHeavyShape) -> Trace:
-    """Return the trace for a token budget; only the harness's accounting depends on the budget."""
-    accounting = accounting_for(
-        budget,
-        limit_in_budgets=shape.limit_in_budgets,
-        soft_share=shape.soft_share,
-        summary_share=shape.summary_share,
-    )
-    story = TraceBuilder("evidence_heavy", budget, "A debugging session that re-reads files and test logs.", accounting)
-    for number in range(1, shape.instructions + 1):
-        story.page(
-            f"instructions-{number}",
-            PageType.BOOTSTRAP_POLICY,
-            shape.instruction,
-            provenance=Provenance("file", f"AGENTS-{number}.md"),
-            base_utility=9.0,
-        )
-    story.page("rule-no-migrations", PageType.CONSTRAINT, shape.constraint, provenance=_user(1), base_utility=7.0)
-    story.page("plan", PageType.PLAN, shape.plan, provenance=_user(1), base_utility=8.0)
-
+    story = _open("evidence_heavy", budget, "A debugging session that re-reads files and test logs.", shape)
+    story.page("rule-no-migrations", PageType.CONSTRAINT, shape.constraint, provenance=user(1), base_utility=7.0)
+    story.page("plan", PageType.PLAN, shape.plan, provenance=user(1), base_utility=8.0)
     reads: list[Call] = []
     front = 0
     for turn in range(1, shape.turns + 1):
@@ -78,58 +128,37 @@ def _evidence_heavy(budget: int, shape: EvidenceHeavyShape) -> Trace:
             calls.append(reads[-1])
         if turn % shape.front_turns == 1:
             front = (front + shape.return_stride) % len(reads)
-        if turn % shape.edit_every == 0:
-            _edit(story, shape, front + 1)
-        beside = [(turn * shape.return_stride + 2 * place) % len(reads) for place in range(shape.returns_per_turn)]
-        for number in (front, *beside):
+        if turn % shape.edit_every == 0:  # An edited file, or a test that ran again: the old content is stale.
+            page_id, costs = shape.resource(front + 1)
+            story.replace(page_id, PageType.EVIDENCE, costs, **EVIDENCE)
+        returns = [(turn * shape.return_stride + 2 * place) % len(reads) for place in range(shape.returns_per_turn)]
+        for number in (front, *returns):
             if reads[number] not in calls:
                 calls.append(reads[number])
-        updates = [_finding(turn)] if turn % shape.finding_every == 0 else []
-        demands = [("plan", Level.STRUCTURED)] if turn % shape.finding_every == 0 else []
-        story.turn(shape.transcript_per_turn, calls=calls, demands=demands, updates=updates)
+        found = turn % shape.finding_every == 0
+        finding = Update("plan", "findings", "append", [f"finding of turn {turn}"], "session", "file-1")
+        story.turn(
+            shape.transcript_per_turn,
+            calls=calls,
+            demands=[("plan", Level.STRUCTURED)] if found else [],
+            updates=[finding] if found else [],
+        )
     return story.trace()
 
 
-def _user(turn: int) -> Provenance:
-    return Provenance("user", f"turn-{turn}")
-
-
-def _is_log(number: int) -> bool:
-    """Every third resource is the log of a test run instead of a file."""
-    return number % 3 == 0
-
-
 def _first_read(story: TraceBuilder, shape: EvidenceHeavyShape, number: int) -> Call:
-    if _is_log(number):
-        arguments = {"command": f"run-tests --only suite_{number}"}
-        return story.tool("shell", arguments, f"log-{number}", shape.log, base_utility=5.0, recompute_cost=8.0)
-    arguments = {"path": f"src/module_{number}.py"}
-    return story.tool("read", arguments, f"file-{number}", shape.file, base_utility=5.0, recompute_cost=8.0)
+    page_id, costs = shape.resource(number)
+    if page_id.startswith("log"):
+        return story.tool("shell", {"command": f"run-tests --only suite_{number}"}, page_id, costs, **EVIDENCE)
+    return story.tool("read", {"path": f"src/module_{number}.py"}, page_id, costs, **EVIDENCE)
 
 
-def _edit(story: TraceBuilder, shape: EvidenceHeavyShape, number: int) -> None:
-    """An edit of a file, or a new run of a test, makes what was read stale."""
-    page_id, ladder = (f"log-{number}", shape.log) if _is_log(number) else (f"file-{number}", shape.file)
-    story.replace(page_id, PageType.EVIDENCE, ladder, base_utility=5.0, recompute_cost=8.0)
-
-
-def _finding(turn: int) -> Update:
-    return Update(
-        page_id="plan",
-        field="findings",
-        operation="append",
-        value=[f"finding of turn {turn}"],
-        scope="session",
-        evidence_ref="file-1",
-    )
-
-
-# --- Long-horizon: one long session through several compactions; instructions, constraints and the plan have to survive.
+# --- Long-horizon: one session through several compactions; instructions, constraints and the plan have to survive.
 
 
 @dataclass(frozen=True, slots=True)
-class LongHorizonShape:
-    """Sizes in tokens, schedules in turns; calibrated, see ``docs/workloads.md``."""
+class LongHorizonShape(Shape):
+    """Chapters are read one after the other, earlier ones again; the user sets rules on the way."""
 
     turns: int = 72
     rules_at: tuple[int, ...] = (2, 11, 25)
@@ -139,51 +168,34 @@ class LongHorizonShape:
     chapter_every: int = 8
     looked_at_again: int = 2
     long_result_every: int = 14
-    instructions: int = 2
-    instruction: LevelCosts = LevelCosts(3, 10, 16, 28)
     constraint: LevelCosts = LevelCosts(2, 5, 8, 12)
     plan: LevelCosts = LevelCosts(3, 8, 13, 22)
     chapter: LevelCosts = LevelCosts(2, 6, 12, 22)
-    transcript_per_turn: int = 22
     long_result: int = 90
-    limit_in_budgets: float = 3.6
-    soft_share: float = 0.95
-    summary_share: float = 0.15
 
 
 def _long_horizon(budget: int, shape: LongHorizonShape) -> Trace:
-    """Return the trace for a token budget; only the harness's accounting depends on the budget."""
-    accounting = accounting_for(
-        budget,
-        limit_in_budgets=shape.limit_in_budgets,
-        soft_share=shape.soft_share,
-        summary_share=shape.summary_share,
-    )
-    story = TraceBuilder("long_horizon", budget, "One long session through several compactions.", accounting)
-    for number in range(1, shape.instructions + 1):
-        story.page(
-            f"instructions-{number}",
-            PageType.BOOTSTRAP_POLICY,
-            shape.instruction,
-            provenance=Provenance("file", f"AGENTS-{number}.md"),
-            base_utility=10.0,
-        )
-    story.page("plan", PageType.PLAN, shape.plan, provenance=Provenance("user", "turn-1"), base_utility=8.0)
-
+    story = _open("long_horizon", budget, "One long session through several compactions.", shape, utility=10.0)
+    story.page("plan", PageType.PLAN, shape.plan, provenance=user(1), base_utility=8.0)
     rules: list[str] = []
     chapters: list[Call] = []
     for turn in range(1, shape.turns + 1):
         demands: list[tuple[str, Level]] = []
         updates = []
         if turn in shape.rules_at:
-            rules.append(_new_rule(story, shape, len(rules) + 1, turn))
-            demands.append((rules[-1], Level.STRUCTURED))
+            rule = f"rule-{len(rules) + 1}"
+            rules.append(
+                story.page(rule, PageType.CONSTRAINT, shape.constraint, provenance=user(turn), base_utility=7.0)
+            )
+            demands.append((rule, Level.STRUCTURED))
         elif rules and turn % shape.rule_consulted_every == 0:
             demands.append((rules[(turn // shape.rule_consulted_every) % len(rules)], Level.STRUCTURED))
         calls = _chapters(story, shape, turn, chapters)
         if turn % shape.step_update_every == 0:
+            # The plan is extended while it is worked on, so it stays active although its steps get done.
+            step = f"step-{(turn // shape.step_update_every - 1) % shape.steps + 1}"
             demands.append(("plan", Level.STRUCTURED))
-            updates.append(_tick(turn // shape.step_update_every, shape.steps))
+            updates.append(Update("plan", step, "set_with_version", "done", "session", "plan"))
         growth = shape.long_result if turn % shape.long_result_every == 0 else shape.transcript_per_turn
         story.turn(growth, calls=calls, demands=demands, updates=updates)
     return story.trace()
@@ -191,59 +203,22 @@ def _long_horizon(budget: int, shape: LongHorizonShape) -> Trace:
 
 def _chapters(story: TraceBuilder, shape: LongHorizonShape, turn: int, chapters: list[Call]) -> list[Call]:
     """Return the reads of one turn: a new chapter or the one in work, and one of the earlier chapters."""
-    calls = []
     since = (turn - 1) % shape.chapter_every
     if since == 0:
         number = len(chapters) + 1
-        chapters.append(
-            story.tool(
-                "read",
-                {"path": f"docs/chapter_{number}.md"},
-                f"chapter-{number}",
-                shape.chapter,
-                base_utility=5.0,
-                recompute_cost=8.0,
-            )
-        )
-    if since <= shape.looked_at_again:
-        calls.append(chapters[-1])
+        path = {"path": f"docs/chapter_{number}.md"}
+        chapters.append(story.tool("read", path, f"chapter-{number}", shape.chapter, **EVIDENCE))
+    calls = [chapters[-1]] if since <= shape.looked_at_again else []
     earlier = chapters[turn % len(chapters)]
-    if earlier not in calls:
-        calls.append(earlier)
-    return calls
+    return calls if earlier in calls else [*calls, earlier]
 
 
-def _new_rule(story: TraceBuilder, shape: LongHorizonShape, number: int, turn: int) -> str:
-    return story.page(
-        f"rule-{number}",
-        PageType.CONSTRAINT,
-        shape.constraint,
-        provenance=Provenance("user", f"turn-{turn}"),
-        base_utility=7.0,
-    )
-
-
-def _tick(step: int, steps: int) -> Update:
-    """The agent ticks off a step; the plan stays active, because it is extended while it is worked on."""
-    return Update(
-        page_id="plan",
-        field=f"step-{(step - 1) % steps + 1}",
-        operation="set_with_version",
-        value="done",
-        scope="session",
-        evidence_ref="plan",
-    )
-
-
-# --- Multi-session: one project through several resets; preferences and the plan persist, dirty state meets the boundary.
+# --- Multi-session: one project through several resets; preferences and the plan persist, dirty state meets a reset.
 
 
 @dataclass(frozen=True, slots=True)
-class MultiSessionShape:
-    """Sizes in tokens, schedules in turns of a session; calibrated, see ``docs/workloads.md``.
-
-    ``returns_in``, ``preference_asked_in``, ``plan_asked_in`` and ``dirty_at_end`` name sessions.
-    """
+class MultiSessionShape(Shape):
+    """``returns_in``, ``preference_asked_in``, ``plan_asked_in`` and ``dirty_at_end`` name sessions."""
 
     sessions: int = 5
     turns_per_session: int = 8
@@ -263,97 +238,53 @@ class MultiSessionShape:
     topic: LevelCosts = LevelCosts(2, 6, 12, 24)
     transcript_per_turn: int = 30
     limit_in_budgets: float = 1.8
-    soft_share: float = 0.95
-    summary_share: float = 0.15
 
 
 def _multi_session(budget: int, shape: MultiSessionShape) -> Trace:
-    """Return the trace for a token budget; only the harness's accounting depends on the budget."""
-    accounting = accounting_for(
-        budget,
-        limit_in_budgets=shape.limit_in_budgets,
-        soft_share=shape.soft_share,
-        summary_share=shape.summary_share,
-    )
-    story = TraceBuilder("multi_session", budget, "One project through several resets.", accounting)
-    for number in range(1, shape.instructions + 1):
-        story.page(
-            f"instructions-{number}",
-            PageType.BOOTSTRAP_POLICY,
-            shape.instruction,
-            provenance=Provenance("file", f"AGENTS-{number}.md"),
-            base_utility=10.0,
-        )
-    for number in range(1, shape.preferences + 1):
-        story.page(
-            f"preference-{number}",
-            PageType.PREFERENCE,
-            shape.preference,
-            provenance=Provenance("file", "USER.md"),
-            base_utility=6.0,
-        )
+    story = _open("multi_session", budget, "One project through several resets.", shape, utility=10.0)
+    _preferences(story, shape.preferences, shape.preference)
     story.page("plan", PageType.PLAN, shape.plan, provenance=Provenance("file", "PLAN.md"), base_utility=8.0)
     for session in range(1, shape.sessions + 1):
         if session > 1:
             story.reset(f"session-{session}")
-        _session(story, shape, session)
+        topics: list[Call] = []
+        for turn in range(1, shape.turns_per_session + 1):
+            _session_turn(story, shape, session, turn, topics)
     return story.trace()
 
 
-def _session(story: TraceBuilder, shape: MultiSessionShape, session: int) -> None:
-    topics: list[Call] = []
-    for turn in range(1, shape.turns_per_session + 1):
-        demands = []
-        updates = []
-        calls = []
-        if turn == 1 and session in shape.plan_asked_in:
-            demands.append(("plan", Level.STRUCTURED))
-        if turn == shape.preference_at and session in shape.preference_asked_in:
-            demands.append((f"preference-{session % shape.preferences + 1}", Level.FULL))
-        if turn in shape.reads_at:
-            topics.append(_topic(story, shape, session, len(topics) + 1))
-            calls.append(topics[-1])
-        elif turn in shape.again_at:
-            calls.append(topics[-1])
-        elif turn == shape.return_at and session in shape.returns_in:
-            calls.append(topics[0])
-        if turn == shape.turns_per_session and session in shape.dirty_at_end:
-            updates.append(_decision(session))
-        story.turn(shape.transcript_per_turn, calls=calls, demands=demands, updates=updates)
+def _session_turn(story: TraceBuilder, shape: MultiSessionShape, session: int, turn: int, topics: list[Call]) -> None:
+    calls = []
+    demands = []
+    updates = []
+    if turn == 1 and session in shape.plan_asked_in:
+        demands.append(("plan", Level.STRUCTURED))
+    if turn == shape.preference_at and session in shape.preference_asked_in:
+        demands.append((f"preference-{session % shape.preferences + 1}", Level.FULL))
+    if turn in shape.reads_at:
+        name = f"{session}-{len(topics) + 1}"
+        path = {"path": f"notes/topic_{name}.md"}
+        topics.append(story.tool("read", path, f"topic-{name}", shape.topic, **EVIDENCE))
+        calls.append(topics[-1])
+    elif turn in shape.again_at:
+        calls.append(topics[-1])
+    elif turn == shape.return_at and session in shape.returns_in:
+        calls.append(topics[0])
+    if turn == shape.turns_per_session and session in shape.dirty_at_end:
+        decision = {f"session-{session}": "decided"}
+        updates.append(Update("plan", "decisions", "merge", decision, "session", "plan"))
+    story.turn(shape.transcript_per_turn, calls=calls, demands=demands, updates=updates)
 
 
-def _topic(story: TraceBuilder, shape: MultiSessionShape, session: int, number: int) -> Call:
-    name = f"{session}-{number}"
-    return story.tool(
-        "read",
-        {"path": f"notes/topic_{name}.md"},
-        f"topic-{name}",
-        shape.topic,
-        base_utility=5.0,
-        recompute_cost=8.0,
-    )
-
-
-def _decision(session: int) -> Update:
-    return Update(
-        page_id="plan",
-        field="decisions",
-        operation="merge",
-        value={f"session-{session}": "decided"},
-        scope="session",
-        evidence_ref="plan",
-    )
-
-
-# --- Daily assistant: rounds of mail, calendar and smart home, with look-ups that are not all answered.
+# --- Daily assistant: rounds of mail, calendar and smart home, with recalls that are not all answered.
 
 
 @dataclass(frozen=True, slots=True)
-class DailyAssistantShape:
-    """Sizes in tokens, schedules in turns; calibrated, see ``docs/workloads.md``.
+class DailyAssistantShape(Shape):
+    """``lookups_at`` maps a turn to what the memory backend answers.
 
-    ``lookups_at`` maps a turn to what the memory backend answers; the fields from ``inbox_at`` to ``returns_at`` are
-    places in a round, from 1 to ``round_length``; ``unlock_at`` is a turn at a place that the round leaves free.
+    The fields from ``inbox_at`` to ``returns_at`` are places in a round, from 1 to ``round_length``; ``unlock_at`` is a
+    turn at a place that the round leaves free.
     """
 
     turns: int = 40
@@ -373,7 +304,6 @@ class DailyAssistantShape:
     preferences: int = 3
     preference_every: int = 12
     habit_every: int = 8
-    instructions: int = 2
     instruction: LevelCosts = LevelCosts(3, 7, 12, 22)
     constraint: LevelCosts = LevelCosts(2, 7, 10, 16)
     preference: LevelCosts = LevelCosts(2, 5, 9, 14)
@@ -381,51 +311,32 @@ class DailyAssistantShape:
     inbox: LevelCosts = LevelCosts(2, 5, 10, 18)
     transcript_per_turn: int = 24
     limit_in_budgets: float = 2.4
-    soft_share: float = 0.95
-    summary_share: float = 0.15
 
 
 def _daily_assistant(budget: int, shape: DailyAssistantShape) -> Trace:
-    """Return the trace for a token budget; only the harness's accounting depends on the budget."""
-    accounting = accounting_for(
+    story = _open(
+        "daily_assistant",
         budget,
-        limit_in_budgets=shape.limit_in_budgets,
-        soft_share=shape.soft_share,
-        summary_share=shape.summary_share,
+        "Rounds of mail, calendar and smart home.",
+        shape,
+        utility=10.0,
+        page_id="household-instructions",
     )
-    story = TraceBuilder("daily_assistant", budget, "Rounds of mail, calendar and smart home.", accounting)
-    for number in range(1, shape.instructions + 1):
-        story.page(
-            f"household-instructions-{number}",
-            PageType.BOOTSTRAP_POLICY,
-            shape.instruction,
-            provenance=Provenance("file", f"AGENTS-{number}.md"),
-            base_utility=10.0,
-        )
-    story.page(
-        "rule-ask-before-unlocking",
-        PageType.CONSTRAINT,
-        shape.constraint,
-        provenance=Provenance("user", "turn-1"),
-        base_utility=7.0,
-    )
-    for number in range(1, shape.preferences + 1):
-        story.page(
-            f"preference-{number}",
-            PageType.PREFERENCE,
-            shape.preference,
-            provenance=Provenance("file", "USER.md"),
-            base_utility=6.0,
-        )
+    rule = "rule-ask-before-unlocking"
+    story.page(rule, PageType.CONSTRAINT, shape.constraint, provenance=user(1), base_utility=7.0)
+    _preferences(story, shape.preferences, shape.preference)
     lookups_at = dict(shape.lookups_at)
     messages: list[Call] = []
     for turn in range(1, shape.turns + 1):
         calls = _round(story, shape, turn, messages)
         demands = []
+        updates = []
         if turn % shape.preference_every == 0:
             demands.append((f"preference-{turn // shape.preference_every % shape.preferences + 1}", Level.STRUCTURED))
+        if turn % shape.habit_every == 0:
+            page_id = f"preference-{turn // shape.habit_every % shape.preferences + 1}"
+            updates.append(Update(page_id, "habits", "merge", {f"turn-{turn}": "observed"}, "project", rule))
         lookups = [(f"memory-{turn}", lookups_at[turn])] if turn in lookups_at else []
-        updates = [_habit(turn, shape)] if turn % shape.habit_every == 0 else []
         story.turn(shape.transcript_per_turn, calls=calls, demands=demands, lookups=lookups, updates=updates)
     return story.trace()
 
@@ -434,18 +345,19 @@ def _round(story: TraceBuilder, shape: DailyAssistantShape, turn: int, messages:
     """Return the calls of one turn: the inbox, a message, the same again, the calendar, an earlier one, the door."""
     place = (turn - 1) % shape.round_length + 1
     if place == shape.inbox_at:
-        # The inbox is another one every time: its tool is not deterministic, so looking again is no duplicate.
+        # The inbox changes: its tool is not deterministic, so listing it again is no duplicate.
         return [story.tool("mail.list", {"folder": "inbox"}, "inbox", shape.inbox, deterministic=False)]
     if place in shape.messages_at:
-        messages.append(_message(story, shape, len(messages) + 1))
+        number = len(messages) + 1
+        page_id = f"message-{number}"
+        messages.append(
+            story.tool("mail.read", {"id": number}, page_id, shape.message, base_utility=5.0, recompute_cost=6.0)
+        )
         return [messages[-1]]
     if place == shape.calendar_at:
         day = turn // shape.round_length + 1
-        return [
-            story.tool(
-                "calendar.day", {"day": day}, f"calendar-{day}", shape.inbox, base_utility=4.0, recompute_cost=6.0
-            )
-        ]
+        page_id = f"calendar-{day}"
+        return [story.tool("calendar.day", {"day": day}, page_id, shape.inbox, base_utility=4.0, recompute_cost=6.0)]
     if place in shape.again_at:
         return [messages[-1]]
     if place in shape.returns_at:
@@ -453,26 +365,6 @@ def _round(story: TraceBuilder, shape: DailyAssistantShape, turn: int, messages:
     if turn == shape.unlock_at:
         return [story.tool("door.unlock", {"door": "front"}, outcome=ToolOutcome.DENIED)]
     return []
-
-
-def _message(story: TraceBuilder, shape: DailyAssistantShape, number: int) -> Call:
-    return story.tool(
-        "mail.read", {"id": number}, f"message-{number}", shape.message, base_utility=5.0, recompute_cost=6.0
-    )
-
-
-def _habit(turn: int, shape: DailyAssistantShape) -> Update:
-    return Update(
-        page_id=f"preference-{turn // shape.habit_every % shape.preferences + 1}",
-        field="habits",
-        operation="merge",
-        value={f"turn-{turn}": "observed"},
-        scope="project",
-        evidence_ref="rule-ask-before-unlocking",
-    )
-
-
-# --- The four workload families by name: a new family is a module with ``NAME`` and ``build``, and a row here.
 
 
 @dataclass(frozen=True, slots=True)
@@ -497,8 +389,6 @@ FAMILIES: dict[str, Family] = {
         Family("daily_assistant", DailyAssistantShape(), _daily_assistant),
     )
 }
-
-BUDGETS = (120, 180, 240, 300, 380, 500)
 
 
 def committed_path(workload: str, budget: int) -> str:

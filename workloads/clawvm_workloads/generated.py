@@ -1,16 +1,11 @@
-"""Generated workloads: from a seed to a trace that no story would tell, for checking properties over thousands of them.
+"""Generated workloads: from a seed to a valid trace that nobody chose, for checking properties over thousands of them.
 
-================  ==================================================================================
-generate          the trace of a seed
-================  ==================================================================================
-
-A seed first draws a *nature* (how many turns, how large the pages, how often what happens), then turn by turn what
-happens, and last a token budget, chosen around the largest minimum set: exactly that, more, much more, less, next to
-nothing. Everything is a valid trace; what the agent wants to remember may be wrong on purpose
-(``clawvm_workloads.generated_updates``).
+A seed first draws the workload's parameters (how many turns, how large the pages, how often what happens), then what
+happens turn by turn, and last a token budget, chosen around the largest minimum set: exactly that, more, much more,
+less, next to nothing. What the agent wants to remember may be wrong on purpose. ``docs/property.md`` lists all of it.
 
 The same seed gives the same bytes on every machine and Python version: only ``random()`` and ``randrange()`` of
-``random.Random`` are used. ``docs/property.md`` lists what is generated.
+``random.Random`` are used.
 """
 
 from __future__ import annotations
@@ -52,8 +47,6 @@ from clawvm_runtime.vocabulary import (
 __all__ = ["chance", "count", "generate", "one_of"]
 
 
-# --- Draws from a seeded generator that give the same on every machine and Python version.
-
 Item = TypeVar("Item")
 
 
@@ -76,15 +69,13 @@ def one_of(rng: random.Random, items: Sequence[Item]) -> Item:
     return items[rng.randrange(len(items))]
 
 
-# --- What kind of workload a seed gives, before anything happens in it.
-
 LARGEST_STEPS = (2, 30, 30, 30, 2_000, 10_000_000)
-"""Bounds of a ladder's steps in tokens, one for each size of workload: tiny, usual (three times), large, huge."""
+"""Bounds of the step from one level's cost to the next, in tokens: tiny, usual (three times), large, huge."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadParameters:
-    """How one workload is: sizes in tokens, the rest are chances or mean numbers per turn."""
+    """How one workload is: sizes in tokens, otherwise chances or mean numbers per turn."""
 
     turns: int
     first_pages: int
@@ -104,8 +95,7 @@ class WorkloadParameters:
     jump: float
 
 
-def draw_nature(rng: random.Random) -> WorkloadParameters:
-    """Return the nature of one workload."""
+def _parameters(rng: random.Random) -> WorkloadParameters:
     kind = rng.random()
     if kind < 0.06:
         turns = 1 + rng.randrange(3)
@@ -140,6 +130,8 @@ APPEND, MERGE, SET = (operation.value for operation in UpdateOperation)
 
 CONTENT: Mapping[str, str] = {"notes": APPEND, "facts": MERGE, "step": SET}
 """Content fields, each with the operation that suits it."""
+
+MINIMUMS = ("pointer", "pointer", "structured", "none")
 
 
 @dataclass(slots=True)
@@ -178,27 +170,17 @@ class UpdateSource:
 
     def _content(self, page_id: str, scope: Scope, evidence: str) -> Update:
         name = one_of(self.rng, tuple(CONTENT))
-        return Update(
-            page_id=page_id,
-            field=name,
-            operation=CONTENT[name],
-            value=self._value(name),
-            scope=scope.value,
-            evidence_ref=evidence,
-            principal=self._principal(scope),
-        )
-
-    def _value(self, name: str) -> Any:
         mark = f"fact {self.made}"
-        values: dict[str, Any] = {"notes": one_of(self.rng, (mark, [mark])), "facts": {f"key {self.made % 3}": mark}}
-        return values.get(name, mark)
+        values = {"notes": one_of(self.rng, (mark, [mark])), "facts": {f"key {self.made % 3}": mark}, "step": mark}
+        principal = self._principal(scope)
+        return Update(page_id, name, CONTENT[name], values[name], scope.value, evidence, principal)
 
     def _principal(self, scope: Scope) -> str:
         reaching = tuple(Principal) if scope is Scope.SESSION else (Principal.USER, Principal.AGENT, Principal.HARNESS)
         return one_of(self.rng, reaching).value
 
     def _control(self, page: Page, evidence: str) -> Update:
-        """Return an update that changes how the page is held."""
+        """Return an update of a field that changes how the page is held."""
         rng = self.rng
         name = one_of(rng, ("minimum", "status", "status") if page.type is PageType.PLAN else ("pin", "minimum"))
         if name == "pin":
@@ -207,15 +189,7 @@ class UpdateSource:
             value = one_of(rng, [level for level in TYPE_RULES[page.type].levels if level >= page.minimum]).label
         else:
             value = one_of(rng, ("active", "done"))
-        return Update(
-            page_id=page.id,
-            field=name,
-            operation=SET,
-            value=value,
-            scope=page.scope.value,
-            evidence_ref=evidence,
-            principal=self._principal(page.scope),
-        )
+        return Update(page.id, name, SET, value, page.scope.value, evidence, self._principal(page.scope))
 
     def _broken(self, update: Update, tools: Mapping[str, ToolDeclaration]) -> Update:
         """Return *update* with one thing wrong, or at least suspicious."""
@@ -232,11 +206,7 @@ class UpdateSource:
             lambda: {"operation": one_of(rng, ("overwrite", "delete"))},
             lambda: {"operation": SET, "base_version": rng.randrange(3)},
             lambda: {"field": "pin", "operation": SET, "value": one_of(rng, ("soft", "none", "tight"))},
-            lambda: {
-                "field": "minimum",
-                "operation": SET,
-                "value": one_of(rng, ("pointer", "pointer", "structured", "none")),
-            },
+            lambda: {"field": "minimum", "operation": SET, "value": one_of(rng, MINIMUMS)},
             lambda: {"field": "status", "operation": SET, "value": one_of(rng, ("done", "paused"))},
             lambda: {"operation": SET, "value": one_of(rng, (None, "", [], {}))},
         )
@@ -248,7 +218,7 @@ class UpdateSource:
         return one_of(self.rng, pages) if pages else "no such page"
 
 
-# --- Generated workloads: from a seed to a trace that no story would tell, for checking properties over thousands of them.
+# --- What happens, turn by turn.
 
 MOST_PAGES = 30
 DEMANDABLE = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL)
@@ -259,16 +229,15 @@ RESULT_TYPES = (PageType.EVIDENCE,) * 6 + (PageType.PREFERENCE, PageType.CONVERS
 
 def generate(seed: int) -> Trace:
     """Return the trace of *seed*; its header holds the budget (tokens) that was drawn for it."""
-    story = _Story(random.Random(seed))
-    return story.told(f"generated-{seed:06d}")
+    return _Story(random.Random(seed)).trace(f"generated-{seed:06d}")
 
 
 @dataclass(slots=True)
 class _Story:
-    """What one workload has said so far; ``pages`` holds what the page table would, without the effect of updates."""
+    """One workload so far; ``pages`` holds what the page table would, without the effect of updates."""
 
     rng: random.Random
-    nature: WorkloadParameters = field(init=False)
+    parameters: WorkloadParameters = field(init=False)
     pages: dict[str, Page] = field(default_factory=dict)
     tools: dict[str, ToolDeclaration] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
@@ -279,43 +248,41 @@ class _Story:
     largest_need: int = 1
 
     def __post_init__(self) -> None:
-        self.nature = draw_nature(self.rng)
+        self.parameters = _parameters(self.rng)
         self.updates = UpdateSource(self.rng)
 
-    def told(self, workload: str) -> Trace:
+    def trace(self, workload: str) -> Trace:
         turns = []
         boundary_follows = chance(self.rng, 0.05)
-        for number in range(1, self.nature.turns + 1):
-            events_before = self._prelude(first=number == 1, boundary=boundary_follows)
-            boundary_follows = chance(self.rng, self.nature.compactions + self.nature.resets)
+        for number in range(1, self.parameters.turns + 1):
+            events_before = self._events_before(first=number == 1, boundary=boundary_follows)
+            boundary_follows = chance(self.rng, self.parameters.compactions + self.parameters.resets)
             turns.append(self._turn(number, events_before, hurried=boundary_follows))
         accounting = self._accounting()
         header = TraceHeader(workload, self._budget(), "A generated workload.", accounting)
         return Trace(header, tuple(turns), source=workload)
 
-    # --- what precedes a turn -------------------------------------------------------------------------
-
-    def _prelude(self, *, first: bool, boundary: bool) -> tuple[EventBefore, ...]:
-        rng, nature = self.rng, self.nature
+    def _events_before(self, *, first: bool, boundary: bool) -> tuple[EventBefore, ...]:
+        rng, parameters = self.rng, self.parameters
         events_before: list[EventBefore] = []
-        for _ in range(nature.first_pages if first else count(rng, nature.new_pages)):
+        for _ in range(parameters.first_pages if first else count(rng, parameters.new_pages)):
             if len(self.pages) < MOST_PAGES:
                 events_before.append(self._new_page())
         if boundary:
-            # Pages of the same events_before may stand on either side of the boundary.
+            # Pages of the same turn may come before or after the boundary.
             at = rng.randrange(len(events_before) + 1)
             events_before[at:at] = [self._boundary() for _ in range(1 + chance(rng, 0.1))]
-        if self.pages and chance(rng, nature.replacements):
+        if self.pages and chance(rng, parameters.replacements):
             old = self.pages[one_of(rng, tuple(self.pages))]
             self.pages[old.id] = self._page(old.id, old.type)
             events_before.append(Replacement(self.pages[old.id]))
-        for _ in range(count(rng, nature.new_tools)):
+        for _ in range(count(rng, parameters.new_tools)):
             events_before.append(self._tool())
         return tuple(events_before)
 
     def _boundary(self) -> BoundaryEvent:
-        nature = self.nature
-        if self.rng.random() * (nature.compactions + nature.resets) < nature.compactions:
+        parameters = self.parameters
+        if self.rng.random() * (parameters.compactions + parameters.resets) < parameters.compactions:
             return BoundaryEvent(Boundary.COMPACTION)
         self.sessions += 1
         return BoundaryEvent(Boundary.RESET, f"session-{self.sessions}")
@@ -346,8 +313,8 @@ class _Story:
             type=page_type,
             costs=self._costs(rule.levels),
             provenance=Provenance(one_of(rng, Provenance.KINDS), page_id),
-            base_utility=self._worth(),
-            recompute_cost=self._worth(),
+            base_utility=self._utility(),
+            recompute_cost=self._utility(),
             scope=one_of(rng, rule.scopes),
             pin=pin,
             minimum=minimum,
@@ -355,9 +322,9 @@ class _Story:
         )
 
     def _costs(self, allowed: Sequence[Level]) -> dict[Level, int]:
-        """Return a ladder of any shape over any of the allowed levels that include full."""
+        """Return rising costs of any shape for any of the allowed levels that include full."""
         rng = self.rng
-        largest = one_of(rng, LARGEST_STEPS) if self.nature.mixed_sizes else self.nature.largest_step
+        largest = one_of(rng, LARGEST_STEPS) if self.parameters.mixed_sizes else self.parameters.largest_step
         share = 0.0 if chance(rng, 0.08) else 0.8
         costs = {}
         cost = 0
@@ -367,7 +334,7 @@ class _Story:
                 costs[level] = cost
         return costs
 
-    def _worth(self) -> float:
+    def _utility(self) -> float:
         if chance(self.rng, 0.02):
             return one_of(self.rng, (0.0, 1e9))
         return self.rng.randrange(101) / 10
@@ -406,28 +373,26 @@ class _Story:
         self.tools[declaration.signature] = declaration
         return declaration
 
-    # --- the turn itself --------------------------------------------------------------------------------
-
     def _turn(self, number: int, events_before: tuple[EventBefore, ...], *, hurried: bool) -> Turn:
-        rng, nature = self.rng, self.nature
+        rng, parameters = self.rng, self.parameters
         needed: dict[str, Level] = {}
         calls = []
-        for _ in range(count(rng, nature.calls) if self.tools else 0):
+        for _ in range(count(rng, parameters.calls) if self.tools else 0):
             call = Call(self._signature(), self._level())
             self._called(call, needed)
             calls.append(call)
         demands = []
-        for _ in range(count(rng, nature.demands) if self.pages else 0):
+        for _ in range(count(rng, parameters.demands) if self.pages else 0):
             demand = (one_of(rng, tuple(self.pages)), self._level())
             self._needs(needed, *demand)
             demands.append(demand)
         lookups = [
             Lookup(f"question {rng.randrange(9)}", one_of(rng, tuple(RecallOutcome)))
-            for _ in range(count(rng, nature.lookups))
+            for _ in range(count(rng, parameters.lookups))
         ]
         updates: list[Update] = [
             self.updates.draw(self.pages, self.tools, self.results)
-            for _ in range(count(rng, nature.updates * (2 if hurried else 1)))
+            for _ in range(count(rng, parameters.updates * (2 if hurried else 1)))
         ]
         self._weigh(needed)
         return Turn(
@@ -447,7 +412,7 @@ class _Story:
         return one_of(self.rng, tuple(self.tools))
 
     def _level(self) -> Level:
-        return one_of(self.rng, [level for level in DEMANDABLE if level <= self.nature.highest_demand])
+        return one_of(self.rng, [level for level in DEMANDABLE if level <= self.parameters.highest_demand])
 
     def _called(self, call: Call, needed: dict[str, Level]) -> None:
         """Note what the call leaves in the page table, so that only pages that are there get demanded."""
@@ -478,18 +443,16 @@ class _Story:
         self.largest_need = max(self.largest_need, tokens)
 
     def _growth(self) -> int:
-        rng, growth = self.rng, self.nature.growth
-        if growth and chance(rng, self.nature.jump):
+        rng, growth = self.rng, self.parameters.growth
+        if growth and chance(rng, self.parameters.jump):
             return growth * (10 + rng.randrange(30))
         return rng.randrange(growth + 1)
-
-    # --- the harness ------------------------------------------------------------------------------------
 
     def _accounting(self) -> Accounting | None:
         rng = self.rng
         if chance(rng, 0.3):
             return None
-        limit = 1 + rng.randrange(6 * self.nature.growth + 20)
+        limit = 1 + rng.randrange(6 * self.parameters.growth + 20)
         soft = rng.randrange(limit + 1)
         return Accounting(limit, soft, rng.randrange(soft // 2 + 1))
 

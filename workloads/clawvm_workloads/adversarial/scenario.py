@@ -1,15 +1,6 @@
-"""What an adversarial scenario is: a hostile life of an agent, what must hold in it, and how that can be made to fail.
+"""What an adversarial scenario is: a hostile session, what must hold in it, and how that can be made to fail.
 
-===============  ==================================================================================
-CHECKS           every must-hold check by name, in words
-Check            one check: whether it held, and what was seen
-Run              what a scenario showed under one policy
-Scenario         a hostile life and its controls
-told             how a scenario that is told as a trace runs, through the replay
-===============  ==================================================================================
-
-A check that no control can break proves nothing, so every kind of check is broken by a control of some scenario. The
-experiment counts which checks are broken by a control of their own scenario, and which are not.
+A check that no control can break proves nothing, so every kind of check is broken by a control of some scenario.
 """
 
 from __future__ import annotations
@@ -18,13 +9,13 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
-from clawvm_replay.trace_format import Accounting, Call, Replacement, ToolDeclaration, Trace
+from clawvm_replay.trace_builder import LevelCosts
+from clawvm_replay.trace_format import Trace
 from clawvm_runtime.canonical import tool_signature
 from clawvm_runtime.decision_trace import DecisionTrace, Event
 from clawvm_runtime.engine import AssembledPrompt, Engine, ToolAnswer, ToolCall, ToolResult
@@ -33,238 +24,41 @@ from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import FEATURES, Policy
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
 from clawvm_runtime.updates import Update
-from clawvm_runtime.vocabulary import Level, PageType, PinClass, ToolOutcome
+from clawvm_runtime.vocabulary import Level, PageType, ToolOutcome
+from clawvm_workloads.reference_model import Levels, WitnessTurn, witness
 
 __all__ = [
     "BUDGET",
     "CHECKS",
     "DURABILITY",
-    "EVIDENCE",
     "GUIDE",
     "HALF_EMPTY",
-    "MISREPORTS",
+    "INJECTED_FAULTS",
     "NOT_IN_PROMPTS",
     "NOT_IN_TRACE",
     "OVERFULL",
     "OVERSTATED",
     "PLAN",
     "RESIDENCY",
-    "SHORT_RULE",
+    "TASTE",
     "UNDERSTATED",
     "Check",
     "Control",
     "Harness",
     "Run",
     "Scenario",
-    "needs",
+    "Script",
+    "from_script",
+    "from_trace",
     "note",
-    "open_story",
     "page",
-    "played",
-    "read",
     "removal",
     "result",
-    "told",
-    "user",
     "values_check",
 ]
 
-
-# --- Controls: what is taken away from ClawVM so that a check must break.
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """One thing that is taken away from ClawVM, and the checks that must break without it.
-
-    ``removal`` are fields of the policy row, ``selector`` takes the place of the engine's, and ``variant`` is for a
-    scenario that can leave something out, or report something falsely, by itself.
-    """
-
-    change: str
-    breaks: tuple[str, ...]
-    removal: Mapping[str, Any] = field(default_factory=dict)
-    selector: Selector = select
-    variant: str = ""
-
-
-def removal(feature_id: str, *breaks: str) -> Control:
-    """Return the control that removes one feature of ClawVM."""
-    feature = FEATURES[feature_id]
-    return Control(f"without {feature.name}", breaks, {feature.field: feature.removed})
-
-
-def _overfull(request: SelectionRequest) -> Selection:
-    return select(dataclasses.replace(request, budget=2 * request.budget))
-
-
-def _half_empty(request: SelectionRequest) -> Selection:
-    return select(dataclasses.replace(request, budget=request.budget // 2))
-
-
-OVERFULL = Control("a selector that spends twice the budget", ("within_budget",), selector=_overfull)
-HALF_EMPTY = Control("a selector that spends half the budget", ("demands_met",), selector=_half_empty)
-
-
-# --- False reports: what a run reported about pressure, falsified, so that the check of these reports can fail.
-
-Falsify = Callable[[int], int]
-
-
-def _true(tokens: int) -> int:
-    return tokens
-
-
-def _less(tokens: int) -> int:
-    return max(0, tokens - 1)
-
-
-def _more(tokens: int) -> int:
-    return tokens + 1
-
-
-def _nothing(tokens: int) -> int:
-    return 0
-
-
-MISREPORTS: Mapping[str, tuple[Falsify, Falsify]] = MappingProxyType(
-    {
-        "": (_true, _true),
-        "understated_pressure": (_less, _less),
-        "overstated_pressure": (_more, _more),
-        "pressure_not_in_prompts": (_true, _nothing),
-        "pressure_not_in_trace": (_nothing, _true),
-    }
-)
-
-
-def misreported(
-    variant: str, events: Sequence[Event], prompts: Sequence[AssembledPrompt]
-) -> tuple[list[Event], list[AssembledPrompt]]:
-    """Return *events* and *prompts* with the pressure that they report falsified; "" leaves it as it is.
-
-    Raises ValueError for a variant that is not in ``MISREPORTS``.
-    """
-    if variant not in MISREPORTS:
-        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(filter(None, MISREPORTS))}")
-    in_trace, in_prompts = MISREPORTS[variant]
-    reported = {event["turn"]: event["missing"] for event in events if event["event"] == "pressure"}
-    claimed = {prompt.turn: in_trace(reported.get(prompt.turn, 0)) for prompt in prompts}
-    pressure = [{"event": "pressure", "turn": turn, "missing": tokens} for turn, tokens in claimed.items() if tokens]
-    return (
-        [*(event for event in events if event["event"] != "pressure"), *pressure],
-        [dataclasses.replace(prompt, missing_tokens=in_prompts(prompt.missing_tokens)) for prompt in prompts],
-    )
-
-
-def _control(change: str, variant: str) -> Control:
-    return Control(change, ("pressure_exact",), variant=variant)
-
-
-UNDERSTATED = _control("pressure reported one token too low", "understated_pressure")
-OVERSTATED = _control("pressure reported one token too high", "overstated_pressure")
-NOT_IN_PROMPTS = _control("pressure left out of the prompts", "pressure_not_in_prompts")
-NOT_IN_TRACE = _control("pressure left out of the decision trace", "pressure_not_in_trace")
-
-
-# --- What every turn of a trace needs, told from the trace alone: a second opinion on pressure, floors and demands.
-
-
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """The level below which a hard page must not fall, and what that level costs in tokens."""
-
-    level: Level
-    tokens: int
-    bootstrap: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TurnNeed:
-    """The floors and demands of one turn by page id; ``tokens`` is the minimum set: both together, each page once."""
-
-    turn: int
-    floors: Mapping[str, Floor]
-    demands: Mapping[str, Level]
-    tokens: int
-
-    def missing(self, budget: int) -> int:
-        """Return by how many tokens the minimum set exceeds *budget*."""
-        return max(0, self.tokens - budget)
-
-    def floors_due(self, budget: int) -> dict[str, Level]:
-        """Return the floors that must hold under *budget* tokens.
-
-        All of them if they fit together, whatever is demanded; otherwise those of the bootstrap pages if these fit.
-        """
-        for chosen in (
-            self.floors,
-            {page_id: floor for page_id, floor in self.floors.items() if floor.bootstrap},
-        ):
-            if sum(floor.tokens for floor in chosen.values()) <= budget:
-                return {page_id: floor.level for page_id, floor in chosen.items()}
-        return {}
-
-    def demands_due(self, budget: int) -> dict[str, Level]:
-        """Return the demands that must be met under *budget* tokens: all of them if the minimum set fits."""
-        return dict(self.demands) if self.tokens <= budget else {}
-
-
-def needs(trace: Trace) -> list[TurnNeed]:
-    """Return what every turn needs, O(turns x pages)."""
-    pages: dict[str, Page] = {}
-    tools: dict[str, ToolDeclaration] = {}
-    results: dict[str, str] = {}
-    found = []
-    for turn in trace.turns:
-        for item in turn.events_before:
-            if isinstance(item, Page):
-                pages[item.id] = item
-            elif isinstance(item, Replacement):
-                pages[item.page.id] = item.page
-            elif isinstance(item, ToolDeclaration):
-                tools[item.signature] = item
-        demands: dict[str, Level] = {}
-        asked = [(page_id, call.level) for call in turn.calls for page_id in _result(call, pages, tools, results)]
-        for page_id, level in (*asked, *turn.demands):
-            page = pages[page_id]
-            demands[page_id] = max(_supported(page, max(level, page.minimum)), demands.get(page_id, Level.NONE))
-        found.append(_need(turn.number, pages, demands))
-    return found
-
-
-def _result(
-    call: Call, pages: dict[str, Page], tools: dict[str, ToolDeclaration], results: dict[str, str]
-) -> list[str]:
-    """Return the page that a call gives, if any; only a first call or a tool that is not deterministic changes it."""
-    tool = tools[call.signature]
-    if tool.page is None:
-        return []
-    if not tool.deterministic or call.signature not in results:
-        pages[tool.page.id] = tool.page
-        results[call.signature] = tool.page.id
-    return [results[call.signature]]
-
-
-def _need(turn: int, pages: Mapping[str, Page], demands: Mapping[str, Level]) -> TurnNeed:
-    floors = {}
-    tokens = 0
-    for page_id, page in pages.items():
-        if page.pin is PinClass.HARD:
-            level = _supported(page, page.minimum)
-            floors[page_id] = Floor(level, page.costs[level], page.type is PageType.BOOTSTRAP_POLICY)
-        if page_id in demands:
-            tokens += page.costs[demands[page_id]]
-        elif page_id in floors:
-            tokens += floors[page_id].tokens
-    return TurnNeed(turn, floors, demands, tokens)
-
-
-def _supported(page: Page, wanted: Level) -> Level:
-    return min(level for level in page.costs if level >= wanted)
-
-
-# --- What an adversarial scenario is: a hostile life of an agent, what must hold in it, and how that can be made to fail.
+BUDGET = 120
+"""Token budget of most scenarios: the smallest of the sweep."""
 
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
@@ -286,7 +80,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
 )
 
 RESIDENCY = ("no_controllable_fault", "within_budget", "pressure_exact", "floors_hold", "demands_met")
-"""The checks of every scenario that is told as a trace."""
+"""The checks of every scenario that is a trace."""
 
 DURABILITY = ("nothing_lost", "nothing_overwritten", "rejections_exact")
 """The checks of every scenario that stages updates."""
@@ -329,10 +123,50 @@ class Run:
         """The names of the checks that did not hold."""
         return tuple(check.name for check in self.checks if not check.holds)
 
+    @classmethod
+    def of(cls, events: Sequence[Event], judge: Callable[[Run], Sequence[Check]]) -> Run:
+        """Return what a decision trace shows, with the checks that *judge* makes of it."""
+        faults: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+        for event in events:
+            if event["event"] == "fault":
+                faults[event["controllable"]][event["fault"]] += 1
+        run = cls(
+            checks=(),
+            faults=dict(sorted(faults[True].items())),
+            pressure_faults=dict(sorted(faults[False].items())),
+            pressure_turns=sum(event["event"] == "pressure" for event in events),
+            pressure_tokens=sum(event["missing"] for event in events if event["event"] == "pressure"),
+            alerts=sum(event["event"] == "alert" for event in events),
+            page_ins=sum(event["event"] == "demand" and event["verdict"] == "page_in" for event in events),
+            committed=sum(len(event["entries"]) for event in events if event["event"] == "commit"),
+            rejected=tuple(event["code"] for event in events if event["event"] == "reject"),
+            lost=sum(len(event["entries"]) for event in events if event["event"] == "lost"),
+            overwritten=sum(len(event["overwrote"]) for event in events if event["event"] == "commit"),
+        )
+        return dataclasses.replace(run, checks=tuple(judge(run)))
+
+
+# --- Controls: what is taken away from ClawVM so that a check must break.
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One thing that is taken away from ClawVM, and the checks that must break without it.
+
+    ``removal`` are fields of the policy row, ``selector`` takes the place of the engine's, and ``variant`` is for a
+    scenario that can leave something out itself, or a fault that is injected into its reports.
+    """
+
+    change: str
+    breaks: tuple[str, ...]
+    removal: Mapping[str, Any] = field(default_factory=dict)
+    selector: Selector = select
+    variant: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A hostile life of an agent under ``budget`` tokens, and the controls that must break its checks.
+    """A hostile session under ``budget`` tokens, and the controls that must break its checks.
 
     ``run`` plays it under a policy, with a selector, in a variant; "" is the real one.
     """
@@ -340,40 +174,91 @@ class Scenario:
     id: str
     title: str
     story: str
-    budget: int
     run: Callable[[Policy, Selector, str], Run]
     controls: tuple[Control, ...]
+    budget: int = BUDGET
 
 
-def counted(events: Sequence[Event]) -> dict[str, Any]:
-    """Return the counts of a ``Run`` that stand in a decision trace."""
-    faults: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
-    for event in events:
-        if event["event"] == "fault":
-            faults[event["controllable"]][event["fault"]] += 1
-    return {
-        "faults": dict(sorted(faults[True].items())),
-        "pressure_faults": dict(sorted(faults[False].items())),
-        "pressure_turns": sum(event["event"] == "pressure" for event in events),
-        "pressure_tokens": sum(event["missing"] for event in events if event["event"] == "pressure"),
-        "alerts": sum(event["event"] == "alert" for event in events),
-        "page_ins": sum(event["event"] == "demand" and event["verdict"] == "page_in" for event in events),
-        "committed": sum(len(event["entries"]) for event in events if event["event"] == "commit"),
-        "rejected": tuple(event["code"] for event in events if event["event"] == "reject"),
-        "lost": sum(len(event["entries"]) for event in events if event["event"] == "lost"),
-        "overwritten": sum(len(event["overwrote"]) for event in events if event["event"] == "commit"),
+def removal(feature_id: str, *breaks: str) -> Control:
+    """Return the control that removes one feature of ClawVM."""
+    feature = FEATURES[feature_id]
+    return Control(f"without {feature.name}", breaks, {feature.field: feature.removed})
+
+
+def _overfull(request: SelectionRequest) -> Selection:
+    return select(dataclasses.replace(request, budget=2 * request.budget))
+
+
+def _half_empty(request: SelectionRequest) -> Selection:
+    return select(dataclasses.replace(request, budget=request.budget // 2))
+
+
+OVERFULL = Control("a selector that spends twice the budget", ("within_budget",), selector=_overfull)
+HALF_EMPTY = Control("a selector that spends half the budget", ("demands_met",), selector=_half_empty)
+
+Falsify = Callable[[int], int]
+
+INJECTED_FAULTS: Mapping[str, tuple[Falsify, Falsify]] = MappingProxyType(
+    {
+        "": (lambda tokens: tokens, lambda tokens: tokens),
+        "understated_pressure": (lambda tokens: max(0, tokens - 1), lambda tokens: max(0, tokens - 1)),
+        "overstated_pressure": (lambda tokens: tokens + 1, lambda tokens: tokens + 1),
+        "pressure_not_in_prompts": (lambda tokens: tokens, lambda tokens: 0),
+        "pressure_not_in_trace": (lambda tokens: 0, lambda tokens: tokens),
     }
+)
+"""Faults that can be injected into what a run reported about pressure: in its decision trace, and in its prompts."""
+
+UNDERSTATED, OVERSTATED, NOT_IN_PROMPTS, NOT_IN_TRACE = (
+    Control(change, ("pressure_exact",), variant=variant)
+    for change, variant in (
+        ("pressure reported one token too low", "understated_pressure"),
+        ("pressure reported one token too high", "overstated_pressure"),
+        ("pressure left out of the prompts", "pressure_not_in_prompts"),
+        ("pressure left out of the decision trace", "pressure_not_in_trace"),
+    )
+)
 
 
-def told(build: Callable[[], Trace], checks: Sequence[str], rejections: tuple[str, ...] = ()) -> Callable[..., Run]:
-    """Return how a scenario that is told as a trace runs: replayed, and judged by what the trace alone implies.
+def _with_fault(
+    variant: str, events: Sequence[Event], prompts: Sequence[AssembledPrompt]
+) -> tuple[list[Event], list[AssembledPrompt]]:
+    """Return *events* and *prompts* with a fault of ``INJECTED_FAULTS`` in the pressure that they report.
 
-    *rejections* are the reject codes that its updates must get, in journal order. Its variants are ``MISREPORTS``.
+    Raises ValueError for an unknown variant.
     """
-    return partial(_scenario_run, build, checks, rejections)
+    if variant not in INJECTED_FAULTS:
+        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(filter(None, INJECTED_FAULTS))}")
+    in_trace, in_prompts = INJECTED_FAULTS[variant]
+    reported = {event["turn"]: event["missing"] for event in events if event["event"] == "pressure"}
+    claimed = {prompt.turn: in_trace(reported.get(prompt.turn, 0)) for prompt in prompts}
+    pressure = [{"event": "pressure", "turn": turn, "missing": tokens} for turn, tokens in claimed.items() if tokens]
+    return (
+        [*(event for event in events if event["event"] != "pressure"), *pressure],
+        [dataclasses.replace(prompt, missing_tokens=in_prompts(prompt.missing_tokens)) for prompt in prompts],
+    )
 
 
-def _scenario_run(
+# --- Scenarios that are traces: replayed, and judged by what the trace alone implies.
+
+
+def from_trace(
+    build: Callable[[], Trace], checks: Sequence[str], rejections: tuple[str, ...] = ()
+) -> Callable[..., Run]:
+    """Return how a scenario that is a trace runs; its variants are ``INJECTED_FAULTS``.
+
+    *rejections* are the reject codes that its updates must get, in journal order.
+    """
+    return partial(_run_trace, build, checks, rejections)
+
+
+@cache
+def _trace_and_witness(build: Callable[[], Trace]) -> tuple[Trace, tuple[WitnessTurn, ...]]:
+    trace = build()
+    return trace, witness(trace).turns
+
+
+def _run_trace(
     build: Callable[[], Trace],
     checks: Sequence[str],
     rejections: tuple[str, ...],
@@ -381,38 +266,31 @@ def _scenario_run(
     selector: Selector,
     variant: str,
 ) -> Run:
-    trace = build()
+    trace, turns = _trace_and_witness(build)
     decisions = DecisionTrace()
     observed: list[AssembledPrompt] = []
     replay_trace(trace, policy, decisions=decisions, selector=selector, observe=observed.append)
-    events, prompts = misreported(variant, decisions.events, observed)
-    counts = counted(events)
-    budget = trace.header.budget
-    turns = needs(trace)
-    judged = [
-        _no_fault(counts),
-        within_budget(prompts, budget),
-        _pressure(events, prompts, turns, budget),
-        _held("floors_hold", prompts, [need.floors_due(budget) for need in turns]),
-        _held("demands_met", prompts, [need.demands_due(budget) for need in turns]),
-        Check("nothing_lost", counts["lost"] == 0, f"{counts['lost']} lost"),
-        Check("nothing_overwritten", counts["overwritten"] == 0, f"{counts['overwritten']} overwritten"),
-        Check("rejections_exact", counts["rejected"] == rejections, tallied(counts["rejected"])),
-    ]
-    return Run(tuple(check for check in judged if check.name in checks), **counts)
+    events, prompts = _with_fault(variant, decisions.events, observed)
+
+    def judge(run: Run) -> list[Check]:
+        judged = [
+            _no_fault(run),
+            _within_budget(prompts, trace.header.budget),
+            _pressure(events, prompts, turns),
+            _held("floors_hold", prompts, [turn.floors_due for turn in turns]),
+            _held("demands_met", prompts, [turn.demands_due for turn in turns]),
+            *_durability(run, rejections),
+        ]
+        return [check for check in judged if check.name in checks]
+
+    return Run.of(events, judge)
 
 
-def tallied(codes: Sequence[str]) -> str:
-    """Return how often each reject code stands among *codes*, in words."""
-    return ", ".join(f"{count} {code}" for code, count in sorted(Counter(codes).items())) or "none"
+def _no_fault(run: Run) -> Check:
+    return Check("no_controllable_fault", not run.faults, f"{sum(run.faults.values())} faults")
 
 
-def _no_fault(counts: Mapping[str, Any]) -> Check:
-    faults = counts["faults"]
-    return Check("no_controllable_fault", not faults, f"{sum(faults.values())} faults")
-
-
-def within_budget(prompts: Sequence[AssembledPrompt], budget: int) -> Check:
+def _within_budget(prompts: Sequence[AssembledPrompt], budget: int) -> Check:
     """Return whether the blocks of every prompt add up to its tokens, and these stay within its budget."""
     over = sum(
         not (sum(block.tokens for block in prompt.blocks) == prompt.tokens <= prompt.budget <= budget)
@@ -421,13 +299,11 @@ def within_budget(prompts: Sequence[AssembledPrompt], budget: int) -> Check:
     return Check("within_budget", over == 0, f"{over} of {len(prompts)} prompts over")
 
 
-def _pressure(
-    events: Sequence[Event], prompts: Sequence[AssembledPrompt], turns: Sequence[TurnNeed], budget: int
-) -> Check:
+def _pressure(events: Sequence[Event], prompts: Sequence[AssembledPrompt], turns: Sequence[WitnessTurn]) -> Check:
     """Return whether decision trace and prompts both report what the trace implies."""
     reported = {event["turn"]: event["missing"] for event in events if event["event"] == "pressure"}
     in_prompts = {prompt.turn: prompt.missing_tokens for prompt in prompts if prompt.missing_tokens}
-    implied = {need.turn: need.missing(budget) for need in turns if need.missing(budget)}
+    implied = {turn.number: turn.missing_tokens for turn in turns if turn.missing_tokens}
     return Check(
         "pressure_exact",
         reported == in_prompts == implied,
@@ -436,7 +312,7 @@ def _pressure(
     )
 
 
-def _held(name: str, prompts: Sequence[AssembledPrompt], due: Sequence[Mapping[str, Level]]) -> Check:
+def _held(name: str, prompts: Sequence[AssembledPrompt], due: Sequence[Levels]) -> Check:
     """Return whether every prompt holds what is due in its turn."""
     missed = total = 0
     for prompt, levels in zip(prompts, due):
@@ -446,31 +322,31 @@ def _held(name: str, prompts: Sequence[AssembledPrompt], due: Sequence[Mapping[s
     return Check(name, missed == 0 and len(prompts) == len(due), f"{total - missed} of {total} held")
 
 
-# --- Scenarios that speak to the engine itself, for what a trace cannot say: contents, values, reopened journals.
+def _durability(run: Run, rejections: tuple[str, ...]) -> list[Check]:
+    codes = ", ".join(f"{count} {code}" for code, count in sorted(Counter(run.rejected).items())) or "none"
+    return [
+        Check("nothing_lost", run.lost == 0, f"{run.lost} lost"),
+        Check("nothing_overwritten", run.overwritten == 0, f"{run.overwritten} overwritten"),
+        Check("rejections_exact", run.rejected == rejections, codes),
+    ]
 
-Values = Mapping[tuple[str, str], tuple[int, Any]]
-"""Version and value by page and field."""
+
+# --- Scenarios that drive the engine itself, for what a trace cannot hold: contents, values, reopened journals.
 
 
 class Harness:
     """Drives one engine as a harness would, and counts how often each tool ran."""
 
-    def __init__(self, policy: Policy, budget: int, selector: Selector, variant: str) -> None:
+    def __init__(self, policy: Policy, selector: Selector, variant: str) -> None:
         self.variant = variant
         self.decisions = DecisionTrace()
         self.storage = MemoryJournalStorage()
-        self.engine = Engine(policy, budget, journal=Journal(self.storage), trace=self.decisions, selector=selector)
+        self.engine = Engine(policy, BUDGET, journal=Journal(self.storage), trace=self.decisions, selector=selector)
         self.prompts: list[AssembledPrompt] = []
         self.runs: Counter[str] = Counter()
 
     def call(
-        self,
-        tool: str,
-        arguments: Mapping[str, Any],
-        gives: Page,
-        *,
-        deterministic: bool = True,
-        signature: str = "",
+        self, tool: str, arguments: Mapping[str, Any], gives: Page, *, deterministic: bool = True, signature: str = ""
     ) -> ToolAnswer:
         """Make a tool call; the tool, if it runs, gives the page *gives*."""
 
@@ -478,8 +354,7 @@ class Harness:
             self.runs[tool] += 1
             return ToolResult(ToolOutcome.OK, gives)
 
-        call = ToolCall(tool, arguments, Level.FULL, deterministic, signature)
-        return self.engine.tool_execute(call, execute)
+        return self.engine.tool_execute(ToolCall(tool, arguments, Level.FULL, deterministic, signature), execute)
 
     def stage(self, *updates: Update) -> None:
         """Stage updates, as a model's reply does."""
@@ -502,35 +377,48 @@ class Harness:
 Script = Callable[[Harness], Sequence[Check]]
 
 
-def played(script: Script, budget: int, rejections: tuple[str, ...] | None = None) -> Callable[..., Run]:
-    """Return how a scenario that is told as a script runs; *rejections* is None where it stages no update."""
-    return partial(_run, script, budget, rejections)
+def from_script(script: Script, rejections: tuple[str, ...] | None) -> Callable[..., Run]:
+    """Return how a scenario that is a script runs; *rejections* is None where it stages no update."""
+    return partial(_run_script, script, rejections)
 
 
-def _run(
-    script: Script, budget: int, rejections: tuple[str, ...] | None, policy: Policy, selector: Selector, variant: str
+def _run_script(
+    script: Script, rejections: tuple[str, ...] | None, policy: Policy, selector: Selector, variant: str
 ) -> Run:
-    harness = Harness(policy, budget, selector, variant)
+    harness = Harness(policy, selector, variant)
     special = script(harness)
     harness.engine._check()
-    counts = counted(harness.decisions.events)
-    faults = sum(counts["faults"].values())
-    checks = [
-        Check("no_controllable_fault", faults == 0, f"{faults} faults"),
-        within_budget(harness.prompts, budget),
+
+    def judge(run: Run) -> list[Check]:
+        durability = [] if rejections is None else _durability(run, rejections)
+        return [_no_fault(run), _within_budget(harness.prompts, BUDGET), *durability, *special]
+
+    return Run.of(harness.decisions.events, judge)
+
+
+def values_check(
+    journal: Journal, expected: Mapping[tuple[str, str], tuple[int, Any]], name: str = "values_exact"
+) -> Check:
+    """Return whether *journal* has committed exactly the *expected* versions and values, by page and field."""
+    committed = [journal.committed(*key) for key in expected]
+    wrong = [
+        f"{key[0]}.{key[1]} is version {found.version}: {found.value!r}"
+        for (key, wanted), found in zip(expected.items(), committed)
+        if (found.version, found.value) != wanted
     ]
-    if rejections is not None:
-        checks += [
-            Check("nothing_lost", counts["lost"] == 0, f"{counts['lost']} lost"),
-            Check("nothing_overwritten", counts["overwritten"] == 0, f"{counts['overwritten']} overwritten"),
-            Check("rejections_exact", counts["rejected"] == rejections, tallied(counts["rejected"])),
-        ]
-    return Run((*checks, *special), **counts)
+    return Check(name, not wrong, wrong[0][:160] if wrong else f"{len(expected)} fields as expected")
 
 
-def page(page_id: str, page_type: PageType, ladder: LevelCosts, source: Provenance, **more: Any) -> Page:
-    """Return a page with the costs of *ladder*."""
-    return Page(id=page_id, type=page_type, costs=ladder.costs(page_type), provenance=source, **more)
+# --- What the scenarios are made of.
+
+GUIDE = LevelCosts(3, 20, 26, 40)
+PLAN = LevelCosts(3, 10, 14, 22)
+TASTE = LevelCosts(2, 5, 9, 14)
+
+
+def page(page_id: str, page_type: PageType, costs: LevelCosts, source: Provenance, **more: Any) -> Page:
+    """Return a page that has those of *costs* that its type allows."""
+    return Page(id=page_id, type=page_type, costs=costs.costs(page_type), provenance=source, **more)
 
 
 def result(page_id: str, content: str, tokens: int = 40) -> Page:
@@ -546,57 +434,6 @@ def result(page_id: str, content: str, tokens: int = 40) -> Page:
     )
 
 
-def values_check(journal: Journal, expected: Values, name: str = "values_exact") -> Check:
-    """Return whether *journal* has committed exactly the expected values and versions."""
-    committed = [journal.committed(*key) for key in expected]
-    wrong = [
-        f"{key[0]}.{key[1]} is version {found.version}: {found.value!r}"
-        for (key, wanted), found in zip(expected.items(), committed)
-        if (found.version, found.value) != wanted
-    ]
-    return Check(name, not wrong, wrong[0][:160] if wrong else f"{len(expected)} fields as expected")
-
-
-# --- What the scenarios share in the telling: a story with its instructions, ladders, good updates.
-
-BUDGET = 120
-"""Token budget of most scenarios: the smallest of the sweep."""
-
-GUIDE = LevelCosts(3, 20, 26, 40)
-PLAN = LevelCosts(3, 10, 14, 22)
-SHORT_RULE = LevelCosts(2, 6, 8, 12)
-
-EVIDENCE: Mapping[str, Any] = MappingProxyType({"base_utility": 5.0, "recompute_cost": 8.0})
-
-
-def open_story(name: str, accounting: Accounting | None, *guides: LevelCosts) -> TraceBuilder:
-    """Return a story with one page of instructions for each ladder."""
-    story = TraceBuilder(f"adversarial_{name}", BUDGET, "", accounting)
-    for number, ladder in enumerate(guides, start=1):
-        source = Provenance("file", f"AGENTS-{number}.md")
-        story.page(f"guide-{number}", PageType.BOOTSTRAP_POLICY, ladder, provenance=source, base_utility=9.0)
-    return story
-
-
-def read(story: TraceBuilder, number: int, ladder: LevelCosts, **more: Any) -> Call:
-    """Return the call that reads a file; its result is a page."""
-    return story.tool("read", {"path": f"file_{number}"}, f"file-{number}", ladder, **EVIDENCE, **more)
-
-
 def note(**attributes: Any) -> Update:
     """Return a good update of the plan, with some attributes replaced."""
-    good: dict[str, Any] = {
-        "page_id": "plan",
-        "field": "log",
-        "operation": "append",
-        "value": ["noted"],
-        "scope": "session",
-        "evidence_ref": "plan",
-    }
-    good.update(attributes)
-    return Update(**good)
-
-
-def user(turn: int) -> Provenance:
-    """Return the provenance of what the user said in a turn."""
-    return Provenance("user", f"turn-{turn}")
+    return dataclasses.replace(Update("plan", "log", "append", ["noted"], "session", "plan"), **attributes)

@@ -8,7 +8,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from clawvm_experiments.property import read_back
+from clawvm_experiments.property import check_trace, read_back
 from clawvm_replay.trace_format import write_trace
 from clawvm_workloads import generated
 from clawvm_workloads.generated import chance, count, generate, one_of
@@ -16,19 +16,20 @@ from clawvm_workloads.generated import chance, count, generate, one_of
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 DIGEST = """
-import hashlib, sys
-sys.path[:0] = [{workloads!r}, {replay!r}, {root!r}]
-from clawvm_experiments.property import check_trace
-from clawvm_replay.trace_format import write_trace
-from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.generated import generate
-digest = hashlib.sha256()
-for seed in range(25):
-    trace = generate(seed)
-    digest.update("".join(write_trace(trace.header, trace.turns)).encode("ascii"))
-    digest.update(check_trace(trace, POLICIES["clawvm"]).run.decisions)
-print(digest.hexdigest())
-""".format(workloads=str(ROOT / "workloads"), replay=str(ROOT / "replay_py"), root=str(ROOT))
+import sys
+sys.path[:0] = {paths!r}
+from tests.workloads.test_generated import digest_of_decisions
+print(digest_of_decisions())
+""".format(paths=[str(ROOT / "workloads"), str(ROOT / "replay_py"), str(ROOT)])
+
+
+def digest_of_decisions():
+    digest = hashlib.sha256()
+    for seed in range(6):
+        trace = generate(seed)
+        digest.update(bytes_of(trace))
+        digest.update(check_trace(trace).run.decisions)
+    return digest.hexdigest()
 
 
 def bytes_of(trace):
@@ -46,41 +47,37 @@ class OnlyWhatIsStable(random.Random):
 
 class GeneratedTest(unittest.TestCase):
     def test_one_seed_gives_the_same_bytes(self):
-        for seed in range(40):
+        for seed in range(15):
             self.assertEqual(bytes_of(generate(seed)), bytes_of(generate(seed)), f"seed {seed}")
 
     def test_traces_and_decisions_do_not_depend_on_the_hash_seed(self):
-        digests = {
-            subprocess.run(
-                [sys.executable, "-c", DIGEST],
-                env={**os.environ, "PYTHONHASHSEED": hash_seed},
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-            for hash_seed in ("1", "4711")
-        }
-        self.assertEqual(len(digests), 1)
-        self.assertEqual(len(digests.pop().strip()), 64)
+        found = subprocess.run(
+            [sys.executable, "-c", DIGEST],
+            env={**os.environ, "PYTHONHASHSEED": "4711"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        self.assertEqual(found.strip(), digest_of_decisions())
 
     def test_only_stable_draws_are_used(self):
         for seed in range(40):
-            generated._Story(OnlyWhatIsStable(seed)).told("generated")
+            generated._Story(OnlyWhatIsStable(seed)).trace("generated")
 
     def test_seeds_give_different_traces(self):
-        digests = {hashlib.sha256(bytes_of(generate(seed))[200:]).digest() for seed in range(200)}
-        self.assertEqual(len(digests), 200)
+        digests = {hashlib.sha256(bytes_of(generate(seed))[200:]).digest() for seed in range(60)}
+        self.assertEqual(len(digests), 60)
 
     def test_every_trace_is_valid(self):
-        for seed in range(120):
+        for seed in range(20):
             trace = generate(seed)
             self.assertEqual(bytes_of(read_back(trace)), bytes_of(trace), f"seed {seed}")
 
-    def test_the_seed_stands_in_the_name(self):
+    def test_the_name_holds_the_seed(self):
         self.assertEqual(generate(42).header.workload, "generated-000042")
 
     def test_lengths_are_mixed(self):
-        turns = [len(generate(seed).turns) for seed in range(300)]
+        turns = [len(generate(seed).turns) for seed in range(60)]
         self.assertTrue(any(number <= 3 for number in turns))
         self.assertTrue(any(number >= 50 for number in turns))
         self.assertLess(sum(turns) / len(turns), 30)
