@@ -29,7 +29,7 @@ from clawvm_experiments.sensitivity_conclusions import (
 )
 from clawvm_experiments.sensitivity_rules import RULE_SETS, Counts, CountTable, count, facts_of_run, metrics_counts
 from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, Setting
-from clawvm_pictures.charts import Dot, Verdict, dot_grid
+from clawvm_pictures.charts import Dot, dot_grid
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.reports import table
 from clawvm_replay.trace_format import Trace
@@ -337,7 +337,6 @@ def sensitivity_figures(results: dict[str, Any]) -> dict[str, str]:
     """Return the grid of claims and settings."""
     settings, conclusions = results["settings"], results["conclusions"]
     names = conclusion_names(conclusions)
-    verdict = {True: Verdict.HOLDS, False: Verdict.FAILS, None: Verdict.NOTHING}
     return {
         "claims_and_settings.svg": dot_grid(
             title="Which conclusion holds under which setting",
@@ -345,7 +344,7 @@ def sensitivity_figures(results: dict[str, Any]) -> dict[str, str]:
             columns=[names[item["id"]] for item in conclusions],
             dots=[
                 [
-                    Dot(verdict[setting["holds"][item["id"]]], f"{item['statement']}: {setting['numbers'][item['id']]}")
+                    Dot(setting["holds"][item["id"]], f"{item['statement']}: {setting['numbers'][item['id']]}")
                     for item in conclusions
                 ]
                 for setting in settings
