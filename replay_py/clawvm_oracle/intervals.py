@@ -207,60 +207,68 @@ def pack(intervals: Iterable[Interval], free: Sequence[int]) -> Packing:
     for number, tokens in enumerate(free):
         # One more than can ever idle: an arc that is never full keeps the price of its prompt at 0 or above.
         arcs[number, number + 1, 0] += tokens + 1
-    source, sink = len(free) + 1, len(free) + 2
-    for node, (before, after) in enumerate(zip((0, *free), (*free, 0))):
-        if before != after:
-            tail, head = (source, node) if after > before else (node, sink)
-            arcs[tail, head, 0] = abs(after - before)
-    network = _Network(sink + 1, arcs)
-    while True:
-        distances, arrivals = network.shortest_paths([source])
-        if sink not in distances:
-            break
-        saved -= distances[sink] * network.ship(source, sink, arrivals)
-    potentials, _ = network.shortest_paths(list(range(len(free) + 1)))
+    network = _Network([after - before for before, after in zip((0, *free), (*free, 0))], arcs)
+    saved -= network.ship()
+    potentials, _ = network.shortest_paths(range(len(free) + 1))
     return Packing(saved, [potentials[number] - potentials[number + 1] for number in range(len(free))])
 
 
 class _Network:
-    """Arcs by (tail, head, cost) with capacities; arc ``i ^ 1`` is the way back of arc ``i``."""
+    """Nodes with an excess to be shipped (negative: a demand) and arcs by (tail, head, cost) with their capacities."""
 
-    def __init__(self, nodes: int, arcs: Mapping[tuple[int, int, int], int]) -> None:
-        self._leaving: list[list[int]] = [[] for _ in range(nodes)]
+    def __init__(self, excess: list[int], arcs: Mapping[tuple[int, int, int], int]) -> None:
+        self._excess = excess
+        self._leaving: list[list[int]] = [[] for _ in excess]
         self._head: list[int] = []
         self._left: list[int] = []
         self._cost: list[int] = []
         for (tail, head, cost), capacity in arcs.items():
+            # In pairs: arc ``i ^ 1`` is the way back of arc ``i``.
             for start, end, left, price in ((tail, head, capacity, cost), (head, tail, 0, -cost)):
                 self._leaving[start].append(len(self._head))
                 self._head.append(end)
                 self._left.append(left)
                 self._cost.append(price)
 
-    def shortest_paths(self, starts: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
+    def shortest_paths(self, starts: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
         """Return by node the least cost from one of *starts* and the arc of arrival (Bellman and Ford with a queue)."""
         distances = dict.fromkeys(starts, 0)
         arrivals: dict[int, int] = {}
-        queue = deque(starts)
+        queue = deque(distances)
+        queued = set(distances)
         while queue:
             node = queue.popleft()
+            queued.remove(node)
             for arc in self._leaving[node]:
                 head, reached = self._head[arc], distances[node] + self._cost[arc]
                 if self._left[arc] and (head not in distances or reached < distances[head]):
                     distances[head], arrivals[head] = reached, arc
-                    if head not in queue:
+                    if head not in queued:
+                        queued.add(head)
                         queue.append(head)
         return distances, arrivals
 
-    def ship(self, source: int, sink: int, arrivals: Mapping[int, int]) -> int:
-        """Ship as much as the path of *arrivals* takes and return the amount."""
+    def ship(self) -> int:
+        """Ship every excess and return the cost: along a shortest path to each demand, until none is left."""
+        total = 0
+        while any(self._excess):
+            distances, arrivals = self.shortest_paths(node for node, excess in enumerate(self._excess) if excess > 0)
+            for node in distances:
+                if self._excess[node] < 0:
+                    total += distances[node] * self._ship_to(node, arrivals)
+        return total
+
+    def _ship_to(self, node: int, arrivals: Mapping[int, int]) -> int:
+        """Ship what the path of *arrivals* to a node with a demand still takes and return the amount."""
         path = []
-        node = sink
-        while node != source:
-            path.append(arrivals[node])
-            node = self._head[path[-1] ^ 1]
-        amount = min(self._left[arc] for arc in path)
+        root = node
+        while root in arrivals:
+            path.append(arrivals[root])
+            root = self._head[path[-1] ^ 1]
+        amount = min(self._excess[root], -self._excess[node], *(self._left[arc] for arc in path))
         for arc in path:
             self._left[arc] -= amount
             self._left[arc ^ 1] += amount
+        self._excess[root] -= amount
+        self._excess[node] += amount
         return amount
