@@ -45,7 +45,8 @@ CASES, QUICK_CASES = 600, 30
 CHUNKS = {"small": 50, "unit": 100}
 """Seeds in one cell, by kind of check."""
 
-POLICY_IDS = (*POLICIES, DEMAND_ONLY.id)
+POLICY_IDS = tuple(POLICIES)
+ALL_IDS = (*POLICY_IDS, DEMAND_ONLY.id)
 MEASURES = ("reloaded", "brought_in")
 BOUNDS: Mapping[str, Callable[[DemandSequence], int]] = {
     "any_policy": any_policy_bound,
@@ -83,7 +84,7 @@ def _run_cell(cell: Cell) -> Row:
         row = {"name": parameters["name"], **_described(adversarial_case(parameters["name"]))}
     else:
         seeds = range(parameters["first_seed"], parameters["first_seed"] + parameters["cases"])
-        row = _small_row(seeds) if kind == "small" else _unit_row(seeds)
+        row = _checks_row(kind, seeds)
     return {"kind": kind, **row}
 
 
@@ -94,7 +95,7 @@ def trace_row(trace: Trace) -> Row:
     left out.
     """
     recorders = {policy_id: UtilityRecorder() for policy_id in UTILITY_POLICIES}
-    runs = {policy.id: observe_run(trace, policy, recorders.get(policy.id, select)) for policy in POLICIES.values()}
+    runs = {name: observe_run(trace, POLICIES[name], recorders.get(name, select)) for name in POLICY_IDS}
     sequence = runs["clawvm"].sequence
     known: list[tuple[DemandSequence, dict[str, int]]] = []
 
@@ -147,23 +148,21 @@ def _described(share: UtilityShare) -> Row:
     return {"ratio": share.ratio, "turn": share.turn, "tokens_left": problem.left, "pages": pages}
 
 
-def _small_row(seeds: range) -> Row:
-    checks = [(seed, check_small_case(seed)) for seed in seeds]
+def _checks_row(kind: str, seeds: range) -> Row:
+    if kind == "small":
+        small = {seed: check_small_case(seed) for seed in seeds}
+        return {
+            "cases": len(small),
+            "comparisons": sum(check.comparisons for check in small.values()),
+            "violations": [f"seed {seed}: {text}" for seed, check in small.items() for text in check.violations],
+            "bound_is_exact": sum(check.bound_is_exact for check in small.values()),
+            "oracle_is_exact": sum(check.oracle_is_exact for check in small.values()),
+        }
+    unit = {seed: check_unit_case(seed) for seed in seeds}
     return {
-        "cases": len(checks),
-        "comparisons": sum(check.comparisons for _, check in checks),
-        "violations": [f"seed {seed}: {text}" for seed, check in checks for text in check.violations],
-        "bound_is_exact": sum(check.bound_is_exact for _, check in checks),
-        "oracle_is_exact": sum(check.oracle_is_exact for _, check in checks),
-    }
-
-
-def _unit_row(seeds: range) -> Row:
-    checks = [(seed, check_unit_case(seed)) for seed in seeds]
-    return {
-        "cases": len(checks),
-        "searched": sum(check.exhaustive is not None for _, check in checks),
-        "different": [f"seed {seed}: {check}" for seed, check in checks if not check.equal],
+        "cases": len(unit),
+        "searched": sum(check.exhaustive is not None for check in unit.values()),
+        "different": [f"seed {seed}: {check}" for seed, check in unit.items() if not check.equal],
     }
 
 
@@ -183,10 +182,9 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "cells": len(families),
         "cells_under_pressure": len(families) - len(defined),
         "budgets": budgets,
-        "policies": {policy_id: _policy_summary(defined, budgets, policy_id) for policy_id in POLICY_IDS},
+        "policies": {policy_id: _policy_summary(defined, budgets, policy_id) for policy_id in ALL_IDS},
         "series": {
-            measure: {policy_id: means("policies", policy_id, measure) for policy_id in POLICY_IDS}
-            for measure in MEASURES
+            measure: {policy_id: means("policies", policy_id, measure) for policy_id in ALL_IDS} for measure in MEASURES
         },
         "bounds": {name: means("bounds", name) for name in BOUNDS},
         "any_policy_plan": {measure: means("any_policy_plan", measure) for measure in MEASURES},
@@ -338,10 +336,10 @@ def _report(results: dict[str, Any]) -> list[Block]:
     series, small, unit = (results[name] for name in ("series", "small", "unit"))
     defined = findings["cells_with_bounds"]
     oracle = DEMAND_ONLY.id
+    numbers = ("count", *QUANTILES, "mean", "share_optimal")
 
-    def by_budget(first_column: str, rows: Sequence[tuple[str, Sequence[Value]]]) -> Table:
-        columns = [first_column, *(str(budget) for budget in results["budgets"])]
-        return Table.of(columns, ([name, *values] for name, values in rows))
+    def by_budget(*rows: tuple[str, Sequence[Value]]) -> Table:
+        return Table.of(["policy", *map(str, results["budgets"])], ([name, *values] for name, values in rows))
 
     def by_policy(*columns: tuple[str, ...]) -> Table:
         """Return a table of the numbers at these paths (each behind its title) for every policy."""
@@ -352,39 +350,31 @@ def _report(results: dict[str, Any]) -> list[Block]:
         Heading(2, EXPERIMENT.title),
         Paragraph(_opening(findings, policies)),
         Paragraph(
-            f"{defined} of {results['cells']} cells (families x budgets); {results['cells_under_pressure']} left out "
-            "because their minimum set does not fit. *Reloaded*: page-ins, or the same content retrieved again where a "
-            "policy cannot page in. *Brought in*: tokens that the prompt before did not hold. The bounds in the first "
-            "two tables are for policies that meet every floor and demand. The bound for any policy is the exact "
-            "optimum with prefetching: its plan, played by the engine, reaches it in "
-            f"{findings['any_policy_plan_reaches_bound']} of {defined} cells. It is zero in "
-            f"{findings['cells_where_any_policy_bound_is_zero']} cells: foresight alone would remove every page-in."
+            f"{defined} of {results['cells']} cells (families x budgets) have bounds; in the others the minimum set "
+            "does not fit. *Reloaded*: page-ins, or the same content retrieved again where a policy cannot page in. "
+            "*Brought in*: tokens that the prompt before did not hold. The bound for any policy is the exact optimum "
+            f"with prefetching: its plan, played by the engine, reaches it in {findings['any_policy_plan_reaches_bound']}"
+            f" cells. In {findings['cells_where_any_policy_bound_is_zero']} it is zero: foresight removes every page-in."
         ),
         Heading(3, "Reloaded tokens, mean over the families"),
         by_budget(
-            "policy or bound",
-            [
-                ("lower bound, any policy", _tokens(bounds["any_policy"])),
-                ("any-policy plan, played", _tokens(played["reloaded"])),
-                ("lower bound, demand-only", _tokens(bounds["demand_only"])),
-                ("upper bound: demand-only oracle", _tokens(series["reloaded"][oracle])),
-                *((NAMES[name], _tokens(means)) for name, means in series["reloaded"].items() if name != oracle),
-            ],
+            ("lower bound, any policy", _tokens(bounds["any_policy"])),
+            ("any-policy plan, played", _tokens(played["reloaded"])),
+            ("lower bound, demand-only", _tokens(bounds["demand_only"])),
+            ("upper bound: demand-only oracle", _tokens(series["reloaded"][oracle])),
+            *((NAMES[name], _tokens(means)) for name, means in series["reloaded"].items() if name != oracle),
         ),
         Heading(3, "Brought-in tokens, mean over the families"),
         by_budget(
-            "policy or bound",
-            [
-                ("lower bound, any policy", _tokens(bounds["brought_in"])),
-                ("any-policy plan, played", _tokens(played["brought_in"])),
-                *((NAMES[name], _tokens(means)) for name, means in series["brought_in"].items()),
-            ],
+            ("lower bound, any policy", _tokens(bounds["brought_in"])),
+            ("any-policy plan, played", _tokens(played["brought_in"])),
+            *((NAMES[name], _tokens(means)) for name, means in series["brought_in"].items()),
         ),
         Heading(3, "Every policy against its own bounds"),
         Paragraph(
-            "Here each policy is compared with bounds for what its own prompts met; tokens are sums over the cells. "
-            "**The denominators differ**: a policy that leaves a floor or a demand unmet has fewer requirements and so "
-            "lower bounds, and its ratio must not be ranked against another row's. A dash: the bound is zero."
+            "Sums over the cells. **The denominators differ**: a policy that leaves a floor or a demand unmet has "
+            "fewer requirements and so lower bounds, and its ratio must not be ranked against another row's. These two "
+            "bounds hold for every policy: no ratio can be below 1. A dash: the bound is zero."
         ),
         by_policy(
             ("reloaded", "reloaded"),
@@ -397,26 +387,21 @@ def _report(results: dict[str, Any]) -> list[Block]:
             ("cells with everything met", "meets_all_in"),
         ),
         Paragraph(
-            "These two bounds hold for every policy: no ratio here can be below 1. By budget, reloaded over the "
-            "any-policy bound; the first row is the bound where everything is met, in tokens. Above a bound of a few "
-            "tokens a ratio is large and says little."
+            "Reloaded over the any-policy bound by budget; the first row is the bound where everything is met, in "
+            "tokens. Above a bound of a few tokens a ratio is large and says little."
         ),
         by_budget(
-            "policy",
-            [
-                ("any-policy bound, mean over the families", _tokens(bounds["any_policy"])),
-                *(
-                    (NAMES[name], list(item["reloaded_over_any_policy_bound_by_budget"].values()))
-                    for name, item in policies.items()
-                ),
-            ],
+            ("any-policy bound, mean over the families", _tokens(bounds["any_policy"])),
+            *(
+                (NAMES[name], list(item["reloaded_over_any_policy_bound_by_budget"].values()))
+                for name, item in policies.items()
+            ),
         ),
         Paragraph(
-            "The demand-only bound holds only for policies that neither prefetch nor upgrade. For the others its ratio "
-            "is a comparison and no distance from an optimum: below 1, prefetch or upgrades saved more than any policy "
-            "without them could. The demand-only oracle reaches it in "
-            f"{findings['cells_where_demand_only_oracle_reaches_bound']} of {defined} cells; at most it is "
-            f"{findings['largest_demand_only_oracle_over_bound'] or 0:.3f} times the bound."
+            "The demand-only bound holds for policies that neither prefetch nor upgrade. For the others its ratio is "
+            "a comparison: below 1, prefetch or upgrades saved more than any policy without them could. The "
+            f"demand-only oracle reaches it in {findings['cells_where_demand_only_oracle_reaches_bound']} of {defined} "
+            f"cells and is at most {findings['largest_demand_only_oracle_over_bound'] or 0:.3f} times the bound."
         ),
         by_policy(
             ("reloaded", "reloaded"),
@@ -426,13 +411,10 @@ def _report(results: dict[str, Any]) -> list[Block]:
         ),
         Heading(3, "Greedy upgrades against the exact knapsack"),
         Table.of(
-            ["score", "prompts", *(name.replace("_", " ") for name in (*QUANTILES, "mean", "share_optimal"))],
-            (
-                (NAMES[name], *(item[column] for column in ("count", *QUANTILES, "mean", "share_optimal")))
-                for name, item in results["utility"].items()
-            ),
+            ["score", "prompts", *(name.replace("_", " ") for name in numbers[1:])],
+            ((NAMES[name], *(item[number] for number in numbers)) for name, item in results["utility"].items()),
         ),
-        Bullets(tuple(_worst_cases(results))),
+        Bullets(_worst_cases(results)),
         Heading(3, "Checks"),
         Bullets(
             (
@@ -465,20 +447,20 @@ def _tokens(values: Mapping[str, float | None]) -> list[Value]:
     ]
 
 
-def _worst_cases(results: Mapping[str, Any]) -> list[str]:
-    worst = [(policy_id, item["worst"]) for policy_id, item in results["utility"].items() if item["worst"] is not None]
-    lines = [
-        f"Worst for {NAMES[policy_id]}: {case['ratio']:.3g} in turn {case['turn']} of {case['workload']} at "
-        f"{case['budget']}, {case['tokens_left']} tokens left for {len(case['pages'])} pages."
-        for policy_id, case in worst
-    ]
-    for name, case in results["upgrades"].items():
-        pages = "; ".join(f"score {score:g}, steps {', '.join(map(str, steps))}" for _, score, steps in case["pages"])
-        lines.append(
-            f"Made to mislead ({name.replace('_', ' ')}): {case['ratio']:.3g} with {case['tokens_left']} tokens left "
-            f"and pages of {pages}."
-        )
-    return lines
+def _worst_cases(results: Mapping[str, Any]) -> tuple[str, ...]:
+    worst = {name: item["worst"] for name, item in results["utility"].items() if item["worst"] is not None}
+    return (
+        *(
+            f"Worst for {NAMES[name]}: {case['ratio']:.3g} in turn {case['turn']} of {case['workload']} at "
+            f"{case['budget']}, {case['tokens_left']} tokens left for {len(case['pages'])} pages."
+            for name, case in worst.items()
+        ),
+        *(
+            f"Made to mislead ({name.replace('_', ' ')}): {case['ratio']:.3g} with {case['tokens_left']} tokens left: "
+            + "; ".join(f"score {score:g}, steps {', '.join(map(str, steps))}" for _, score, steps in case["pages"])
+            for name, case in results["upgrades"].items()
+        ),
+    )
 
 
 def _figures(results: dict[str, Any]) -> dict[str, str]:

@@ -6,13 +6,13 @@ The cost is of prompt tokens alone: what a fault costs outside the prompt (runni
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, family_trace
 from clawvm_experiments.figures import BUDGET_LABEL, budget_series
 from clawvm_pictures.charts import line_chart
-from clawvm_replay.document import Block, Heading, Number, Paragraph, Table
+from clawvm_replay.document import Block, Heading, Number, Paragraph, Table, Value
 from clawvm_replay.metrics import DIGITS, PRICE_MODELS, PriceModel
 from clawvm_replay.prefix_breaks import BLOCK_ORDERS, BreakCause, BreakObserver, PrefixBreak, ReorderedMeter
 from clawvm_replay.published import PORT_PROMPT_CACHE
@@ -36,12 +36,13 @@ PRICES: Mapping[str, PriceModel] = {
 }
 """The price models; the first one is the default of every other table."""
 
+POLICY_IDS = tuple(POLICIES)
 FALLS = frozenset({BreakCause.DEMAND_OVER, BreakCause.DISPLACED, BreakCause.DESTROYED, BreakCause.BOOTSTRAP_LOST})
 COUNTS = ("turns", "prompt_tokens", "reused_tokens", "first_prompt_tokens", "changed_tokens")
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return family_cells("policy", POLICIES, QUICK_BUDGETS if quick else BUDGETS)
+    return family_cells("policy", POLICY_IDS, QUICK_BUDGETS if quick else BUDGETS)
 
 
 def _run(cell: Cell) -> Row:
@@ -105,17 +106,17 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
             policy_id: [
                 _total([row for row in rows if row["policy"] == policy_id and row[by] == value]) for value in values
             ]
-            for policy_id in POLICIES
+            for policy_id in POLICY_IDS
         }
 
     by_budget, by_workload = totals("budget", budgets), totals("workload", workloads)
-    policies = {policy_id: _of_policy([row for row in rows if row["policy"] == policy_id]) for policy_id in POLICIES}
+    policies = {policy_id: _of_policy([row for row in rows if row["policy"] == policy_id]) for policy_id in POLICY_IDS}
     results: dict[str, Any] = {
         "cells": len(rows),
         "complete": len(budgets) == len(BUDGETS),
         "budgets": budgets,
         "workloads": workloads,
-        "names": {policy_id: policy.name for policy_id, policy in POLICIES.items()},
+        "names": {policy_id: POLICIES[policy_id].name for policy_id in POLICY_IDS},
         "policies": policies,
         "reuse_by_budget": {name: [total["prefix_reuse"] for total in own] for name, own in by_budget.items()},
         "reuse_by_workload": {name: [total["prefix_reuse"] for total in own] for name, own in by_workload.items()},
@@ -227,7 +228,12 @@ def _report(results: dict[str, Any]) -> list[Block]:
     port = PORT_PROMPT_CACHE
     cheapest = results["cheapest_first"]["default"][0]
     clawvm = policies["clawvm"]
-    blocks: list[Block] = [
+    orders = list(clawvm["orders"])
+
+    def by_policy(columns: Sequence[str], values: Callable[[dict[str, Any]], Iterable[Value]]) -> Table:
+        return Table.of(["policy", *columns], ([names[name], *values(item)] for name, item in policies.items()))
+
+    return [
         Heading(2, EXPERIMENT.title),
         Paragraph(
             f"ClawVM reuses {100 * clawvm['prefix_reuse']:.0f} % of its prompt tokens from the cache and pays for "
@@ -240,38 +246,25 @@ def _report(results: dict[str, Any]) -> list[Block]:
             "plain input tokens per turn; what a fault costs outside the prompt (running a tool again) is not in them. "
             f"Default prices: cached read {DEFAULT.cached_read:g}, write {DEFAULT.write:g}, plain {DEFAULT.plain:g}."
         ),
-        Table.of(
-            ["policy", "prompt tokens per turn", "prefix reuse", "cost", "cost without a cache", "breaks per turn"],
-            (
-                (
-                    names[policy_id],
-                    Number(f"{item['prompt_tokens'] / item['turns']:.1f}"),
-                    item["prefix_reuse"],
-                    item["costs"]["default"],
-                    item["plain_cost"],
-                    item["breaks_per_turn"],
-                )
-                for policy_id, item in policies.items()
+        by_policy(
+            ["prompt tokens per turn", "prefix reuse", "cost", "cost without a cache", "breaks per turn"],
+            lambda item: (
+                Number(f"{item['prompt_tokens'] / item['turns']:.1f}"),
+                *(item["prefix_reuse"], item["costs"]["default"], item["plain_cost"], item["breaks_per_turn"]),
             ),
         ),
         Paragraph(
-            "A policy that puts less into its prompts pays less for them: cost is not benefit. "
-            "For context: an independent port, measured with real coding agents, saw the share of cached reads fall "
-            f"from {port.share_before} to {port.share_with_port} at {port.cost_ratio} times the cost. An agent's "
-            "prompts hold a transcript and tools too, ours hold pages only: the numbers are no comparison."
+            "A policy that puts less into its prompts pays less for them: cost is not benefit. For context: an "
+            "independent port, measured with real coding agents, saw the share of cached reads fall from "
+            f"{port.share_before} to {port.share_with_port} at {port.cost_ratio} times the cost. An agent's prompts "
+            "hold a transcript and tools too, ours hold pages only: the numbers are no comparison."
         ),
         Heading(3, "Does the order of the policies depend on the prices?"),
-        Table.of(
-            ["prices (cached read, write)", *names.values()],
-            (
-                (
-                    f"{model} ({prices.cached_read:g}, {prices.write:g})",
-                    *(item["costs"][model] for item in policies.values()),
-                )
-                for model, prices in PRICES.items()
-            ),
+        by_policy(
+            [f"{model} ({prices.cached_read:g}, {prices.write:g})" for model, prices in PRICES.items()],
+            lambda item: item["costs"].values(),
         ),
-        Paragraph(_order_sentence(results)),
+        Paragraph(f"Prices are those of a cached read and a write. {_order_sentence(results)}"),
         Heading(3, "Prefix reuse by budget in tokens and by workload"),
         Paragraph(
             "Reused tokens over all prompt tokens; the quality experiment shows the mean of the cells' shares instead."
@@ -279,7 +272,7 @@ def _report(results: dict[str, Any]) -> list[Block]:
         *(
             Table.of(
                 ["policy", *map(str, results[values])],
-                ((names[policy_id], *numbers) for policy_id, numbers in results[series].items()),
+                ((names[name], *numbers) for name, numbers in results[series].items()),
             )
             for values, series in (("budgets", "reuse_by_budget"), ("workloads", "reuse_by_workload"))
         ),
@@ -291,27 +284,7 @@ def _report(results: dict[str, Any]) -> list[Block]:
             "*Unchanged* tokens are in blocks that the previous prompt had too: they are written again only because "
             "they follow the break. *In front* is the share of the broken prompts before the break."
         ),
-    ]
-    for policy_id, item in policies.items():
-        falls = ", ".join(f"{levels} {count}" for levels, count in item["falls"].items())
-        blocks += [
-            Heading(4, names[policy_id]),
-            _causes_table(item),
-            Paragraph(f"Pages that fell or left, by level: {falls or 'none'}."),
-        ]
-    orders = list(clawvm["orders"])
-    by_order = (
-        Table.of(
-            ["policy", *(order.replace("_", " ") for order in orders)],
-            (
-                (names[policy_id], *(item["orders"][order][number] for order in orders))
-                for policy_id, item in policies.items()
-            ),
-        )
-        for number in ("prefix_reuse", "cost")
-    )
-    return [
-        *blocks,
+        *(block for name, item in policies.items() for block in _breaks(names[name], item)),
         Heading(3, "Would another order of the blocks help?"),
         Paragraph(
             "The same prompts, their blocks in another order. The engine's order is type rank, then declaration. "
@@ -319,10 +292,14 @@ def _report(results: dict[str, Any]) -> list[Block]:
             "by how often it did; both know only the past. The last column writes nothing but blocks that the previous "
             "prompt did not have, which no order can beat and hardly any reaches."
         ),
-        next(by_order),
+        by_policy(_titles(orders), lambda item: (item["orders"][order]["prefix_reuse"] for order in orders)),
         Paragraph("Cost per turn at default prices:"),
-        next(by_order),
+        by_policy(_titles(orders), lambda item: (item["orders"][order]["cost"] for order in orders)),
     ]
+
+
+def _titles(names: Iterable[str]) -> list[str]:
+    return [name.replace("_", " ") for name in names]
 
 
 def _order_sentence(results: dict[str, Any]) -> str:
@@ -333,16 +310,22 @@ def _order_sentence(results: dict[str, Any]) -> str:
     return "Yes. Cheapest first: " + "; ".join(f"{model}: {order}" for model, order in orders.items()) + "."
 
 
-def _causes_table(item: Mapping[str, Any]) -> Table:
+def _breaks(name: str, item: Mapping[str, Any]) -> list[Block]:
+    """Return the breaks of a policy by cause, and which levels its pages fell or left by."""
     columns = ("breaks", "after_boundary", "rewritten_tokens", "unchanged_tokens", "position")
-    rows = [(cause.replace("_", " "), *(counts[name] for name in columns)) for cause, counts in item["causes"].items()]
+    rows = [(cause.replace("_", " "), *(counts[key] for key in columns)) for cause, counts in item["causes"].items()]
     rows.sort(key=lambda row: (-row[3], row[0]))
     rewritten = item["rewritten_tokens"] - item["first_prompt_tokens"]
     every = (item["breaks"], item["breaks_after_boundary"], rewritten, item["unchanged_tokens"], item["position"])
-    return Table.of(
-        ["cause", "breaks", "right after a boundary", "rewritten tokens", "unchanged", "in front"],
-        ((*row[:-1], Number(f"{100 * row[-1]:.0f} %")) for row in [*rows, ("all breaks", *every)]),
-    )
+    falls = ", ".join(f"{levels} {count}" for levels, count in item["falls"].items())
+    return [
+        Heading(4, name),
+        Table.of(
+            ["cause", "breaks", "right after a boundary", "rewritten tokens", "unchanged", "in front"],
+            ((*row[:-1], Number(f"{100 * row[-1]:.0f} %")) for row in [*rows, ("all breaks", *every)]),
+        ),
+        Paragraph(f"Pages that fell or left, by level: {falls or 'none'}."),
+    ]
 
 
 def _figures(results: dict[str, Any]) -> dict[str, str]:
