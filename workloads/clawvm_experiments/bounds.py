@@ -353,8 +353,9 @@ def _report(results: dict[str, Any]) -> list[Block]:
             f"{defined} of {results['cells']} cells (families x budgets) have bounds; in the others the minimum set "
             "does not fit. *Reloaded*: page-ins, or the same content retrieved again where a policy cannot page in. "
             "*Brought in*: tokens that the prompt before did not hold. The bound for any policy is the exact optimum "
-            f"with prefetching: its plan, played by the engine, reaches it in {findings['any_policy_plan_reaches_bound']}"
-            f" cells. In {findings['cells_where_any_policy_bound_is_zero']} it is zero: foresight removes every page-in."
+            "with prefetching: its plan, played by the engine, reaches it in "
+            f"{findings['any_policy_plan_reaches_bound']} cells. In {findings['cells_where_any_policy_bound_is_zero']} "
+            "it is zero: foresight removes every page-in."
         ),
         Heading(3, "Reloaded tokens, mean over the families"),
         by_budget(
