@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 LARGEST_SEARCHED = 100_000
-"""In prompts with more free tokens whole pages leave too few unused to be worth the search."""
+"""In prompts with more free tokens whole pages leave too few unused for the search to pay."""
 
 
 class Span(NamedTuple):
@@ -158,7 +158,7 @@ def repeated_requirements(sequence: DemandSequence) -> tuple[int, list[tuple[Spa
 def packable_tokens(sequence: DemandSequence, spans: Iterable[Span]) -> list[int]:
     """Return for each prompt the largest sum, within its free tokens, of what keeping some of *spans* adds to it.
 
-    A prompt that has room for all of them keeps its free tokens as they are. Raises ValueError under pressure.
+    A prompt that can hold all of them keeps its free tokens as they are. Raises ValueError under pressure.
     O(prompts x spans across them x free tokens / word size).
     """
     extras: list[dict[Content, set[int]]] = [{} for _ in sequence.turns]

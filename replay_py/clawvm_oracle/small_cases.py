@@ -209,7 +209,7 @@ def _choices(sequence: DemandSequence, number: int, carried: Prompt | None = Non
 
 
 def minimum_misses(references: Sequence[int], capacity: int) -> int:
-    """Return the misses, first references included, of Belady's MIN with room for *capacity* pages (at least 1).
+    """Return the misses, first references included, of Belady's MIN when *capacity* pages fit (at least 1).
 
     It evicts the page that is needed again last, which is optimal for pages of one size.
     """
@@ -342,7 +342,7 @@ EXHAUSTIVE_PAGES = 5
 
 
 def check_unit_case(seed: int) -> UnitCheck:
-    """Compare the string of *seed* (2 to 12 pages, 10 to 59 references, room for 1 to 6) with Belady's MIN."""
+    """Compare the string of *seed* (2 to 12 pages, 10 to 59 references, 1 to 6 pages fit) with Belady's MIN."""
     random = Random(seed)
     pages = 2 + random.randrange(11)
     capacity = 1 + random.randrange(6)

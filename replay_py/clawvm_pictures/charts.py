@@ -100,8 +100,8 @@ def bar_chart(*, title: str, value_label: str, categories: Sequence[str], series
         lines = wrapped(category, gutter, TEXT_SIZE, most=2)
         height = max(_BAR, TEXT_SIZE * 1.25 * len(lines))
         values = [(one.name, one.values[row], fill) for one, fill in zip(series, fills)]
-        told = ", ".join(f"{name} {value_text(value)}" for name, value, _ in values)
-        bars.append(row_name(lines, f"{category}: {told}", EDGE + gutter, y + height / 2))
+        parts = ", ".join(f"{name} {value_text(value)}" for name, value, _ in values)
+        bars.append(row_name(lines, f"{category}: {parts}", EDGE + gutter, y + height / 2))
         bars += _stack(category, values, scale, y + (height - _BAR) / 2)
         y += height + _GAP
     bottom = y - _GAP / 2
@@ -160,7 +160,7 @@ class Mark:
 
 
 def histogram(*, title: str, x_label: str, y_label: str, bins: Sequence[Bin], marks: Sequence[Mark] = ()) -> str:
-    """Return a histogram as SVG: the count above each bar where there is room, and on hover.
+    """Return a histogram as SVG: the count above each bar where it fits, and on hover.
 
     Bins may differ in width; the height is the count, not the density. Raises ValueError for a value that is not
     finite, a negative count, and a bin whose low end is not below its high end. O(number of bins).
@@ -197,8 +197,8 @@ def histogram(*, title: str, x_label: str, y_label: str, bins: Sequence[Bin], ma
         names.append(label(text, middle, y, "cvp-strong cvp-clear", "middle"))
     frame.parts += [*y_axis(y_scale, left, right, whole=True), *bars, *lines, *names, *texts]
     frame.parts += x_axis(x_scale, left, right, bottom)
-    told = "".join(f"; {text}" for _, text, _, _ in placed)
-    return frame.finished(f"Histogram: {y_label} by {x_label}{told}.", x_label, left, right, bottom)
+    shown = "".join(f"; {text}" for _, text, _, _ in placed)
+    return frame.finished(f"Histogram: {y_label} by {x_label}{shown}.", x_label, left, right, bottom)
 
 
 def _placed(marks: Sequence[Mark], scale: Scale) -> list[tuple[Mark, str, float, int]]:
@@ -263,13 +263,13 @@ def dot_grid(
         parts.append(element("path", {"class": "cvp-grid", "d": path([(EDGE, y), (width - EDGE, y)])}))
         parts.append(row_name(names, row, EDGE + gutter, y + height / 2))
         for middle, column, dot in zip(middles, columns, line):
-            told = f"{row}, {column}: {_LOOKS[dot.holds][0]}" + (f"; {dot.detail}" if dot.detail else "")
+            about = f"{row}, {column}: {_LOOKS[dot.holds][0]}" + (f"; {dot.detail}" if dot.detail else "")
             area: dict[str, Attribute] = {"x": middle - _CELL / 2, "y": y + height / 2 - _CELL / 2}
             hit = element("rect", {"class": "cvp-hit", **area, "width": _CELL, "height": _CELL})
-            parts.append(element("g", None, hover(told), hit, _sign(dot.holds, middle, y + height / 2)))
+            parts.append(element("g", None, hover(about), hit, _sign(dot.holds, middle, y + height / 2)))
         y += height
-    told = f"Grid: {len(rows)} rows ({', '.join(rows)}) by {len(columns)} columns ({', '.join(columns)})."
-    return picture(width, y + EDGE, title, told, parts, wide=width > WIDTH)
+    description = f"Grid: {len(rows)} rows ({', '.join(rows)}) by {len(columns)} columns ({', '.join(columns)})."
+    return picture(width, y + EDGE, title, description, parts, wide=width > WIDTH)
 
 
 def _sign(holds: bool | None, x: float, y: float) -> Markup:

@@ -92,7 +92,7 @@ def line_chart(
     bottom = top + _PLOT_HEIGHT
     y_scale = (logarithmic_scale if logarithmic else linear_scale)(ys, bottom, top)
     left, right = tick_gutter(y_scale), WIDTH - EDGE - (text_width(value_text(max(xs)), TEXT_SIZE) / 2 if xs else 0)
-    # Markers side by side need room also at both ends.
+    # Markers side by side need space also at both ends.
     inset = 8 + min(_STEP * (len(series) - 1) / 2, 24.0)
     x_scale = point_scale(xs, left + inset, right - inset)
 

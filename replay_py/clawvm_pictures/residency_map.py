@@ -267,15 +267,15 @@ class _Map:
 
     def _turn_numbers(self, y: float) -> None:
         record = self.record
-        room = text_width(f"{record.last:,}", _SMALL) + 8
+        needed = text_width(f"{record.last:,}", _SMALL) + 8
         step = next(
             step
             for power in range(8)
             for step in (10**power, 2 * 10**power, 5 * 10**power)
-            if step * self.column >= room
+            if step * self.column >= needed
         )
         turns = [turn for turn in range(record.first, record.last + 1) if turn % step == 0]
-        if not turns or (turns[0] - record.first) * self.column >= room:
+        if not turns or (turns[0] - record.first) * self.column >= needed:
             turns.insert(0, record.first)
         for turn in turns:
             style = "cvp-small cvp-quiet cvp-clear"
@@ -308,9 +308,9 @@ class _Map:
             drawn += _level_rect(run.level, x, y + _ROW - 3, width - min(0.75, self.column / 8), _CELL)
         return element("g", {"class": "cvp-run"}, hover(text), hit, *drawn)
 
-    def _fault(self, fault: FaultMark, y: float, room: float) -> Markup:
+    def _fault(self, fault: FaultMark, y: float, height: float) -> Markup:
         shape, style = fault_look(fault.kind, fault.controllable)
-        radius = max(3.0, min(5.5, self.column * 0.55, room * 0.56))
+        radius = max(3.0, min(5.5, self.column * 0.55, height * 0.56))
         return marker(shape, self.x(fault.turn) + self.column / 2, y, radius, style)
 
     def _marks(self, places: dict[str, float]) -> None:

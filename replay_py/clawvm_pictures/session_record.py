@@ -167,7 +167,7 @@ class SessionRecord:
     outside: Counts = field(default_factory=Counts)
 
     def counts(self, pages: Collection[str]) -> Counts:
-        """Return what happened in the window to these pages; "" stands for recalls."""
+        """Return what happened in the window to these pages; "" means recalls."""
         counts = Counts()
         marks: list[FaultMark | PageInMark] = [*self.faults, *self.page_ins]
         for mark in marks:

@@ -206,7 +206,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
         elif character in _BROAD:
             total += 0.98
         elif ord(character) >= 0x1100 and character != _ELLIPSIS:
-            total += 1.02  # Scripts whose letters are as wide as high; smaller ones only leave room.
+            total += 1.02  # Scripts whose letters are as wide as high; smaller ones only leave space.
         elif character.isupper():
             total += 0.7
         else:

@@ -144,8 +144,8 @@ class AgainstTheEngineTests(unittest.TestCase):
         self.assertGreater(seen, 20)
 
     def test_families_ask_the_same_of_every_policy(self) -> None:
-        for name, family in FAMILIES.items():
-            sequences = [observe_run(family(120), policy).sequence for policy in POLICIES.values()]
+        for name in ("evidence_heavy", "multi_session"):
+            sequences = [observe_run(FAMILIES[name](120), policy).sequence for policy in POLICIES.values()]
             with self.subTest(family=name):
                 self.assertTrue(all(other == sequences[0] for other in sequences))
 
