@@ -1,1 +1,1 @@
-"""Offline optima beside the replay: provable bounds, exact small cases, and an oracle that may not prefetch."""
+"""Offline optima: provable bounds, exact small cases, and an oracle that may not prefetch."""

@@ -1,14 +1,5 @@
 """What a trace asks of memory, apart from any policy's choices: the input of every bound.
 
-================  =========================================================================================
-Content           a page between two replacements: what can be kept
-Use               warm accesses of one turn to one content at one level
-TurnNeeds         one turn: uses, loss, what its prompt has to hold and what may enter there
-DemandSequence    a whole trace under one budget; ``met_by`` keeps only the requirements that a run met
-ObservedRun       a replay with its sequence and its prompts
-observe_run       replay a trace and record both
-================  =========================================================================================
-
 The sequence is read off the engine while it runs (decision trace and selection requests), so that there is no second
 account of what a turn asks for. ``docs/bounds.md`` says what in it could depend on the policy.
 """
@@ -47,7 +38,7 @@ Prompt = Mapping[Content, Level]
 class Use(NamedTuple):
     """Warm accesses of one turn to one content that the prompt before could have served.
 
-    The level they need, how many there are, and the tokens of one page-in.
+    The level that they need, how many there are, and the tokens of one page-in.
     """
 
     content: Content
@@ -58,18 +49,18 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TurnNeeds:
-    """One turn: the uses are judged against the prompt before, then the turn's own prompt is assembled.
+    """One turn: its uses are judged against the prompt before, then its own prompt is assembled.
 
     ``unavoidable`` are the tokens of warm accesses that no prompt could have served: a boundary lies between the prompt
-    before and them, or their page did not exist when that prompt was assembled. ``lost`` tells whether a boundary lies
+    before and them, or their page did not exist when that prompt was assembled. ``boundary`` is whether a boundary lies
     between the two prompts, so that nothing is carried over. ``required`` is what the turn's prompt has to hold,
-    ``allowed`` what the floors and the demands of the turn let in: the same, unless the requirements were reduced to
-    what a run met.
+    ``allowed`` what the floors and demands of the turn let in: the same, unless the requirements were reduced to what a
+    run met.
     """
 
     unavoidable: int
     uses: tuple[Use, ...]
-    lost: bool
+    boundary: bool
     allowed: Prompt
     required: Prompt
 
@@ -79,35 +70,34 @@ class DemandSequence:
     """The turns of a trace under a budget (tokens), with the cost of every level of every content."""
 
     budget: int
-    ladders: Mapping[Content, Mapping[Level, int]]
+    costs: Mapping[Content, Mapping[Level, int]]
     turns: tuple[TurnNeeds, ...]
 
     def tokens(self, content: Content, level: Level) -> int:
         """Return what *content* costs at *level* (tokens); nothing at `none`."""
-        return self.ladders[content][level] if level else 0
+        return self.costs[content][level] if level else 0
 
-    def rooms(self) -> tuple[int, ...]:
-        """Return the tokens that each prompt has left beside what it has to hold; negative under pressure."""
-        return tuple(
-            self.budget - sum(self.tokens(content, level) for content, level in turn.required.items())
-            for turn in self.turns
-        )
+    def _left(self) -> tuple[int, ...]:
+        return tuple(self.budget - sum(self.tokens(*held) for held in turn.required.items()) for turn in self.turns)
 
     @property
     def under_pressure(self) -> bool:
         """Whether some prompt cannot hold what it has to: then no policy can, and no bound is defined."""
-        return any(room < 0 for room in self.rooms())
+        return min(self._left(), default=0) < 0
+
+    def free_tokens(self) -> tuple[int, ...]:
+        """Return the tokens that each prompt has beyond what it has to hold. Raises ValueError under pressure."""
+        if self.under_pressure:
+            raise ValueError("a prompt cannot hold what it has to: under pressure no bound is defined")
+        return self._left()
 
     def met_by(self, prompts: Sequence[Prompt]) -> DemandSequence:
         """Return the sequence without the requirements that *prompts* (one for each turn) did not meet."""
-        turns = tuple(
-            dataclasses.replace(turn, required=_met(turn.required, prompt)) for turn, prompt in zip(self.turns, prompts)
-        )
-        return dataclasses.replace(self, turns=turns)
-
-
-def _met(required: Prompt, prompt: Prompt) -> Prompt:
-    return {content: level for content, level in required.items() if prompt.get(content, Level.NONE) >= level}
+        turns = []
+        for turn, prompt in zip(self.turns, prompts):
+            met = {name: level for name, level in turn.required.items() if prompt.get(name, Level.NONE) >= level}
+            turns.append(dataclasses.replace(turn, required=met))
+        return dataclasses.replace(self, turns=tuple(turns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +118,7 @@ def observe_run(trace: Trace, policy: Policy, selector: Selector = select) -> Ob
     """Replay *trace* under *policy* at the trace's budget and record what was asked and what was held."""
     recorder = _Recorder(selector)
     metrics = replay_trace(trace, policy, decisions=DecisionTrace(recorder.event), selector=recorder.select)
-    sequence = DemandSequence(trace.header.budget, recorder.ladders, tuple(recorder.turns()))
+    sequence = DemandSequence(trace.header.budget, recorder.costs, recorder.turns())
     return ObservedRun(metrics, sequence, tuple(recorder.prompts))
 
 
@@ -142,11 +132,11 @@ class _Recorder:
         self._selector = selector
         self._generation: Counter[str] = Counter()
         self._present: set[Content] = set()
-        self._served: Counter[tuple[Content, Level]] = Counter()
-        self._unavoidable: Counter[tuple[Content, Level]] = Counter()
-        self._lost = False
+        self._served: _Accesses = Counter()
+        self._unavoidable: _Accesses = Counter()
+        self._boundary = False
         self._turns: list[tuple[_Accesses, _Accesses, bool, Prompt]] = []
-        self.ladders: dict[Content, Mapping[Level, int]] = {}
+        self.costs: dict[Content, Mapping[Level, int]] = {}
         self.prompts: list[Prompt] = []
 
     def _content(self, page_id: str) -> Content:
@@ -158,42 +148,42 @@ class _Recorder:
             self._generation[event["page"]] += 1
         elif kind == "demand":
             content = self._content(event["page"])
-            # What the harness injected is there before the first prompt: a hit on it is nobody's doing.
+            # What the harness injected is there before the first prompt: no policy chose to keep it.
             injected = event["verdict"] == Verdict.HIT.value and not self._turns
             if event["verdict"] != Verdict.COLD.value and not injected:
-                could_be_held = content in self._present and not self._lost
+                could_be_held = content in self._present and not self._boundary
                 (self._served if could_be_held else self._unavoidable)[content, level_from_name(event["level"])] += 1
         elif kind == "boundary":
-            self._lost = True
+            self._boundary = True
 
     def select(self, request: SelectionRequest) -> Selection:
         selection = self._selector(request)
         required: dict[Content, Level] = {}
         for page in request.pages:
             content = self._content(page.id)
-            self.ladders.setdefault(content, page.costs)
+            self.costs.setdefault(content, page.costs)
             if page.id in request.demands:
                 required[content] = page.level_at_least(max(request.demands[page.id], page.minimum))
             elif page.is_hard:  # Injected pages are: instructions always are.
                 required[content] = page.floor_level
-        self._turns.append((self._unavoidable, self._served, self._lost, required))
+        self._turns.append((self._unavoidable, self._served, self._boundary, required))
         self.prompts.append({self._content(page_id): level for page_id, level in selection.levels.items()})
         self._present = {self._content(page.id) for page in request.pages}
-        self._served, self._unavoidable, self._lost = Counter(), Counter(), False
+        self._served, self._unavoidable, self._boundary = Counter(), Counter(), False
         return selection
 
-    def turns(self) -> list[TurnNeeds]:
-        # Costs are looked up last: the turn in which a page is used may replace it before the request shows it.
-        return [
+    def turns(self) -> tuple[TurnNeeds, ...]:
+        # Costs are read last: the turn in which a page is used may replace it before the request shows it.
+        def cost(access: tuple[Content, Level]) -> int:
+            return self.costs[access[0]][access[1]]
+
+        return tuple(
             TurnNeeds(
-                sum(times * self.ladders[content][level] for (content, level), times in unavoidable.items()),
-                tuple(
-                    Use(content, level, served[content, level], self.ladders[content][level])
-                    for content, level in sorted(served)
-                ),
-                lost,
+                sum(times * cost(access) for access, times in unavoidable.items()),
+                tuple(Use(*access, served[access], cost(access)) for access in sorted(served)),
+                boundary,
                 required,
                 required,
             )
-            for unavoidable, served, lost, required in self._turns
-        ]
+            for unavoidable, served, boundary, required in self._turns
+        )

@@ -1,10 +1,6 @@
-"""Small random traces with everything that the bounds have to cope with, for the exhaustive search.
+"""Cases small enough to know the answer, against which bounds and plans are checked: exhaustive search, Belady's MIN.
 
-=============  ===============================================================================
-small_trace    a seeded trace: few pages and turns, every kind of boundary, replacements, tools
-=============  ===============================================================================
-
-Only ``random()`` and ``randrange()`` of a seeded generator are used, which give the same on every Python version.
+The traces are seeded; only ``random()`` and ``randrange()`` are used, which give the same on every Python version.
 """
 
 from __future__ import annotations
@@ -13,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from random import Random
+from typing import NamedTuple, TypeVar
 
 from clawvm_oracle.bounds import (
     DEMAND_ONLY,
@@ -22,7 +19,8 @@ from clawvm_oracle.bounds import (
     brought_in_bound,
     brought_in_tokens,
     demand_only_bound,
-    plan,
+    demand_only_plan,
+    is_demand_only,
     reloaded_tokens,
 )
 from clawvm_oracle.demand_sequence import Content, DemandSequence, ObservedRun, Prompt, TurnNeeds, observe_run
@@ -39,14 +37,13 @@ from clawvm_replay.trace_format import (
 )
 from clawvm_runtime.canonical import tool_signature
 from clawvm_runtime.pages import Page, Provenance
-from clawvm_runtime.policy import POLICIES, Policy
+from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, PageType, PinClass, ToolOutcome
 
 __all__ = [
     "CaseCheck",
     "check_small_case",
     "check_unit_case",
-    "is_demand_only",
     "least_brought_in",
     "least_reloaded",
     "least_reloaded_on_demand",
@@ -56,204 +53,171 @@ __all__ = [
 ]
 
 
-# --- Small random traces with everything that the bounds have to cope with, for the exhaustive search.
-
-
-def small_trace(seed: int) -> Trace:
-    """Return the trace of a seed: 4 or 5 pages, 9 to 14 turns, and a budget that holds every turn's minimum set."""
-    return _Builder(Random(seed)).trace(seed)
-
-
-class _Builder:
-    """Draws one trace."""
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-        self._pages: list[Page] = []
-        self._tools: dict[str, ToolDeclaration] = {}
-
-    def _happens(self, share: float) -> bool:
-        return self._random.random() < share
-
-    def _page(self, page_id: str, page_type: PageType) -> Page:
-        """Return a page with few levels and small costs; some pages have costs that differ much."""
-        rule = TYPE_RULES[page_type]
-        levels = [level for level in rule.levels if level is Level.FULL or self._happens(0.35)]
-        if page_type is PageType.PLAN and len(levels) == 3:
-            del levels[1]
-        cost = 0
-        costs = {}
-        for level in levels:
-            cost += 1 + self._random.randrange(9 if self._happens(0.2) else 4)
-            costs[level] = cost
-        pin = PinClass.HARD if self._happens(0.15) else rule.pin
-        scope = rule.scopes[self._random.randrange(len(rule.scopes))]
-        source = Provenance("file" if self._happens(0.5) else "user", page_id)
-        return Page(
-            page_id,
-            page_type,
-            costs,
-            source,
-            base_utility=float(self._random.randrange(9)),
-            recompute_cost=float(self._random.randrange(9)),
-            scope=scope,
-            pin=pin,
-        )
-
-    def _first(self) -> list[EventBefore]:
-        every = list(PageType)
-        types = [every[self._random.randrange(len(every))] for _ in range(1 + self._random.randrange(2))]
-        self._pages = [self._page(f"page-{number}", kind) for number, kind in enumerate(types)]
-        declared: list[EventBefore] = list(self._pages)
-        for number in range(3):
-            signature = tool_signature("read", {"path": f"file-{number}"})
-            page = self._page(f"file-{number}", PageType.EVIDENCE)
-            page = page.changed(provenance=Provenance("tool_call", signature))
-            self._tools[signature] = ToolDeclaration("read", signature, ToolOutcome.OK, page, self._happens(0.85))
-            declared.append(self._tools[signature])
-        return declared
-
-    def _prelude(self, number: int) -> list[EventBefore]:
-        events: list[EventBefore] = self._first() if number == 1 else []
-        if self._happens(0.07):
-            old = self._pages[self._random.randrange(len(self._pages))]
-            events.append(Replacement(self._page(old.id, old.type)))
-        if self._happens(0.04):
-            events.append(BoundaryEvent(Boundary.COMPACTION))
-        if self._happens(0.05):
-            events.append(BoundaryEvent(Boundary.RESET, f"session-at-{number}"))
-        return events
-
-    def _turn(self, number: int) -> Turn:
-        """Draw one to three accesses, few enough that the rest of the prompt is a choice."""
-        events_before = tuple(self._prelude(number))
-        calls, demands = [], []
-        for _ in range(1 + self._happens(0.35) + self._happens(0.15)):
-            level = _LEVELS[self._random.randrange(len(_LEVELS))]
-            place = self._random.randrange(len(self._pages) + len(self._tools))
-            if place < len(self._pages):
-                demands.append((self._pages[place].id, level))
-            else:
-                calls.append(Call(list(self._tools)[place - len(self._pages)], level))
-        return Turn(number, 10, events_before, tuple(calls), tuple(demands))
-
-    def trace(self, seed: int) -> Trace:
-        """Draw all turns, then a budget a little above what the fullest prompt has to hold."""
-        turns = tuple(self._turn(number) for number in range(1, 10 + self._random.randrange(6)))
-        accounting = Accounting(25 + self._random.randrange(50), 20, 5) if self._happens(0.25) else None
-        unlimited = Trace(TraceHeader(f"small_{seed}", 10**6, "", accounting), turns)
-        sequence = observe_run(unlimited, DEMAND_ONLY).sequence
-        budget = sequence.budget - min(sequence.rooms()) + self._random.randrange(6)
-        return Trace(TraceHeader(f"small_{seed}", budget, "", accounting), turns, source=f"small-{seed}")
-
-
+_Item = TypeVar("_Item")
 _LEVELS = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL, Level.FULL)
 
 
-# --- Exact optima by trying every choice of every prompt: for small cases, against which the bounds are checked.
+def small_trace(seed: int) -> Trace:
+    """Return the trace of a seed: 4 or 5 pages, 9 to 14 turns, and a budget a little above the largest requirements.
+
+    It has everything that the bounds have to cope with: every kind of boundary, replacements, tools, hard pages.
+    """
+    random = Random(seed)
+    count = 9 + random.randrange(6)
+    kinds = [_one_of(random, list(PageType)) for _ in range(1 + random.randrange(2))]
+    pages = [_small_page(random, f"page-{number}", kind) for number, kind in enumerate(kinds)]
+    tools = []
+    for number in range(3):
+        signature = tool_signature("read", {"path": f"file-{number}"})
+        page = _small_page(random, f"file-{number}", PageType.EVIDENCE)
+        page = page.changed(provenance=Provenance("tool_call", signature))
+        tools.append(ToolDeclaration("read", signature, ToolOutcome.OK, page, random.random() < 0.85))
+    turns = tuple(_small_turn(random, number, pages, tools) for number in range(1, 1 + count))
+    accounting = Accounting(25 + random.randrange(50), 20, 5) if random.random() < 0.25 else None
+    unlimited = Trace(TraceHeader(f"small_{seed}", 10**6, "", accounting), turns)
+    sequence = observe_run(unlimited, DEMAND_ONLY).sequence
+    budget = sequence.budget - min(sequence.free_tokens()) + random.randrange(6)
+    return Trace(TraceHeader(f"small_{seed}", budget, "", accounting), turns, source=f"small-{seed}")
 
 
-@dataclass(frozen=True, slots=True)
-class Optimum:
+def _one_of(random: Random, items: Sequence[_Item]) -> _Item:
+    return items[random.randrange(len(items))]
+
+
+def _small_page(random: Random, page_id: str, page_type: PageType) -> Page:
+    """Return a page with few levels and small costs; some pages have costs that differ much."""
+    rule = TYPE_RULES[page_type]
+    levels = [level for level in rule.levels if level is Level.FULL or random.random() < 0.35]
+    if page_type is PageType.PLAN and len(levels) == 3:
+        del levels[1]
+    cost = 0
+    costs = {}
+    for level in levels:
+        cost += 1 + random.randrange(9 if random.random() < 0.2 else 4)
+        costs[level] = cost
+    pin = PinClass.HARD if random.random() < 0.15 else rule.pin
+    scope = _one_of(random, rule.scopes)
+    source = Provenance("file" if random.random() < 0.5 else "user", page_id)
+    utility, recompute_cost = float(random.randrange(9)), float(random.randrange(9))
+    return Page(page_id, page_type, costs, source, utility, recompute_cost, scope, pin)
+
+
+def _small_turn(random: Random, number: int, pages: Sequence[Page], tools: Sequence[ToolDeclaration]) -> Turn:
+    """Return a turn of one to three accesses, few enough that the rest of the prompt is a choice."""
+    events: list[EventBefore] = [*pages, *tools] if number == 1 else []
+    if random.random() < 0.07:
+        old = _one_of(random, pages)
+        events.append(Replacement(_small_page(random, old.id, old.type)))
+    if random.random() < 0.04:
+        events.append(BoundaryEvent(Boundary.COMPACTION))
+    if random.random() < 0.05:
+        events.append(BoundaryEvent(Boundary.RESET, f"session-at-{number}"))
+    calls, demands = [], []
+    for _ in range(1 + (random.random() < 0.35) + (random.random() < 0.15)):
+        level = _one_of(random, _LEVELS)
+        place = random.randrange(len(pages) + len(tools))
+        if place < len(pages):
+            demands.append((pages[place].id, level))
+        else:
+            calls.append(Call(tools[place - len(pages)].signature, level))
+    return Turn(number, 10, tuple(events), tuple(calls), tuple(demands))
+
+
+class Optimum(NamedTuple):
     """The least tokens, and prompts that reach them."""
 
     tokens: int
     prompts: tuple[Prompt, ...]
 
 
-_Choice = dict[Content, Level]
-_Price = Callable[[TurnNeeds, Prompt, Prompt], int]
+_Cost = Callable[[TurnNeeds, Prompt, Prompt], int]
+"""The tokens of a turn, from what was held before and the prompt that is assembled."""
 
 
 def least_reloaded(sequence: DemandSequence) -> Optimum:
     """Return the optimum of reloaded tokens when every prompt may hold anything that fits."""
-    # What a prompt holds matters for the next turn only, so each prompt can be chosen by itself.
-    prompts: list[Prompt] = []
+    # What a prompt holds matters for the next turn only, so each prompt can be chosen alone.
     total = 0
-    for index, turn in enumerate(sequence.turns):
-        total += _reloaded(turn, prompts[-1] if prompts else {})
-        after = sequence.turns[index + 1] if index + 1 < len(sequence.turns) else None
-        prompts.append(
-            min(_choices(sequence, index), key=lambda prompt: 0 if after is None else _reloaded(after, prompt))
-        )
+    prompts: list[Prompt] = []
+    held: Prompt = {}
+    for number, turn in enumerate(sequence.turns):
+        total += _reloaded(turn, held, {})
+        following = sequence.turns[min(number + 1, len(sequence.turns) - 1)]
+        held = min(_choices(sequence, number), key=lambda prompt: _reloaded(following, prompt, {}))
+        prompts.append(held)
     return Optimum(total, tuple(prompts))
 
 
 def least_reloaded_on_demand(sequence: DemandSequence) -> Optimum:
     """Return the optimum of reloaded tokens when a page may enter or rise only where it is demanded or held anyway."""
-    return _search(sequence, lambda turn, held, prompt: _reloaded(turn, held), on_demand=True)
+    return _search(sequence, _reloaded, on_demand=True)
 
 
 def least_brought_in(sequence: DemandSequence) -> Optimum:
     """Return the optimum of tokens brought in when every prompt may hold anything that fits."""
 
-    def price(turn: TurnNeeds, held: Prompt, prompt: Prompt) -> int:
-        carried = {} if turn.lost else held
-        return sum(
-            max(0, sequence.tokens(content, level) - sequence.tokens(content, carried.get(content, Level.NONE)))
-            for content, level in prompt.items()
+    def brought_in(turn: TurnNeeds, held: Prompt, prompt: Prompt) -> int:
+        before = {} if turn.boundary else held
+        added = (
+            sequence.tokens(*now) - sequence.tokens(now[0], before.get(now[0], Level.NONE)) for now in prompt.items()
         )
+        return sum(max(0, tokens) for tokens in added)
 
-    return _search(sequence, price, on_demand=False)
+    return _search(sequence, brought_in, on_demand=False)
 
 
-def _reloaded(turn: TurnNeeds, held: Prompt) -> int:
+def _reloaded(turn: TurnNeeds, held: Prompt, prompt: Prompt) -> int:
     missing = (use.times * use.tokens for use in turn.uses if held.get(use.content, Level.NONE) < use.level)
     return turn.unavoidable + sum(missing)
 
 
-def _search(sequence: DemandSequence, price: _Price, *, on_demand: bool) -> Optimum:
+def _search(sequence: DemandSequence, cost: _Cost, *, on_demand: bool) -> Optimum:
     """Return the cheapest way through all prompts: every prompt that fits, after every prompt that fits."""
-    best: dict[tuple[tuple[Content, Level], ...], tuple[int, tuple[Prompt, ...]]] = {(): (0, ())}
-    for index, turn in enumerate(sequence.turns):
-        following: dict[tuple[tuple[Content, Level], ...], tuple[int, tuple[Prompt, ...]]] = {}
-        free = None if on_demand else list(_choices(sequence, index))
+    best: dict[tuple[tuple[Content, Level], ...], Optimum] = {(): Optimum(0, ())}
+    for number, turn in enumerate(sequence.turns):
+        following: dict[tuple[tuple[Content, Level], ...], Optimum] = {}
+        free = [] if on_demand else list(_choices(sequence, number))
         for state, (tokens, prompts) in best.items():
             held = dict(state)
-            for prompt in _choices(sequence, index, {} if turn.lost else held) if free is None else free:
-                reached = tokens + price(turn, held, prompt)
+            for prompt in _choices(sequence, number, {} if turn.boundary else held) if on_demand else free:
+                reached = tokens + cost(turn, held, prompt)
                 key = tuple(prompt.items())
-                if key not in following or reached < following[key][0]:
-                    following[key] = (reached, (*prompts, prompt))
+                if key not in following or reached < following[key].tokens:
+                    following[key] = Optimum(reached, (*prompts, prompt))
         best = following
-    return Optimum(*min(best.values(), key=lambda item: item[0]))
+    return min(best.values(), key=lambda optimum: optimum.tokens)
 
 
-def _choices(sequence: DemandSequence, index: int, carried: Prompt | None = None) -> Iterator[_Choice]:
-    """Yield every prompt that holds what it has to and fits; with *carried* only what that and the turn let in."""
-    turn = sequence.turns[index]
-    contents = _alive(sequence.turns, index)
-    ladders: list[Sequence[Level]] = []
+def _choices(sequence: DemandSequence, number: int, carried: Prompt | None = None) -> Iterator[dict[Content, Level]]:
+    """Yield every prompt that holds what it has to and fits; with *carried* only what that and the turn let in.
+
+    Only contents that some turn so far let in and that this prompt or a later turn needs take part.
+    """
+    turn, later = sequence.turns[number], sequence.turns[number + 1 :]
+    known = {content for before in sequence.turns[: number + 1] for content in before.allowed}
+    needed = {content for some in (turn, *later) for content in some.required}
+    contents = sorted(known & (needed | {use.content for some in later for use in some.uses}))
+    levels = []
     for content in contents:
-        least = turn.required.get(content, Level.NONE)
-        most = Level.FULL
+        least, most = turn.required.get(content, Level.NONE), Level.FULL
         if carried is not None:
             most = max(turn.allowed.get(content, Level.NONE), carried.get(content, Level.NONE))
-        levels = (Level.NONE, *sequence.ladders[content])
-        ladders.append([level for level in levels if least <= level <= most])
-    for choice in product(*ladders):
+        levels.append([level for level in (Level.NONE, *sequence.costs[content]) if least <= level <= most])
+    for choice in product(*levels):
         if sum(map(sequence.tokens, contents, choice)) <= sequence.budget:
             yield {content: level for content, level in zip(contents, choice) if level}
 
 
-def _alive(turns: Sequence[TurnNeeds], index: int) -> list[Content]:
-    """Return the contents that some turn up to *index* let in and that this prompt or a later turn needs."""
-    known = {content for turn in turns[: index + 1] for content in turn.allowed}
-    needed = {content for turn in turns[index:] for content in turn.required}
-    used = {use.content for turn in turns[index + 1 :] for use in turn.uses}
-    return sorted(known & (needed | used))
-
-
-# --- Belady's MIN for pages of one size: evict what is needed again last, which is optimal.
-
-
 def minimum_misses(references: Sequence[int], capacity: int) -> int:
-    """Return the misses, first references included, of MIN with room for *capacity* pages (at least 1)."""
+    """Return the misses, first references included, of Belady's MIN when *capacity* pages fit (at least 1).
+
+    It evicts the page that is needed again last, which is optimal for pages of one size.
+    """
     never = len(references)
-    coming = [never] * len(references)
+    next_use = [never] * len(references)
     last: dict[int, int] = {}
     for place in range(len(references) - 1, -1, -1):
-        coming[place] = last.get(references[place], never)
+        next_use[place] = last.get(references[place], never)
         last[references[place]] = place
     misses = 0
     resident: dict[int, int] = {}
@@ -261,37 +225,20 @@ def minimum_misses(references: Sequence[int], capacity: int) -> int:
         if page not in resident:
             misses += 1
             if len(resident) == capacity:
-                del resident[max(resident, key=lambda other: (resident[other], other))]
-        resident[page] = coming[place]
+                del resident[max(resident, key=resident.__getitem__)]
+        resident[page] = next_use[place]
     return misses
 
 
 def unit_trace(references: Sequence[int], capacity: int) -> Trace:
-    """Return a trace that demands one page a turn, with a budget of *capacity* tokens."""
+    """Return a trace that demands one page of one token a turn, with a budget of *capacity* tokens."""
     turns = []
-    declared: set[int] = set()
     for number, reference in enumerate(references, 1):
-        new = () if reference in declared else (_unit_page(reference),)
-        declared.add(reference)
-        turns.append(Turn(number, events_before=new, demands=((f"page-{reference}", Level.FULL),)))
+        name = f"page-{reference}"
+        page = Page(name, PageType.EVIDENCE, {Level.FULL: 1}, Provenance("file", name))
+        declared = () if reference in references[: number - 1] else (page,)
+        turns.append(Turn(number, events_before=declared, demands=((name, Level.FULL),)))
     return Trace(TraceHeader("unit_pages", capacity), tuple(turns))
-
-
-def _unit_page(reference: int) -> Page:
-    return Page(
-        id=f"page-{reference}",
-        type=PageType.EVIDENCE,
-        costs={Level.FULL: 1},
-        provenance=Provenance("file", f"page-{reference}"),
-    )
-
-
-# --- Checks of the bounds on cases small enough to know the answer: exhaustive search, and Belady's MIN.
-
-
-def is_demand_only(policy: Policy) -> bool:
-    """Return whether *policy* lets pages in, or up, only when floors or demands ask for them."""
-    return not policy.prefetch and policy.upgrades is None
 
 
 @dataclass(slots=True)
@@ -316,8 +263,7 @@ class CaseCheck:
             self.violations.append(f"{what}: {one} != {other}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Exact:
+class _Exact(NamedTuple):
     """The exact optima of one sequence."""
 
     reloaded: Optimum
@@ -329,10 +275,24 @@ def check_small_case(seed: int) -> CaseCheck:
     """Compare everything that is known about the case of *seed*: exact optima, bounds, policies, oracle, engine."""
     check = CaseCheck()
     trace = small_trace(seed)
+    known: list[tuple[DemandSequence, _Exact]] = []
+
+    def exact_of(sequence: DemandSequence) -> _Exact:
+        """Return the optima of *sequence*, checked against its bounds; every sequence is searched once."""
+        for other, exact in known:
+            if other == sequence:
+                return exact
+        exact = _Exact(least_reloaded(sequence), least_reloaded_on_demand(sequence), least_brought_in(sequence))
+        check.equal("any-policy bound, exact", any_policy_bound(sequence), exact.reloaded.tokens)
+        check.at_most("demand-only bound, exact", demand_only_bound(sequence), exact.on_demand.tokens)
+        check.at_most("brought-in bound, exact", brought_in_bound(sequence), exact.brought_in.tokens)
+        check.at_most("exact with prefetch, without", exact.reloaded.tokens, exact.on_demand.tokens)
+        known.append((sequence, exact))
+        return exact
+
     sequence = observe_run(trace, DEMAND_ONLY).sequence
-    answers: list[tuple[DemandSequence, _Exact]] = []
-    exact = _answer(check, sequence, answers)
-    oracle = _played(trace, plan(sequence))
+    exact = exact_of(sequence)
+    oracle = _played(trace, demand_only_plan(sequence))
     check.bound_is_exact = demand_only_bound(sequence) == exact.on_demand.tokens
     check.oracle_is_exact = oracle.metrics.page_in_tokens == exact.on_demand.tokens
 
@@ -344,43 +304,22 @@ def check_small_case(seed: int) -> CaseCheck:
     played = _played(trace, exact.brought_in.prompts)
     check.equal("engine, brought in", brought_in_tokens(played.sequence, played.prompts), exact.brought_in.tokens)
 
-    _check_run(check, DEMAND_ONLY, oracle, answers)
-    for policy in POLICIES.values():
-        _check_run(check, policy, observe_run(trace, policy), answers)
+    runs = [(DEMAND_ONLY, oracle), *((policy, observe_run(trace, policy)) for policy in POLICIES.values())]
+    for policy, run in runs:
+        exact = exact_of(run.met)
+        reloaded = reloaded_tokens(run.sequence, run.prompts)
+        brought_in = brought_in_tokens(run.sequence, run.prompts)
+        check.at_most(f"exact, {policy.id}", exact.reloaded.tokens, reloaded)
+        check.at_most(f"exact brought in, {policy.id}", exact.brought_in.tokens, brought_in)
+        if is_demand_only(policy):
+            check.at_most(f"exact on demand, {policy.id}", exact.on_demand.tokens, reloaded)
+        if policy.auto_pin:
+            check.equal(f"page-in tokens, {policy.id}", run.metrics.page_in_tokens, reloaded)
     return check
 
 
 def _played(trace: Trace, prompts: Sequence[Prompt]) -> ObservedRun:
     return observe_run(trace, DEMAND_ONLY, PlannedSelector(prompts))
-
-
-def _answer(check: CaseCheck, sequence: DemandSequence, answers: list[tuple[DemandSequence, _Exact]]) -> _Exact:
-    """Return the exact optima of *sequence*, checked against its bounds; every sequence is searched once."""
-    for known, exact in answers:
-        if known == sequence:
-            return exact
-    exact = _Exact(least_reloaded(sequence), least_reloaded_on_demand(sequence), least_brought_in(sequence))
-    check.equal("any-policy bound, exact", any_policy_bound(sequence), exact.reloaded.tokens)
-    check.at_most("demand-only bound, exact", demand_only_bound(sequence), exact.on_demand.tokens)
-    check.at_most("brought-in bound, exact", brought_in_bound(sequence), exact.brought_in.tokens)
-    check.at_most("exact with prefetch, without", exact.reloaded.tokens, exact.on_demand.tokens)
-    answers.append((sequence, exact))
-    return exact
-
-
-def _check_run(
-    check: CaseCheck, policy: Policy, run: ObservedRun, answers: list[tuple[DemandSequence, _Exact]]
-) -> None:
-    exact = _answer(check, run.met, answers)
-    reloaded = reloaded_tokens(run.sequence, run.prompts)
-    check.at_most(f"exact, {policy.id}", exact.reloaded.tokens, reloaded)
-    check.at_most(
-        f"exact brought in, {policy.id}", exact.brought_in.tokens, brought_in_tokens(run.sequence, run.prompts)
-    )
-    if is_demand_only(policy):
-        check.at_most(f"exact on demand, {policy.id}", exact.on_demand.tokens, reloaded)
-    if policy.auto_pin:
-        check.equal(f"page-in tokens, {policy.id}", run.metrics.page_in_tokens, reloaded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,7 +342,7 @@ EXHAUSTIVE_PAGES = 5
 
 
 def check_unit_case(seed: int) -> UnitCheck:
-    """Compare the string of *seed* (2 to 12 pages, 10 to 59 references, room for 1 to 6) with Belady's MIN."""
+    """Compare the string of *seed* (2 to 12 pages, 10 to 59 references, 1 to 6 pages fit) with Belady's MIN."""
     random = Random(seed)
     pages = 2 + random.randrange(11)
     capacity = 1 + random.randrange(6)
@@ -413,6 +352,6 @@ def check_unit_case(seed: int) -> UnitCheck:
     return UnitCheck(
         minimum=minimum_misses(references, capacity) - len(set(references)),
         bound=demand_only_bound(sequence),
-        oracle=_played(trace, plan(sequence)).metrics.page_in_tokens,
+        oracle=_played(trace, demand_only_plan(sequence)).metrics.page_in_tokens,
         exhaustive=least_reloaded_on_demand(sequence).tokens if pages <= EXHAUSTIVE_PAGES else None,
     )

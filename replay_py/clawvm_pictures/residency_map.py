@@ -1,15 +1,8 @@
-"""The residency map of a session: pages down, turns across, at each place the level at which the page stood.
+"""The residency map of a session: pages down, turns across, and in each cell the level of the page in the prompt.
 
-===============  ======================================================================
-residency_map    the map of a decision trace as SVG
-TURNS_MOST       so many turns are drawn unless a window is asked for
-PAGES_MOST       so many pages are drawn unless another number is asked for
-WINDOW_MOST      the longest window that can be asked for
-===============  ======================================================================
-
-A level is told by colour and by height. Faults, page-ins, boundaries, flushes and turns under pressure are marked. On
-hover stands the decision behind a cell, as the decision trace has it. Equal cells side by side are one rectangle, so a
-long session stays small. What is left out is said in the picture.
+Colour and height show a level. Faults, page-ins, boundaries, flushes and turns under pressure are marked; on hover a
+cell shows the decision behind it. Equal cells side by side are one rectangle, so a long session stays small. The
+picture names what it leaves out.
 """
 
 from __future__ import annotations
@@ -20,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from clawvm_pictures.chart_frame import EDGE, Frame, LegendEntry, Sample
 from clawvm_pictures.session_record import (
     ABSENT,
-    GONE,
+    DESTROYED,
     BoundaryMark,
     Counts,
     FaultMark,
@@ -37,6 +30,7 @@ from clawvm_pictures.svg import (
     label,
     lanes,
     marker,
+    number,
     path,
     picture,
     shortened,
@@ -51,63 +45,14 @@ from clawvm_runtime.vocabulary import Boundary, FaultKind, Level
 __all__ = ["LEVEL_HEIGHTS", "PAGES_MOST", "TURNS_MOST", "WINDOW_MOST", "fault_look", "map_title", "residency_map"]
 
 
-# --- What a residency map says in words: its title, what it shows, what it leaves out.
+TURNS_MOST = 300
+"""So many turns are drawn unless a window is asked for."""
 
+PAGES_MOST = 80
+"""So many pages are drawn unless another number is asked for."""
 
-def map_title(record: SessionRecord) -> str:
-    """Return the title of a map that was given none, with the policy's name where it is one of ours."""
-    of = f"{record.workload}, " if record.workload else ""
-    policy = POLICIES[record.policy].name if record.policy in POLICIES else record.policy
-    return f"Residency map: {of}policy {policy}, budget {record.budget:,} tokens"
-
-
-def summary(record: SessionRecord) -> str:
-    """Return what the window shows, as one sentence."""
-    boundaries = Counter(mark.boundary for mark in record.boundaries)
-    told = [
-        f"Turns {record.first:,} to {record.last:,} of {record.turns:,}",
-        _count(len(record.rows), "page"),
-        *_told(record.counts({"", *record.rows})),
-        *(_count(number, name) for name, number in sorted(boundaries.items())),
-        _count(len(record.pressure), "turn under pressure", "turns under pressure"),
-    ]
-    return ", ".join(told) + "."
-
-
-def left_out(record: SessionRecord, shown: Collection[str]) -> list[str]:
-    """Return what a map that shows these pages leaves out: turns outside the window, and pages."""
-    notes = []
-    outside = [
-        f"{first:,} to {last:,}" if first < last else f"{first:,}"
-        for first, last in ((1, record.first - 1), (record.last + 1, record.turns))
-        if first <= last
-    ]
-    if outside:
-        notes.append(f"Not drawn: turns {' and '.join(outside)}, with {', '.join(_told(record.outside))}.")
-    hidden = record.rows.keys() - set(shown)
-    if hidden:
-        told = ", ".join(_told(record.counts(hidden)))
-        notes.append(f"Not drawn: {len(hidden):,} of {len(record.rows):,} pages, with {told}.")
-    return notes
-
-
-def _told(counts: Counts) -> list[str]:
-    told = [_count(counts.faults, "fault"), _count(counts.page_ins, "page-in")]
-    if counts.pressure_faults:
-        told.insert(1, _count(counts.pressure_faults, "fault that pressure caused", "faults that pressure caused"))
-    return told
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def words(name: str) -> str:
-    """Return an identifier as words."""
-    return name.replace("_", " ")
-
-
-# --- The signs of a residency map: heights of levels, shapes of faults, lines of boundaries, and their legend.
+WINDOW_MOST = 2000
+"""The longest window that can be asked for (turns)."""
 
 LEVEL_HEIGHTS: Mapping[str, float] = {level.label: level / Level.FULL for level in Level}
 
@@ -126,46 +71,46 @@ def fault_look(kind: str, controllable: bool) -> tuple[str, str]:
     return _FAULT_SHAPES[kind], "cvp-fault" if controllable else "cvp-fault cvp-hollow"
 
 
-def boundary_style(boundary: str) -> str:
-    """Return the class of a boundary's line."""
+def _boundary_style(boundary: str) -> str:
     return f"cvp-{Boundary(boundary).value}"
 
 
-def legend_entries(record: SessionRecord, faults: Iterable[FaultMark]) -> list[LegendEntry]:
+def _legend_entries(record: SessionRecord, faults: Iterable[FaultMark]) -> list[LegendEntry]:
     """Return the levels, and whatever else occurs in the session."""
-    entries = [LegendEntry(level, _level_sample(level), 14) for level in LEVEL_HEIGHTS]
-    if any(run.level == GONE for row in record.rows.values() for run in row.runs):
-        entries.append(LegendEntry("gone since a reset", _gone_sample, 14))
+    entries = [LegendEntry(level, _level_sample(level)) for level in LEVEL_HEIGHTS]
+    if any(run.level == DESTROYED for row in record.rows.values() for run in row.runs):
+        entries.append(LegendEntry("destroyed by a reset", _destroyed_sample))
     if record.page_ins:
-        entries.append(LegendEntry("page-in", _page_in_sample, 14))
-    looks = {fault_look(fault.kind, fault.controllable): fault for fault in faults}
+        entries.append(LegendEntry("page-in", _page_in_sample))
+    looks = {(fault.kind, fault.controllable) for fault in faults}
     for kind in _FAULT_SHAPES:
         for controllable in (True, False):
-            look = fault_look(kind, controllable)
-            if look in looks:
-                text = kind.replace("_", " ") + ("" if controllable else " (pressure)")
-                entries.append(LegendEntry(text, _mark_sample(*look, 5.5), 14))
+            if (kind, controllable) in looks:
+                text = _words(kind) + ("" if controllable else " (pressure)")
+                entries.append(LegendEntry(text, _mark_sample(*fault_look(kind, controllable), 5.5)))
     for boundary in sorted({mark.boundary for mark in record.boundaries}):
-        entries.append(LegendEntry(boundary, _line_sample(boundary_style(boundary)), 10))
+        entries.append(LegendEntry(boundary, _line_sample(_boundary_style(boundary)), 10))
     return entries
 
 
-def _level_sample(level: str) -> Sample:
-    height = LEVEL_HEIGHTS[level] * 14
-    number = list(LEVEL_HEIGHTS).index(level)
+def _level_rect(level: str, x: float, bottom: float, width: float, full: float) -> list[Markup]:
+    """Return the filled part of a cell that is *full* high; nothing for `none`."""
+    height = LEVEL_HEIGHTS[level] * full
+    place: dict[str, Attribute] = {"x": x, "width": width, "y": bottom - height, "height": height}
+    style = f"cvp-fill-level-{list(LEVEL_HEIGHTS).index(level)}"
+    return [element("rect", {"class": style, **place})] if height else []
 
+
+def _level_sample(level: str) -> Sample:
     def draw(x: float, y: float) -> list[Markup]:
         base = element("path", {"class": "cvp-base", "d": path([(x, y + 7.5), (x + 14, y + 7.5)])})
-        if not number:
-            return [base]
-        place: dict[str, Attribute] = {"x": x, "y": y + 7 - height, "width": 14, "height": height}
-        return [base, element("rect", {"class": f"cvp-fill-level-{number}", **place})]
+        return [base, *_level_rect(level, x, y + 7, 14, 14)]
 
     return draw
 
 
-def _gone_sample(x: float, y: float) -> list[Markup]:
-    return [element("path", {"class": "cvp-gone", "d": path([(x, y), (x + 14, y)])})]
+def _destroyed_sample(x: float, y: float) -> list[Markup]:
+    return [element("path", {"class": "cvp-destroyed", "d": path([(x, y), (x + 14, y)])})]
 
 
 def _page_in_sample(x: float, y: float) -> list[Markup]:
@@ -180,12 +125,6 @@ def _mark_sample(shape: str, style: str, radius: float) -> Sample:
 def _line_sample(style: str) -> Sample:
     return lambda x, y: [element("path", {"class": style, "d": path([(x + 5, y - 8), (x + 5, y + 8)])})]
 
-
-# --- The residency map of a session: pages down, turns across, at each place the level at which the page stood.
-
-TURNS_MOST = 300
-PAGES_MOST = 80
-WINDOW_MOST = 2000
 
 _GRID_WIDTH = 880.0  # What the turns share, as long as each is neither narrower nor wider than the next two.
 _NARROWEST, _WIDEST = 4.0, 17.0
@@ -227,11 +166,11 @@ class _Map:
         self.title = title or map_title(record)
         self.rows = _chosen(record, pages_most)
         shown = {row.page for row in self.rows}
-        self.summary = summary(record)
-        self.notes = left_out(record, shown)
+        self.summary = _summary(record)
+        self.notes = _left_out(record, shown)
         self.faults = [fault for fault in record.faults if fault.page in shown]
         self.page_ins = [mark for mark in record.page_ins if mark.page in shown]
-        self.lookup_faults = [fault for fault in record.faults if fault.page == ""]
+        self.recall_faults = [fault for fault in record.faults if fault.page == ""]
         self.turns = record.last - record.first + 1
         self.column = max(_NARROWEST, min(_WIDEST, float(int(_GRID_WIDTH / self.turns))))
         names = [row.page for row in self.rows]
@@ -251,7 +190,7 @@ class _Map:
         frame.paragraph(self.summary)
         for note in self.notes:
             frame.paragraph(note, "cvp-strong")
-        frame.legend(legend_entries(self.record, [*self.faults, *self.lookup_faults]))
+        frame.legend(_legend_entries(self.record, [*self.faults, *self.recall_faults]))
         self.parts.extend(frame.parts)
         top, labels = self._boundary_labels(frame.y + 4)
         y = self._lanes(top)
@@ -263,7 +202,7 @@ class _Map:
             if row.type != page_type:
                 page_type = row.type
                 y += _SMALL * 1.6
-                self.parts.append(label(words(page_type), EDGE, y - 4, "cvp-small cvp-strong"))
+                self.parts.append(label(_words(page_type), EDGE, y - 4, "cvp-small cvp-strong"))
             places[row.page] = y
             self._row(row, y)
             y += _ROW
@@ -276,8 +215,6 @@ class _Map:
         self.parts.append(label("turn", self.left + self.column * self.turns / 2, y + _SMALL, "cvp-quiet", "middle"))
         description = f"Residency map. {self.summary} {' '.join(self.notes)}".strip()
         return picture(self.width, y + _SMALL + EDGE, self.title, description, self.parts, wide=True)
-
-    # --- above the grid -------------------------------------------------------------------------------
 
     def _boundary_labels(self, y: float) -> tuple[float, list[tuple[BoundaryMark, float | None]]]:
         """Place the boundaries' names so that none touches another; return where they end, and where each begins."""
@@ -297,66 +234,59 @@ class _Map:
 
     def _lanes(self, y: float) -> float:
         """Draw the lanes of what concerns no single page; return where they end."""
-        record = self.record
-        if record.pressure:
-            self._lane_name("pressure", y)
-            for turn, missing in record.pressure.items():
-                x = self.x(turn)
-                lines = [
-                    path([(x + 1 + shift, y + 12), (x + 1 + shift + 3, y + 3)])
-                    for shift in range(0, max(1, int(self.column) - 3), 4)
-                ]
-                text = f"turn {turn}: invariant pressure, {value_text(missing)} tokens missing"
-                self._spot(turn, y, text, element("path", {"class": "cvp-pressure", "d": "".join(lines)}))
-            y += _LANE
-        if record.flushes:
-            self._lane_name("flush due", y)
-            for turn, performed in record.flushes.items():
-                middle = self.x(turn) + self.column / 2
-                text = f"turn {turn}: best-effort flush {'performed' if performed else 'due, but the policy has none'}"
-                style = "cvp-flush" if performed else "cvp-axis"
-                tick = element("path", {"class": style, "d": path([(middle, y + 3), (middle, y + 13)])})
-                self._spot(turn, y, text, tick)
-            y += _LANE
-        if self.lookup_faults:
-            self._lane_name("look-ups", y)
-            for fault in self.lookup_faults:
-                text = f"turn {fault.turn}: FAULT {fault.text}"
-                self._spot(fault.turn, y, text, self._fault(fault, y + 8, _CELL))
-            y += _LANE
+        for name, marks in (
+            ("pressure", [self._pressure(*item) for item in self.record.pressure.items()]),
+            ("flush due", [self._flush(*item) for item in self.record.flushes.items()]),
+            (
+                "recalls",
+                [(item.turn, f"FAULT {item.text}", self._fault(item, 8, _CELL)) for item in self.recall_faults],
+            ),
+        ):
+            if marks:
+                self.parts.append(label(name, self.left - 8, y + 12, "cvp-small cvp-quiet", "end"))
+                for turn, text, drawn in marks:
+                    area: dict[str, Attribute] = {"x": self.x(turn), "y": 0, "width": self.column, "height": _LANE}
+                    hit = element("rect", {"class": "cvp-hit", **area})
+                    place = {"transform": f"translate(0 {number(y)})"}
+                    self.parts.append(element("g", place, hover(f"turn {turn}: {text}"), hit, drawn))
+                y += _LANE
         return y
 
-    def _lane_name(self, text: str, y: float) -> None:
-        self.parts.append(label(text, self.left - 8, y + 12, "cvp-small cvp-quiet", "end"))
+    def _pressure(self, turn: int, missing: int) -> tuple[int, str, Markup]:
+        x = self.x(turn) + 1
+        strokes = [path([(x + dx, 12), (x + dx + 3, 3)]) for dx in range(0, max(1, int(self.column) - 3), 4)]
+        drawn = element("path", {"class": "cvp-pressure", "d": "".join(strokes)})
+        return turn, f"invariant pressure, {value_text(missing)} tokens missing", drawn
 
-    def _spot(self, turn: int, y: float, text: str, drawn: Markup) -> None:
-        area: dict[str, Attribute] = {"x": self.x(turn), "y": y, "width": self.column, "height": _LANE}
-        self.parts.append(element("g", None, hover(text), element("rect", {"class": "cvp-hit", **area}), drawn))
+    def _flush(self, turn: int, performed: bool) -> tuple[int, str, Markup]:
+        middle = self.x(turn) + self.column / 2
+        drawn = element(
+            "path", {"class": "cvp-flush" if performed else "cvp-axis", "d": path([(middle, 3), (middle, 13)])}
+        )
+        return turn, f"best-effort flush {'performed' if performed else 'due, but the policy has none'}", drawn
 
     def _turn_numbers(self, y: float) -> None:
         record = self.record
-        room = text_width(f"{record.last:,}", _SMALL) + 8
+        needed = text_width(f"{record.last:,}", _SMALL) + 8
         step = next(
             step
             for power in range(8)
             for step in (10**power, 2 * 10**power, 5 * 10**power)
-            if step * self.column >= room
+            if step * self.column >= needed
         )
         turns = [turn for turn in range(record.first, record.last + 1) if turn % step == 0]
-        if not turns or (turns[0] - record.first) * self.column >= room:
+        if not turns or (turns[0] - record.first) * self.column >= needed:
             turns.insert(0, record.first)
         for turn in turns:
             style = "cvp-small cvp-quiet cvp-clear"
             self.parts.append(label(f"{turn:,}", self.x(turn) + self.column / 2, y, style, "middle"))
 
-    # --- the grid ---------------------------------------------------------------------------------------
-
     def _row(self, row: PageRow, y: float) -> None:
         name = shortened(row.page, self.gutter, _SMALL)
         text = label(name, EDGE + self.gutter, y + _ROW - 6, "cvp-small", "end")
-        about = f"{row.page}, {words(row.type)}"
+        about = f"{row.page}, {_words(row.type)}"
         self.parts.append(element("g", None, hover(about), text))
-        there = [run for run in row.runs if run.level not in (ABSENT, GONE)]
+        there = [run for run in row.runs if run.level not in (ABSENT, DESTROYED)]
         bottom = y + _ROW - 2.5
         line = "".join(path([(self.x(run.first), bottom), (self.x(run.last + 1), bottom)]) for run in there)
         self.parts.append(element("path", {"class": "cvp-base", "d": line}))
@@ -366,28 +296,21 @@ class _Map:
     def _run(self, page: str, run: Run, y: float) -> Markup:
         x, width = self.x(run.first), self.column * (run.last - run.first + 1)
         when = f"turn {run.first}" if run.first == run.last else f"turns {run.first} to {run.last}"
-        level = "" if run.level == ABSENT else f": {'none' if run.level == GONE else run.level}"
+        level = "" if run.level == ABSENT else f": {'none' if run.level == DESTROYED else run.level}"
         text = "\n".join([f"{page}, {when}{level}", *run.texts])
-        children = [
-            hover(text),
-            element("rect", {"class": "cvp-hit", "x": x, "y": y, "width": width, "height": _ROW}),
-        ]
-        if run.level == GONE:
+        hit = element("rect", {"class": "cvp-hit", "x": x, "y": y, "width": width, "height": _ROW})
+        drawn: list[Markup] = []
+        if run.level == DESTROYED:
             middle = y + _ROW - 3 - _CELL / 2
-            children.append(element("path", {"class": "cvp-gone", "d": path([(x, middle), (x + width, middle)])}))
-        height = 0.0 if run.level in (ABSENT, GONE) else LEVEL_HEIGHTS[run.level] * _CELL
-        if height:
-            number = list(LEVEL_HEIGHTS).index(run.level)
+            drawn.append(element("path", {"class": "cvp-destroyed", "d": path([(x, middle), (x + width, middle)])}))
+        elif run.level != ABSENT:
             # A hair narrower, so that the next cell's decision is seen to be another one.
-            place: dict[str, Attribute] = {"x": x, "width": width - min(0.75, self.column / 8)}
-            top = y + _ROW - 3 - height
-            style = f"cvp-fill-level-{number}"
-            children.append(element("rect", {"class": style, **place, "y": top, "height": height}))
-        return element("g", {"class": "cvp-run"}, *children)
+            drawn += _level_rect(run.level, x, y + _ROW - 3, width - min(0.75, self.column / 8), _CELL)
+        return element("g", {"class": "cvp-run"}, hover(text), hit, *drawn)
 
-    def _fault(self, fault: FaultMark, y: float, room: float) -> Markup:
+    def _fault(self, fault: FaultMark, y: float, height: float) -> Markup:
         shape, style = fault_look(fault.kind, fault.controllable)
-        radius = max(3.0, min(5.5, self.column * 0.55, room * 0.56))
+        radius = max(3.0, min(5.5, self.column * 0.55, height * 0.56))
         return marker(shape, self.x(fault.turn) + self.column / 2, y, radius, style)
 
     def _marks(self, places: dict[str, float]) -> None:
@@ -415,7 +338,7 @@ class _Map:
             # Wider than the line itself, above the cells only, so that the cells below keep their own text.
             area: dict[str, Attribute] = {"x": x - 4, "y": top - _LANE, "width": 8, "height": grid_top - top + _LANE}
             hit = element("rect", {"class": "cvp-hit", **area})
-            drawn = element("path", {"class": boundary_style(mark.boundary), "d": line})
+            drawn = element("path", {"class": _boundary_style(mark.boundary), "d": line})
             self.parts.append(element("g", None, hover(text), hit, drawn))
 
 
@@ -432,3 +355,55 @@ def _chosen(record: SessionRecord, most: int) -> list[PageRow]:
     }
     kept = set(sorted(weights, key=weights.__getitem__)[:most])
     return [row for row in rows if row.page in kept]
+
+
+def map_title(record: SessionRecord) -> str:
+    """Return the title of a map that was given none, with the policy's name where it is one of ours."""
+    of = f"{record.workload}, " if record.workload else ""
+    policy = POLICIES[record.policy].name if record.policy in POLICIES else record.policy
+    return f"Residency map: {of}policy {policy}, budget {record.budget:,} tokens"
+
+
+def _summary(record: SessionRecord) -> str:
+    """Return what the window shows, as one sentence."""
+    boundaries = Counter(mark.boundary for mark in record.boundaries)
+    parts = [
+        f"Turns {record.first:,} to {record.last:,} of {record.turns:,}",
+        _count(len(record.rows), "page"),
+        _counted(record.counts({"", *record.rows})),
+        *(_count(number, name) for name, number in sorted(boundaries.items())),
+        _count(len(record.pressure), "turn under pressure", "turns under pressure"),
+    ]
+    return ", ".join(parts) + "."
+
+
+def _left_out(record: SessionRecord, shown: Collection[str]) -> list[str]:
+    """Return what a map that shows these pages leaves out: turns outside the window, and pages."""
+    notes = []
+    outside = [
+        f"{first:,} to {last:,}" if first < last else f"{first:,}"
+        for first, last in ((1, record.first - 1), (record.last + 1, record.turns))
+        if first <= last
+    ]
+    if outside:
+        notes.append(f"Not drawn: turns {' and '.join(outside)}, with {_counted(record.outside)}.")
+    hidden = record.rows.keys() - set(shown)
+    if hidden:
+        counted = _counted(record.counts(hidden))
+        notes.append(f"Not drawn: {len(hidden):,} of {len(record.rows):,} pages, with {counted}.")
+    return notes
+
+
+def _counted(counts: Counts) -> str:
+    parts = [_count(counts.faults, "fault"), _count(counts.page_ins, "page-in")]
+    if counts.pressure_faults:
+        parts.insert(1, _count(counts.pressure_faults, "fault that pressure caused", "faults that pressure caused"))
+    return ", ".join(parts)
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _words(identifier: str) -> str:
+    return identifier.replace("_", " ")

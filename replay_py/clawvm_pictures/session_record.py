@@ -1,21 +1,10 @@
-"""A session as a residency map needs it, read from a decision trace in one pass.
-
-===============  =============================================================================
-Run              equal cells of a page in consecutive turns, with the decision behind them
-FaultMark        a fault at a turn, of a page or of none
-PageInMark       a page-in at a turn, with its tokens
-BoundaryMark     a compaction or reset before the prompt of a turn
-Counts           how many faults and page-ins there are somewhere
-PageRow          a page with its runs over the turns of the window
-SessionRecord    everything that happened in the window, and counts of what lies outside
-read_session     the record of a decision trace
-===============  =============================================================================
-"""
+"""A session as a residency map needs it, read from a decision trace in one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import NamedTuple
 
 from clawvm_pictures.svg import value_text
@@ -23,141 +12,42 @@ from clawvm_replay.errors import InputError
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.vocabulary import TYPE_RULES, PageType, level_from_name
 
-__all__ = ["ABSENT", "GONE", "BoundaryMark", "Counts", "FaultMark", "PageRow", "Run", "SessionRecord", "read_session"]
+__all__ = [
+    "ABSENT",
+    "DESTROYED",
+    "BoundaryMark",
+    "Counts",
+    "FaultMark",
+    "PageInMark",
+    "PageRow",
+    "Run",
+    "SessionRecord",
+    "read_session",
+]
+
+ABSENT = "absent"
+"""The level of a page that was not declared yet."""
+
+DESTROYED = "destroyed"
+"""The level of a page that a reset destroyed and nothing has brought back."""
 
 
-# --- The decision behind a cell of a residency map: facts from the events of one turn, as sentences with numbers.
+class Fact(NamedTuple):
+    """A sentence about a page in one turn, with a place ``{}`` for each of its numbers."""
+
+    sentence: str
+    numbers: tuple[float, ...] = ()
+
+
+_NOTHING = (Fact("nothing asked for it: not required, not prefetched, no upgrade tried"),)
+_UNDECLARED = (Fact("not declared yet"),)
+_NO_PROMPT = (Fact("no prompt was assembled"),)
 
 _REQUIRED = {
     "injected": "injected at {level} by the harness until the first boundary",
     "floor": "floor: auto-pin holds a hard page at {level}",
     "demand": "demand: this turn needs it at {level}",
 }
-
-
-class Fact(NamedTuple):
-    """A sentence with a place ``{}`` for each of its numbers."""
-
-    sentence: str
-    numbers: tuple[float, ...] = ()
-
-
-def fact_text(sentence: str, ranges: Sequence[tuple[float, float]]) -> str:
-    """Return the sentence with each number, or its lowest and highest value where they differ."""
-    parts = sentence.split("{}")
-    shown = [value_text(low) if low == high else f"{value_text(low)} to {value_text(high)}" for low, high in ranges]
-    return parts[0] + "".join(number + part for number, part in zip(shown, parts[1:]))
-
-
-def facts_of_turn(events: Sequence[Event], before: Mapping[str, str], gone: Collection[str]) -> dict[str, list[Fact]]:
-    """Return the facts of each page that the *events* of one turn decide on, in the order in which they count.
-
-    *before* has the levels of the last prompt, *gone* the pages that a reset destroyed and nothing has brought back.
-    O(length of the events).
-    """
-    facts: dict[str, list[Fact]] = {}
-    assembled: Event | None = None
-    for event in events:
-        if event["event"] == "assemble":
-            assembled = event
-        elif event["event"] == "boundary":
-            for page in before:
-                _add(facts, page, f"the {event['boundary']} before this prompt dropped it from the context")
-        elif event["event"] == "session_start":
-            for page in event.get("gone", ()):
-                _add(facts, page, "the reset destroyed it: it was never committed")
-    for page in gone:
-        if page not in facts:
-            _add(facts, page, "gone since a reset that destroyed it; nothing has brought it back")
-    for event in events:
-        _happened(facts, event)
-    if assembled is not None:
-        _selected(facts, assembled)
-    for event in events:
-        if event["event"] == "fault" and "page" in event:
-            _add(facts, event["page"], f"FAULT {fault_text(event)}")
-    return facts
-
-
-def _add(facts: dict[str, list[Fact]], page: str, sentence: str, *numbers: float) -> None:
-    facts.setdefault(page, []).append(Fact(sentence, numbers))
-
-
-def fault_text(event: Event) -> str:
-    """Return a fault event in words: kind, cause, whom it is counted against."""
-    kind = event["fault"].replace("_", " ")
-    details = {
-        "retrieved_again": "retrieved again",
-        "left_out_of_prompt": "left out of the prompt",
-    }
-    parts = [kind]
-    if "cause" in event:
-        parts.append(details[event["cause"]])
-    if "minimum" in event:
-        parts.append(f"at {event['resident']}, below its minimum {event['minimum']}")
-    if "boundary" in event:
-        parts.append(f"staged updates destroyed by the {event['boundary']}")
-    if "outcome" in event:
-        parts.append(f"the look-up ended as {event['outcome'].replace('_', ' ')} without saying so")
-    parts.append("counted against the policy" if event["controllable"] else "caused by pressure")
-    return ", ".join(parts)
-
-
-def _happened(facts: dict[str, list[Fact]], event: Event) -> None:
-    kind = event["event"]
-    if kind == "demand":
-        verdict = event["verdict"].replace("_", "-")
-        found = f"demanded at {event['level']}, found at {event['resident']}: {verdict}"
-        if event["verdict"] == "page_in":
-            _add(facts, event["page"], found + " of {} tokens", event["page_in_tokens"])
-        else:
-            _add(facts, event["page"], found)
-    elif kind == "alert":
-        _add(facts, event["page"], "alert: the tool call repeats an earlier one")
-    elif kind == "page" and event["cause"] == "replaced":
-        _add(facts, event["page"], "new content took its place")
-
-
-def _selected(facts: dict[str, list[Fact]], assembled: Event) -> None:
-    for page, level, reason, fitted in assembled["required"]:
-        sentence = _REQUIRED[reason].format(level=level)
-        _add(facts, page, sentence if fitted else sentence + ", but that did not fit")
-    steps = assembled["steps"]
-    # What was left while a step was tried is what is left at the end and what the steps from there on took.
-    left = assembled["budget"] - assembled["tokens"]
-    lefts = []
-    for _, _, delta, _, outcome in reversed(steps):
-        left += delta if outcome == "applied" else 0
-        lefts.append(left)
-    for page in assembled["prefetched"]:
-        _add(facts, page, "prefetch: its lowest level fitted")
-    for page in assembled["prefetch_refused"]:
-        _add(facts, page, "prefetch refused: its lowest level did not fit; {} tokens were left after it", left)
-    stopped: set[str] = set()
-    for (page, level, delta, key, outcome), left_then in zip(steps, reversed(lefts)):
-        if outcome == "applied":
-            text = f"upgrade to {level}: {{}} tokens of {{}} left, score per token {{}}"
-            _add(facts, page, text, delta, left_then, key)
-        elif outcome == "did_not_fit":
-            text = f"no upgrade to {level}: it needs {{}} tokens, {{}} were left, score per token {{}}"
-            _add(facts, page, text, delta, left_then, key)
-            stopped.add(page)
-        elif page not in stopped:
-            text = f"no upgrade to {level}: tried when the page did not stand at the level below, score per token {{}}"
-            _add(facts, page, text, key)
-
-
-# --- A session as a residency map needs it, read from a decision trace in one pass.
-
-ABSENT = "absent"
-"""The level of a page that was not declared yet."""
-
-GONE = "gone"
-"""The level of a page that a reset destroyed and nothing has brought back."""
-
-_NOTHING = (Fact("nothing asked for it: not required, not prefetched, no upgrade tried"),)
-_UNDECLARED = (Fact("not declared yet"),)
-_NO_PROMPT = (Fact("no prompt was assembled"),)
 
 
 @dataclass(slots=True)
@@ -173,12 +63,18 @@ class Run:
     @property
     def texts(self) -> list[str]:
         """The decision behind the cells, one sentence each."""
-        return [fact_text(sentence, ranges) for sentence, ranges in zip(self.sentences, self.ranges)]
+        return [_with_ranges(sentence, ranges) for sentence, ranges in zip(self.sentences, self.ranges)]
 
 
-@dataclass(frozen=True, slots=True)
-class FaultMark:
-    """A fault; ``page`` is "" for a look-up."""
+def _with_ranges(sentence: str, ranges: Sequence[tuple[float, float]]) -> str:
+    """Return the sentence with each number, or its lowest and highest value where they differ."""
+    parts = sentence.split("{}")
+    shown = [value_text(low) if low == high else f"{value_text(low)} to {value_text(high)}" for low, high in ranges]
+    return parts[0] + "".join(number + part for number, part in zip(shown, parts[1:]))
+
+
+class FaultMark(NamedTuple):
+    """A fault; ``page`` is "" for a recall."""
 
     page: str
     turn: int
@@ -187,17 +83,14 @@ class FaultMark:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PageInMark:
-    """A demand that was served from the stored result, and met by the prompt, for so many tokens."""
+class PageInMark(NamedTuple):
+    """A demand that was served from the stored result, and met by the prompt."""
 
     page: str
     turn: int
-    tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class BoundaryMark:
+class BoundaryMark(NamedTuple):
     """A compaction or reset before the prompt of ``turn``; ``session`` is what a reset began."""
 
     turn: int
@@ -213,9 +106,11 @@ class Counts:
     pressure_faults: int = 0
     page_ins: int = 0
 
-    def add(self, fault: FaultMark) -> None:
-        """Count a fault."""
-        if fault.controllable:
+    def add(self, mark: FaultMark | PageInMark) -> None:
+        """Count a mark."""
+        if isinstance(mark, PageInMark):
+            self.page_ins += 1
+        elif mark.controllable:
             self.faults += 1
         else:
             self.pressure_faults += 1
@@ -231,17 +126,14 @@ class PageRow:
     runs: list[Run] = field(default_factory=list)
     demands: int = 0
 
-    def extend(self, turn: int, level: str, facts: Iterable[Fact]) -> None:
+    def extend(self, turn: int, level: str, facts: Sequence[Fact]) -> None:
         """Add the cell of the next turn: to the last run if it is equal, else as a new one."""
-        facts = tuple(facts)
         sentences = tuple(fact.sentence for fact in facts)
         if self.runs and self.runs[-1].level == level and self.runs[-1].sentences == sentences:
             run = self.runs[-1]
             run.last = turn
             for ranges, fact in zip(run.ranges, facts):
-                for index, value in enumerate(fact.numbers):
-                    low, high = ranges[index]
-                    ranges[index] = (min(low, value), max(high, value))
+                ranges[:] = [(min(low, value), max(high, value)) for (low, high), value in zip(ranges, fact.numbers)]
         else:
             single = [[(value, value) for value in fact.numbers] for fact in facts]
             self.runs.append(Run(turn, turn, level, sentences, single))
@@ -275,11 +167,12 @@ class SessionRecord:
     outside: Counts = field(default_factory=Counts)
 
     def counts(self, pages: Collection[str]) -> Counts:
-        """Return what happened in the window to these pages; "" stands for look-ups."""
-        counts = Counts(page_ins=sum(mark.page in pages for mark in self.page_ins))
-        for fault in self.faults:
-            if fault.page in pages:
-                counts.add(fault)
+        """Return what happened in the window to these pages; "" means recalls."""
+        counts = Counts()
+        marks: list[FaultMark | PageInMark] = [*self.faults, *self.page_ins]
+        for mark in marks:
+            if mark.page in pages:
+                counts.add(mark)
         return counts
 
 
@@ -290,8 +183,8 @@ def read_session(events: Iterable[Event], first: int, last: int) -> SessionRecor
     missing, KeyError and the like for events that are none of a decision trace.
     """
     reader = _Reader(SessionRecord(first, last))
-    for turn_events in _by_turn(events):
-        reader.turn(turn_events)
+    for turn, turn_events in groupby(events, key=lambda event: event["turn"]):
+        reader.turn(turn, list(turn_events))
     record = reader.record
     if not record.turns:
         raise InputError("the decision trace has no prompt, so there is nothing to draw")
@@ -301,93 +194,176 @@ def read_session(events: Iterable[Event], first: int, last: int) -> SessionRecor
     return record
 
 
-def _by_turn(events: Iterable[Event]) -> Iterator[list[Event]]:
-    gathered: list[Event] = []
-    for event in events:
-        if gathered and event["turn"] != gathered[0]["turn"]:
-            yield gathered
-            gathered = []
-        gathered.append(event)
-    if gathered:
-        yield gathered
-
-
 class _Reader:
-    """Follows a trace turn by turn: levels of the last prompt, pages that are gone, and the record so far."""
+    """Follows a trace turn by turn: levels of the last prompt, pages that were destroyed, and the record so far."""
 
     def __init__(self, record: SessionRecord) -> None:
         self.record = record
-        self._before: dict[str, str] = {}
-        self._gone: dict[str, None] = {}
+        self._before: Mapping[str, str] = {}
+        self._destroyed: set[str] = set()
 
-    def turn(self, events: list[Event]) -> None:
-        turn = events[0]["turn"]
+    def turn(self, turn: int, events: list[Event]) -> None:
         record = self.record
         if turn not in (record.turns, record.turns + 1):
             raise InputError(f"turn {turn!r} follows turn {record.turns} in the decision trace; validate it first")
         inside = record.first <= turn <= record.last
+        assembled = next((event for event in events if event["event"] == "assemble"), None)
         for event in events:
-            self._note(event, inside)
-        levels = next((event["levels"] for event in events if event["event"] == "assemble"), None)
-        for event in events:
-            if event["event"] == "demand" and event["verdict"] == "page_in":
-                self._page_in(event, (levels or {}).get(event["page"], "none"), inside)
+            self._follow(event)
+            if inside:
+                self._note(event)
+        for mark in _marks(events, {} if assembled is None else assembled["levels"]):
+            if not inside:
+                record.outside.add(mark)
+            elif isinstance(mark, FaultMark):
+                record.faults.append(mark)
+            else:
+                record.page_ins.append(mark)
         record.turns = turn
         if inside:
-            facts = facts_of_turn(events, self._before, self._gone)
+            facts = _facts(events, assembled, self._before, self._destroyed)
             for page, row in record.rows.items():
-                lowest = GONE if page in self._gone else "none"
-                if levels is None:
-                    row.extend(turn, lowest, facts.get(page, _NO_PROMPT))
+                level = DESTROYED if page in self._destroyed else "none"
+                if assembled is None:
+                    row.extend(turn, level, facts.get(page, _NO_PROMPT))
                 else:
-                    row.extend(turn, levels.get(page, lowest), facts.get(page, _NOTHING))
-        if levels is not None:
-            self._before = levels
+                    row.extend(turn, assembled["levels"].get(page, level), facts.get(page, _NOTHING))
+        if assembled is not None:
+            self._before = assembled["levels"]
 
-    def _note(self, event: Event, inside: bool) -> None:
-        """Keep what an event says; what lies outside the window is only counted."""
-        record, kind, turn = self.record, event["event"], event["turn"]
+    def _follow(self, event: Event) -> None:
+        """Follow what also counts outside the window."""
+        record, kind = self.record, event["event"]
         if kind == "header":
             record.policy, record.budget = event["policy"], event["budget"]
             record.workload = event.get("workload", "")
         elif kind == "page":
-            self._declared(event)
+            page, turn = event["page"], event["turn"]
+            self._destroyed.discard(page)
+            if page not in record.rows and turn <= record.last:
+                row = record.rows[page] = PageRow(page, event["type"], len(record.rows))
+                for earlier in range(record.first, turn):
+                    row.extend(earlier, ABSENT, _UNDECLARED)
         elif kind == "session_start":
             if not record.policy:  # A live harness may write no header.
                 record.policy, record.budget = event["policy"], event["budget"]
-            self._gone.update(dict.fromkeys(event.get("gone", ())))
-            if inside and record.boundaries and record.boundaries[-1].turn == turn:
-                record.boundaries[-1] = BoundaryMark(turn, record.boundaries[-1].boundary, event["session"])
+            self._destroyed.update(event.get("gone", ()))
         elif kind == "demand":
-            self._gone.pop(event["page"], None)
-            if inside:
-                record.rows[event["page"]].demands += 1
-        elif kind == "fault":
-            fault = FaultMark(event.get("page", ""), turn, event["fault"], event["controllable"], fault_text(event))
-            if inside:
-                record.faults.append(fault)
-            else:
-                record.outside.add(fault)
-        elif kind == "boundary" and inside:
+            self._destroyed.discard(event["page"])
+
+    def _note(self, event: Event) -> None:
+        """Keep what happened to the session in the window."""
+        record, kind, turn = self.record, event["event"], event["turn"]
+        if kind == "demand":
+            record.rows[event["page"]].demands += 1
+        elif kind == "boundary":
             record.boundaries.append(BoundaryMark(turn, event["boundary"]))
-        elif kind == "pressure" and inside:
+        elif kind == "session_start" and record.boundaries and record.boundaries[-1].turn == turn:
+            record.boundaries[-1] = record.boundaries[-1]._replace(session=event["session"])
+        elif kind == "pressure":
             record.pressure[turn] = event["missing"]
-        elif kind == "flush" and inside:
+        elif kind == "flush":
             record.flushes[turn] = event["performed"]
 
-    def _page_in(self, event: Event, level: str, inside: bool) -> None:
-        if level_from_name(level) < level_from_name(event["level"]):
-            return  # The prompt did not meet the demand after all, so it is a fault and nothing was paid.
-        if inside:
-            self.record.page_ins.append(PageInMark(event["page"], event["turn"], event["page_in_tokens"]))
-        else:
-            self.record.outside.page_ins += 1
 
-    def _declared(self, event: Event) -> None:
-        page, turn = event["page"], event["turn"]
-        self._gone.pop(page, None)
-        record = self.record
-        if page not in record.rows and turn <= record.last:
-            row = record.rows[page] = PageRow(page, event["type"], len(record.rows))
-            for earlier in range(record.first, turn):
-                row.extend(earlier, ABSENT, _UNDECLARED)
+def _marks(events: Sequence[Event], levels: Mapping[str, str]) -> list[FaultMark | PageInMark]:
+    """Return the faults of a turn, and its page-ins as far as the prompt's *levels* met the demand."""
+    marks: list[FaultMark | PageInMark] = []
+    for event in events:
+        if event["event"] == "fault":
+            page, controllable = event.get("page", ""), event["controllable"]
+            marks.append(FaultMark(page, event["turn"], event["fault"], controllable, _fault_text(event)))
+        # A demand that the prompt did not meet after all is a fault, and nothing was paid.
+        elif event["event"] == "demand" and event["verdict"] == "page_in" and _met(event, levels):
+            marks.append(PageInMark(event["page"], event["turn"]))
+    return marks
+
+
+def _met(demand: Event, levels: Mapping[str, str]) -> bool:
+    return level_from_name(levels.get(demand["page"], "none")) >= level_from_name(demand["level"])
+
+
+def _fault_text(event: Event) -> str:
+    """Return a fault event in words: kind, cause, whom it is counted against."""
+    parts = [event["fault"].replace("_", " ")]
+    if "cause" in event:
+        parts.append(event["cause"].replace("left_out_of_prompt", "left out of the prompt").replace("_", " "))
+    if "minimum" in event:
+        parts.append(f"at {event['resident']}, below its minimum {event['minimum']}")
+    if "boundary" in event:
+        parts.append(f"staged updates destroyed by the {event['boundary']}")
+    if "outcome" in event:
+        parts.append(f"the recall ended as {event['outcome'].replace('_', ' ')} without saying so")
+    parts.append("counted against the policy" if event["controllable"] else "caused by pressure")
+    return ", ".join(parts)
+
+
+def _facts(
+    events: Sequence[Event], assembled: Event | None, before: Mapping[str, str], destroyed: Collection[str]
+) -> dict[str, list[Fact]]:
+    """Return the facts of each page that the *events* of one turn decide on, in the order in which they count.
+
+    *before* has the levels of the last prompt. O(length of the events).
+    """
+    facts: dict[str, list[Fact]] = {}
+
+    def add(page: str, sentence: str, *numbers: float) -> None:
+        facts.setdefault(page, []).append(Fact(sentence, numbers))
+
+    for event in events:
+        if event["event"] == "boundary":
+            for page in before:
+                add(page, f"the {event['boundary']} before this prompt dropped it from the context")
+        elif event["event"] == "session_start":
+            for page in event.get("gone", ()):
+                add(page, "the reset destroyed it: it was never committed")
+    for page in destroyed:
+        if page not in facts:
+            add(page, "destroyed by a reset; nothing has brought it back")
+    for event in events:
+        if event["event"] == "demand":
+            found = f"demanded at {event['level']}, found at {event['resident']}: {event['verdict'].replace('_', '-')}"
+            if event["verdict"] == "page_in":
+                add(event["page"], found + " of {} tokens", event["page_in_tokens"])
+            else:
+                add(event["page"], found)
+        elif event["event"] == "alert":
+            add(event["page"], "alert: the tool call repeats an earlier one")
+        elif event["event"] == "page" and event["cause"] == "replaced":
+            add(event["page"], "new content took its place")
+    if assembled is not None:
+        for page, fact in _selection_facts(assembled):
+            facts.setdefault(page, []).append(fact)
+    for event in events:
+        if event["event"] == "fault" and "page" in event:
+            add(event["page"], f"FAULT {_fault_text(event)}")
+    return facts
+
+
+def _selection_facts(assembled: Event) -> list[tuple[str, Fact]]:
+    """Return what the selection decided, by page: requirements, prefetches, upgrade steps."""
+    found = []
+    for page, level, reason, fitted in assembled["required"]:
+        sentence = _REQUIRED[reason].format(level=level)
+        found.append((page, Fact(sentence if fitted else sentence + ", but that did not fit")))
+    steps = assembled["steps"]
+    # What was left while a step was tried is what is left at the end and what the steps from there on took.
+    left = assembled["budget"] - assembled["tokens"]
+    left += sum(delta for _, _, delta, _, outcome in steps if outcome == "applied")
+    found += [(page, Fact("prefetch: its lowest level fitted")) for page in assembled["prefetched"]]
+    refused = Fact("prefetch refused: its lowest level did not fit; {} tokens were left after it", (left,))
+    found += [(page, refused) for page in assembled["prefetch_refused"]]
+    stopped: set[str] = set()
+    for page, level, delta, key, outcome in steps:
+        if outcome == "applied":
+            text = f"upgrade to {level}: {{}} tokens of {{}} left, score per token {{}}"
+            found.append((page, Fact(text, (delta, left, key))))
+            left -= delta
+        elif outcome == "did_not_fit":
+            text = f"no upgrade to {level}: it needs {{}} tokens, {{}} were left, score per token {{}}"
+            found.append((page, Fact(text, (delta, left, key))))
+            stopped.add(page)
+        elif page not in stopped:
+            text = f"no upgrade to {level}: tried when the page was not at the level below, score per token {{}}"
+            found.append((page, Fact(text, (key,))))
+    return found

@@ -1,22 +1,11 @@
-"""A small SVG writer: every text is escaped, every number is short and finite, the bytes are plain ASCII.
+"""A small SVG writer, and how pictures look: every text is escaped, every number short and finite, the bytes ASCII.
 
-============  ======================================================================
-Markup        text that is safe to stand in XML as it is
-escaped       any text as markup
-number        a coordinate as text: at most two decimals, never ``-0``, ``nan`` or ``inf``
-element       one element with attributes and children
-label         a text element
-hover         the ``<title>`` that browsers show on hover and screen readers read
-path          a path through points
-picture       a whole SVG document
-is_wide       whether a picture keeps its size, so that it has to scroll
-============  ======================================================================
-
-No element has an id, so that any number of pictures can stand in one HTML page.
+No element has an id, so that any number of pictures can be in one HTML page.
 """
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,46 +38,24 @@ __all__ = [
 ]
 
 
-# --- How pictures look: colours for light and dark, line styles, markers, and the stylesheet that each picture carries.
-
-LIGHT: Mapping[str, str] = {
-    "paper": "#FFFFFF",
-    "ink": "#1B1F24",
-    "muted": "#57606A",
-    "grid": "#D8DEE4",
-    "series-1": "#000000",
-    "series-2": "#332288",
-    "series-3": "#CC6677",
-    "series-4": "#999933",
-    "series-5": "#882255",
-    "series-6": "#AA4499",
-    "level-1": "#4292C6",
-    "level-2": "#2171B5",
-    "level-3": "#08519C",
-    "level-4": "#08306B",
-    "fault": "#D55E00",
-}
-
-DARK: Mapping[str, str] = {
-    "paper": "#15181D",
-    "ink": "#E6EAEF",
-    "muted": "#9AA4AF",
-    "grid": "#343B44",
-    "series-1": "#FFFFFF",
-    "series-2": "#88CCEE",
-    "series-3": "#CC6677",
-    "series-4": "#999933",
-    "series-5": "#DDCC77",
-    "series-6": "#AA4499",
-    "level-1": "#2171B5",
-    "level-2": "#4292C6",
-    "level-3": "#9ECAE1",
-    "level-4": "#DEEBF7",
-    "fault": "#D55E00",
-}
-
 SERIES_COLOURS = tuple(f"series-{number}" for number in range(1, 7))
 LEVEL_COLOURS = tuple(f"level-{number}" for number in range(1, 5))
+_NAMES = ("paper", "ink", "muted", "grid", *SERIES_COLOURS, *LEVEL_COLOURS, "fault")
+
+_LIGHT = (
+    *("#FFFFFF", "#1B1F24", "#57606A", "#D8DEE4"),
+    *("#000000", "#332288", "#CC6677", "#999933", "#882255", "#AA4499"),
+    *("#4292C6", "#2171B5", "#08519C", "#08306B"),
+    "#D55E00",
+)
+_DARK = (
+    *("#15181D", "#E6EAEF", "#9AA4AF", "#343B44"),
+    *("#FFFFFF", "#88CCEE", "#CC6677", "#999933", "#DDCC77", "#AA4499"),
+    *("#2171B5", "#4292C6", "#9ECAE1", "#DEEBF7"),
+    "#D55E00",
+)
+LIGHT: Mapping[str, str] = dict(zip(_NAMES, _LIGHT))
+DARK: Mapping[str, str] = dict(zip(_NAMES, _DARK))
 MARKERS = ("circle", "square", "triangle", "diamond", "cross", "inverted", "plus", "post")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "12 4", "2 2 6 2")
 
@@ -117,7 +84,7 @@ _RULES = """
 .cvp-hollow{fill:var(--cvp-paper);stroke:var(--cvp-fault);stroke-width:1.5}
 .cvp-pagein{fill:var(--cvp-paper);stroke:var(--cvp-ink);stroke-width:1;pointer-events:none}
 .cvp-base{fill:none;stroke:var(--cvp-muted);stroke-opacity:.5}
-.cvp-gone{fill:none;stroke:var(--cvp-ink);stroke-width:1.25;stroke-dasharray:1.5 4}
+.cvp-destroyed{fill:none;stroke:var(--cvp-ink);stroke-width:1.25;stroke-dasharray:1.5 4}
 .cvp-reset{fill:none;stroke:var(--cvp-ink);stroke-width:2}
 .cvp-compaction{fill:none;stroke:var(--cvp-ink);stroke-width:1.5;stroke-dasharray:4 3}
 .cvp-pressure{fill:none;stroke:var(--cvp-fault);stroke-width:1.5}
@@ -129,28 +96,18 @@ def _properties(colours: Mapping[str, str]) -> str:
     return ".cvp{" + ";".join(f"--cvp-{name}:{colour}" for name, colour in colours.items()) + "}"
 
 
-def _colour_rules() -> str:
-    rules = []
-    for name in (*SERIES_COLOURS, *LEVEL_COLOURS):
-        rules.append(f".cvp-fill-{name}{{fill:var(--cvp-{name})}}")
-    for name in SERIES_COLOURS:
-        rules.append(f".cvp-stroke-{name}{{stroke:var(--cvp-{name})}}")
-    return "\n".join(rules)
-
-
 STYLESHEET = "\n".join(
     (
         _properties(LIGHT),
-        # Only on screens: what is printed stands on white paper.
+        # Only on screens: print is on white paper.
         "@media screen and (prefers-color-scheme:dark){" + _properties(DARK) + "}",
         _RULES.strip(),
-        _colour_rules(),
+        *(f".cvp-fill-{name}{{fill:var(--cvp-{name})}}" for name in (*SERIES_COLOURS, *LEVEL_COLOURS)),
+        *(f".cvp-stroke-{name}{{stroke:var(--cvp-{name})}}" for name in SERIES_COLOURS),
         "",
     )
 )
 
-
-# --- A small SVG writer: every text is escaped, every number is short and finite, the bytes are plain ASCII.
 
 Markup = NewType("Markup", str)
 Attribute = str | int | float | None
@@ -158,13 +115,11 @@ Attribute = str | int | float | None
 # What XML 1.0 cannot hold in any form: control characters but tab and line ends, surrogates, two non-characters.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CLASS, _WIDE_CLASS = "cvp", "cvp cvp-wide"
-_ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("'"): "&#39;"}
 
 
 def escaped(text: str) -> Markup:
     """Return *text* as markup in ASCII; what XML cannot hold becomes the replacement character."""
-    clean = _FORBIDDEN.sub("\ufffd", text).translate(_ESCAPES)
-    return Markup(clean.encode("ascii", "xmlcharrefreplace").decode("ascii"))
+    return Markup(html.escape(_FORBIDDEN.sub("\ufffd", text)).encode("ascii", "xmlcharrefreplace").decode("ascii"))
 
 
 def number(value: float) -> str:
@@ -210,7 +165,7 @@ def picture(
 ) -> str:
     """Return a whole SVG document, *width* times *height* units (pixels at its natural size).
 
-    It shrinks with what it stands in; a *wide* one keeps its size, and what it stands in has to scroll.
+    It shrinks with what contains it; a *wide* one keeps its size, and what contains it has to scroll.
     """
     attributes: dict[str, Attribute] = {
         "xmlns": "http://www.w3.org/2000/svg",
@@ -237,8 +192,6 @@ def is_wide(svg: str) -> bool:
     return f'class="{_WIDE_CLASS}"' in svg.partition(">")[0]
 
 
-# --- Texts in pictures: how wide they are, how they are shortened and wrapped, how values are written.
-
 _NARROW = frozenset("ijl.,:;'|!()[]I ftr-")
 _BROAD = frozenset("mwMW@%")
 _ELLIPSIS = "\u2026"
@@ -253,7 +206,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
         elif character in _BROAD:
             total += 0.98
         elif ord(character) >= 0x1100 and character != _ELLIPSIS:
-            total += 1.02  # Scripts whose letters are as wide as high; smaller ones only leave room.
+            total += 1.02  # Scripts whose letters are as wide as high; smaller ones only leave space.
         elif character.isupper():
             total += 0.7
         else:
@@ -274,7 +227,7 @@ def shortened(text: str, width: float, size: float) -> str:
         candidate = text[:front] + _ELLIPSIS + text[len(text) - (kept - front) :]
         if text_width(candidate, size) <= width:
             return candidate
-        # From far away in large steps: an id of a million letters must not take a million tries.
+        # From far away in large steps: a long id must not take a try per letter.
         kept = min(kept - 1, int(kept * max(0.5, width / text_width(candidate, size))) + 1)
     return text[:1] + _ELLIPSIS
 
@@ -308,8 +261,6 @@ def value_text(value: float) -> str:
     text = f"{value:,.{decimals}f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
-
-# --- Markers: small shapes that tell series and faults apart where colour cannot.
 
 _Points = tuple[tuple[float, float], ...]
 
@@ -347,9 +298,6 @@ def marker(shape: str, x: float, y: float, radius: float, style: str, text: str 
     """Return a shape with classes of the stylesheet and, unless it is empty, a text on hover."""
     children = (hover(text),) if text else ()
     return element("path", {"class": style, "d": outline(shape, x, y, radius)}, *children)
-
-
-# --- Lanes: rows for intervals such that no two in a row overlap.
 
 
 def lanes(intervals: Sequence[tuple[float, float]]) -> list[int]:

@@ -19,27 +19,27 @@ class Needs(NamedTuple):
     demanded: Mapping[str, Level] = {}
     floors: Mapping[str, Level] = {}
     times: int = 1
-    lost: bool = False
+    boundary: bool = False
 
 
 def content(name: str) -> Content:
     return Content(name, 0)
 
 
-def sequence(budget: int, ladders: Mapping[str, Mapping[Level, int]], turns: Sequence[Needs]) -> DemandSequence:
+def sequence(budget: int, costs: Mapping[str, Mapping[Level, int]], turns: Sequence[Needs]) -> DemandSequence:
     """Return the sequence of these turns; the first demand of a page is cold."""
     seen: set[str] = set()
     needs = []
     for turn in turns:
         uses = tuple(
-            Use(content(name), level, turn.times, ladders[name][level])
+            Use(content(name), level, turn.times, costs[name][level])
             for name, level in sorted(turn.demanded.items())
             if name in seen
         )
         seen |= turn.demanded.keys()
         required: Prompt = {content(name): level for name, level in {**turn.floors, **turn.demanded}.items()}
-        needs.append(TurnNeeds(0, uses, turn.lost, required, required))
-    return DemandSequence(budget, {content(name): ladder for name, ladder in ladders.items()}, tuple(needs))
+        needs.append(TurnNeeds(0, uses, turn.boundary, required, required))
+    return DemandSequence(budget, {content(name): levels for name, levels in costs.items()}, tuple(needs))
 
 
 def story(budget: int = 100, accounting: Accounting | None = None) -> TraceBuilder:

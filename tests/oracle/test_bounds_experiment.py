@@ -3,14 +3,23 @@
 import json
 import unittest
 
-from clawvm_experiments.bounds import EXPERIMENT, trace_row
+from clawvm_experiments.bounds import EXPERIMENT, _distribution, _tokens, trace_row
+from clawvm_experiments.experiment import Cell
 from clawvm_oracle.bounds import DEMAND_ONLY
+from clawvm_replay.document import markdown
 from clawvm_replay.trace_builder import LevelCosts
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.vocabulary import Level, PageType
 from tests.oracle.support import story
 
-CHOSEN = ("family-daily_assistant-b0120", "family-evidence_heavy-b0120", "upgrade-blocked", "upgrade-single_pass")
+
+def report_of(results):
+    """Return the report as Markdown."""
+    return markdown(EXPERIMENT.report(results))
+
+
+CHOSEN = ("family-daily_assistant-b0120", "family-multi_session-b0120", "upgrade-blocked", "upgrade-single_pass")
+CHECKS = ("small", "unit")
 
 
 def pressed_trace():
@@ -53,18 +62,15 @@ class ResultTests(unittest.TestCase):
     def setUpClass(cls) -> None:
         cells = [cell for cell in EXPERIMENT.cells(True) if cell.id in CHOSEN]
         cls.rows = [json.loads(json.dumps(EXPERIMENT.run_cell(cell), allow_nan=False)) for cell in cells]
-        small = {"first_seed": 0, "cases": 4}
-        checks = [cell for cell in EXPERIMENT.cells(True) if cell.parameters["kind"] in ("small", "unit")]
-        cls.rows += [
-            EXPERIMENT.run_cell(type(cell)(cell.id, {"kind": cell.parameters["kind"], **small})) for cell in checks
-        ]
+        cls.rows += [EXPERIMENT.run_cell(Cell(kind, {"kind": kind, "first_seed": 0, "cases": 2})) for kind in CHECKS]
+        cls.results = EXPERIMENT.summarize(cls.rows)
 
     def test_a_row_is_the_same_every_time(self) -> None:
         cell = next(cell for cell in EXPERIMENT.cells(True) if cell.id == CHOSEN[0])
         self.assertIn(EXPERIMENT.run_cell(cell), self.rows)
 
     def test_findings_are_flat_and_name_every_policy(self) -> None:
-        findings = EXPERIMENT.summarize(self.rows)["findings"]
+        findings = self.results["findings"]
         self.assertTrue(all(value is None or isinstance(value, (bool, int, float)) for value in findings.values()))
         for policy_id in (*POLICIES, DEMAND_ONLY.id):
             self.assertIn(f"{policy_id}_over_demand_only_bound", findings)
@@ -72,17 +78,17 @@ class ResultTests(unittest.TestCase):
             self.assertGreaterEqual(findings[f"{policy_id}_over_any_policy_bound"], 1.0)
         self.assertIs(findings["bounds_respected_by_every_policy"], True)
         self.assertIs(findings["belady_cases_equal"], True)
-        self.assertEqual((findings["brute_force_cases"], findings["brute_force_violations"]), (4, 0))
+        self.assertEqual((findings["brute_force_cases"], findings["brute_force_violations"]), (2, 0))
 
     def test_the_band_encloses_the_demand_only_oracle(self) -> None:
-        results = EXPERIMENT.summarize(self.rows)
+        results = self.results
         lower, upper = results["bounds"], results["series"]["reloaded"][DEMAND_ONLY.id]
         self.assertEqual(list(upper), ["120"])
         self.assertLessEqual(lower["any_policy"]["120"], lower["demand_only"]["120"])
         self.assertLessEqual(lower["demand_only"]["120"], upper["120"])
 
     def test_the_distance_from_the_optimum_is_reloaded_over_the_bound_for_any_policy(self) -> None:
-        results = EXPERIMENT.summarize(self.rows)
+        results = self.results
         families = [row["policies"]["clawvm"] for row in self.rows if row["kind"] == "family"]
         reloaded, bound = (
             sum(reached) for reached in zip(*((cell["reloaded"], cell["bounds"]["any_policy"]) for cell in families))
@@ -93,7 +99,7 @@ class ResultTests(unittest.TestCase):
             results["policies"]["clawvm"]["reloaded_over_any_policy_bound_by_budget"],
             {"120": round(reloaded / bound, 6)},
         )
-        report = EXPERIMENT.report(results)
+        report = report_of(results)
         self.assertIn(f"| ClawVM | {reloaded:,} | {bound:,} | {reloaded / bound:,.3f} |", report)
 
     def test_where_the_bound_is_zero_there_is_no_ratio(self) -> None:
@@ -104,10 +110,10 @@ class ResultTests(unittest.TestCase):
         results = EXPERIMENT.summarize(rows)
         self.assertIsNone(results["findings"]["clawvm_over_any_policy_bound"])
         self.assertEqual(results["policies"]["clawvm"]["reloaded_over_any_policy_bound_by_budget"], {"120": None})
-        self.assertIn("| 0 | - |", EXPERIMENT.report(results))
+        self.assertIn("| 0 | - |", report_of(results))
 
     def test_the_bound_for_any_policy_is_reached_by_a_plan_in_every_cell(self) -> None:
-        findings = EXPERIMENT.summarize(self.rows)["findings"]
+        findings = self.results["findings"]
         self.assertEqual((findings["any_policy_plan_reaches_bound"], findings["cells_with_bounds"]), (2, 2))
         for name, value in (("page_in_tokens", 1), ("reloaded", 1), ("meets_all", False)):
             rows = json.loads(json.dumps(self.rows))
@@ -116,16 +122,20 @@ class ResultTests(unittest.TestCase):
                 self.assertEqual(EXPERIMENT.summarize(rows)["findings"]["any_policy_plan_reaches_bound"], 1)
 
     def test_only_policies_without_prefetch_and_upgrades_are_bounded_by_the_demand_only_bound(self) -> None:
-        report = EXPERIMENT.report(EXPERIMENT.summarize(self.rows))
+        report = report_of(self.results)
         for policy_id, policy in {**POLICIES, DEMAND_ONLY.id: DEMAND_ONLY}.items():
-            (line,) = (text for text in report.splitlines() if text.startswith(f"| {policy.name} |") and "| a " in text)
+            (line,) = (
+                text
+                for text in report.splitlines()
+                if text.startswith(f"| {policy.name} |") and text.endswith((" yes |", " no |"))
+            )
             bounded = policy_id in ("retrieval", "retrieval_cache", DEMAND_ONLY.id)
             with self.subTest(policy=policy_id):
-                self.assertTrue(line.endswith("| a bound |" if bounded else "| a comparison |"), line)
+                self.assertTrue(line.endswith("| yes |" if bounded else "| no |"), line)
 
-    def test_each_bound_stands_beside_its_ratio(self) -> None:
-        results = EXPERIMENT.summarize(self.rows)
-        report = EXPERIMENT.report(results)
+    def test_each_bound_is_next_to_its_ratio(self) -> None:
+        results = self.results
+        report = report_of(results)
         self.assertIn("**The denominators differ**", report)
         for policy_id, item in results["policies"].items():
             for measure, bound, ratio in (
@@ -149,7 +159,7 @@ class ResultTests(unittest.TestCase):
                 findings = EXPERIMENT.summarize(rows)["findings"]
                 self.assertIs(findings["bounds_respected_by_every_policy"], False)
 
-    def test_a_failed_check_is_told_in_findings_and_report(self) -> None:
+    def test_a_failed_check_is_in_findings_and_report(self) -> None:
         rows = json.loads(json.dumps(self.rows))
         for row in rows:
             if row["kind"] == "small":
@@ -159,16 +169,55 @@ class ResultTests(unittest.TestCase):
         results = EXPERIMENT.summarize(rows)
         self.assertEqual(results["findings"]["brute_force_violations"], 1)
         self.assertIs(results["findings"]["belady_cases_equal"], False)
-        report = EXPERIMENT.report(results)
-        self.assertIn("- seed 3: exact, lru: 2 > 1\n", report)
+        report = report_of(results)
+        self.assertIn("- seed 3: exact, lru: 2 \\> 1\n", report)
         self.assertIn("- seed 4: misses\n", report)
 
     def test_report_is_markdown_of_results_that_went_through_a_file(self) -> None:
-        results = EXPERIMENT.summarize(self.rows)
-        report = EXPERIMENT.report(json.loads(json.dumps(results)))
-        self.assertEqual(report, EXPERIMENT.report(results))
+        results = self.results
+        report = report_of(json.loads(json.dumps(results)))
+        self.assertEqual(report, report_of(results))
         self.assertTrue(report.startswith("## "))
         self.assertIn("| lower bound, demand-only |", report)
+
+
+class ReportTests(unittest.TestCase):
+    def test_means_in_tokens_have_no_needless_digits(self) -> None:
+        values = {"120": 1144.25, "180": 243.8, "240": 74.26, "300": 2.25, "380": 0.0, "500": None}
+        self.assertEqual(_tokens(values), ["1,144", "244", "74.3", "2.25", "0.00", None])
+
+    def test_quantiles_are_nearest_ranks_and_no_ratio_has_no_numbers(self) -> None:
+        numbers = _distribution([number / 100 for number in range(1, 101)])
+        self.assertEqual(
+            [numbers[name] for name in ("minimum", "p1", "p5", "quartile_1", "median", "quartile_3", "mean")],
+            [0.01, 0.01, 0.05, 0.25, 0.5, 0.75, 0.505],
+        )
+        self.assertEqual((numbers["count"], numbers["share_optimal"]), (100, 0.01))
+        self.assertEqual((_distribution([])["median"], _distribution([])["share_optimal"]), (None, None))
+
+    def test_bins_hold_their_lower_edge_and_the_last_one_both(self) -> None:
+        counts = _distribution([0.0, 0.799, 0.8, 0.81, 0.815, 0.99, 1.0])["histogram"]
+        self.assertEqual((counts[0], counts[1], counts[2], counts[-1], sum(counts)), (2, 1, 2, 2, 7))
+
+    def test_the_band_of_reloaded_tokens_begins_at_the_bound_that_holds_for_every_policy(self) -> None:
+        def by_budget(*values):
+            return dict(zip(("120", "180"), values))
+
+        results = {
+            "budgets": [120, 180],
+            "utility_edges": [0.0, 0.5, 1.0],
+            "utility": {"clawvm": {"histogram": [0, 3], "minimum": 0.9, "median": 1.0}},
+            "series": {
+                measure: {DEMAND_ONLY.id: by_budget(300.0, 74.0), "clawvm": by_budget(280.0, 8.0)}
+                for measure in ("reloaded", "brought_in")
+            },
+            "bounds": {"any_policy": by_budget(200.0, 2.0), "brought_in": by_budget(290.0, 70.0)},
+        }
+        figures = EXPERIMENT.figures(results)
+        for text in ("oracle without: 200 to 300 at 120", "oracle without: 2 to 74 at 180", "log(1 + value)"):
+            self.assertIn(text, figures["page_in_tokens.svg"])
+        self.assertIn("Demand-only oracle: 74 at 180", figures["page_in_tokens.svg"])
+        self.assertNotIn("log(1 + value)", figures["brought_in.svg"])
 
 
 class PressureTests(unittest.TestCase):
@@ -182,14 +231,15 @@ class PressureTests(unittest.TestCase):
             self.assertLessEqual(policy["bounds"]["brought_in"], policy["brought_in"])
 
     def test_such_cells_are_counted_and_left_out(self) -> None:
-        rows = [{"kind": "family", **trace_row(pressed_trace())}]
+        checks = [EXPERIMENT.run_cell(Cell("small", {"kind": kind, "first_seed": 0, "cases": 1})) for kind in CHECKS]
+        rows = [{"kind": "family", **trace_row(pressed_trace())}, *checks]
         results = EXPERIMENT.summarize(rows)
         self.assertEqual(results["findings"]["cells_under_pressure"], 1)
         self.assertEqual(results["findings"]["clawvm_over_demand_only_bound"], None)
         self.assertNotIn("undefined", results["findings"].values())
         self.assertEqual(results["findings"]["cells_with_bounds"], 0)
         self.assertEqual(results["budgets"], [])
-        self.assertIn("0 of 1 cells", EXPERIMENT.report(results))
+        self.assertIn("0 of 1 cells", report_of(results))
 
 
 if __name__ == "__main__":

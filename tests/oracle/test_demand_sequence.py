@@ -1,5 +1,6 @@
 """What a trace asks of memory: uses, losses, requirements; and that it explains what the engine counts."""
 
+import dataclasses
 import unittest
 
 from clawvm_oracle.bounds import DEMAND_ONLY, brought_in_tokens, reloaded_tokens
@@ -13,10 +14,10 @@ from clawvm_runtime.vocabulary import Boundary, PageType
 from clawvm_workloads.families import FAMILIES
 from tests.oracle.support import COMPRESSED, FULL, POINTER, STRUCTURED, Needs, content, sequence, story
 
-LADDER = LevelCosts(2, 8, 14, 28)
+LEVELS = LevelCosts(2, 8, 14, 28)
 EVIDENCE = PageType.EVIDENCE
-LADDERS = {"a": {STRUCTURED: 4, FULL: 9}}
-BUDGETS = (120, 300)
+COSTS = {"a": {STRUCTURED: 4, FULL: 9}}
+BUDGETS = (120,)
 
 
 def turns_of(builder, policy=DEMAND_ONLY):
@@ -28,7 +29,7 @@ class ExtractionTests(unittest.TestCase):
         self.story = story()
 
     def page(self, name="a", kind=EVIDENCE, **more):
-        return self.story.page(name, kind, LADDER, **more)
+        return self.story.page(name, kind, LEVELS, **more)
 
     def test_a_first_access_is_no_use_and_the_next_one_is(self) -> None:
         self.page()
@@ -58,7 +59,7 @@ class ExtractionTests(unittest.TestCase):
         self.assertEqual(turns[1].required, {Content("a", 1): FULL})
 
     def test_a_tool_that_is_not_deterministic_gives_new_content_within_the_turn(self) -> None:
-        inbox = self.story.tool("mail", {}, "inbox", LADDER, deterministic=False)
+        inbox = self.story.tool("mail", {}, "inbox", LEVELS, deterministic=False)
         self.story.turn(1, calls=[inbox])
         self.story.turn(1, calls=[inbox], demands=[("inbox", FULL)])
         self.story.turn(1, demands=[("inbox", FULL)])
@@ -69,10 +70,12 @@ class ExtractionTests(unittest.TestCase):
     def test_a_named_boundary_makes_the_accesses_after_it_unavoidable(self) -> None:
         self.page()
         self.story.turn(1, demands=[("a", FULL)])
-        self.story.event(BoundaryEvent(Boundary.COMPACTION))
         self.story.turn(1, demands=[("a", FULL)])
-        turn = turns_of(self.story)[1]
-        self.assertEqual((turn.uses, turn.unavoidable, turn.lost), ((), 28, True))
+        trace = self.story.trace()
+        compacted = dataclasses.replace(trace.turns[1], events_before=(BoundaryEvent(Boundary.COMPACTION),))
+        trace = dataclasses.replace(trace, turns=(trace.turns[0], compacted))
+        turn = observe_run(trace, DEMAND_ONLY).sequence.turns[1]
+        self.assertEqual((turn.uses, turn.unavoidable, turn.boundary), ((), 28, True))
 
     def test_a_compaction_by_accounting_falls_behind_the_accesses(self) -> None:
         self.story = story(accounting=Accounting(5, 5, 0))
@@ -81,8 +84,8 @@ class ExtractionTests(unittest.TestCase):
         self.story.turn(9, demands=[("a", FULL)])
         self.story.turn(1)
         first, second, third = turns_of(self.story)
-        self.assertEqual((len(second.uses), second.unavoidable, second.lost), (1, 0, True))
-        self.assertEqual((first.lost, third.lost), (False, False))
+        self.assertEqual((len(second.uses), second.unavoidable, second.boundary), (1, 0, True))
+        self.assertEqual((first.boundary, third.boundary), (False, False))
 
     def test_required_are_floors_of_hard_pages_and_demands_at_their_minimum(self) -> None:
         self.page("rule", PageType.CONSTRAINT)
@@ -94,7 +97,7 @@ class ExtractionTests(unittest.TestCase):
         self.assertEqual(second.required, {content("rule"): FULL})
         self.assertIs(first.allowed, first.required)
 
-    def test_a_hit_on_an_injected_page_in_the_first_turn_is_nobodys_doing(self) -> None:
+    def test_a_hit_on_an_injected_page_in_the_first_turn_is_no_policys_doing(self) -> None:
         self.page("instructions", PageType.BOOTSTRAP_POLICY)
         self.story.turn(1, demands=[("instructions", STRUCTURED), ("instructions", FULL)])
         (turn,) = turns_of(self.story)
@@ -110,12 +113,14 @@ class ExtractionTests(unittest.TestCase):
         self.assertEqual((len(kept.uses), kept.unavoidable), (1, 0))
         self.assertEqual((len(gone.uses), gone.unavoidable), (0, 28))
 
-    def test_rooms_are_what_requirements_leave_and_pressure_is_less_than_nothing(self) -> None:
-        ladders = {"a": {STRUCTURED: 4, FULL: 9}}
+    def test_free_tokens_are_what_requirements_leave_and_there_are_none_under_pressure(self) -> None:
+        costs = {"a": {STRUCTURED: 4, FULL: 9}}
         needs = [Needs({"a": STRUCTURED}), Needs({"a": FULL})]
-        self.assertEqual(sequence(9, ladders, needs).rooms(), (5, 0))
-        self.assertFalse(sequence(9, ladders, needs).under_pressure)
-        self.assertTrue(sequence(8, ladders, needs).under_pressure)
+        self.assertEqual(sequence(9, costs, needs).free_tokens(), (5, 0))
+        self.assertFalse(sequence(9, costs, needs).under_pressure)
+        self.assertTrue(sequence(8, costs, needs).under_pressure)
+        with self.assertRaisesRegex(ValueError, "under pressure"):
+            sequence(8, costs, needs).free_tokens()
 
     def test_met_by_keeps_the_requirements_that_prompts_met_and_what_they_allow(self) -> None:
         needs = sequence(9, {"a": {STRUCTURED: 4, FULL: 9}}, [Needs({"a": FULL}), Needs({"a": STRUCTURED})])
@@ -127,7 +132,7 @@ class ExtractionTests(unittest.TestCase):
 class AgainstTheEngineTests(unittest.TestCase):
     def test_reloaded_tokens_are_the_page_in_tokens_of_policies_that_meet_everything(self) -> None:
         traces = [family(budget) for family in FAMILIES.values() for budget in BUDGETS]
-        traces += [small_trace(seed) for seed in range(40)]
+        traces += [small_trace(seed) for seed in range(15)]
         seen = 0
         for trace in traces:
             for name in ("lru", "clawvm", "oracle_h3"):
@@ -136,21 +141,21 @@ class AgainstTheEngineTests(unittest.TestCase):
                     self.assertEqual(reloaded_tokens(run.sequence, run.prompts), run.metrics.page_in_tokens)
                     self.assertEqual(run.met, run.sequence)
                 seen += run.metrics.page_in_tokens > 0
-        self.assertGreater(seen, 60)
+        self.assertGreater(seen, 20)
 
     def test_families_ask_the_same_of_every_policy(self) -> None:
-        for name, family in FAMILIES.items():
-            sequences = [observe_run(family(120), policy).sequence for policy in POLICIES.values()]
+        for name in ("evidence_heavy", "multi_session"):
+            sequences = [observe_run(FAMILIES[name](120), policy).sequence for policy in POLICIES.values()]
             with self.subTest(family=name):
                 self.assertTrue(all(other == sequences[0] for other in sequences))
 
-    def test_the_minimum_set_of_the_engine_is_the_budget_without_the_room(self) -> None:
+    def test_the_minimum_set_of_the_engine_is_the_budget_without_the_free_tokens(self) -> None:
         trace = FAMILIES["evidence_heavy"](120)
         observed = observe_run(trace, POLICIES["clawvm"])
-        for room, prompt in zip(observed.sequence.rooms(), observed.prompts):
+        for free, prompt in zip(observed.sequence.free_tokens(), observed.prompts):
             held = sum(observed.sequence.tokens(held, level) for held, level in prompt.items())
-            self.assertLessEqual(120 - room, held)
-            self.assertGreaterEqual(room, 0)
+            self.assertLessEqual(120 - free, held)
+            self.assertGreaterEqual(free, 0)
 
     def test_retrieval_fetches_again_what_retrieval_with_a_cache_pages_in(self) -> None:
         trace = FAMILIES["evidence_heavy"](120)
@@ -161,16 +166,16 @@ class AgainstTheEngineTests(unittest.TestCase):
 
 class MeasureTests(unittest.TestCase):
     def test_brought_in_counts_rises_by_their_difference_and_falls_not(self) -> None:
-        needs = sequence(20, LADDERS, [Needs()] * 4)
+        needs = sequence(20, COSTS, [Needs()] * 4)
         prompts = [{content("a"): level} for level in (STRUCTURED, FULL, STRUCTURED, FULL)]
         self.assertEqual(brought_in_tokens(needs, prompts), 4 + 5 + 0 + 5)
 
     def test_brought_in_counts_everything_anew_after_a_boundary(self) -> None:
-        needs = sequence(20, LADDERS, [Needs(), Needs(lost=True), Needs()])
+        needs = sequence(20, COSTS, [Needs(), Needs(boundary=True), Needs()])
         self.assertEqual(brought_in_tokens(needs, [{content("a"): FULL}] * 3), 9 + 9)
 
     def test_reloaded_counts_the_whole_need_for_each_access(self) -> None:
-        needs = sequence(20, LADDERS, [Needs({"a": FULL}), Needs({"a": FULL}, times=3)])
+        needs = sequence(20, COSTS, [Needs({"a": FULL}), Needs({"a": FULL}, times=3)])
         self.assertEqual(reloaded_tokens(needs, [{content("a"): STRUCTURED}, {}]), 27)
         self.assertEqual(reloaded_tokens(needs, [{content("a"): FULL}, {}]), 0)
 

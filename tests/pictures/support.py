@@ -55,6 +55,20 @@ def problems(svg: str) -> list[str]:
     return found
 
 
+def linear(colour: str) -> list[float]:
+    values = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    return [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+
+
+def luminance(rgb: list[float]) -> float:
+    return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]
+
+
+def contrast(first: str, second: str) -> float:
+    low, high = sorted((luminance(linear(first)), luminance(linear(second))))
+    return (high + 0.05) / (low + 0.05)
+
+
 @cache
 def decisions(workload: str, budget: int, policy: str) -> tuple[Event, ...]:
     """Return the decision trace of a committed trace under a policy."""

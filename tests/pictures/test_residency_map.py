@@ -1,10 +1,11 @@
-"""The residency map: each thing of the decision trace at its place, and what is left out is said."""
+"""The residency map: each thing of the decision trace at its place, and what is left out is named."""
 
 from __future__ import annotations
 
 import re
 import unittest
 import xml.etree.ElementTree as ElementTree
+from functools import cache
 from typing import Any
 
 from clawvm_pictures.residency_map import LEVEL_HEIGHTS, TURNS_MOST, WINDOW_MOST, fault_look, residency_map
@@ -25,7 +26,7 @@ SESSIONS = (
 
 
 class Drawn:
-    """A map read back: where turns and pages are, and what stands there."""
+    """A map read back: where turns and pages are, and what is there."""
 
     def __init__(self, svg: str) -> None:
         self.tree = parsed(svg)
@@ -68,10 +69,15 @@ class Drawn:
         return page, int((x - self.left) / self.column(turns)) + 1
 
 
+@cache
+def drawing(workload: str, budget: int, policy: str) -> str:
+    return residency_map(decisions(workload, budget, policy))
+
+
 class RealSessionsTest(unittest.TestCase):
     def test_is_well_formed_stands_alone_and_has_the_same_bytes_each_time(self) -> None:
         for session in SESSIONS:
-            svg = residency_map(decisions(*session))
+            svg = drawing(*session)
             self.assertEqual(problems(svg), [], session)
             self.assertEqual(svg, residency_map(iter(decisions(*session))))
 
@@ -79,7 +85,7 @@ class RealSessionsTest(unittest.TestCase):
         for session in SESSIONS:
             events = decisions(*session)
             record = read_session(events, 1, 10**6)
-            drawn = Drawn(residency_map(events))
+            drawn = Drawn(drawing(*session))
             self.assertEqual(drawn.runs.keys(), record.rows.keys())
             column = drawn.column(record.turns)
             for page, runs in drawn.runs.items():
@@ -97,7 +103,7 @@ class RealSessionsTest(unittest.TestCase):
     def test_every_fault_is_marked_exactly_where_the_trace_has_it(self) -> None:
         for session in SESSIONS:
             events = decisions(*session)
-            drawn = Drawn(residency_map(events))
+            drawn = Drawn(drawing(*session))
             turns = max(e["turn"] for e in events)
             expected = sorted(
                 (e["page"], e["turn"]) for e in events if e["event"] == "fault" and e["controllable"] and "page" in e
@@ -108,7 +114,7 @@ class RealSessionsTest(unittest.TestCase):
     def test_every_page_in_is_marked_exactly_where_the_trace_has_it(self) -> None:
         for session in SESSIONS:
             events = decisions(*session)
-            drawn = Drawn(residency_map(events))
+            drawn = Drawn(drawing(*session))
             turns = max(e["turn"] for e in events)
             record = read_session(events, 1, 10**6)
             marked = sorted(drawn.place(x, y, turns) for x, y, _ in drawn.marks("cvp-pagein"))
@@ -117,7 +123,7 @@ class RealSessionsTest(unittest.TestCase):
     def test_every_boundary_has_its_line_at_its_turn_and_its_name(self) -> None:
         for session in SESSIONS:
             events = decisions(*session)
-            svg = residency_map(events)
+            svg = drawing(*session)
             drawn = Drawn(svg)
             turns = max(e["turn"] for e in events)
             for kind in ("compaction", "reset"):
@@ -130,7 +136,7 @@ class RealSessionsTest(unittest.TestCase):
 
     def test_every_turn_number_and_boundary_name_has_room(self) -> None:
         for session in SESSIONS:
-            tree = parsed(residency_map(decisions(*session)))
+            tree = parsed(drawing(*session))
             spans: dict[str, list[tuple[float, float]]] = {}
             for text in tree.iter(SVG + "text"):
                 if "cvp-clear" in text.attrib.get("class", ""):
@@ -144,10 +150,10 @@ class RealSessionsTest(unittest.TestCase):
 
     def test_the_hover_text_of_a_cell_names_its_reason(self) -> None:
         events = decisions("evidence_heavy", 180, "clawvm")
-        told = titles(residency_map(events))
+        told = titles(drawing("evidence_heavy", 180, "clawvm"))
         reasons = {"floor": "floor: auto-pin holds", "demand": "demand: this turn needs it", "injected": "injected at"}
         tried = 0
-        for assembled in (e for e in events if e["event"] == "assemble"):
+        for assembled in (e for e in events if e["event"] == "assemble" and e["turn"] % 4 == 0):
             for page, level, reason, fitted in assembled["required"]:
                 self.assertTrue(fitted)
                 (text,) = (text for text in told if covers(text, page, assembled["turn"]))
@@ -159,9 +165,9 @@ class RealSessionsTest(unittest.TestCase):
                     (text,) = (text for text in told if covers(text, page, assembled["turn"]))
                     self.assertIn(f"no upgrade to {level}: it needs {delta} tokens", text)
                     tried += 1
-        self.assertGreater(tried, 100)
+        self.assertGreater(tried, 30)
 
-    def test_pages_stand_in_the_order_of_the_prompt_with_types_as_headings(self) -> None:
+    def test_pages_are_in_the_order_of_the_prompt_with_types_as_headings(self) -> None:
         for session in SESSIONS:
             events = decisions(*session)
             ranks = ["bootstrap_policy", "constraint", "plan", "preference", "evidence", "conversation_segment"]
@@ -172,7 +178,7 @@ class RealSessionsTest(unittest.TestCase):
                 expected += [page_type.replace("_", " "), *pages] if pages else []
             names = [
                 element.text
-                for element in parsed(residency_map(events)).iter(SVG + "text")
+                for element in parsed(drawing(*session)).iter(SVG + "text")
                 if element.attrib.get("class") in ("cvp-small cvp-strong", "cvp-small")
             ]
             self.assertEqual(names, expected)
@@ -212,15 +218,15 @@ class SmallSessionsTest(unittest.TestCase):
     def test_every_kind_of_fault_has_a_shape_of_its_own(self) -> None:
         self.assertEqual(len({fault_look(kind.value, True)[0] for kind in FaultKind}), len(FaultKind))
 
-    def test_a_silent_look_up_has_a_lane_of_its_own(self) -> None:
+    def test_a_silent_recall_has_a_lane_of_its_own(self) -> None:
         fault = event(
             "fault", 2, fault="silent_recall", family="durability", controllable=True, query="q", outcome="denied"
         )
         svg = residency_map(small(assemble(2, {}), fault))
-        self.assertIn("look-ups", texts(svg))
+        self.assertIn("recalls", texts(svg))
         self.assertTrue(any(text.startswith("turn 2: FAULT silent recall") for text in titles(svg)))
 
-    def test_flushes_and_what_is_gone_are_drawn(self) -> None:
+    def test_flushes_and_what_was_destroyed_are_drawn(self) -> None:
         more = [
             event("flush", 2, performed=True),
             event("boundary", 2, boundary="reset", writeback=False, dirty=[]),
@@ -229,7 +235,7 @@ class SmallSessionsTest(unittest.TestCase):
         ]
         svg = residency_map(small(*more))
         self.assertIn("turn 2: best-effort flush performed", titles(svg))
-        self.assertIn("gone since a reset", texts(svg))
+        self.assertIn("destroyed by a reset", texts(svg))
         self.assertIn("reset before the prompt of turn 2, s2 begins", titles(svg))
 
     def test_hostile_names_are_text(self) -> None:
@@ -240,7 +246,7 @@ class SmallSessionsTest(unittest.TestCase):
         self.assertEqual(problems(svg), [])
         self.assertTrue(any('a<b>&"quote"' in text for text in titles(svg)))
 
-    def test_a_long_id_is_shortened_and_stands_in_full_on_hover(self) -> None:
+    def test_a_long_id_is_shortened_and_is_in_full_on_hover(self) -> None:
         events = small()
         events[2]["page"] = "src/" + "very_long/" * 30 + "file-7.py"
         svg = residency_map(events)
@@ -265,26 +271,26 @@ class LargeSessionsTest(unittest.TestCase):
                 events.append(event("fault", turn, page=f"page-{pages - 1:04}", **fault))
         return events
 
-    def test_turns_beyond_the_most_are_left_out_and_that_is_said(self) -> None:
-        svg = residency_map(self.large(2500, 3))
-        self.assertIn(f"Not drawn: turns {TURNS_MOST + 1} to 2,500, with 1 fault, 0 page-ins.", texts(svg))
-        self.assertIn(f"Turns 1 to {TURNS_MOST} of 2,500, 3 pages, 1 fault, 0 page-ins", " ".join(texts(svg)))
+    def test_turns_beyond_the_most_are_left_out_and_that_is_noted(self) -> None:
+        svg = residency_map(self.large(1100, 3))
+        self.assertIn(f"Not drawn: turns {TURNS_MOST + 1} to 1,100, with 1 fault, 0 page-ins.", texts(svg))
+        self.assertIn(f"Turns 1 to {TURNS_MOST} of 1,100, 3 pages, 1 fault, 0 page-ins", " ".join(texts(svg)))
         self.assertLess(len(svg), 100_000)
 
-    def test_a_window_draws_its_turns_and_says_what_lies_on_both_sides(self) -> None:
-        svg = residency_map(self.large(2500, 3), turns=(1000, 1010))
-        self.assertIn("Not drawn: turns 1 to 999 and 1,011 to 2,500, with 2 faults, 0 page-ins.", texts(svg))
+    def test_a_window_draws_its_turns_and_names_what_lies_on_both_sides(self) -> None:
+        svg = residency_map(self.large(1100, 3), turns=(1000, 1010))
+        self.assertIn("Not drawn: turns 1 to 999 and 1,011 to 1,100, with 2 faults, 0 page-ins.", texts(svg))
         self.assertIn("1,000", texts(svg))
         self.assertEqual(Drawn(svg).column(11) * 11, sum(run[1] for run in Drawn(svg).runs["page-0000"]))
 
     def test_of_many_pages_those_with_faults_stay_and_the_others_are_counted(self) -> None:
-        events = self.large(10, 400)
+        events = self.large(10, 60)
         demand = {"level": "full", "resident": "full", "verdict": "hit", "signature": None, "page_in_tokens": 0}
         for page in range(5):
-            events.insert(402, event("demand", 1, page=f"page-{page:04}", **demand))
+            events.insert(62, event("demand", 1, page=f"page-{page:04}", **demand))
         svg = residency_map(events, pages_most=5)
-        self.assertIn("Not drawn: 395 of 400 pages, with 0 faults, 0 page-ins.", texts(svg))
-        self.assertIn("page-0399", texts(svg))
+        self.assertIn("Not drawn: 55 of 60 pages, with 0 faults, 0 page-ins.", texts(svg))
+        self.assertIn("page-0059", texts(svg))
         self.assertEqual(len(Drawn(svg).runs), 5)
 
     def test_windows_and_numbers_that_show_nothing_are_refused(self) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import unittest
-from collections import Counter
 
-from clawvm_pictures.session_record import ABSENT, GONE, PageRow, SessionRecord, read_session
+from clawvm_pictures.session_record import ABSENT, DESTROYED, PageRow, SessionRecord, read_session
 from clawvm_replay.errors import InputError
-from clawvm_replay.explanation import explain
 from clawvm_runtime.decision_trace import Event
 from tests.pictures.support import decisions
 
-CASES = [
-    (workload, budget, policy)
-    for workload in ("evidence_heavy", "long_horizon", "multi_session", "daily_assistant")
-    for budget in (120, 300)
-    for policy in ("retrieval", "retrieval_cache", "compaction_hybrid", "clawvm", "oracle_h3")
-]
+CASES = (
+    ("evidence_heavy", 120, "clawvm"),
+    ("long_horizon", 120, "compaction_hybrid"),
+    ("multi_session", 120, "retrieval_cache"),
+    ("daily_assistant", 120, "oracle_h3"),
+)
 
 
 def record_of(events: tuple[Event, ...] | list[Event], first: int = 1, last: int = 10**6) -> SessionRecord:
@@ -53,7 +51,9 @@ class RealSessionsTest(unittest.TestCase):
                 for page, row in table.items():
                     level = row[event["turn"]][0]
                     self.assertEqual(
-                        "none" if level in (ABSENT, GONE) else level, event["levels"].get(page, "none"), (case, page)
+                        "none" if level in (ABSENT, DESTROYED) else level,
+                        event["levels"].get(page, "none"),
+                        (case, page),
                     )
 
     def test_faults_page_ins_boundaries_pressure_and_flushes_are_those_of_the_trace(self) -> None:
@@ -75,37 +75,6 @@ class RealSessionsTest(unittest.TestCase):
                 )
                 self.assertEqual(record.pressure, {e["turn"]: e["missing"] for e in events if e["event"] == "pressure"})
                 self.assertEqual(record.flushes, {e["turn"]: e["performed"] for e in events if e["event"] == "flush"})
-
-    def test_every_cell_tells_the_reasons_that_explain_tells(self) -> None:
-        phrases = (
-            ("auto-pin holds every hard page at its floor", "floor: auto-pin"),
-            ("this turn demands it", "demand: this turn"),
-            ("the harness injected it", "injected at"),
-            ("prefetched: its pointer fitted", "prefetch: its lowest level fitted"),
-            ("prefetch refused", "prefetch refused"),
-            (": applied", "upgrade to "),
-            ("did not fit what was left", "no upgrade to "),
-            ("found at", "found at"),
-            ("alert:", "alert:"),
-            ("fault: ", "FAULT "),
-        )
-        tried = Counter[str]()
-        for case in CASES[::3]:
-            events = decisions(*case)
-            by_turn: dict[int, list[Event]] = {}
-            for event in events:
-                by_turn.setdefault(event["turn"], []).append(event)
-            for page, row in record_of(events).rows.items():
-                for turn, (level, texts) in cells(row).items():
-                    if level == ABSENT:
-                        continue
-                    known: Event = {"event": "page", "turn": 0, "page": page}
-                    told = "\n".join(explain([known, *by_turn[turn]], turn, page))
-                    for theirs, ours in phrases:
-                        said = any(text.startswith(ours) or (ours == "found at" and ours in text) for text in texts)
-                        self.assertEqual(theirs in told, said, (case, page, turn, theirs, told, texts))
-                        tried[theirs] += said
-        self.assertTrue(all(tried[theirs] for theirs, _ in phrases if theirs != "prefetch refused"), tried)
 
 
 def event(kind: str, turn: int, **fields: object) -> Event:
@@ -163,18 +132,18 @@ class SmallSessionsTest(unittest.TestCase):
             run.texts, ["no upgrade to full: it needs 40 tokens, 5 to 39 were left, score per token 0.4 to 0.6"]
         )
 
-    def test_a_step_above_one_that_did_not_fit_is_not_told(self) -> None:
+    def test_a_step_above_one_that_did_not_fit_is_left_out(self) -> None:
         steps = [["p", "structured", 90, 2.0, "did_not_fit"], ["p", "full", 9, 1.0, "not_next"]]
         _, texts = self.last(assemble(2, {"p": "pointer"}, steps=steps))
         self.assertEqual(len(texts), 1)
         _, texts = self.last(assemble(2, {"p": "pointer"}, steps=steps[1:]))
-        self.assertIn("did not stand at the level below", texts[0])
+        self.assertIn("was not at the level below", texts[0])
 
-    def test_a_boundary_drops_what_was_resident_and_is_told_there(self) -> None:
+    def test_a_boundary_drops_what_was_resident_and_is_named_there(self) -> None:
         level, texts = self.last(event("boundary", 2, boundary="compaction", writeback=True, dirty=[]), assemble(2, {}))
         self.assertEqual((level, texts), ("none", ["the compaction before this prompt dropped it from the context"]))
 
-    def test_a_page_is_gone_from_a_reset_until_something_brings_it_back(self) -> None:
+    def test_a_page_is_destroyed_from_a_reset_until_something_brings_it_back(self) -> None:
         reset = [
             event("boundary", 2, boundary="reset", writeback=False, dirty=[]),
             event("session_start", 2, session="s2", policy="clawvm", budget=100, gone=["p"]),
@@ -189,9 +158,9 @@ class SmallSessionsTest(unittest.TestCase):
         )
         record = record_of(small(*reset, demand, assemble(4, {"p": "full"}), fault, assemble(5, {})))
         told = cells(record.rows["p"])
-        self.assertEqual([told[turn][0] for turn in range(1, 6)], ["full", GONE, GONE, "full", "none"])
+        self.assertEqual([told[turn][0] for turn in range(1, 6)], ["full", DESTROYED, DESTROYED, "full", "none"])
         self.assertEqual(told[2][1][-1], "the reset destroyed it: it was never committed")
-        self.assertIn("gone since a reset", told[3][1][0])
+        self.assertIn("destroyed by a reset", told[3][1][0])
         self.assertEqual(
             told[4][1],
             [
@@ -237,11 +206,11 @@ class SmallSessionsTest(unittest.TestCase):
         with self.assertRaisesRegex(InputError, "turn 3 follows turn 1"):
             record_of(small(assemble(3, {})))
 
-    def test_a_trace_without_a_header_tells_policy_and_budget_too(self) -> None:
+    def test_a_trace_without_a_header_has_policy_and_budget_too(self) -> None:
         record = record_of(small()[1:])
         self.assertEqual((record.policy, record.budget, record.workload), ("clawvm", 100, ""))
 
-    def test_a_turn_that_ended_without_a_prompt_is_said_to_have_none(self) -> None:
+    def test_a_turn_that_ended_without_a_prompt_has_none(self) -> None:
         fault = event(
             "fault",
             2,

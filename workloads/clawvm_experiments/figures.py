@@ -3,8 +3,6 @@
 =========================  ==================================================
 table4_figures             faults and thrash index against the budget
 ablation_figures           what each removed feature costs, by kind of fault
-bounds_figures             tokens reloaded and brought in with bands; the utility reached
-prompt_cache_figures       prefix reuse and cost against the budget
 quality_figures            page-in tokens of the upgrade orders
 sensitivity_figures        which claim holds under which setting
 session_maps               the residency maps of one session
@@ -18,13 +16,9 @@ from typing import Any
 
 from clawvm_experiments.experiment import family_trace
 from clawvm_pictures.charts import (
-    Band,
     BarSeries,
-    Bin,
-    Mark,
     Series,
     bar_chart,
-    histogram,
     line_chart,
 )
 from clawvm_pictures.residency_map import residency_map
@@ -34,12 +28,14 @@ from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.vocabulary import FaultKind
 
 __all__ = [
+    "BUDGET_LABEL",
     "MAPPED_BUDGET",
     "MAPPED_POLICIES",
     "MAPPED_WORKLOAD",
+    "NAMES",
+    "STYLES",
     "ablation_figures",
-    "bounds_figures",
-    "prompt_cache_figures",
+    "budget_series",
     "quality_figures",
     "session_maps",
     "table4_figures",
@@ -58,7 +54,7 @@ MAPPED_POLICIES = ("compaction_hybrid", "clawvm")
 """The session whose residency is drawn: several compactions at the tightest budget, under two policies."""
 
 
-def _series(values: Mapping[str, Sequence[float | None]], budgets: Sequence[int]) -> list[Series]:
+def budget_series(values: Mapping[str, Sequence[float | None]], budgets: Sequence[int]) -> list[Series]:
     """Return a line for each policy; *values* holds one number per budget."""
     return [
         Series(NAMES[policy], list(zip(budgets, row)), STYLES[policy])
@@ -76,14 +72,14 @@ def table4_figures(results: dict[str, Any]) -> dict[str, str]:
             title="Explicit faults against the budget",
             x_label=BUDGET_LABEL,
             y_label="faults per workload (mean)",
-            series=_series(faults, budgets),
+            series=budget_series(faults, budgets),
             logarithmic=True,
         ),
         "thrash.svg": line_chart(
             title="Thrash index against the budget",
             x_label=BUDGET_LABEL,
             y_label="(faults + alerts) / (hits + 1), mean",
-            series=_series(results["thrash_by_budget"], budgets),
+            series=budget_series(results["thrash_by_budget"], budgets),
         ),
     }
 
@@ -106,83 +102,7 @@ def _stacked_kinds(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
         value_label="explicit faults",
         categories=[row["name"] for row in rows],
         series=[BarSeries(kind.replace("_", " "), [row["by_kind"][kind] for row in rows]) for kind in kinds],
-        stacked=True,
     )
-
-
-def bounds_figures(results: dict[str, Any]) -> dict[str, str]:
-    """Return reloaded tokens and tokens brought in with their bounds, and the distribution of the utility reached."""
-    budgets = results["budgets"]
-    edges = results["utility_edges"]
-    reached = results["utility"]["clawvm"]
-    oracle = results["series"]["reloaded"]["demand_only_oracle"]
-    return {
-        "page_in_tokens.svg": line_chart(
-            title="Reloaded tokens (page-ins, or the same content fetched again) against the budget",
-            x_label=BUDGET_LABEL,
-            y_label="reloaded tokens per workload (mean)",
-            series=_by_budget(results["series"]["reloaded"], budgets),
-            band=Band(
-                "optimum with prefetching, to oracle without",
-                [(b, results["bounds"]["any_policy"][str(b)], oracle[str(b)]) for b in budgets],
-            ),
-            logarithmic=True,
-        ),
-        "brought_in.svg": line_chart(
-            title="Tokens brought into the prompt against the budget",
-            x_label=BUDGET_LABEL,
-            y_label="tokens per workload (mean)",
-            series=_by_budget(results["series"]["brought_in"], budgets),
-            band=Band(
-                "any policy: bound to demand-only oracle",
-                [
-                    (
-                        b,
-                        results["bounds"]["brought_in"][str(b)],
-                        results["series"]["brought_in"]["demand_only_oracle"][str(b)],
-                    )
-                    for b in budgets
-                ],
-            ),
-        ),
-        "utility.svg": histogram(
-            title="Utility reached by ClawVM's greedy upgrades",
-            x_label="share of the exact optimum (multiple-choice knapsack)",
-            y_label="prompts",
-            bins=_from_first_used(
-                [Bin(low, high, count) for low, high, count in zip(edges, edges[1:], reached["histogram"])]
-            ),
-            marks=[Mark("worst", reached["minimum"]), Mark("median", reached["median"])],
-        ),
-    }
-
-
-def _by_budget(series: Mapping[str, Mapping[str, float]], budgets: Sequence[int]) -> list[Series]:
-    return _series({name: [row[str(budget)] for budget in budgets] for name, row in series.items()}, budgets)
-
-
-def _from_first_used(bins: list[Bin]) -> list[Bin]:
-    """Leave out the empty bins below the worst prompt."""
-    first = next((number for number, one in enumerate(bins) if one.count), 0)
-    return bins[first:]
-
-
-def prompt_cache_figures(results: dict[str, Any]) -> dict[str, str]:
-    """Return prefix reuse and cost per turn against the budget."""
-    return {
-        "prefix_reuse.svg": line_chart(
-            title="Prefix reuse against the budget",
-            x_label=BUDGET_LABEL,
-            y_label="share of prompt tokens that the cache serves",
-            series=_series(results["reuse_by_budget"], results["budgets"]),
-        ),
-        "cost.svg": line_chart(
-            title="Prompt cost per turn against the budget",
-            x_label=BUDGET_LABEL,
-            y_label="plain input tokens per turn (cached read 0.1, write 1.25)",
-            series=_series(results["cost_by_budget"], results["budgets"]),
-        ),
-    }
 
 
 def quality_figures(results: dict[str, Any]) -> dict[str, str]:
@@ -193,7 +113,7 @@ def quality_figures(results: dict[str, Any]) -> dict[str, str]:
             title="Page-in tokens by upgrade order",
             x_label=BUDGET_LABEL,
             y_label="page-in tokens, summed over the workloads",
-            series=_series(values, results["budgets"]),
+            series=budget_series(values, results["budgets"]),
             logarithmic=True,
         )
     }

@@ -26,7 +26,7 @@ from clawvm_experiments.sensitivity_conclusions import (
 )
 from clawvm_experiments.sensitivity_rules import RULE_SETS, Counts, count, metrics_counts
 from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, Setting, select_in_one_order
-from clawvm_pictures.charts import Dot, Verdict, dot_grid
+from clawvm_pictures.charts import Dot, dot_grid
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import Trace
@@ -496,7 +496,6 @@ def figures(results: dict[str, Any]) -> dict[str, str]:
     """Return the grid of conclusions and settings."""
     settings, conclusions = results["settings"], results["conclusions"]
     names = conclusion_names(conclusions)
-    verdict = {True: Verdict.HOLDS, False: Verdict.FAILS, None: Verdict.NOTHING}
     return {
         "claims_and_settings.svg": dot_grid(
             title="Which conclusion holds under which setting",
@@ -504,7 +503,7 @@ def figures(results: dict[str, Any]) -> dict[str, str]:
             columns=[names[item["id"]] for item in conclusions],
             dots=[
                 [
-                    Dot(verdict[setting["holds"][item["id"]]], f"{item['statement']}: {setting['numbers'][item['id']]}")
+                    Dot(setting["holds"][item["id"]], f"{item['statement']}: {setting['numbers'][item['id']]}")
                     for item in conclusions
                 ]
                 for setting in settings

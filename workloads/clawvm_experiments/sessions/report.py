@@ -352,7 +352,7 @@ def _stack(title: str, rows: Mapping[str, Mapping[str, Any]], *, truth: bool = T
             values.insert(0, tokens if part == "faulted" else 0)
         if any(values):
             series.append(BarSeries(words, values, style))
-    return bar_chart(title=title, value_label="tokens", categories=names, series=series, stacked=True)
+    return bar_chart(title=title, value_label="tokens", categories=names, series=series)
 
 
 # --- The report on recorded sessions: first what was lost, what it cost, what would have been kept; then every table.

@@ -1,0 +1,1 @@
+"""Long tests of the package clawvm_oracle."""
