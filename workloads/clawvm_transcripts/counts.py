@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
-from clawvm_transcripts.calls import ACTION_TOOL, command_of, facts_of, plain_name
+from clawvm_transcripts.calls import ACTION_TOOL, CallFacts, CallKind, command_of, facts_of, plain_name
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -46,7 +46,7 @@ from clawvm_transcripts.events import (
     ToolResult,
 )
 from clawvm_transcripts.pseudonyms import Pseudonyms, number_of
-from clawvm_transcripts.shell import CallFacts, CallKind, plain_path
+from clawvm_transcripts.shell import plain_path
 
 __all__ = ["CompactionAt", "SessionCounter", "SessionCounts", "count_sessions", "counted_paths", "shown_counts"]
 
