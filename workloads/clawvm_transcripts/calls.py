@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from clawvm_transcripts.events import ToolCall
-from clawvm_transcripts.shell import CallKind, Effects, PathRead, patched_paths, plain_path, shell_effects
+from clawvm_transcripts.shell import CallKind, Effects, PathRead, name_set, patched_paths, plain_path, shell_effects
 from clawvm_transcripts.shell_words import commands_of
 
 __all__ = ["ACTION_TOOL", "CallFacts", "CallKind", "PathRead", "command_of", "facts_of", "inner_calls", "plain_name"]
@@ -42,11 +42,11 @@ class CallFacts:
 ACTION_TOOL = "action"
 """The only tool of SWE-agent."""
 
-_SHELLS = frozenset(
+_SHELLS = name_set(
     "bash exec exec_command execute_bash execute_command local_shell run run_in_terminal run_shell_command"
-    " run_terminal_cmd shell shell_command terminal".split()
+    " run_terminal_cmd shell shell_command terminal"
 )
-_EDITORS = frozenset("editor file_editor str_replace_based_edit_tool str_replace_editor text_editor".split())
+_EDITORS = name_set("editor file_editor str_replace_based_edit_tool str_replace_editor text_editor")
 """Tools whose field ``command`` says whether they show or change a file."""
 
 _TOOLS = {
@@ -63,9 +63,9 @@ _TOOLS = {
 }
 _KINDS = {name: kind for kind, names in _TOOLS.items() for name in names.split()}
 
-_PRESENTATION = frozenset(
+_PRESENTATION = name_set(
     "description explanation justification login max_output_tokens prefix_rule sandbox_permissions timeout timeout_ms"
-    " tty yield_time_ms".split()
+    " tty yield_time_ms"
 )
 """Arguments that only say how a call is shown or how long it may run; the core signature leaves them out."""
 

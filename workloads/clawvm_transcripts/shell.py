@@ -15,7 +15,12 @@ from enum import Enum, auto
 
 from clawvm_transcripts.shell_words import Command, Word, commands_of
 
-__all__ = ["CallKind", "Effects", "PathRead", "patched_paths", "plain_path", "shell_effects"]
+__all__ = ["CallKind", "Effects", "PathRead", "name_set", "patched_paths", "plain_path", "shell_effects"]
+
+
+def name_set(names: str) -> frozenset[str]:
+    """Return the set of the *names* in a text, separated by spaces."""
+    return frozenset(names.split())
 
 
 # --- What a call does, whichever tool makes it.
@@ -190,17 +195,17 @@ _KINDS = {
 }
 _PROGRAMS = {
     _Part.SEARCH: "ack ag egrep fd fdfind fgrep find grep ls rg tree",
-    _Part.NOTHING: ": [ [[ cd chmod done echo esac export false fi for mkdir popd printf pushd pwd set test touch true }",
+    _Part.NOTHING: "cd chmod echo export false mkdir popd printf pushd pwd set test touch true : [ [[ done esac fi for }",
     _Part.RESHAPE: "awk base64 column cut jq paste rev sort tac tr uniq wc",
     _Part.SLEEP: "sleep",
 }
 _PARTS = {name: part for part, names in _PROGRAMS.items() for name in names.split()}
-_KEYWORDS = frozenset("! do elif else if then until while {".split())
-_WRAPPERS = frozenset("builtin command env exec nice nohup stdbuf sudo time timeout".split())
-_SHELLS = frozenset("ash bash dash sh zsh".split())
-_FIND_ACTIONS = frozenset("-delete -exec -execdir -fls -fprint -fprintf -ok -okdir".split())
-_XARGS_VALUED = frozenset("-E -I -L -P -a -d -n -s".split())
-_PERL_VALUED = frozenset("-e -E -pe -ne -pie -0pe -0pie".split())
+_KEYWORDS = name_set("! do elif else if then until while {")
+_WRAPPERS = name_set("builtin command env exec nice nohup stdbuf sudo time timeout")
+_SHELLS = name_set("ash bash dash sh zsh")
+_FIND_ACTIONS = name_set("-delete -exec -execdir -fls -fprint -fprintf -ok -okdir")
+_XARGS_VALUED = name_set("-E -I -L -P -a -d -n -s")
+_PERL_VALUED = name_set("-e -E -pe -ne -pie -0pe -0pie")
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _WRAPPER_ARGUMENT = re.compile(r"-|\d+(?:\.\d+)?[smhd]?$")
