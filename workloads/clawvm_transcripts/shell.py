@@ -195,7 +195,8 @@ _KINDS = {
 }
 _PROGRAMS = {
     _Part.SEARCH: "ack ag egrep fd fdfind fgrep find grep ls rg tree",
-    _Part.NOTHING: "cd chmod echo export false mkdir popd printf pushd pwd set test touch true : [ [[ done esac fi for }",
+    _Part.NOTHING: "cd chmod echo export false mkdir popd printf pushd pwd set test touch true : [ [["
+    " done esac fi for }",
     _Part.RESHAPE: "awk base64 column cut jq paste rev sort tac tr uniq wc",
     _Part.SLEEP: "sleep",
 }
