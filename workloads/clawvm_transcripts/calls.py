@@ -1,4 +1,4 @@
-"""What a tool call is, whichever harness made it: signature, kind, the paths that it reads and edits, steps of a plan."""
+"""What a tool call is, whichever harness made it: signature, kind, paths that it reads and edits, steps of a plan."""
 
 from __future__ import annotations
 

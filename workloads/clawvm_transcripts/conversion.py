@@ -17,10 +17,9 @@ from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import Boundary, Level, PageType
 from clawvm_transcripts.calls import CallFacts, CallKind
 from clawvm_transcripts.events import AssistantMessage, Compaction, Event, Prompt, Reset, Rewind, ToolCall
-from clawvm_transcripts.evidence import Answer, Evidence, Novelty, Step, StepAssembler, Words
+from clawvm_transcripts.evidence import Answer, Evidence, Novelty, ReplyStep, StepAssembler, Words
 from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of
 from clawvm_transcripts.recorded_pages import (
-    KeptPage,
     PlanKeeper,
     page_of_answer,
     page_of_words,
@@ -122,7 +121,7 @@ class SessionConverter:
     _views: tuple[ViewBuilder, ...] = field(default_factory=lambda: tuple(ViewBuilder(view) for view in View))
     _plans: PlanKeeper = field(init=False)
     _held: FlushPlacer = field(init=False)
-    _file_pages: dict[bytes, KeptPage] = field(default_factory=dict)
+    _file_pages: dict[bytes, Page] = field(default_factory=dict)
     _words_declared: set[str] = field(default_factory=set)
     _transcript: int = 0
     _prompts: int = 0
@@ -165,7 +164,7 @@ class SessionConverter:
             self._step(step)
         self._held.release()
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: ReplyStep) -> None:
         if self.chain and self._is_copy(step):
             self._copied = True
             return
@@ -189,7 +188,7 @@ class SessionConverter:
             builder.observed.clear()
         self._held.add({builder.view: builder.close(step.tokens) for builder in self._views}, step.tokens)
 
-    def _is_copy(self, step: Step) -> bool:
+    def _is_copy(self, step: ReplyStep) -> bool:
         """Return whether an earlier session of the chain holds this reply; remember it as one of this session."""
         names = [name for name in (step.message, *step.calls) if len(name) >= SHORTEST_UNIQUE_ID]
         digests = {digest_of(name) for name in names}
@@ -264,7 +263,7 @@ class SessionConverter:
         self._keep(page_id, page_id, text)
 
     def _end_instructions(self) -> None:
-        """Empty the instructions of a session that is over: they would stay pinned, and take ever more of the budget."""
+        """Empty the instructions of a session that is over, which would stay pinned and take ever more tokens."""
         self._given.clear()
         for page_id in self._instructions:
             self._declare(page_of_words(page_id, PageType.BOOTSTRAP_POLICY, "", "harness"))
@@ -299,7 +298,7 @@ class SessionConverter:
             self._result(answer)
         if (facts.kind is CallKind.EDIT or facts.edits) and not answer.failed:
             for key in self._evidence.edited(facts.edits):
-                page = self._file_pages.pop(key).page()
+                page = self._file_pages.pop(key)
                 for builder in self._views:
                     builder.stale(page)
 
@@ -310,7 +309,7 @@ class SessionConverter:
         if finding.novelty is not Novelty.REPEATED:
             self._keep(page_id, answer.facts.core, answer.text)
             if kind is CallKind.READ and not answer.failed:
-                self._file_pages[finding.key] = KeptPage.of(make_page())
+                self._file_pages[finding.key] = make_page()
         if not self._views[0].knows(page_id):  # The view of exact signatures has a page of every result.
             self.pages[page_type_of(answer).value] += 1
         covering = tuple(self._file_pages[key].id for key in finding.covering)

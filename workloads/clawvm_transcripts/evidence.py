@@ -44,7 +44,7 @@ from clawvm_transcripts.events import (
 )
 from clawvm_transcripts.pseudonyms import digest_of
 
-__all__ = ["Answer", "Evidence", "Finding", "Novelty", "Step", "StepAssembler", "Words"]
+__all__ = ["Answer", "Evidence", "Finding", "Novelty", "ReplyStep", "StepAssembler", "Words"]
 
 
 # --- From events to steps.
@@ -88,7 +88,7 @@ Before = Words | Compaction | Reset | Rewind
 
 
 @dataclass(slots=True)
-class Step:
+class ReplyStep:
     """One reply of the model.
 
     ``before`` came before it, in order; ``answers`` are the results that arrived before the next reply; ``tokens`` is
@@ -114,12 +114,12 @@ class StepAssembler:
     """Makes steps from the events of one session in order; each call comes once."""
 
     def __init__(self) -> None:
-        self._step = Step()
+        self._step = ReplyStep()
         self._interrupted = False  # A result or prompt came since the reply began.
         self._waiting: dict[str, tuple[CallFacts, ToolCall | None]] = {}
         self._waiting_characters = 0
 
-    def feed(self, event: Event, facts: CallFacts | None = None) -> Iterator[Step]:
+    def feed(self, event: Event, facts: CallFacts | None = None) -> Iterator[ReplyStep]:
         """Take the next event; yield the step that it completes.
 
         *facts* are those of a ToolCall, for a caller that has them already.
@@ -145,7 +145,7 @@ class StepAssembler:
         if self._step.characters > MOST_CHARACTERS:
             yield self._next()
 
-    def finish(self) -> Iterator[Step]:
+    def finish(self) -> Iterator[ReplyStep]:
         """Yield the last step, if there is something in it."""
         if self._step.has_substance:
             yield self._next()
@@ -155,8 +155,8 @@ class StepAssembler:
         other = message != step.message if message and step.message else self._interrupted
         return step.replied and other
 
-    def _next(self) -> Step:
-        done, self._step = self._step, Step()
+    def _next(self) -> ReplyStep:
+        done, self._step = self._step, ReplyStep()
         self._interrupted = False
         return done
 

@@ -8,14 +8,13 @@ structured, base utility 7, as by default).
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from clawvm_runtime.pages import Page, Provenance
-from clawvm_runtime.text.pages import BASE_UTILITY, RECOMPUTE_COST, page_from_text
+from clawvm_runtime.text.pages import page_from_text
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType, PinClass, Scope, UpdateOperation
 from clawvm_transcripts.calls import CallKind, plain_name
@@ -24,7 +23,6 @@ from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of, hidden_name
 from clawvm_transcripts.shell import name_set
 
 __all__ = [
-    "KeptPage",
     "PlanChange",
     "PlanKeeper",
     "is_requirement_document",
@@ -106,9 +104,6 @@ EVIDENCE_UTILITY = 5.0
 RECOMPUTE = {CallKind.READ: 8.0, CallKind.COMMAND: 8.0, CallKind.EDIT: 12.0}
 RECOMPUTE_REST = 6.0
 
-LEVELS = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL)
-COSTS = struct.Struct("<4Q")
-
 
 def page_type_of(answer: Answer) -> PageType:
     """Return the type of the page that a tool result becomes; a failure is evidence, whatever the file."""
@@ -126,25 +121,21 @@ def page_of_answer(page_id: str, answer: Answer) -> Page:
     page_type = page_type_of(answer)
     if page_type is not PageType.EVIDENCE:
         return page_of_words(page_id, page_type, answer.text, "file")
-    return _page(page_id, page_type, answer.text, "tool_call", tokens=answer.tokens, **_evidence(answer.facts.kind))
+    return page_of_words(
+        page_id,
+        page_type,
+        answer.text,
+        "tool_call",
+        base_utility=EVIDENCE_UTILITY,
+        recompute_cost=RECOMPUTE.get(answer.facts.kind, RECOMPUTE_REST),
+        pin=PinClass.SOFT,
+        minimum=Level.POINTER,
+        tokens=answer.tokens,
+    )
 
 
-def _evidence(kind: CallKind) -> dict[str, Any]:
-    return {
-        "base_utility": EVIDENCE_UTILITY,
-        "recompute_cost": RECOMPUTE.get(kind, RECOMPUTE_REST),
-        "pin": PinClass.SOFT,
-        "minimum": Level.POINTER,
-    }
-
-
-def page_of_words(page_id: str, page_type: PageType, text: str, source: str) -> Page:
-    """Return a page of words, with costs and no text; *source* is a kind of provenance."""
-    return _page(page_id, page_type, text, source)
-
-
-def _page(page_id: str, page_type: PageType, text: str, source: str, **values: Any) -> Page:
-    """Return a page with costs and no text.
+def page_of_words(page_id: str, page_type: PageType, text: str, source: str, **values: Any) -> Page:
+    """Return a page of words, with costs and no text; *source* is a kind of provenance, *values* go to the page.
 
     A pointer holds the name of its page, so a run that shows names would cost more than one that does not: the costs
     are those under the hidden name, whatever is shown.
@@ -152,28 +143,6 @@ def _page(page_id: str, page_type: PageType, text: str, source: str, **values: A
     hidden = hidden_name(page_id)
     page = page_from_text(hidden, page_type, text, Provenance(source, hidden), keep_texts=False, **values)
     return page if hidden == page_id else page.changed(id=page_id, provenance=Provenance(source, page_id))
-
-
-@dataclass(frozen=True, slots=True)
-class KeptPage:
-    """What is needed to make the page of a file again with its old costs: a tenth of the page's memory."""
-
-    id: str
-    type: PageType
-    costs: bytes
-
-    @classmethod
-    def of(cls, page: Page) -> KeptPage:
-        """Keep *page*, which ``page_of_answer`` made."""
-        return cls(page.id, page.type, COSTS.pack(*(page.costs.get(level, 0) for level in LEVELS)))
-
-    def page(self) -> Page:
-        """Return the page again."""
-        costs = {level: cost for level, cost in zip(LEVELS, COSTS.unpack(self.costs)) if cost}
-        if self.type is PageType.EVIDENCE:
-            return Page(self.id, self.type, costs, Provenance("tool_call", self.id), **_evidence(CallKind.READ))
-        values: dict[str, Any] = {"base_utility": BASE_UTILITY[self.type], "recompute_cost": RECOMPUTE_COST[self.type]}
-        return Page(self.id, self.type, costs, Provenance("file", self.id), **values)
 
 
 # --- Plans: calls of to-do and plan tools as plan pages with their updates.
