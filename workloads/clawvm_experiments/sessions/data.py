@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -118,11 +118,14 @@ def session_index(root: str, name: str, cuts: Sequence[int | None]) -> dict[str,
     facts = session_facts(root, name)
     views = {view: _by_cut(root, name, view, cuts) for view in VIEWS}
     turns = views[VIEWS[0]]["whole"]["turns"]
+    counts: Counter[str] = Counter()
     try:
+        for record in facts["sessions"]:
+            counts.update({field: value for field, value in record.items() if type(value) is int})
         return {
             "broken_lines": len(facts["broken_lines"]),
             "chain": facts["chain"],
-            "counts": _summed(facts["sessions"]),
+            "counts": dict(sorted(counts.items())),  # Summed over a chain.
             "cuts_left_out": sorted(cut for cut in set(cuts) if cut is not None and cut >= turns),
             "format": " + ".join(facts["harnesses"]),  # Several may have recorded a chain.
             "name": name,
@@ -134,14 +137,6 @@ def session_index(root: str, name: str, cuts: Sequence[int | None]) -> dict[str,
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{name}/session.json: lacks {error}; convert the session again") from None
-
-
-def _summed(counts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the whole numbers among the counts of each recorded session, summed over the chain."""
-    total: Counter[str] = Counter()
-    for record in counts:
-        total.update({name: value for name, value in record.items() if type(value) is int})
-    return dict(sorted(total.items()))
 
 
 def _by_cut(root: str, name: str, view: str, cuts: Collection[int | None]) -> dict[str, Any]:

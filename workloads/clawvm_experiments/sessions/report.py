@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clawvm_experiments.experiment import Cell, Experiment
+from clawvm_experiments.experiment import Experiment
 from clawvm_experiments.figures import NAMES, STYLES
-from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget, Options, run_session_cell, session_cells
-from clawvm_experiments.sessions.data import ALL_FORMATS, KINDS, RESOURCES, SIGNATURES, cut_label, cut_words
+from clawvm_experiments.sessions.cells import Budget, Options, run_session_cell, session_cells
+from clawvm_experiments.sessions.data import ALL_FORMATS, KINDS, RESOURCES, SIGNATURES, cut_words
 from clawvm_experiments.sessions.summary import median_of, ratio, summarize_sessions, totals_of
 from clawvm_pictures.charts import BarSeries, Series, bar_chart, line_chart
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value
 from clawvm_replay.metrics import FAULT_FIELDS
-from clawvm_replay.published import REAL_SESSION_FORMAT, REAL_SESSION_MEDIANS, REAL_SESSIONS
+from clawvm_replay.published import REAL_SESSION_MEDIANS, REAL_SESSIONS
+from clawvm_runtime.policy import POLICIES
 
-__all__ = [
-    "ACROSS",
-    "LOSSES",
-    "ROWS_MOST",
-    "SESSIONS_ID",
-    "counted",
-    "losses",
-    "number",
-    "percent",
-    "session_figures",
-    "session_report",
-    "sessions_experiment",
-    "window",
-]
+__all__ = ["LOSSES", "SESSIONS_ID", "counted", "losses", "number", "percent", "sessions_experiment", "window"]
 
 SESSIONS_ID = "sessions"
 
@@ -57,7 +44,7 @@ def sessions_experiment(
 ) -> Experiment:
     """Return the experiment over the sessions *names* below *root*; *index* has the ``session_index`` of each.
 
-    The path of *root* is in no cell, row or result. A quick run has one budget, the share that findings refer to.
+    The path of *root* is in no cell, row or result. A quick run is the same.
     """
     facts = [index[name] for name in sorted(set(names))]
     return Experiment(
@@ -65,18 +52,12 @@ def sessions_experiment(
         title="Recorded sessions",
         question="What did the harness of recorded sessions lose, what did it cost, and what would each policy have "
         "kept?",
-        cells=partial(_cells, facts, options),
+        cells=lambda quick: [cell for one in facts for cell in session_cells(one, options)],
         run_cell=partial(run_session_cell, str(root)),
         summarize=partial(summarize_sessions, facts, options),
         report=session_report,
         figures=session_figures,
     )
-
-
-def _cells(facts: Sequence[Mapping[str, Any]], options: Options, quick: bool) -> list[Cell]:
-    if quick:
-        options = dataclasses.replace(options, shares=(REFERENCE_SHARE,), tokens=(), window=False)
-    return [cell for one in facts for cell in session_cells(one, options)]
 
 
 # --- Values.
@@ -146,7 +127,6 @@ def session_report(results: Mapping[str, Any]) -> list[Block]:
         *_faults(results),
         *_kept(results),
         *_economy(results),
-        *_published(results),
     ]
 
 
@@ -174,11 +154,10 @@ def _result(results: Mapping[str, Any]) -> str:
     if more:
         kept = ", ".join(f"{results['names'][name]} {percent(shares[name])}" for name in more)
         text += f" More of them were in the prompt of {kept}."
-    unserved = findings["clawvm_refetches_not_served"]
-    if unserved is None:
-        return text
-    unserved = counted(unserved, "refetch", "refetches")
-    return f"{text} Over all replays, ClawVM failed to serve {unserved} in turns without pressure."
+    if (unserved := findings["clawvm_refetches_not_served"]) is not None:
+        unserved = counted(unserved, "refetch", "refetches")
+        text += f" Over all replays, ClawVM failed to serve {unserved} in turns without pressure."
+    return text
 
 
 def _answers(results: Mapping[str, Any]) -> Iterator[str]:
@@ -195,7 +174,6 @@ def _answers(results: Mapping[str, Any]) -> Iterator[str]:
         f"{' and '.join('demands by ' + view.removesuffix('s') for view in results['views'])}, "
         f"{', '.join(map(_cut, results['cuts']))}, at budgets of {', '.join(results['budgets'])}{shares}."
     )
-
     found = {name.removeprefix("observed_"): value for name, value in findings.items()}
     yield (
         f"**Lost by the harness:** {_sized(found['refetches'], found['refetch_tokens'], 'refetch', 'refetches')} of "
@@ -238,8 +216,7 @@ def _fault_sentence(results: Mapping[str, Any]) -> str:
         return "nothing was replayed."
     faults = ", ".join(f"{name} {item['explicit_faults']:,}" for name, item in totals.items())
     place = f"{_cut(results['main_cut'])}, demands by {view.removesuffix('s')}, at {results['reference_budget']}"
-    pressed = max(totals.values(), key=lambda item: item["pressure_turns"])
-    share = percent(ratio(pressed["pressure_turns"], pressed["turns"]))
+    share = percent(max(ratio(item["pressure_turns"], item["turns"]) or 0.0 for item in totals.values()))
     return (
         f"explicit faults, summed over sessions ({place}): {faults}. Turns under pressure, in which the budget is too "
         f"small for everything needed: up to {share}; what is missing in them depends on the policy and is counted "
@@ -254,12 +231,9 @@ def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
         "a fork, a clear and a further session of a chain count as resets. A window with a ~ is not recorded: it is "
         "the largest prompt before an automatic compaction."
     )
-    count = len(results["sessions"])
-    if count > ROWS_MOST:
-        yield Paragraph(
-            f"Tables of sessions show {ROWS_MOST} of {count:,}, those with the most refetched tokens; all: "
-            "`sessions/results.json`."
-        )
+    if len(results["sessions"]) > ROWS_MOST:
+        count = f"{ROWS_MOST} of {len(results['sessions']):,}"
+        yield Paragraph(f"Tables show {count}, those with the most refetched tokens; all: `sessions/results.json`.")
     rows = []
     for one in _shown(results):
         whole, counts = one["views"][RESOURCES]["whole"], one["counts"]
@@ -295,14 +269,13 @@ def _harness(results: Mapping[str, Any]) -> Iterator[Block]:
     for name, group in groups:
         for view in results["views"]:
             if view in group["views"]:
-                known = losses(group["views"][view]), map(group["counts"].get, ACROSS.values()), _usage(group["usage"])
-                rows.append((name, view, group["sessions"], *known[0], *known[1], *known[2]))
+                known = (*losses(group["views"][view]), *map(group["counts"].get, ACROSS.values()))
+                rows.append((name, view, group["sessions"], *known, *_usage(group["usage"])))
     yield Table.of(["format", "view", "sessions", *LOSSES, *ACROSS, *usage], rows)
     yield Paragraph("Session by session, by resource. *Reread*: the path was read before, any lines of it.")
-    counted_fields = (*ACROSS.values(), "path_reads", "path_rereads")
     rows = []
     for one in _shown(results):
-        counts = map(one["counts"].get, counted_fields)
+        counts = map(one["counts"].get, (*ACROSS.values(), "path_reads", "path_rereads"))
         rows.append((one["name"], *losses(one["views"][RESOURCES]["whole"]), *counts, *_usage(one["recorded"])))
     yield Table.of(["session", *LOSSES, *ACROSS, "paths read", "reread", *usage], rows)
 
@@ -330,8 +303,14 @@ def _faults(results: Mapping[str, Any]) -> Iterator[Block]:
             if rows:
                 yield Paragraph(f"**Demands {VIEW_WORDS[view]}, {_cut(cut)}**")
                 yield Table.of(["format", "budget", "sessions", *names.values(), "under pressure"], rows)
+    medians = "; ".join(
+        f"{cut} turns: " + ", ".join(f"{POLICIES[name].name} {median}" for name, median in published.items())
+        for cut, published in REAL_SESSION_MEDIANS.items()
+    )
     yield Paragraph(
-        "Medians of the other view by format are in `sessions/results.json`, the faults of each session on its page."
+        f"Published medians of {REAL_SESSIONS} sessions of Claude Code, cut at {medians} (the one of Compaction-Hybrid "
+        "is a flush miss). Those sessions are not public; their budgets, and their definition of a turn, are unknown, "
+        "so the numbers are not comparable."
     )
     yield Heading(3, "Faults by kind")
     kinds = (*FAULT_FIELDS, "explicit_faults", "pressure_faults")
@@ -405,39 +384,11 @@ def _economy(results: Mapping[str, Any]) -> Iterator[Block]:
         yield Paragraph(f"Demands {VIEW_WORDS[view]}:")
         rows = []
         for item in _totals(results, view):
-            shares = (
-                number(item["prompt_tokens_per_turn"]),
-                percent(item["prefix_reuse"]),
-                number(item["cost_per_turn"]),
-            )
-            name = results["names"][item["policy"]]
-            rows.append((item["budget_label"], name, item["page_ins"], item["page_in_tokens"], *shares))
+            first = item["budget_label"], results["names"][item["policy"]], item["page_ins"], item["page_in_tokens"]
+            prompt, cost = number(item["prompt_tokens_per_turn"]), number(item["cost_per_turn"])
+            rows.append((*first, prompt, percent(item["prefix_reuse"]), cost))
         header = ["budget", "policy", "page-ins", "page-in tokens", "prompt tokens per turn", "prefix reuse"]
         yield Table.of([*header, "cost per turn"], rows)
-
-
-def _published(results: Mapping[str, Any]) -> Iterator[Block]:
-    names = results["names"]
-    yield Heading(3, "Published medians and ours")
-    yield Paragraph(
-        f"Published: {REAL_SESSIONS} recorded sessions of Claude Code, median explicit faults per trace (the one of "
-        "Compaction-Hybrid is a flush miss). Those sessions are not public; their budgets, and their definition of a "
-        "turn, are unknown. Ours are the sessions of this run, by resource. The numbers are not comparable."
-    )
-    rows: list[Sequence[Value]] = []
-    for cut, published in REAL_SESSION_MEDIANS.items():
-        rows.append((f"{cut} turns", "published", "not known", None, *map(published.get, names)))
-        for group in (REAL_SESSION_FORMAT, ALL_FORMATS):
-            for budget in results["budgets"]:
-                found = [median_of(results, name, cut_label(cut), group, budget=budget) for name in names]
-                item = next((item for item in found if item is not None), None)
-                if item is not None:
-                    medians = (None if item is None else number(item["median"]) for item in found)
-                    rows.append((f"{cut} turns", f"ours, {group}", budget, item["sessions"], *medians))
-    yield Table.of(["cut", "whose", "budget", "sessions", *names.values()], rows)
-    longest = max((one["turns"] for one in results["sessions"]), default=0)
-    if longest <= min(REAL_SESSION_MEDIANS):
-        yield Paragraph(f"No session is longer than {min(REAL_SESSION_MEDIANS)} turns (the longest has {longest}).")
 
 
 # --- The figures.

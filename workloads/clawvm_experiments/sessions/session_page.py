@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from clawvm_experiments.experiment import Row
 from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget, replay_session
 from clawvm_experiments.sessions.data import RESOURCES, VIEWS, cut_label, cut_words
-from clawvm_experiments.sessions.report import ACROSS, LOSSES, counted, losses, number, percent, window
+from clawvm_experiments.sessions.report import LOSSES, counted, losses, number, percent, window
 from clawvm_pictures.pages import Section, figure, html, page
 from clawvm_pictures.residency_map import residency_map
 from clawvm_pictures.svg import Markup
 from clawvm_replay.document import Bullets, Number, Paragraph, Table, Value
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.policy import POLICIES, policy_named
-from clawvm_runtime.vocabulary import TYPE_RULES, PageType, PinClass
 
-__all__ = ["MapEvents", "PageWork", "drawn_pages", "page_works", "session_page", "without_pages"]
+__all__ = ["PageWork", "page_works", "session_page"]
 
 MAPPED = ("clawvm", "compaction_hybrid")
 """The policies whose residency is drawn."""
@@ -58,20 +56,19 @@ def session_page(root: str, work: PageWork) -> str:
         _section(
             "What the harness lost",
             "A refetch asked again for unchanged content that the harness had lost, a duplicate for content that it "
-            "still had. *Edited*: reads of lines that the agent had read before it edited the file itself, still in "
-            "the context or lost from it; new content for the replay, but the recorded session paid for the call.",
+            "still had; *edited* are reads of lines that the agent had read before it edited the file itself.",
             _losses(facts),
         ),
         _section(
             "Explicit faults under each policy",
             "Under pressure, the budget is too small for everything that a turn needs. What is missing then depends on "
             "the policy; it is no explicit fault, and follows in parentheses.",
-            _by_policy(rows, _faults, pressure=True),
+            _by_policy(rows, _faults),
         ),
     ]
     if any(row["refetched"]["calls"] for row in rows):
         text = "Of the refetched tokens: in the prompt / from the store without running the tool."
-        sections.append(_section("Refetched tokens under each policy", text, _by_policy(rows, _kept, pressure=False)))
+        sections.append(_section("Refetched tokens under each policy", text, _by_policy(rows, _kept)))
     if facts["turns"]:
         sections.append(Section("Residency", Markup("\n".join(_maps(root, name, facts)))))
     return page(f"Recorded session {name}", sections, lead=[Bullets(tuple(_lead(facts)))])
@@ -97,11 +94,6 @@ def _lead(facts: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Boundaries: {counted(whole['compactions'], 'compaction')} (with rewinds), "
         f"{counted(whole['resets'], 'reset')} (with resumes and forks). Window: {size}."
-    )
-    calls, reads = (counts.get(name, 0) for name in ACROSS.values())
-    yield (
-        f"Across compactions, changed or not: {counted(calls, 'call')} made before, {counted(reads, 'read')} of a path "
-        "that was read before."
     )
     if recorded["requests"] and recorded["prompt_tokens"]:
         yield (
@@ -136,7 +128,7 @@ def _kept(row: Row) -> str:
     return f"{counts['resident']['tokens']:,} / {counts['paged_in']['tokens']:,}"
 
 
-def _by_policy(rows: Sequence[Row], shown: Callable[[Row], str], *, pressure: bool) -> Table:
+def _by_policy(rows: Sequence[Row], shown: Callable[[Row], str]) -> Table:
     """Return a table with a row for each view, cut and budget, and a column for each policy."""
     policies = list(dict.fromkeys(row["policy"] for row in rows))
     groups: dict[tuple[Any, ...], dict[str, Row]] = {}
@@ -146,11 +138,9 @@ def _by_policy(rows: Sequence[Row], shown: Callable[[Row], str], *, pressure: bo
     content = []
     for place, own in groups.items():
         cells: list[Value] = [Number(shown(own[name])) if name in own else None for name in policies]
-        if pressure:
-            cells.append(max(row["pressure_turns"] for row in own.values()))
-        content.append((*place, *cells))
-    header = ["demands by", "up to", "budget", "tokens", *(policy_named(name).name for name in policies)]
-    return Table.of([*header, "turns under pressure"] if pressure else header, content)
+        content.append((*place, *cells, max(row["pressure_turns"] for row in own.values())))
+    names = (policy_named(name).name for name in policies)
+    return Table.of(["demands by", "up to", "budget", "tokens", *names, "turns under pressure"], content)
 
 
 # --- Residency maps.
@@ -163,26 +153,17 @@ def _maps(root: str, name: str, facts: Mapping[str, Any]) -> Iterator[Markup]:
     windows = _windows(facts)
     text = (
         f"By resource, at {share.label} of the working set ({number(budget)} tokens): a row for each page, a column "
-        "for each turn, the level as colour and height. Hover over a cell for the decision behind it. Of many pages, "
-        "all that are pinned hard (rules) are drawn, and of the others those with the most faults and demands."
+        "for each turn, the level as colour and height. Hover over a cell for the decision behind it. Of more than "
+        f"{PAGES_DRAWN} pages, those with the most faults, page-ins and demands are drawn."
     )
     yield html([Paragraph(text)])
     for policy_id in MAPPED:
         events = MapEvents(windows)
         replay_session(root, name, RESOURCES, None, policy_id, budget, events.take)
         for first, last in windows:
-            shown, hidden = drawn_pages(events.events, first, last, PAGES_DRAWN)
-            drawn = without_pages(events.events, hidden, first, last)
             title = f"{POLICIES[policy_id].name}, turns {first:,} to {last:,}"
-            svg = residency_map(drawn, title, turns=(first, last), pages_most=max(1, len(shown)))
-            yield figure(svg, f"Under {title}.{_not_drawn(hidden)}")
-
-
-def _not_drawn(hidden: Mapping[str, int]) -> str:
-    if not hidden:
-        return ""
-    faults = counted(sum(hidden.values()), "fault")
-    return f" Neither drawn nor counted in the picture: {counted(len(hidden), 'page')} with {faults}."
+            svg = residency_map(events.events, title, turns=(first, last), pages_most=PAGES_DRAWN)
+            yield figure(svg, f"Under {title}.")
 
 
 def _windows(facts: Mapping[str, Any]) -> list[tuple[int, int]]:
@@ -223,36 +204,3 @@ class MapEvents:
                 event = {"event": kind, "levels": levels, "sequence": event["sequence"], "turn": turn}
             self._demanded.clear()
         self.events.append(event)
-
-
-def drawn_pages(events: Iterable[Event], first: int, last: int, most: int) -> tuple[Sequence[str], dict[str, int]]:
-    """Return the pages that a map from turn *first* to *last* shows, and the others with their faults there.
-
-    Pages whose type is pinned hard come first (at most *most*), then those with the most faults, then demands: up to
-    *most* pages in all, and half of that at least. O(events + pages x log(pages)).
-    """
-    types: dict[str, str] = {}
-    faults: Counter[str] = Counter()
-    demands: Counter[str] = Counter()
-    for event in events:
-        kind = event["event"]
-        if kind == "page" and event["turn"] <= last:
-            types[event["page"]] = event["type"]
-        elif first <= event["turn"] <= last and kind in ("fault", "demand"):
-            (faults if kind == "fault" else demands)[event.get("page", "")] += 1
-    order = sorted(types, key=lambda page: (-faults[page], -demands[page]))
-    hard = {page for page in order if TYPE_RULES[PageType(types[page])].pin is PinClass.HARD}
-    shown = [page for page in order if page in hard][:most]
-    shown += [page for page in order if page not in hard][: max(most - len(shown), most // 2)]
-    drawn = set(shown)
-    return shown, {page: faults[page] for page in order if page not in drawn}
-
-
-def without_pages(events: Iterable[Event], hidden: Collection[str], first: int, last: int) -> Iterator[Event]:
-    """Yield *events* without the *hidden* pages; their demands outside the window stay, because the map counts them."""
-    for event in events:
-        if event.get("page") in hidden:
-            kind = event["event"]
-            if kind == "page" or (kind == "demand" and first <= event["turn"] <= last):
-                continue
-        yield event

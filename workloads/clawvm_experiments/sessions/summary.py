@@ -18,8 +18,7 @@ from clawvm_replay.metrics import DIGITS, FAULT_FIELDS, PRICE_MODELS
 from clawvm_replay.published import REAL_SESSION_FORMAT, REAL_SESSION_MEDIANS
 from clawvm_runtime.policy import POLICIES, policy_named
 
-__all__ = ["median_of", "quartiles", "ratio", "summarize_sessions", "totals_of"]
-
+__all__ = ["median_of", "ratio", "summarize_sessions", "totals_of"]
 
 PRICES = PRICE_MODELS["default"]
 
@@ -205,12 +204,10 @@ def _everywhere(rows: Sequence[Row], policy_id: str) -> dict[str, Any]:
     """Return what holds of one policy over all cells, whatever view, cut and budget."""
     own = [row for row in rows if row["policy"] == policy_id]
     calm = [row["refetched"]["without_pressure"] for row in own]
+    sums = ("turns", "explicit_faults", "pressure_faults", "pressure_turns")
     return {
         "cells": len(own),
-        "turns": sum(row["turns"] for row in own),
-        "explicit_faults": sum(row["explicit_faults"] for row in own),
-        "pressure_faults": sum(row["pressure_faults"] for row in own),
-        "pressure_turns": sum(row["pressure_turns"] for row in own),
+        **{name: sum(row[name] for row in own) for name in sums},
         "refetches_without_pressure": sum(one["calls"] for one in calm),
         "refetches_not_served": sum(one["calls"] - one["served_calls"] for one in calm),
         "served_share": ratio(sum(one["served_tokens"] for one in calm), sum(one["tokens"] for one in calm)),
@@ -283,18 +280,20 @@ def median_of(
 
     Without *budget*, at the reference budget.
     """
-    wanted = (view, cut, budget or results["reference_budget"], policy_id, group)
-    fields = ("view", "cut", "budget_label", "policy", "format")
-    return next((item for item in results["faults"] if tuple(item[name] for name in fields) == wanted), None)
+    place = {"view": view, "cut": cut, "budget_label": budget or results["reference_budget"], "policy": policy_id}
+    return _matching(results["faults"], {**place, "format": group})
 
 
 def totals_of(
     results: Mapping[str, Any], policy_id: str, *, view: str = RESOURCES, budget: str = ""
 ) -> dict[str, Any] | None:
     """Return the sums of a policy at the main cut, None where it was not run; without *budget* at the reference."""
-    wanted = (view, budget or results["reference_budget"], policy_id)
-    fields = ("view", "budget_label", "policy")
-    return next((item for item in results["totals"] if tuple(item[name] for name in fields) == wanted), None)
+    place = {"view": view, "budget_label": budget or results["reference_budget"], "policy": policy_id}
+    return _matching(results["totals"], place)
+
+
+def _matching(items: Iterable[dict[str, Any]], place: Mapping[str, str]) -> dict[str, Any] | None:
+    return next((item for item in items if all(item[name] == value for name, value in place.items())), None)
 
 
 def _in_order(results: Mapping[str, Any], more: str, less: str) -> bool | None:
