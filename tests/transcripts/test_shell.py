@@ -216,41 +216,36 @@ class ReadTest(unittest.TestCase):
         self.assertEqual(reads_of(text), [])
 
 
-class SearchTest(unittest.TestCase):
-    def test_searches_and_listings(self) -> None:
-        for text in (
-            "rg -n word src",
-            "grep -rn 'a|b' . | head -20 | sort | uniq -c",
-            "ls -la && find . -name '*.md'",
-            "git -C x grep word",
-            "git ls-files | wc -l",
-            "pwd && rg --files",
-            "rg -l word | xargs grep other",
-            "find . | xargs -n 1 ls",
-        ):
-            with self.subTest(text):
-                self.assertEqual((shell_effects(text).kind, reads_of(text)), (CallKind.SEARCH, []))
+class KindTest(unittest.TestCase):
+    def test_kinds_of_lines_that_read_and_edit_no_path(self) -> None:
+        for kind, lines in {
+            CallKind.SEARCH: (
+                "rg -n word src",
+                "grep -rn 'a|b' . | head -20 | sort | uniq -c",
+                "ls -la && find . -name '*.md'",
+                "git -C x grep word",
+                "git ls-files | wc -l",
+                "pwd && rg --files",
+                "rg -l word | xargs grep other",
+                "find . | xargs -n 1 ls",
+            ),
+            CallKind.POLL: ("sleep 30 && echo done",),
+            CallKind.COMMAND: (
+                *("rg word; make", "make | grep error", "find . -exec touch {} +", "find . -delete", "sleep 30; make"),
+                *("ls | xargs make", "xargs", "ls | xargs xargs cat", 'ls | xargs "$x"', "ls | xargs cat a; make"),
+                *("git checkout main", "git status", "git commit -m x", "git", "head -n", "make -i x", "make test"),
+                *("", "   ", "cd x", "mkdir x", "$tool a", "x=$(cat a) make", "python3 - <<EOF\ncat a\nEOF", "cat"),
+            ),
+        }.items():
+            for line in lines:
+                with self.subTest(line):
+                    effects = shell_effects(line)
+                    self.assertEqual((effects.kind, effects.reads, effects.edits), (kind, (), ()))
 
     def test_a_search_in_what_a_file_shows_is_a_search_that_reads_a_part_of_it(self) -> None:
         self.assertIs(shell_effects("cat a | grep word").kind, CallKind.SEARCH)
         self.assertEqual(reads_of("cat a | grep word"), [("a", None, None, True)])
         self.assertIs(shell_effects("cat a; ls").kind, CallKind.SEARCH)
-
-    def test_a_program_behind_or_inside_makes_it_a_command(self) -> None:
-        for text in (
-            "rg word; make",
-            "make | grep error",
-            "find . -exec touch {} +",
-            "find . -delete",
-            "ls | xargs make",
-            "xargs",
-        ):
-            with self.subTest(text):
-                self.assertIs(shell_effects(text).kind, CallKind.COMMAND)
-
-    def test_fixed_words_of_xargs_are_no_reads(self) -> None:
-        self.assertEqual(reads_of("ls | xargs cat a"), [])
-        self.assertIs(shell_effects("ls | xargs xargs cat").kind, CallKind.COMMAND)
 
 
 class EditTest(unittest.TestCase):
@@ -299,36 +294,6 @@ class EditTest(unittest.TestCase):
     def test_devices_are_no_files(self) -> None:
         self.assertEqual(shell_effects("make > /dev/null 2>/dev/stderr").edits, ())
         self.assertIs(shell_effects("cat a > /dev/null").kind, CallKind.COMMAND)
-
-    def test_other_words_of_git_change_nothing_that_is_named(self) -> None:
-        for text in ("git checkout main", "git status", "git commit -m x", "git"):
-            with self.subTest(text):
-                self.assertEqual((shell_effects(text).kind, shell_effects(text).edits), (CallKind.COMMAND, ()))
-
-
-class OtherTest(unittest.TestCase):
-    def test_sleeping_is_a_poll_and_nothing_else_is(self) -> None:
-        self.assertIs(shell_effects("sleep 30 && echo done").kind, CallKind.POLL)
-        self.assertIs(shell_effects("sleep 30; make").kind, CallKind.COMMAND)
-
-    def test_the_rest_are_commands(self) -> None:
-        for text in (
-            "head -n",
-            "make -i x",
-            'ls | xargs "$x"',
-            "make test",
-            "",
-            "   ",
-            "cd x",
-            "mkdir x",
-            "$tool a",
-            "x=$(cat a) make",
-            "python3 - <<EOF\ncat a\nEOF",
-            "cat",
-        ):
-            with self.subTest(text):
-                effects = shell_effects(text)
-                self.assertEqual((effects.kind, effects.reads, effects.edits), (CallKind.COMMAND, (), ()))
 
 
 class PatchTest(unittest.TestCase):

@@ -143,9 +143,7 @@ class OtherSessionsTest(unittest.TestCase):
         write_session(root, "toy", recorded=NO_USAGE, observed=())
         report = report_of(run(root, "toy")[2])
         self.assertIn("no recording has the usage of prompt tokens", report)
-        self.assertIn(
-            "fetched again 0 tokens of unchanged content (0 refetches). ClawVM at 20 % has 0", report
-        )
+        self.assertIn("fetched again 0 tokens of unchanged content (0 refetches). ClawVM at 20 % has 0", report)
 
     def test_loss_after_an_edit_alone_is_a_loss(self):
         root = temporary_root(self)
