@@ -1,13 +1,4 @@
-"""Sessions made by hand, converted, and told in short words: shared by the tests of the conversion.
-
-=============  ==================================================================================
-Hand           a session that is written reply by reply
-read, edit...  tool calls with their results, for ``Hand.reply``
-Told           what a conversion gave: turns and observations of each view in short words
-told           converts sessions and tells them
-replayed       the metrics of a view's turns under a policy
-=============  ==================================================================================
-"""
+"""Sessions written by hand reply by reply, and their conversion in short words, for the tests of the conversion."""
 
 from __future__ import annotations
 
@@ -77,7 +68,7 @@ def read(path: str, text: str | None = "", first: int | None = None, last: int |
 
 
 def edit(path: str | None, text: str | None = "done", **more: Any) -> Done:
-    """Return an edit of a file, or of a path that cannot be told."""
+    """Return an edit of a file, or of an unknown path."""
     return Done("edit_file", {} if path is None else {"path": path}, text, **more)
 
 
@@ -123,7 +114,7 @@ class Hand:
     def prompt(self, text: str = "go on") -> Hand:
         return self.add(Prompt(text))
 
-    def told(self, kind: str, text: str) -> Hand:
+    def instruction(self, kind: str, text: str) -> Hand:
         return self.add(Instruction(kind, text))
 
     def reply(self, *done: Done, text: str = "") -> Hand:
@@ -155,8 +146,8 @@ class Hand:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a conversion gave."""
+class Converted:
+    """The result of a conversion."""
 
     converter: SessionConverter
     turns: dict[View, list[Turn]]
@@ -211,8 +202,8 @@ def _short(item: object) -> str:
     return f"reset {item.session}" if item.session else item.boundary.value
 
 
-def told(*sessions: Hand, chain: bool = False, names: Pseudonyms | None = None) -> Told:
-    """Convert *sessions* (several are a chain) and return what came of them."""
+def converted(*sessions: Hand, chain: bool = False, names: Pseudonyms | None = None) -> Converted:
+    """Convert *sessions* (several are a chain)."""
     turns: dict[View, list[Turn]] = {view: [] for view in View}
     observations: dict[View, list[Observed]] = {view: [] for view in View}
     texts: list[tuple[str, str, str]] = []
@@ -230,9 +221,9 @@ def told(*sessions: Hand, chain: bool = False, names: Pseudonyms | None = None) 
         for event in session.events:
             converter.feed(event)
         converter.end_session()
-    return Told(converter, turns, observations, texts)
+    return Converted(converter, turns, observations, texts)
 
 
-def replayed(result: Told, policy: str, view: View = SIGNATURES, budget: int = LARGE) -> CellMetrics:
+def replayed(result: Converted, policy: str, view: View = SIGNATURES, budget: int = LARGE) -> CellMetrics:
     """Replay a view under a policy."""
     return replay_trace(Trace(TraceHeader("by hand", budget), tuple(result.turns[view])), POLICIES[policy])

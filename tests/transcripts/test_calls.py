@@ -3,7 +3,7 @@
 import unittest
 from typing import Any
 
-from clawvm_transcripts.calls import CallFacts, CallKind, PathRead, command_of, facts_of
+from clawvm_transcripts.calls import CallFacts, CallKind, PathRead, command_of, facts_of, inner_calls
 from clawvm_transcripts.events import ToolCall
 from clawvm_transcripts.shell import plain_path
 
@@ -32,19 +32,8 @@ class SignatureTest(unittest.TestCase):
     def test_presentation_is_left_out_of_the_core_only(self) -> None:
         bare = facts("Bash", {"command": "make"})
         self.assertEqual(bare.signature, bare.core)
-        for name in (
-            "description",
-            "timeout",
-            "timeout_ms",
-            "yield_time_ms",
-            "max_output_tokens",
-            "justification",
-            "sandbox_permissions",
-            "prefix_rule",
-            "explanation",
-            "login",
-            "tty",
-        ):
+        names = "description timeout timeout_ms yield_time_ms max_output_tokens justification sandbox_permissions"
+        for name in [*names.split(), "prefix_rule", "explanation", "login", "tty"]:
             with self.subTest(name):
                 dressed = facts("Bash", {"command": "make", name: 1})
                 self.assertEqual(dressed.core, bare.core)
@@ -134,11 +123,9 @@ class KindTest(unittest.TestCase):
         self.assertIs(facts("functions.write_stdin", {}).kind, CallKind.POLL)
 
     def test_a_browser_shows_pages_or_does_something_else(self) -> None:
-        self.assertIs(facts("browser", {"action": "open"}).kind, CallKind.FETCH)
-        self.assertIs(facts("browser", {"action": "snapshot"}).kind, CallKind.FETCH)
-        self.assertIs(facts("browser", {"action": "click"}).kind, CallKind.OTHER)
-        self.assertIs(facts("browser", {"action": ["open"]}).kind, CallKind.OTHER)
-        self.assertIs(facts("browser", {"action": {}}).kind, CallKind.OTHER)
+        for action, kind in (("open", CallKind.FETCH), ("click", CallKind.OTHER), (["open"], CallKind.OTHER)):
+            with self.subTest(action):
+                self.assertIs(facts("browser", {"action": action}).kind, kind)
 
     def test_shells_of_all_harnesses(self) -> None:
         for tool, arguments in (
@@ -204,12 +191,6 @@ class PlanTest(unittest.TestCase):
     def test_a_step_that_says_only_whether_it_is_done(self) -> None:
         self.assertEqual(facts("todo", {"todos": [{"text": "a", "done": True}]}).steps, (("a", "completed"),))
 
-    def test_the_explanation_is_presentation(self) -> None:
-        plan = [{"step": "a", "status": "done"}]
-        self.assertEqual(
-            facts("update_plan", {"plan": plan, "explanation": "x"}).core, facts("update_plan", {"plan": plan}).core
-        )
-
     def test_other_calls_have_no_steps(self) -> None:
         self.assertEqual(facts("Agent", {"todos": [{"content": "a", "status": "done"}]}).steps, ())
 
@@ -221,6 +202,9 @@ class PlanTest(unittest.TestCase):
 
 class ProgramTest(unittest.TestCase):
     """The programs of newer releases of Codex: a call is what its inner calls are together."""
+
+    def assert_calls(self, program: str, *expected: tuple[str, Any]) -> None:
+        self.assertEqual(tuple(inner_calls(program)), expected, program[:80])
 
     def test_reads_and_edits_of_all_inner_calls(self) -> None:
         found = facts(
@@ -236,13 +220,45 @@ class ProgramTest(unittest.TestCase):
             ('await tools.exec_command({cmd: "cat a"}); await tools.exec_command({cmd: "rg b"})', CallKind.SEARCH),
             ('await tools.write_stdin({session_id: 1, chars: ""}); await tools.wait({})', CallKind.POLL),
             ('await tools.exec_command({cmd: "cat a"}); await tools.wait({})', CallKind.READ),
+            ('await tools.exec("tools.wait({})")', CallKind.COMMAND),
             ("text(1)", CallKind.COMMAND),
         ):
             with self.subTest(program):
                 self.assertIs(facts("exec", program).kind, kind)
 
-    def test_a_program_inside_a_program_is_a_command(self) -> None:
-        self.assertIs(facts("exec", 'await tools.exec("tools.wait({})")').kind, CallKind.COMMAND)
+    def test_arguments_in_json_and_in_looser_notation(self) -> None:
+        self.assert_calls(
+            """// @exec: {"yield_time_ms": 1000} tools.no({})
+            const [a, b] = await Promise.all([tools.exec_command({"cmd":"cat \\u00e9","n":[1,{}]}),
+              tools.exec_command( { cmd: 'it\\'s', 'tty': false, n: -2.5, o: {p: null,}, } ), /* tools.no({}) */]);
+            tools.wait({}); tools.apply_patch(`*** Begin Patch\n*** End \\`Patch\\``)""",
+            ("exec_command", {"cmd": "cat \u00e9", "n": [1, {}]}),
+            ("exec_command", {"cmd": "it's", "tty": False, "n": -2.5, "o": {"p": None}}),
+            ("wait", {}),
+            ("apply_patch", "*** Begin Patch\n*** End `Patch`"),
+        )
+
+    def test_an_object_is_read_up_to_the_first_property_that_is_no_literal(self) -> None:
+        self.assert_calls("tools.a({b: 1, c: name, d: 2})", ("a", {"b": 1}))
+        self.assert_calls("tools.a({b: 1, c: `cd ${x}`})", ("a", {"b": 1}))
+        self.assert_calls("tools.a({x: (await tools.b({y: 1})).z})", ("a", {}), ("b", {"y": 1}))
+        self.assert_calls("tools.a(patch); tools.b(); tools.c(...args)", ("a", {}), ("b", {}), ("c", {}))
+
+    def test_only_calls_of_tools_count(self) -> None:
+        self.assert_calls("x.tools.a({}); mytools.b({}); 'tools.c({})'; const f = tools.d; tools.e.f({})")
+
+    def test_programs_that_end_in_the_middle(self) -> None:
+        self.assert_calls("tools.a(", ("a", {}))
+        self.assert_calls("tools.a({b: 1", ("a", {"b": 1}))
+        self.assert_calls("tools.a({}); /* open tools.b({})", ("a", {}))
+        self.assert_calls("tools.a({}); `open tools.b({})\\", ("a", {}))
+
+    def test_absurd_programs_end_soon(self) -> None:
+        for piece in ("tools.a({b:", "{a:", "[", '"\\"', "`\\`", "/*", "tools.", "a", " "):
+            for start in ("", "tools.a(", "tools.a({b: "):
+                with self.subTest(piece, start=start):
+                    self.assertLess(len(list(inner_calls(start + piece * 2000))), 2002)
+        self.assert_calls("tools.a({});" + " " * 200_000)
 
 
 class ActionTest(unittest.TestCase):

@@ -1,25 +1,18 @@
-"""Sessions made by hand become turns of both views, exactly, and mean under every policy what they meant in truth."""
+"""Sessions written by hand become the turns of both views, exactly, and replay as they happened."""
 
-import random
-import subprocess
-import sys
 import unittest
-from pathlib import Path
 from typing import Any
 
-from clawvm_replay.trace_format import TraceHeader, read_trace, write_trace
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.vocabulary import Level, PageType, PinClass
 from clawvm_transcripts.events import ToolCall, ToolResult
-from clawvm_transcripts.pseudonyms import Pseudonyms
 from clawvm_transcripts.views import View
 from tests.transcripts.hand_made import (
-    LARGE,
     RESOURCES,
     SIGNATURES,
     Done,
     Hand,
-    Told,
+    converted,
     edit,
     fetch,
     plan,
@@ -28,7 +21,6 @@ from tests.transcripts.hand_made import (
     replayed,
     run,
     search,
-    told,
 )
 
 PAGES_OF_TEXT = "a line of text that is long enough to be worth something\n" * 40
@@ -36,7 +28,7 @@ PAGES_OF_TEXT = "a line of text that is long enough to be worth something\n" * 4
 
 class DemandsTest(unittest.TestCase):
     def test_a_result_is_declared_and_called_in_its_turn_and_called_alone_when_it_comes_again(self) -> None:
-        found = told(Hand().reply(run("env", "a b")).reply(run("env", "a b")))
+        found = converted(Hand().reply(run("env", "a b")).reply(run("env", "a b")))
         self.assertEqual(found.events_before(), [["tool command env"], []])
         self.assertEqual(found.calls(), [["command env"], ["command env"]])
         self.assertEqual(found.observed(), [(2, "command env", "repeated", True)])
@@ -44,7 +36,7 @@ class DemandsTest(unittest.TestCase):
         self.assertEqual((metrics.cold_accesses, metrics.hits, metrics.alerts), (1, 1, 1))
 
     def test_another_result_takes_the_place_of_the_first_and_is_cold(self) -> None:
-        found = told(Hand().reply(run("env", "a b")).reply(run("env", "a b c")).reply(run("env", "a b c")))
+        found = converted(Hand().reply(run("env", "a b")).reply(run("env", "a b c")).reply(run("env", "a b c")))
         self.assertEqual(found.events_before()[1:], [["replace command env", "tool command env"], []])
         metrics = replayed(found, "clawvm")
         self.assertEqual((metrics.cold_accesses, metrics.hits), (2, 1))
@@ -52,7 +44,7 @@ class DemandsTest(unittest.TestCase):
     def test_an_edit_never_gives_a_false_hit(self) -> None:
         session = Hand().reply(read("a.py"), run("pytest", "1 failed")).reply(edit("a.py"))
         session.reply(read("a.py", "text of a.py, edited"), run("pytest", "1 failed"), run("pytest -x", "1 failed"))
-        found = told(session)
+        found = converted(session)
         for view in View:
             self.assertEqual(found.events_before(view)[2][0], "replace file a.py", "stale from the turn after the edit")
             self.assertIn("replace command pytest", found.events_before(view)[2])
@@ -64,31 +56,27 @@ class DemandsTest(unittest.TestCase):
 
     def test_an_edit_that_failed_changes_nothing(self) -> None:
         session = Hand().reply(read("a.py"), run("pytest", "ok"))
-        found = told(session.reply(edit("a.py", "no match", failed=True)).reply(read("a.py"), run("pytest", "ok")))
+        found = converted(session.reply(edit("a.py", "no match", failed=True)).reply(read("a.py"), run("pytest", "ok")))
         self.assertEqual([kind for _, _, kind, _ in found.observed()], ["repeated", "repeated"])
 
     def test_a_command_that_writes_a_file_is_an_edit_of_it(self) -> None:
         session = Hand().reply(read("a.py"), read("b.py")).reply(run("make x > a.py; echo done", "done"))
-        found = told(session.reply(read("a.py", "new"), read("b.py")))
+        found = converted(session.reply(read("a.py", "new"), read("b.py")))
         self.assertEqual(found.observed(), [(3, "file a.py", "edited", True), (3, "file b.py", "repeated", True)])
 
     def test_a_silent_edit_counts_though_it_gives_no_page(self) -> None:
-        found = told(Hand().reply(read("a.py")).reply(edit("a.py", "")).reply(read("a.py", "new")))
+        found = converted(Hand().reply(read("a.py")).reply(edit("a.py", "")).reply(read("a.py", "new")))
         self.assertEqual(found.calls()[1], [])
         self.assertEqual(found.observed(), [(3, "file a.py", "edited", True)])
 
-    def test_searches_and_fetched_pages_are_demands(self) -> None:
-        found = told(Hand().reply(search("x", "1"), fetch("u", "2")).reply(search("x", "1"), fetch("u", "2")))
-        self.assertEqual(found.calls()[1], ["search x", "fetch u"])
-
     def test_edits_are_pages_and_no_demands(self) -> None:
-        found = told(Hand().reply(edit("a.py", "done")).reply(edit("a.py", "done")))
+        found = converted(Hand().reply(edit("a.py", "done")).reply(edit("a.py", "done")))
         self.assertEqual(found.observed(), [])
         self.assertEqual(found.events_before()[1], ["replace edit a.py", "tool edit a.py"])
         self.assertEqual(replayed(found, "clawvm").hits, 0)
 
     def test_polls_are_no_demands(self) -> None:
-        found = told(Hand().reply(poll("1 %")).reply(poll("1 %")).reply(poll("2 %"), poll("3 %")).reply())
+        found = converted(Hand().reply(poll("1 %")).reply(poll("1 %")).reply(poll("2 %"), poll("3 %")).reply())
         self.assertEqual(found.calls(), [[]] * 4)
         self.assertEqual(found.demands(), [[]] * 4)
         self.assertEqual(
@@ -98,57 +86,78 @@ class DemandsTest(unittest.TestCase):
         for policy in POLICIES:
             self.assertEqual(replayed(found, policy).accesses, 0)
 
-    def test_a_result_without_words_is_nothing(self) -> None:
-        found = told(Hand().reply(run("true", ""), run("true", " \n")))
-        self.assertEqual((found.events_before(), found.calls()), ([[]], [[]]))
-
     def test_a_late_result_is_declared_where_it_arrived(self) -> None:
         session = Hand().reply(run("slow", None))
         (call,) = (event.call for event in session.events if isinstance(event, ToolCall))
         session.reply(text="meanwhile").add(ToolResult(call, "at last")).reply().reply(run("slow", "at last"))
-        found = told(session)
+        found = converted(session)
         self.assertEqual(found.events_before(), [[], ["tool command slow"], [], []])
         self.assertEqual(found.calls(), [[], ["command slow"], [], ["command slow"]])
 
-    def test_a_result_that_comes_twice_is_one(self) -> None:
-        session = Hand().reply(run("env", "a"))
-        found = told(session.add(session.events[-1]).reply().add(session.events[-1]))
-        self.assertEqual((found.calls(), found.observed()), ([["command env"], []], []))
 
-    def test_a_call_without_a_result_is_no_page(self) -> None:
-        self.assertEqual(told(Hand().reply(run("env", None)).reply()).events_before(), [[], []])
+class EventsBeforeTest(unittest.TestCase):
+    def test_what_comes_before_each_turn(self) -> None:
+        rule = "page rules Never push."
+        for what, session, expected in (
+            ("a result without words is nothing", Hand().reply(run("true", ""), run("true", " \n")), [[]]),
+            (
+                "words without words are nothing",
+                Hand().prompt(" ").instruction("system", "").summary("\n").reply(),
+                [[]],
+            ),
+            (
+                "a summary is a page",
+                Hand().reply().compaction().summary("so far").reply(),
+                [["flush"], ["compaction", "page summary 1 so far"]],
+            ),
+            (
+                "a rule is one page, however often it comes",
+                Hand().prompt("Never push.").reply().prompt("Never push.").reply(),
+                [["page prompt 1 Never push.", rule], ["page prompt 2 Never push."]],
+            ),
+            (
+                "a clear keeps the instructions of its session",
+                Hand().instruction("rules", "a").reply().reset("start:clear").instruction("rules", "a").reply(),
+                [["page instructions 1"], ["reset session-2"]],
+            ),
+            (
+                "a reset before the first turn is none",
+                Hand().reset("start:clear").prompt("a").reply(),
+                [["page prompt 1 a"]],
+            ),
+            ("a boundary after the last turn is none", Hand().reply().compaction(), [[]]),
+            (
+                "an edit makes a file stale in the next turn",
+                Hand().reply(read("a"), edit("a")).reply().reply(),
+                [["tool file a", "tool edit a"], ["replace file a"], []],
+            ),
+        ):
+            with self.subTest(what):
+                self.assertEqual(converted(session).events_before(), expected)
 
-    def test_a_session_may_end_in_the_middle_of_a_call(self) -> None:
-        found = told(Hand().prompt("do it").reply(run("env", None)))
-        self.assertEqual(found.events_before(), [["page prompt 1 do it"]])
-        self.assertEqual(found.converter.turns, 1)
+    def test_a_session_without_turns_in_a_chain_is_none(self) -> None:
+        found = converted(Hand(), Hand(prefix="d").reply(), Hand(prefix="e"), Hand(prefix="f").reply())
+        self.assertEqual(found.events_before(), [[], ["reset session-2"]])
 
 
 class SameTurnTest(unittest.TestCase):
     def test_asking_twice_at_once_is_one_demand(self) -> None:
-        found = told(Hand().reply(run("env", "a")).reply(run("env", "a"), run("env", "a")))
+        found = converted(Hand().reply(run("env", "a")).reply(run("env", "a"), run("env", "a")))
         self.assertEqual(found.calls(), [["command env"], ["command env"]])
         self.assertEqual(len(found.observed()), 1)
-        found = told(Hand().reply(run("env", "a"), run("env", "a")))
+        found = converted(Hand().reply(run("env", "a"), run("env", "a")))
         self.assertEqual(found.calls(), [["command env"]])
         self.assertEqual(found.observed(), [], "nobody could have had it earlier")
 
-    def test_the_same_holds_for_lines(self) -> None:
-        found = told(
-            Hand().reply(read("a", "x\ny\nz"), read("a", "x", 1, 2)).reply(read("a", "y", 3, 4), read("a", "z", 5, 6))
-        )
-        self.assertEqual(found.demands(RESOURCES), [[], ["file a"]])
-        self.assertEqual(found.observed(RESOURCES), [(2, "file a", "covered", True)])
-
-    def test_of_two_new_results_at_once_the_second_stands(self) -> None:
-        found = told(Hand().reply(run("date", "1"), run("date", "2 2 2 2")).reply(run("date", "2 2 2 2")))
+    def test_of_two_new_results_at_once_the_second_counts(self) -> None:
+        found = converted(Hand().reply(run("date", "1"), run("date", "2 2 2 2")).reply(run("date", "2 2 2 2")))
         self.assertEqual(found.events_before(), [["tool command date"], []])
         self.assertGreater(found.pages()["command date"].costs[Level.FULL], 1)
         self.assertEqual(found.calls(), [["command date"], ["command date"]])
 
     def test_a_page_that_changes_after_it_was_asked_for_is_new_in_the_next_turn(self) -> None:
         session = Hand().reply(run("date", "1")).reply(run("date", "1"), run("date", "2")).reply()
-        found = told(session.reply(run("date", "2")))
+        found = converted(session.reply(run("date", "2")))
         self.assertEqual(found.calls(), [["command date"]] * 4)
         self.assertEqual(found.events_before()[2], ["replace command date", "tool command date"])
         metrics = replayed(found, "clawvm")
@@ -156,27 +165,25 @@ class SameTurnTest(unittest.TestCase):
 
     def test_a_read_after_an_edit_in_one_turn_is_the_content_from_then_on(self) -> None:
         session = Hand().reply(read("a"), edit("a"), read("a", "edited")).reply().reply(read("a", "edited"))
-        found = told(session)
+        found = converted(session)
         self.assertEqual(found.events_before(), [["tool file a", "tool edit a"], [], []])
         self.assertEqual(found.calls()[2], ["file a"])
         session = Hand().reply(read("a")).reply(read("a"), edit("a"), read("a", "edited")).reply()
-        found = told(session)
+        found = converted(session)
         self.assertEqual(found.events_before()[2], ["replace file a", "tool file a"])
         self.assertEqual(found.calls()[1:], [["file a", "edit a"], ["file a"]])
 
     def test_an_edit_before_a_read_in_one_turn_leaves_the_read_current(self) -> None:
-        found = told(Hand().reply(read("a")).reply(edit("a"), read("a", "edited")).reply().reply(read("a", "edited")))
+        found = converted(
+            Hand().reply(read("a")).reply(edit("a"), read("a", "edited")).reply().reply(read("a", "edited"))
+        )
         self.assertEqual(found.events_before()[1:], [["tool edit a", "replace file a", "tool file a"], [], []])
         self.assertEqual(replayed(found, "clawvm").hits, 1)
-
-    def test_what_was_read_and_then_edited_is_stale_from_the_next_turn_on(self) -> None:
-        found = told(Hand().reply(read("a"), edit("a")).reply().reply())
-        self.assertEqual(found.events_before(), [["tool file a", "tool edit a"], ["replace file a"], []])
 
 
 class ViewsTest(unittest.TestCase):
     def test_a_read_of_known_lines_is_a_demand_in_the_view_of_resources_only(self) -> None:
-        found = told(
+        found = converted(
             Hand().reply(read("a", "more\nlines")).reply(read("a", "lines", 3, 9)).reply(read("a", "lines", 3, 9))
         )
         self.assertEqual(found.demands(RESOURCES), [[], ["file a"], ["file a"]])
@@ -187,15 +194,10 @@ class ViewsTest(unittest.TestCase):
         self.assertEqual(found.observed(SIGNATURES), [(3, "file a [3, 9]", "repeated", True)])
         self.assertEqual(set(found.pages(RESOURCES)), {"file a"})
 
-    def test_lines_in_two_results_are_a_demand_on_both(self) -> None:
-        session = Hand().reply(read("a", "one"), read("b", "two"))
-        session.reply(Done("read_many_files", {"paths": ["a", "b"]}, "one\ntwo"))
-        self.assertEqual(told(session).demands(RESOURCES)[1], ["file a", "file b"])
-
     def test_lines_that_a_newer_read_covers_are_a_demand_on_that_also_after_an_edit(self) -> None:
         session = Hand().reply(read("a", "x", 1, 5)).reply(edit("a")).reply(read("a", "x\nwhole, edited"))
         session.reply(read("a", "x", 1, 5)).reply(read("a", "x", 1, 5))
-        found = told(session)
+        found = converted(session)
         self.assertEqual(found.demands(RESOURCES)[3:], [["file a"], ["file a"]])
         self.assertEqual([item[2] for item in found.observed(RESOURCES)], ["covered", "repeated"])
         self.assertEqual(found.calls(SIGNATURES)[3:], [["file a [1, 5]"], ["file a [1, 5]"]])
@@ -203,27 +205,22 @@ class ViewsTest(unittest.TestCase):
     def test_what_is_stale_already_is_not_replaced_again(self) -> None:
         session = Hand().reply(read("a", "x", 1, 5)).reply(edit("a")).reply(read("a", "x\nwhole, edited"))
         session.reply(read("a", "x", 1, 5)).reply(edit("a")).reply()
-        found = told(session)
+        found = converted(session)
         self.assertEqual(found.events_before(RESOURCES)[2], ["replace file a [1, 5]", "tool file a"])
         self.assertEqual(found.events_before(RESOURCES)[5], ["replace file a"])
         self.assertEqual(found.events_before(SIGNATURES)[5], ["replace file a", "replace file a [1, 5]"])
 
-    def test_both_views_have_the_same_turns(self) -> None:
-        found = told(Hand().prompt().reply(read("a")).compaction().reply(read("a", "x", 1, 2)).reply())
-        for one, other in zip(found.turns[SIGNATURES], found.turns[RESOURCES]):
-            self.assertEqual((one.number, one.transcript_tokens), (other.number, other.transcript_tokens))
-
     def test_a_policy_that_loses_lines_has_to_fetch_them_again(self) -> None:
         part = PAGES_OF_TEXT.splitlines()[2]
         session = Hand().reply(read("a", PAGES_OF_TEXT)).compaction().reply(read("a", part, 3, 9))
-        found = told(session)
+        found = converted(session)
         self.assertEqual(replayed(found, "retrieval", RESOURCES).refetch, 1)
         self.assertEqual(replayed(found, "retrieval", SIGNATURES).refetch, 0)
         self.assertEqual(replayed(found, "clawvm", RESOURCES).explicit_faults, 0)
         self.assertEqual(replayed(found, "clawvm", RESOURCES).page_ins, 1)
 
     def test_the_working_set_is_every_page_once_at_its_largest(self) -> None:
-        found = told(Hand().reply(run("date", "word " * 50)).reply(run("date", "word")).reply(run("env", "word")))
+        found = converted(Hand().reply(run("date", "word " * 50)).reply(run("date", "word")).reply(run("env", "word")))
         pages = found.pages()
         expected = sum(page.costs[Level.FULL] for page in pages.values())
         self.assertEqual(found.converter.working_set, {"signatures": expected, "resources": expected})
@@ -232,7 +229,7 @@ class ViewsTest(unittest.TestCase):
 class PagesTest(unittest.TestCase):
     def test_a_tool_result_is_evidence_as_published(self) -> None:
         session = Hand().reply(read("a"), run("env", "x"), edit("a"), search("x", "y"), fetch("u", "v"))
-        found = told(session.reply(Done("mystery", {}, "z")))
+        found = converted(session.reply(Done("mystery", {}, "z")))
         prices = {}
         for name, page in found.pages().items():
             self.assertIs(page.type, PageType.EVIDENCE)
@@ -242,7 +239,7 @@ class PagesTest(unittest.TestCase):
         self.assertEqual(prices, {"file": 8.0, "command": 8.0, "edit": 12.0, "search": 6.0, "fetch": 6.0, "other": 6.0})
 
     def test_rule_files_are_bootstrap_and_requirement_documents_constraints(self) -> None:
-        found = told(
+        found = converted(
             Hand().reply(
                 read("docs/AGENTS.md", PAGES_OF_TEXT),
                 read("product-spec.md", PAGES_OF_TEXT),
@@ -267,15 +264,21 @@ class PagesTest(unittest.TestCase):
     def test_a_rule_file_that_is_edited_is_stale_as_a_rule_file(self) -> None:
         session = Hand().reply(read("AGENTS.md", PAGES_OF_TEXT), read("spec.md", PAGES_OF_TEXT), read("a", "x" * 99))
         session.reply(edit("AGENTS.md"), edit("spec.md"), edit("a")).reply()
-        found = told(session)
+        found = converted(session)
         pages = found.pages()
         replaced = [item.page for item in found.turns[SIGNATURES][2].events_before]  # type: ignore[union-attr]
         self.assertEqual(replaced, [pages[f"file {name}"] for name in ("AGENTS.md", "spec.md", "a")])
 
-    def test_instructions_are_bootstrap_pages_told_once_and_memory_is_a_preference(self) -> None:
-        session = Hand().told("system", "be brief").told("rules", "use tabs").told("memory", "likes tea").reply()
-        session.told("system", "be brief").reply()
-        found = told(session)
+    def test_instructions_are_bootstrap_pages_declared_once_and_memory_is_a_preference(self) -> None:
+        session = (
+            Hand()
+            .instruction("system", "be brief")
+            .instruction("rules", "use tabs")
+            .instruction("memory", "likes tea")
+            .reply()
+        )
+        session.instruction("system", "be brief").reply()
+        found = converted(session)
         self.assertEqual(
             found.events_before(),
             [["page instructions 1", "page instructions 2", "page preference likes tea"], []],
@@ -285,8 +288,8 @@ class PagesTest(unittest.TestCase):
         self.assertEqual([page.provenance.kind for page in found.pages().values()], ["harness", "harness", "user"])
 
     def test_the_instructions_of_a_new_session_take_the_place_of_those_before(self) -> None:
-        one = Hand().told("system", PAGES_OF_TEXT).told("rules", "use tabs").reply()
-        found = told(one, Hand(prefix="d").told("system", "be brief").reply())
+        one = Hand().instruction("system", PAGES_OF_TEXT).instruction("rules", "use tabs").reply()
+        found = converted(one, Hand(prefix="d").instruction("system", "be brief").reply())
         before, after = (turn.events_before for turn in found.turns[SIGNATURES])
         self.assertEqual(found.events_before()[0], ["page instructions 1", "page instructions 2"])
         ended = ["replace instructions 1", "replace instructions 2"]
@@ -296,47 +299,36 @@ class PagesTest(unittest.TestCase):
         self.assertGreater(costs[2], 1)
         self.assertEqual(len(before), 2)
 
-    def test_a_clear_keeps_the_instructions_of_its_session(self) -> None:
-        session = Hand().told("system", "be brief").reply().reset("start:clear").told("system", "be brief").reply()
-        self.assertNotIn("instructions", " ".join(told(session).events_before()[1]))
-
     def test_a_prompt_is_a_conversation_segment_needed_in_its_turn_and_never_the_same_again(self) -> None:
-        found = told(Hand().prompt("go on").reply().prompt("go on").reply())
+        found = converted(Hand().prompt("go on").reply().prompt("go on").reply())
         self.assertEqual(found.events_before(), [["page prompt 1 go on"], ["page prompt 2 go on"]])
         (first,) = found.turns[SIGNATURES][0].demands
         self.assertEqual(first, ("prompt 1 go on", Level.FULL))
         self.assertIs(found.pages()["prompt 1 go on"].type, PageType.CONVERSATION_SEGMENT)
 
     def test_rules_and_preferences_of_a_prompt_are_pages_beside_it(self) -> None:
-        found = told(Hand().prompt("Fix it. Never touch the lock. I prefer tabs.").reply())
+        found = converted(Hand().prompt("Fix it. Never touch the lock. I prefer tabs.").reply())
         self.assertEqual(
             found.events_before()[0][1:], ["page rules Never touch the lock.", "page preference I prefer tabs."]
         )
         types = [page.type.value for page in found.pages().values()]
         self.assertEqual(types, ["conversation_segment", "constraint", "preference"])
 
-    def test_a_rule_that_is_told_again_is_the_same_page(self) -> None:
-        found = told(Hand().prompt("Never push. a").reply().prompt("Never push. b").reply())
-        self.assertNotIn("page rules Never push.", found.events_before()[1])
-
-    def test_a_summary_is_a_conversation_segment(self) -> None:
-        found = told(Hand().reply().compaction().summary("so far").reply())
-        self.assertEqual(found.events_before()[1], ["compaction", "page summary 1 so far"])
-
-    def test_words_without_words_are_nothing(self) -> None:
-        found = told(Hand().prompt(" ").told("system", "").summary("\n").reply())
-        self.assertEqual(found.events_before(), [[]])
-
     def test_pages_are_counted_by_type_once(self) -> None:
-        session = Hand().told("system", "x").prompt("Always a.").reply(read("a"), read("a", "y", 1, 2), plan(("s", "")))
+        session = (
+            Hand()
+            .instruction("system", "x")
+            .prompt("Always a.")
+            .reply(read("a"), read("a", "y", 1, 2), plan(("s", "")))
+        )
         session.reply(edit("a"), plan(("s", ""))).reply(read("a", "z"), read("a", "y", 1, 2), read("a", "new", 3, 4))
         self.assertEqual(
-            dict(told(session).converter.pages),
+            dict(converted(session).converter.pages),
             {"bootstrap_policy": 1, "conversation_segment": 1, "constraint": 1, "plan": 1, "evidence": 4},
         )
 
     def test_texts_go_out_only_when_they_are_asked_for(self) -> None:
-        found = told(Hand().prompt("hello").reply(run("env", "a"), run("env", "a"), plan(("step", "pending"))))
+        found = converted(Hand().prompt("hello").reply(run("env", "a"), run("env", "a"), plan(("step", "pending"))))
         self.assertEqual(
             [(page, text) for page, _, text in found.texts],
             [("prompt 1 hello", "hello"), ("command env", "a"), ("plan 1", "- [open] step")],
@@ -344,57 +336,48 @@ class PagesTest(unittest.TestCase):
 
 
 class BoundariesTest(unittest.TestCase):
-    def lost(self, *between: tuple[str, str]) -> tuple[list[list[str]], list[bool]]:
-        """Return the events_before of the second turn, and whether the harness kept what came before it."""
-        session = Hand().reply(run("env", "a"))
-        for name, kind in between:
-            getattr(session, name)(*([kind] if kind else []))
-        found = told(session.reply(run("env", "a")))
-        return found.events_before()[1:], [kept for _, _, _, kept in found.observed()]
-
-    def test_a_compaction_loses_the_context(self) -> None:
-        self.assertEqual(self.lost(("compaction", "auto")), ([["compaction"]], [False]))
-
-    def test_a_clear_loses_the_context_and_a_resume_or_fork_loads_it_again(self) -> None:
-        for kind in ("start:clear", "reset"):
-            self.assertEqual(self.lost(("reset", kind)), ([["reset session-2"]], [False]), kind)
-        for kind in ("start:resume", "start:fork", "session_meta_again"):
-            self.assertEqual(self.lost(("reset", kind)), ([["reset session-2"]], [True]), kind)
-
-    def test_a_rewind_is_a_compaction_that_loses_nothing_in_truth(self) -> None:
-        self.assertEqual(self.lost(("rewind", "")), ([["compaction"]], [True]))
-
-    def test_sessions_are_numbered(self) -> None:
-        self.assertEqual(
-            self.lost(("reset", "start:clear"), ("compaction", "auto"), ("reset", "start:resume")),
-            ([["reset session-2", "compaction", "reset session-3"]], [False]),
-        )
-
-    def test_a_reset_before_the_first_turn_is_none(self) -> None:
-        self.assertEqual(told(Hand().reset("start:clear").prompt("a").reply()).events_before(), [["page prompt 1 a"]])
-
-    def test_a_boundary_behind_the_last_turn_belongs_to_none(self) -> None:
-        self.assertEqual(told(Hand().reply().compaction()).events_before(), [[]])
+    def test_which_boundaries_lose_the_context_of_the_harness(self) -> None:
+        for between, before, kept in (
+            ([("compaction", "auto")], ["compaction"], False),
+            ([("reset", "start:clear")], ["reset session-2"], False),
+            ([("reset", "reset")], ["reset session-2"], False),
+            ([("reset", "start:resume")], ["reset session-2"], True),
+            ([("reset", "start:fork")], ["reset session-2"], True),
+            ([("reset", "session_meta_again")], ["reset session-2"], True),
+            ([("rewind",)], ["compaction"], True),
+            (
+                [("reset", "start:clear"), ("compaction", "auto"), ("reset", "start:resume")],
+                ["reset session-2", "compaction", "reset session-3"],
+                False,
+            ),
+        ):
+            with self.subTest(between=between):
+                session = Hand().reply(run("env", "a"))
+                for name, *arguments in between:
+                    getattr(session, name)(*arguments)
+                found = converted(session.reply(run("env", "a")))
+                self.assertEqual(found.events_before()[1:], [before])
+                self.assertEqual([item[3] for item in found.observed()], [kept])
 
     def test_a_prompt_that_was_written_anew_before_anybody_replied_is_no_boundary(self) -> None:
         session = Hand().prompt("one").reply().prompt("two").rewind().prompt("three").reply()
-        self.assertNotIn("compaction", told(session).events_before()[1])
+        self.assertNotIn("compaction", converted(session).events_before()[1])
         session = Hand().prompt("one").reply().prompt("two").reply().rewind().prompt("three").reply()
-        self.assertIn("compaction", told(session).events_before()[2])
+        self.assertIn("compaction", converted(session).events_before()[2])
 
     def test_after_a_resume_or_a_rewind_files_may_have_changed_unseen(self) -> None:
         for name, arguments in (("reset", ("start:resume",)), ("rewind", ())):
             session = Hand().reply(read("a", "x\ny"))
             getattr(session, name)(*arguments)
-            self.assertEqual(told(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], []], name)
+            self.assertEqual(converted(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], []], name)
         for name, arguments in (("reset", ("start:clear",)), ("compaction", ())):
             session = Hand().reply(read("a", "x\ny"))
             getattr(session, name)(*arguments)
-            self.assertEqual(told(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], ["file a"]], name)
+            self.assertEqual(converted(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], ["file a"]], name)
 
     def test_what_a_reset_destroyed_has_to_be_fetched_again_unless_it_was_written(self) -> None:
         session = Hand().reply(run("env", PAGES_OF_TEXT)).reset("start:clear").reply(run("env", PAGES_OF_TEXT))
-        found = told(session)
+        found = converted(session)
         self.assertEqual(replayed(found, "retrieval").duplicate_tool, 1)
         self.assertEqual(replayed(found, "clawvm").explicit_faults, 0)
 
@@ -402,7 +385,7 @@ class BoundariesTest(unittest.TestCase):
         session = Hand().reply(run("a", "word " * 100)).compaction().reply(run("b", "word " * 10)).compaction()
         session.reply(run("c", "word " * 100)).reset("start:clear").reply(run("d", "word " * 20)).compaction().reply()
         session.reply(run("e", "word " * 100)).rewind().compaction().reply()
-        first, second, third, fourth = told(session).converter.transcripts_at_compaction
+        first, second, third, fourth = converted(session).converter.transcripts_at_compaction
         self.assertGreater(first, 100)
         self.assertLess(second, 40)
         self.assertLess(third, 60)
@@ -410,25 +393,23 @@ class BoundariesTest(unittest.TestCase):
 
 
 class ChainTest(unittest.TestCase):
-    def test_between_two_sessions_stands_a_reset(self) -> None:
-        found = told(Hand().reply(run("env", "a")), Hand(prefix="d").reply(run("env", "a")), Hand(prefix="e").reply())
+    def test_between_two_sessions_is_a_reset(self) -> None:
+        found = converted(
+            Hand().reply(run("env", "a")), Hand(prefix="d").reply(run("env", "a")), Hand(prefix="e").reply()
+        )
         self.assertEqual(found.events_before(), [["tool command env"], ["reset session-2"], ["reset session-3"]])
         self.assertEqual(found.observed(), [(2, "command env", "repeated", False)])
 
     def test_between_two_sessions_files_may_have_changed(self) -> None:
-        found = told(Hand().reply(read("a")), Hand(prefix="d").reply(read("a", "x", 1, 2)).reply(read("a")))
+        found = converted(Hand().reply(read("a")), Hand(prefix="d").reply(read("a", "x", 1, 2)).reply(read("a")))
         self.assertEqual(found.demands(RESOURCES), [[], [], []])
         self.assertEqual(found.observed(RESOURCES), [(3, "file a", "repeated", False)])
-
-    def test_a_session_without_turns_begins_nothing(self) -> None:
-        found = told(Hand(), Hand(prefix="d").reply(), Hand(prefix="e"), Hand(prefix="f").reply())
-        self.assertEqual(found.events_before(), [[], ["reset session-2"]])
 
     def test_what_a_resumed_session_copied_of_an_earlier_one_did_not_happen_again(self) -> None:
         first = Hand().prompt("look").reply(run("env", "a"))
         second = Hand().prompt("look").reply(run("env", "a"))  # The same ids.
         second.prefix = "d"
-        found = told(first, second.prompt("again").reply(run("env", "a")))
+        found = converted(first, second.prompt("again").reply(run("env", "a")))
         self.assertEqual(found.events_before()[1:], [["reset session-2", "page prompt 2 again"]])
         self.assertEqual(found.observed(), [(2, "command env", "repeated", True)], "a resume loads the conversation")
 
@@ -436,7 +417,7 @@ class ChainTest(unittest.TestCase):
         def session(prefix: str) -> Hand:
             return Hand(prefix=prefix).reply(run(f"env {prefix}", "a"))
 
-        self.assertEqual(told(session("c"), session("d"), session("c")).converter.turns, 2)
+        self.assertEqual(converted(session("c"), session("d"), session("c")).converter.turns, 2)
 
     def test_harnesses_that_only_number_copy_nothing(self) -> None:
         def session() -> Hand:
@@ -450,10 +431,10 @@ class ChainTest(unittest.TestCase):
                     hand.events[place] = changed(**{**fields, "call": fields["call"][-3:]})
             return hand
 
-        self.assertEqual(len(told(session(), session()).turns[SIGNATURES]), 4)
+        self.assertEqual(len(converted(session(), session()).turns[SIGNATURES]), 4)
 
     def test_the_plan_lives_on(self) -> None:
-        found = told(Hand().reply(plan(("a", "pending"))), Hand(prefix="d").reply(plan(("a", "in_progress"))))
+        found = converted(Hand().reply(plan(("a", "pending"))), Hand(prefix="d").reply(plan(("a", "in_progress"))))
         self.assertEqual(found.events_before()[1], ["reset session-2"])
         self.assertEqual(found.demands()[1], ["plan 1"])
         self.assertEqual(replayed(found, "clawvm").explicit_faults, 0)
@@ -462,7 +443,7 @@ class ChainTest(unittest.TestCase):
 class PlansInTracesTest(unittest.TestCase):
     def test_every_call_stages_an_update_and_needs_the_plan(self) -> None:
         session = Hand().reply(plan(("a", "pending"), ("b", "pending"))).reply(plan(("a", "completed"), ("b", "x")))
-        found = told(session)
+        found = converted(session)
         self.assertEqual(found.events_before(), [["page plan 1"], []])
         self.assertEqual(found.demands(), [["plan 1"], ["plan 1"]])
         self.assertEqual(found.turns[SIGNATURES][1].demands, (("plan 1", Level.STRUCTURED),))
@@ -472,14 +453,14 @@ class PlansInTracesTest(unittest.TestCase):
         )
 
     def test_two_plans_at_once_are_one_demand_and_the_second_comes_with_the_next_turn(self) -> None:
-        found = told(Hand().reply(plan(("a", "pending")), plan(("b", "pending"))).reply())
+        found = converted(Hand().reply(plan(("a", "pending")), plan(("b", "pending"))).reply())
         self.assertEqual(found.events_before(), [["page plan 1"], ["replace plan 1"]])
         self.assertEqual(found.demands(), [["plan 1"], []])
         self.assertEqual(len(found.updates()[0]), 2)
 
     def test_an_update_is_dirty_until_it_is_committed(self) -> None:
         session = Hand().reply(plan(("a", "pending"))).reply().compaction().reply()
-        found = told(session)
+        found = converted(session)
         lost = {policy: replayed(found, policy).lost_updates for policy in POLICIES}
         self.assertEqual(lost["retrieval"], 1)
         self.assertEqual(lost["clawvm"], 0)
@@ -488,11 +469,11 @@ class PlansInTracesTest(unittest.TestCase):
 
     def test_a_flush_in_time_saves_an_update_and_a_jump_past_it_loses_it(self) -> None:
         session = Hand().reply(plan(("a", "pending"))).reply(run("x", "word " * 3000)).reply(run("y", "word " * 3000))
-        saved = replayed(told(session.compaction().reply()), "compaction_hybrid")
+        saved = replayed(converted(session.compaction().reply()), "compaction_hybrid")
         self.assertEqual((saved.flushes, saved.flush_miss, saved.committed_updates), (1, 0, 1))
         session = Hand().reply(run("x", "word " * 5000), plan(("a", "pending"))).compaction().reply()
         session.reply(run("y", "word " * 100), plan(("a", "completed"), ("b", "pending"))).compaction().reply()
-        jumped = replayed(told(session), "compaction_hybrid")
+        jumped = replayed(converted(session), "compaction_hybrid")
         self.assertEqual((jumped.flushes, jumped.flush_miss), (2, 2))
 
     def test_no_update_of_a_plan_is_rejected(self) -> None:
@@ -501,116 +482,17 @@ class PlansInTracesTest(unittest.TestCase):
         session.reply(Done("exit_plan_mode", {"plan": "first this"}, "ok")).compaction()
         session.reply(Done("exit_plan_mode", {"plan": "then that"}, "ok")).reset("reset").reply()
         for policy in POLICIES:
-            self.assertEqual(replayed(told(session), policy).rejected_updates, 0, policy)
+            self.assertEqual(replayed(converted(session), policy).rejected_updates, 0, policy)
 
 
-def random_session(source: random.Random, prefix: str) -> Hand:
-    """Return a session in which anything may follow anything."""
-    session = Hand(messages=source.random() < 0.5, prefix=prefix)
-    for _ in range(source.randrange(60)):
-        choice = source.randrange(14)
-        if choice < 9:
-            session.reply(*(random_call(source) for _ in range(source.randrange(4))))
-        elif choice == 9:
-            session.prompt(source.choice(("go on", "Never do that.", "I prefer this. Always do that.", "")))
-        elif choice == 10:
-            session.compaction(source.choice(("auto", "manual")), source.choice((None, 0, 5, 90_000)))
-            session.summary(source.choice(("", "so far")))
-        elif choice == 11:
-            session.reset(source.choice(("start:clear", "start:resume", "start:fork", "session_meta_again", "reset")))
-        elif choice == 12:
-            session.rewind()
-        else:
-            session.told(source.choice(("system", "rules", "memory")), source.choice(("a", "b", "c " * 300)))
-    if source.random() < 0.5:
-        source.shuffle(session.events)
-    return session
-
-
-def random_call(source: random.Random) -> Done:
-    text = source.choice((None, "", "one", "two", "three " * source.randrange(1, 900)))
-    failed = source.random() < 0.1
-    path = source.choice(("a.py", "b.py", "AGENTS.md", "spec.md"))
-    first = source.randrange(1, 40)
-    steps = [(f"step {number}", source.choice(("pending", "completed", "?"))) for number in range(source.randrange(4))]
-    return source.choice(
-        (
-            read(path, text, failed=failed),
-            read(path, text, first, first + source.randrange(40), failed=failed),
-            read(path, text, first, None, failed=failed),
-            Done("read_many_files", {"paths": ["a.py", "b.py"]}, text, failed),
-            edit(path, text, failed=failed),
-            edit(None, text, failed=failed),
-            run(source.choice(("env", "pytest", f"tail -n 3 {path}", f"sed -i s/a/b/ {path}")), text, failed=failed),
-            search(source.choice("xyz"), text),
-            poll(text),
-            plan(*steps, failed=failed),
-            Done("taskcreate", {"subject": source.choice("pqr")}, text, failed),
-            Done("taskupdate", {"taskId": source.choice("123"), "status": "completed"}, text, failed),
-            Done("mystery", source.choice((None, [], "text", {"a": {}})), text, failed),
-        )
-    )
-
-
-def lines_of(found: Told, view: View) -> list[bytes]:
-    return [line.encode("ascii") for line in write_trace(TraceHeader("random", LARGE), found.turns[view])]
-
-
-class PropertyTest(unittest.TestCase):
-    SEEDS = range(40)
-
-    def test_whatever_happens_becomes_a_trace_that_every_policy_replays(self) -> None:
-        for seed in self.SEEDS:
-            source = random.Random(seed)
-            sessions = [random_session(source, prefix) for prefix in "cde"[: source.randrange(1, 4)]]
-            found = told(*sessions, names=Pseudonyms(b"key") if seed % 2 else None)
-            with self.subTest(seed=seed):
-                self.assertEqual(*({len(turns)} for turns in found.turns.values()))
-                for view in View:
-                    self.check(found, view, seed)
-
-    def check(self, found: Told, view: View, seed: int) -> None:
-        lines = iter(lines_of(found, view))
-        stream: Any = type("Stream", (), {"readline": lambda self, size: next(lines, b"")})()
-        _, turns = read_trace(stream, "random")
-        self.assertEqual(len(list(turns)), found.converter.turns)
-        pages = {name for turn in found.turns[view] for name, _ in turn.demands}
-        for item in found.observations[view]:
-            self.assertTrue(1 <= item.turn <= found.converter.turns)
-            self.assertTrue(pages or item.pages)
-        budget = max(1, int(found.converter.working_set[view.value] * random.Random(seed).random()))
-        for policy in POLICIES:
-            replayed(found, policy, view, budget)
-            plenty = replayed(found, policy, view)
-            self.assertEqual(plenty.pressure_turns, 0)
-            if policy == "clawvm":
-                self.assertEqual(plenty.explicit_faults, 0)
-        tight = replayed(found, "clawvm", view, budget)
-        self.assertEqual(tight.explicit_faults, 0, "what is missing under pressure is no fault of the policy")
-
-    def test_the_same_events_give_the_same_turns_whatever_the_hash_seed(self) -> None:
-        root = Path(__file__).resolve().parents[2]
-        program = (
-            "import hashlib, random, sys; sys.path[:0] = [{!r}, {!r}, {!r}]\n"
-            "from tests.transcripts.test_conversion import *\n"
-            "digest = hashlib.sha256()\n"
-            "for seed in range(10):\n"
-            "    found = told(random_session(random.Random(seed), 'c'), names=Pseudonyms(b'key'))\n"
-            "    for view in View:\n"
-            "        digest.update(b''.join(lines_of(found, view)) + repr(found.observed(view)).encode())\n"
-            "print(digest.hexdigest())"
-        ).format(str(root), str(root / "replay_py"), str(root / "workloads"))
-        answers = {
-            subprocess.run(
-                [sys.executable, "-c", program],
-                env={"PYTHONHASHSEED": seed},
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-            for seed in ("0", "1", "77")
-        }
-        self.assertEqual(len(answers), 1)
+class LargeBudgetTest(unittest.TestCase):
+    def test_a_session_of_everything_is_a_trace_without_faults_under_clawvm(self) -> None:
+        session = Hand().prompt("Never push.").instruction("rules", "a").reply(read("a"), run("env", "1"), poll("x"))
+        session.reply(edit("a"), plan(("s", "pending"))).compaction().summary("so far").reply(read("a", "b"))
+        session.reset("start:resume").reply(search("x", "1"), read("a", "b", 1, 2)).rewind().reply(run("env", "1"))
+        for view in View:
+            metrics = replayed(converted(session), "clawvm", view)
+            self.assertEqual((metrics.explicit_faults, metrics.pressure_turns), (0, 0), view)
 
 
 if __name__ == "__main__":

@@ -61,13 +61,23 @@ class PlainCountsTest(unittest.TestCase):
     def test_a_session_without_events_has_no_counts(self) -> None:
         self.assertEqual(counts_of(), SessionCounts())
 
-    def test_turns_are_prompts_and_nothing_else(self) -> None:
-        found = counts_of(Prompt("a"), Prompt("a"), Instruction("rules", "b"), Summary("c"), ToolResult("1", "d"))
-        self.assertEqual(found.turns, 2)
-
-    def test_a_message_counts_once_per_id_and_without_an_id_each_time(self) -> None:
-        found = counts_of(*(AssistantMessage("a", name) for name in ("m", "m", "n", "", "")))
-        self.assertEqual(found.assistant_messages, 4)
+    def test_what_is_counted_once_per_event_or_id(self) -> None:
+        messages = [AssistantMessage("a", name) for name in ("m", "m", "n", "", "")]
+        others: list[Event] = [Instruction("rules", "b"), Summary("c"), Usage(1), Window(2)]
+        for events, field, number in (
+            ([Prompt("a"), Prompt("a"), *others, ToolResult("1", "d")], "turns", 2),
+            (messages, "assistant_messages", 4),
+            ([Rewind(3), Rewind()], "rewinds", 2),
+            ([Broken(3, "x"), Broken(4, "x")], "bad_lines", 2),
+            ([SessionEnd(9)], "lines", 9),
+            ([SessionStart(version="1.2")], "harness_version", "1.2"),
+            ([ToolResult("1", ""), ToolCall("1", "x", {})], "unanswered_calls", 0),
+            ([ToolCall("", "x", {}), ToolCall("", "x", {})], "unanswered_calls", 1),
+            ([*calls(*map(run, "abc")), ToolResult("call 1", ""), ToolResult("stray", "")], "unanswered_calls", 2),
+        ):
+            with self.subTest(field, events=events):
+                self.assertEqual(getattr(counts_of(*events), field), number)
+        self.assertEqual(counts_of(*others), SessionCounts())
 
     def test_a_call_counts_once_per_id_and_without_an_id_each_time(self) -> None:
         found = counts_of(*(ToolCall(name, "Bash", run(name)) for name in ("1", "1", "2", "", "")))
@@ -80,27 +90,10 @@ class PlainCountsTest(unittest.TestCase):
         )
         self.assertEqual((found.tool_results, found.result_chars), (3, 6))
 
-    def test_a_call_is_unanswered_when_no_result_names_it(self) -> None:
-        found = counts_of(*calls(*map(run, "abc")), ToolResult("call 1", ""), ToolResult("stray", ""))
-        self.assertEqual((found.tool_calls, found.tool_results, found.unanswered_calls), (3, 2, 2))
-
-    def test_a_result_may_come_before_its_call(self) -> None:
-        self.assertEqual(counts_of(ToolResult("1", ""), ToolCall("1", "x", {})).unanswered_calls, 0)
-
-    def test_all_calls_without_an_id_are_one_unanswered_call(self) -> None:
-        self.assertEqual(counts_of(ToolCall("", "x", {}), ToolCall("", "x", {})).unanswered_calls, 1)
-
-    def test_lines_and_version(self) -> None:
-        found = counts_of(SessionStart(version="1.2"), Broken(3, "x"), Broken(4, "x"), SessionEnd(9))
-        self.assertEqual((found.harness_version, found.lines, found.bad_lines), ("1.2", 9, 2))
-
     def test_resets_by_kind(self) -> None:
         found = counts_of(Reset("start:resume"), Reset("start:clear"), Reset("start:resume"))
         self.assertEqual((found.resets, found.reset_kinds), (3, {"start:clear": 1, "start:resume": 2}))
         self.assertEqual(list(found.reset_kinds), ["start:clear", "start:resume"])
-
-    def test_rewinds(self) -> None:
-        self.assertEqual(counts_of(Rewind(3), Rewind()).rewinds, 2)
 
     def test_unknown_kinds_are_counted_by_name_and_known_ones_together(self) -> None:
         found = counts_of(Skipped("b"), Skipped("a"), Skipped("b"), Skipped("c", known=True), Skipped("d", known=True))
@@ -116,9 +109,6 @@ class PlainCountsTest(unittest.TestCase):
         found = counts_of(Compaction("auto", 900, 90), *calls(run("a"), run("b")), Compaction("manual"))
         self.assertEqual(found.compactions, 2)
         self.assertEqual(found.compaction_at, (CompactionAt(0, "auto", 900), CompactionAt(2, "manual")))
-
-    def test_usage_and_window_count_for_nothing(self) -> None:
-        self.assertEqual(counts_of(Usage(1), Window(2)), SessionCounts())
 
 
 class RepeatsTest(unittest.TestCase):
@@ -165,10 +155,8 @@ class RepeatsTest(unittest.TestCase):
                 found = counts_of(*calls(*(None if letter == "-" else run(letter) for letter in arguments)))
                 self.assertEqual(found.cross_compaction_repeats, expected)
 
-    def test_presentation_does_not_hide_a_forced_repeat(self) -> None:
+    def test_presentation_hides_no_forced_repeat_and_a_poll_is_none(self) -> None:
         self.assertEqual(counts_of(*calls(run("a"), None, {"command": "a", "timeout": 1})).cross_compaction_repeats, 1)
-
-    def test_a_poll_is_never_forced(self) -> None:
         self.assertEqual(counts_of(*calls({"id": 1}, None, {"id": 1}, tool="wait")).cross_compaction_repeats, 0)
 
     def test_a_reset_forces_nothing(self) -> None:
@@ -210,31 +198,26 @@ class PathsTest(unittest.TestCase):
 
     def test_what_does_not(self) -> None:
         for command in (
-            "sed 's/a/b/' a",
-            "sed -i s/a/b/ a",
-            "cat > a",
-            "cat a > b",
-            "cat >> a",
-            "cat <<EOF",
-            "cat <<'EOF' > a",
-            "cat *.md",
-            'cat "$f"',
-            "cat $(ls)",
-            "git show a",
-            "concat a",
-            "echo cat a",
-            "make | head -5",
-            "cat",
-            "",
+            *(
+                "sed 's/a/b/' a",
+                "sed -i s/a/b/ a",
+                "sed -n '1,5p;9p' a",
+                "git show a",
+                "concat a",
+                "echo cat a",
+                "cat",
+                "",
+            ),
+            *("cat > a", "cat a > b", "cat >> a", "cat <<EOF", "cat <<'EOF' > a", "make | head -5"),
+            *("cat *.md", 'cat "$f"', "cat $(ls)"),
         ):
             with self.subTest(command):
                 self.assertEqual(counted("Bash", run(command)), [])
 
-    def test_commands_are_cut_without_regard_to_quotes(self) -> None:
-        self.assertEqual(counted("Bash", run("sed -n '1,5p;9p' a")), [])
+    def test_commands_are_cut_without_regard_to_here_documents(self) -> None:
         self.assertEqual(counted("Bash", run("cat > a <<'EOF'\ncat b\nEOF")), ["b"])
 
-    def test_pieces_of_absurd_length_or_number_are_passed_over(self) -> None:
+    def test_pieces_of_absurd_length_or_number_are_skipped(self) -> None:
         self.assertEqual(counted("Bash", run("cat " + "a" * 5000)), [])
         self.assertEqual(len(counted("Bash", run("cat a;" * 5000))), 1000)
 
@@ -251,14 +234,13 @@ class PathsTest(unittest.TestCase):
             ("Read", {"file_path": "./a"}, ["a"]),
             ("Edit", {"file_path": "a"}, []),
             ("Grep", {"path": "a"}, []),
+            # OpenHands and SWE-agent are not counted.
+            ("read", {"path": "a", "start": 0, "end": -1}, []),
+            ("run", run("cat a"), []),
+            ("action", "cat a", []),
         ):
             with self.subTest(tool, arguments=arguments):
                 self.assertEqual(counted(tool, arguments), paths)
-
-    def test_openhands_and_swe_agent_are_not_counted(self) -> None:
-        self.assertEqual(counted("read", {"path": "a", "start": 0, "end": -1}), [])
-        self.assertEqual(counted("run", run("cat a")), [])
-        self.assertEqual(counted("action", "cat a"), [])
 
 
 class SessionsTest(unittest.TestCase):
@@ -268,7 +250,7 @@ class SessionsTest(unittest.TestCase):
         self.assertEqual(first, second)
         self.assertEqual((first.turns, first.path_reads, first.path_rereads, first.lines), (1, 1, 0, 3))
 
-    def test_a_session_is_told_as_soon_as_it_ends(self) -> None:
+    def test_counts_come_as_soon_as_it_ends(self) -> None:
         def events() -> Any:
             yield from (SessionStart(), SessionEnd(1))
             raise AssertionError("read on")

@@ -72,7 +72,7 @@ class SameSignatureTest(EvidenceTest):
         self.assertFinding(self.read(lines("a")), "edited", kept=True)
         self.assertFinding(self.read(lines("b")), "repeated")
 
-    def test_an_edit_whose_path_cannot_be_told_is_one_of_every_file(self) -> None:
+    def test_an_edit_of_unknown_paths_is_one_of_every_file(self) -> None:
         for path in ("a", "b"):
             self.read(lines(path))
         self.evidence.edited(["a"])
@@ -127,7 +127,7 @@ class LinesTest(EvidenceTest):
         self.assertFinding(self.read(lines("a", 12)), "covered", covering=1)
         self.assertFinding(self.read(lines("a")), "new")
 
-    def test_a_part_that_nobody_can_tell_covers_nothing_and_may_be_covered(self) -> None:
+    def test_an_unknown_part_covers_nothing_and_may_be_covered(self) -> None:
         self.read(lines("a", partly=True))
         self.assertFinding(self.read(lines("a", 1, 5)), "new")
         self.read(lines("b"))
@@ -157,7 +157,7 @@ class LinesTest(EvidenceTest):
         self.assertFinding(self.read(lines("a", 1, 5)), "edited", kept=True)
         self.assertFinding(self.read(lines("b", 1, 5)), "new")
 
-    def test_after_an_edit_lines_of_a_newer_result_are_covered_though_they_were_read_by_themselves_before(self) -> None:
+    def test_after_an_edit_lines_of_a_newer_result_are_covered_though_they_were_read_alone_before(self) -> None:
         self.read(lines("a", 1, 5))
         self.evidence.edited(["a"])
         whole = self.read(lines("a"), text="edited text")

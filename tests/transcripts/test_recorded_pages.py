@@ -7,7 +7,7 @@ from clawvm_runtime.vocabulary import Level, PageType, PinClass
 from clawvm_transcripts.calls import CallFacts, CallKind, PathRead
 from clawvm_transcripts.evidence import Answer
 from clawvm_transcripts.pseudonyms import Pseudonyms
-from clawvm_transcripts.recorded_pages import KeptPage, page_of_answer, page_of_words, page_type_of
+from clawvm_transcripts.recorded_pages import page_of_answer, page_of_words, page_type_of
 
 LONG = "".join(f"def function_{number}(argument):\n    return argument + {number}\n\n" for number in range(60))
 
@@ -42,15 +42,9 @@ class RecordedPagesTest(unittest.TestCase):
         self.assertIs(page_type_of(answer(command, "spec.md")), PageType.EVIDENCE)
         self.assertIs(page_type_of(answer(read)), PageType.EVIDENCE)
 
-    def test_a_page_of_words_comes_from_where_it_is_told(self) -> None:
+    def test_a_page_of_words_has_the_provenance_that_it_is_given(self) -> None:
         page = page_of_words("a", PageType.CONSTRAINT, "- never", "user")
         self.assertEqual((page.provenance.kind, page.pin, page.base_utility), ("user", PinClass.HARD, 7.0))
-
-    def test_a_kept_page_is_the_same_page_again(self) -> None:
-        for paths in (("a.py",), ("spec.md",), ("AGENTS.md",)):
-            for text in (LONG, "short", "x"):
-                page = page_of_answer("a", answer(CallKind.READ, *paths, text=text))
-                self.assertEqual(KeptPage.of(page).page(), page, (paths, text))
 
 
 if __name__ == "__main__":

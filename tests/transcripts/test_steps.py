@@ -21,10 +21,10 @@ from clawvm_transcripts.events import (
     Usage,
     Window,
 )
-from clawvm_transcripts.evidence import Step, StepAssembler, Words
+from clawvm_transcripts.evidence import ReplyStep, StepAssembler, Words
 
 
-def steps_of(*events: Event) -> list[Step]:
+def steps_of(*events: Event) -> list[ReplyStep]:
     assembler = StepAssembler()
     found = [step for event in events for step in assembler.feed(event)]
     return [*found, *assembler.finish()]

@@ -49,7 +49,7 @@ class SentencesTest(unittest.TestCase):
         self.assertEqual(len(rules_in("Never a.\n" * 100)), MOST_SENTENCES)
 
     def test_long_texts_take_no_longer_than_they_are_long(self) -> None:
-        for text in ("." * 10**6, "a." * 10**6, "?! " * 10**5, "must " * 10**5, " " * 10**6, ". " + " " * 10**6):
+        for text in ("." * 10**5, "a." * 10**5, "?! " * 10**4, "must " * 10**4, " " * 10**5, ". " + " " * 10**5):
             rules_in(text)
             preferences_in(text)
 
@@ -64,7 +64,7 @@ class FilesTest(unittest.TestCase):
     def test_documents_of_requirements_are_known_by_their_names(self) -> None:
         for path in ("spec.md", "docs/PRD.md", "user-stories.md", "product_requirements-v2.md", "rfc 12.rst"):
             self.assertTrue(is_requirement_document(path), path)
-        for path in ("requirements.txt", "spec.py", "inspector.md", "test_spec.js", "", "spec" * 10**6):
+        for path in ("requirements.txt", "spec.py", "inspector.md", "test_spec.js", "", "spec" * 10**5):
             self.assertFalse(is_requirement_document(path), path[:40])
 
 

@@ -22,7 +22,8 @@ from clawvm_experiments.sessions.cells import WINDOW, Budget, Options
 from clawvm_experiments.sessions.data import VIEWS, cut_label, session_index
 from clawvm_experiments.sessions.report import SESSIONS_ID, sessions_experiment
 from clawvm_experiments.sessions.session_page import PageWork, page_works, session_page
-from clawvm_pictures.pages import Section, markdown_html
+from clawvm_pictures.pages import Section, html
+from clawvm_replay.document import Block, Bullets, Paragraph
 from clawvm_replay.errors import InputError
 from clawvm_replay.execution import EXECUTORS, completed, executor_named, in_order
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
@@ -367,8 +368,7 @@ def _pages(converted: Path, works: Sequence[PageWork], executor: Executor | None
 
 
 def _page_list(names: Sequence[str]) -> list[Section]:
-    links = "".join(f"- [{name}]({PAGES}/{name}.html)\n" for name in names[:PAGES_LISTED])
-    more = ""
+    blocks: list[Block] = [Bullets(tuple(f"[{name}]({PAGES}/{name}.html)" for name in names[:PAGES_LISTED]))]
     if len(names) > PAGES_LISTED:
-        more = f"\nThe first {PAGES_LISTED} of {len(names)}; the others lie beside them.\n"
-    return [Section("A page for each session", markdown_html(links + more))]
+        blocks.append(Paragraph(f"The first {PAGES_LISTED} of {len(names)}; the others are in the same folder."))
+    return [Section("A page for each session", html(blocks))]

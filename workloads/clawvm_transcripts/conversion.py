@@ -1,12 +1,7 @@
 """From the events of a session, or of a chain of sessions, to the turns of both views.
 
-================  =====================================================================================
-SessionConverter  takes events in order and hands turns, observations and texts to its sinks
-Sinks             where these go
-================  =====================================================================================
-
-The rules are those of ``docs/real-sessions.md``. Memory: O(signatures and paths); no text is kept.
-The last turns wait (``flush_placer.py``); observations and texts go out at once.
+The rules are those of ``docs/real-sessions.md``. Memory: O(signatures and paths); no text is kept. The last turns wait
+until it is known whether a compaction follows (``FlushPlacer``); observations and texts go out at once.
 """
 
 from __future__ import annotations
@@ -18,13 +13,13 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Turn
+from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import Boundary, Level, PageType
 from clawvm_transcripts.calls import CallFacts, CallKind
 from clawvm_transcripts.events import AssistantMessage, Compaction, Event, Prompt, Reset, Rewind, ToolCall
-from clawvm_transcripts.evidence import Answer, Evidence, Novelty, Step, StepAssembler, Words
+from clawvm_transcripts.evidence import Answer, Evidence, Novelty, ReplyStep, StepAssembler, Words
 from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of
 from clawvm_transcripts.recorded_pages import (
-    KeptPage,
     PlanKeeper,
     page_of_answer,
     page_of_words,
@@ -37,17 +32,17 @@ from clawvm_transcripts.views import Observed, View, ViewBuilder
 __all__ = ["FLUSH_BEFORE_COMPACTION", "FlushPlacer", "SessionConverter", "Sinks"]
 
 
-# --- Turns that wait until it is known whether a compaction follows, which decides where the flush before it stands.
+# --- Where the flush before a compaction is inserted.
 
 FLUSH_BEFORE_COMPACTION = 4000
 """Tokens of transcript before a compaction at which a best-effort flush is due, as OpenClaw documents it."""
 
 MOST_HELD = FLUSH_BEFORE_COMPACTION
-"""Turns, if they hardly let the transcript grow; beyond that the oldest goes, and the flush stands later."""
+"""Turns that wait at most; if they hardly let the transcript grow, the flush comes later than it should."""
 
 
 class FlushPlacer:
-    """Takes the turns of every view and hands them to *sink* in order, as soon as no flush can stand before them."""
+    """Takes the turns of every view and hands them to *sink* in order, as soon as no flush can come before them."""
 
     def __init__(self, sink: Callable[[View, Turn], None]) -> None:
         self._sink = sink
@@ -58,12 +53,14 @@ class FlushPlacer:
         """Take the same turn of every view, which lets the transcript grow by *tokens*."""
         self._held.append((self._transcript, turns))
         self._transcript += tokens
-        # The last turn stays, however large: the flush before a jump stands before it.
-        while len(self._held) > 1 and (self._is_early() or len(self._held) > MOST_HELD):
+        # The last turn stays, however large: a flush may have to come before it.
+        while len(self._held) > 1 and (
+            self._transcript - self._held[0][0] > FLUSH_BEFORE_COMPACTION or len(self._held) > MOST_HELD
+        ):
             self._hand_on()
 
     def compaction(self) -> None:
-        """Let a recorded compaction follow: the flush stands before the oldest turn that waits, if any does."""
+        """Take a recorded compaction: its flush comes before the oldest turn that waits, if any does."""
         if self._held:
             _, turns = self._held[0]
             for view, turn in turns.items():
@@ -71,12 +68,9 @@ class FlushPlacer:
         self.release()
 
     def release(self) -> None:
-        """Hand on everything that waits: a boundary that is no compaction follows, or the session ends."""
+        """Hand on every turn that waits: a boundary without a flush follows, or the session ends."""
         while self._held:
             self._hand_on()
-
-    def _is_early(self) -> bool:
-        return self._transcript - self._held[0][0] > FLUSH_BEFORE_COMPACTION
 
     def _hand_on(self) -> None:
         for view, turn in self._held.popleft()[1].items():
@@ -89,13 +83,13 @@ def flushed_first(turn: Turn) -> Turn:
     return dataclasses.replace(turn, events_before=(*turn.events_before[:at], FlushEvent(), *turn.events_before[at:]))
 
 
-# --- From the events of a session, or of a chain of sessions, to the turns of both views.
+# --- From events to turns.
 
 LOSES_THE_CONTEXT = frozenset({"start:clear", "reset"})
-"""Resets after which the harness's own context is empty; a resume or fork loads the conversation again."""
+"""Resets that empty the harness's own context; a resume or fork loads the conversation again."""
 
 SHORTEST_UNIQUE_ID = 16
-"""Characters of an id that no two sessions give to different things; some harnesses only number."""
+"""Characters of an id that is unique among sessions; some harnesses only number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +106,8 @@ class SessionConverter:
     """Converts the sessions that it is fed, in order, into one trace per view.
 
     ``transcripts_at_compaction`` are the sizes of the transcript, in tokens, at which the recorded harness compacted.
-    With ``chain`` more than one session may come: what a session repeats of an earlier one, because it was resumed or
-    forked from it, is left out.
+    With ``chain`` several sessions may follow each other: what a session repeats of an earlier one, because it was
+    resumed or forked from it, is left out.
     """
 
     names: Pseudonyms
@@ -127,16 +121,16 @@ class SessionConverter:
     _views: tuple[ViewBuilder, ...] = field(default_factory=lambda: tuple(ViewBuilder(view) for view in View))
     _plans: PlanKeeper = field(init=False)
     _held: FlushPlacer = field(init=False)
-    _file_pages: dict[bytes, KeptPage] = field(default_factory=dict)
+    _file_pages: dict[bytes, Page] = field(default_factory=dict)
     _words_declared: set[str] = field(default_factory=set)
     _transcript: int = 0
     _prompts: int = 0
     _unanswered: bool = False  # The model has not replied to the newest prompt yet.
     _instructions: list[str] = field(default_factory=list)  # Pages of instructions, by their place in a session.
-    _told: set[bytes] = field(default_factory=set)  # Instructions that the running session has.
+    _given: set[bytes] = field(default_factory=set)  # Instructions that the running session has.
     _begins: bool = False  # The session has begun, and no turn of it came yet.
     _copied: bool = False  # The session began with turns of an earlier one.
-    _earlier: set[bytes] = field(default_factory=set)  # Replies and calls of earlier sessions, with their ids.
+    _earlier: set[bytes] = field(default_factory=set)  # Ids of replies and calls of earlier sessions.
     _own: set[bytes] = field(default_factory=set)  # Those of the running session.
 
     def __post_init__(self) -> None:
@@ -158,7 +152,7 @@ class SessionConverter:
     def feed(self, event: Event, facts: CallFacts | None = None) -> None:
         """Take the next event of the running session; *facts* are those of a ToolCall, if the caller has them."""
         if isinstance(event, Rewind) and self._unanswered and event.dropped <= 1:
-            return  # A prompt that nobody had answered was written anew: no prompt was assembled in between.
+            return  # A prompt without a reply was written anew: no turn came between.
         if isinstance(event, (Prompt, AssistantMessage, ToolCall)):
             self._unanswered = isinstance(event, Prompt)
         for step in self._assembler.feed(event, facts):
@@ -170,7 +164,7 @@ class SessionConverter:
             self._step(step)
         self._held.release()
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: ReplyStep) -> None:
         if self.chain and self._is_copy(step):
             self._copied = True
             return
@@ -194,19 +188,17 @@ class SessionConverter:
             builder.observed.clear()
         self._held.add({builder.view: builder.close(step.tokens) for builder in self._views}, step.tokens)
 
-    def _is_copy(self, step: Step) -> bool:
+    def _is_copy(self, step: ReplyStep) -> bool:
         """Return whether an earlier session of the chain holds this reply; remember it as one of this session."""
         names = [name for name in (step.message, *step.calls) if len(name) >= SHORTEST_UNIQUE_ID]
         digests = {digest_of(name) for name in names}
         self._own |= digests
         return not self._earlier.isdisjoint(digests)
 
-    # --- boundaries -----------------------------------------------------------------------------------
-
     def _next_session(self) -> None:
         """Put a reset between two sessions of a chain."""
         if self.turns:
-            if not self._copied:  # Else it was resumed or forked, and what it copied is in its context.
+            if not self._copied:  # A resumed or forked session has what it copied in its context.
                 self._evidence.context_lost()
             self._evidence.files_unknown()
             self._reset()
@@ -216,12 +208,12 @@ class SessionConverter:
         if reset.kind in LOSES_THE_CONTEXT:
             self._evidence.context_lost()
         else:
-            self._evidence.files_unknown()  # Nobody knows how long ago the session was left.
+            self._evidence.files_unknown()  # They may have changed since the session was left.
         self._reset()
 
     def _reset(self) -> None:
         if not self.turns:
-            return  # Nothing was in memory yet that could be lost.
+            return  # There is no memory yet that could be lost.
         self._transcript = 0
         self._held.release()
         for builder in self._views:
@@ -229,7 +221,7 @@ class SessionConverter:
 
     def _compaction(self, event: Compaction | Rewind) -> None:
         if isinstance(event, Rewind):
-            self._evidence.files_unknown()  # Some harnesses put files back, too.
+            self._evidence.files_unknown()  # Some harnesses restore files, too.
             self._held.release()
         else:
             self._evidence.context_lost()
@@ -239,18 +231,15 @@ class SessionConverter:
         for builder in self._views:
             builder.boundary(BoundaryEvent(Boundary.COMPACTION))
 
-    # --- words ----------------------------------------------------------------------------------------
-
     def _words(self, words: Words) -> None:
         if not words.text.strip():
             return
         if words.kind == "prompt":
             self._prompts += 1
             self._page("prompt", f"{self._prompts} {words.text}", PageType.CONVERSATION_SEGMENT, words.text)
-            rules, preferences = rules_in(words.text), preferences_in(words.text)
-            if rules:
+            if rules := rules_in(words.text):
                 self._page("rules", "\n".join(rules), PageType.CONSTRAINT, bulleted(rules))
-            if preferences:
+            if preferences := preferences_in(words.text):
                 self._page("preference", "\n".join(preferences), PageType.PREFERENCE, bulleted(preferences))
         elif words.kind == "summary":
             self._page("summary", f"{self.turns} {words.text}", PageType.CONVERSATION_SEGMENT, words.text)
@@ -262,49 +251,43 @@ class SessionConverter:
     def _instruct(self, text: str) -> None:
         """Put instructions in front of the model; those of a new session take the place of the earlier session's."""
         digest = digest_of(text)
-        if digest in self._told:
+        if digest in self._given:
             return
-        place = len(self._told)
-        self._told.add(digest)
+        place = len(self._given)
+        self._given.add(digest)
         page_id = self.names.name("instructions", str(place + 1))
         if place == len(self._instructions):
             self._instructions.append(page_id)
             self.pages[PageType.BOOTSTRAP_POLICY.value] += 1
-        page = page_of_words(page_id, PageType.BOOTSTRAP_POLICY, text, "harness")
-        for builder in self._views:
-            builder.declare(page)
+        self._declare(page_of_words(page_id, PageType.BOOTSTRAP_POLICY, text, "harness"))
         self._keep(page_id, page_id, text)
 
     def _end_instructions(self) -> None:
-        """Empty the instructions of a session that is over, which nobody takes out of the table.
-
-        They would be pinned for good otherwise, and a chain would need ever more room for what binds nobody.
-        """
-        self._told.clear()
+        """Empty the instructions of a session that is over, which would stay pinned and take ever more tokens."""
+        self._given.clear()
         for page_id in self._instructions:
-            page = page_of_words(page_id, PageType.BOOTSTRAP_POLICY, "", "harness")
-            for builder in self._views:
-                builder.declare(page)
+            self._declare(page_of_words(page_id, PageType.BOOTSTRAP_POLICY, "", "harness"))
 
     def _page(self, kind: str, identity: str, page_type: PageType, text: str) -> None:
-        """Declare a page of words, once; what the model reads as conversation it needs in this turn."""
+        """Declare a page of words, once; a segment of the conversation is also a demand of this turn."""
         page_id = self.names.name(kind, identity)
         if page_id in self._words_declared:
             return
         self._words_declared.add(page_id)
-        source = "transcript_span" if page_type is PageType.CONVERSATION_SEGMENT else "user"
-        page = page_of_words(page_id, page_type, text, source)
         self.pages[page_type.value] += 1
-        demanded = Level.FULL if page_type is PageType.CONVERSATION_SEGMENT else None
+        if page_type is PageType.CONVERSATION_SEGMENT:
+            self._declare(page_of_words(page_id, page_type, text, "transcript_span"), demanded=Level.FULL)
+        else:
+            self._declare(page_of_words(page_id, page_type, text, "user"))
+        self._keep(page_id, identity, text)
+
+    def _declare(self, page: Page, demanded: Level | None = None) -> None:
         for builder in self._views:
             builder.declare(page, demanded=demanded)
-        self._keep(page_id, identity, text)
 
     def _keep(self, page_id: str, words: str, text: str) -> None:
         if self.sinks.text is not None:
             self.sinks.text(page_id, words, text)
-
-    # --- answers --------------------------------------------------------------------------------------
 
     def _answer(self, answer: Answer) -> None:
         facts = answer.facts
@@ -315,7 +298,7 @@ class SessionConverter:
             self._result(answer)
         if (facts.kind is CallKind.EDIT or facts.edits) and not answer.failed:
             for key in self._evidence.edited(facts.edits):
-                page = self._file_pages.pop(key).page()
+                page = self._file_pages.pop(key)
                 for builder in self._views:
                     builder.stale(page)
 
@@ -326,21 +309,21 @@ class SessionConverter:
         if finding.novelty is not Novelty.REPEATED:
             self._keep(page_id, answer.facts.core, answer.text)
             if kind is CallKind.READ and not answer.failed:
-                self._file_pages[finding.key] = KeptPage.of(make_page())
+                self._file_pages[finding.key] = make_page()
         if not self._views[0].knows(page_id):  # The view of exact signatures has a page of every result.
             self.pages[page_type_of(answer).value] += 1
         covering = tuple(self._file_pages[key].id for key in finding.covering)
+        if kind is CallKind.POLL:
+            self._declare(make_page())
+            return
         for builder in self._views:
-            if kind is CallKind.POLL:
-                builder.declare(make_page())
-            else:
-                builder.answer(page_id, make_page, kind.value, finding, covering, answer.tokens)
+            builder.answer(page_id, make_page, kind.value, finding, covering, answer.tokens)
 
     def _name_of(self, answer: Answer) -> str:
-        kind = answer.facts.kind
-        if kind is CallKind.READ:
-            return self.names.name("unread" if answer.failed else "file", answer.facts.core)
-        return self.names.name(kind.value, answer.facts.core)
+        kind = answer.facts.kind.value
+        if answer.facts.kind is CallKind.READ:
+            kind = "unread" if answer.failed else "file"
+        return self.names.name(kind, answer.facts.core)
 
     def _plan(self, answer: Answer) -> None:
         change = self._plans.take(answer)
@@ -348,11 +331,9 @@ class SessionConverter:
             return
         if change.page is not None:
             self._keep(change.page_id, change.page_id, change.text)
-        if change.is_new:
-            self.pages[PageType.PLAN.value] += 1
+            self._declare(change.page)
+        self.pages[PageType.PLAN.value] += change.is_new
         for builder in self._views:
-            if change.page is not None:
-                builder.declare(change.page)
             builder.demand(change.page_id, Level.STRUCTURED)
             for update in change.updates:
                 builder.update(update)

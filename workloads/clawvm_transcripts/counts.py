@@ -1,21 +1,12 @@
 """The counts of a recorded session, from its events alone.
 
-===============  =========================================================================
-SessionCounts    what was counted in one session
-CompactionAt     where a compaction happened
-SessionCounter   counts while events go by, so that one pass can serve other consumers too
-count_sessions   the counts of every session in a stream of events
-===============  =========================================================================
-
-Definitions:
-
 - Turns are prompts that the user typed. Messages, calls and results are counted once per id; those without an id once
   each. A call is unanswered when no result names its id; all calls without an id are one in that count.
-- A call repeats when its signature (or core signature: without presentation) was there before.
-- A cross-compaction repeat was last issued before the newest compaction: a forced re-fetch. Polls are none.
-- Polls are calls that wait on a running process or type into it, by the name of the tool: ``sleep`` in a shell is a
-  call like any other here, as it is in the counts to compare with.
-- A path is read again when it was read before, any lines of it. ``counted_reads`` says what is a read here.
+- A call repeats when its signature (or core signature: without presentation) occurred before.
+- A cross-compaction repeat was last issued before the newest compaction: a forced refetch. Polls are none.
+- Polls are calls that wait on a running process or type into it, by the name of the tool: ``sleep`` in a shell is an
+  ordinary call here, as it is in the counts to compare with.
+- A path is reread when it was read before, any lines of it; ``counted_paths`` says what is a read here.
 - Resets start over, but leave memory of signatures and paths as it is: only a compaction makes a repeat a forced one.
 
 Signatures, ids and paths are kept as 64 bits each: some 100 bytes of memory per call and per distinct path.
@@ -25,12 +16,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from clawvm_transcripts.calls import ACTION_TOOL, command_of, facts_of, plain_name
+from clawvm_transcripts.calls import ACTION_TOOL, CallFacts, CallKind, command_of, facts_of, plain_name
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -46,12 +38,12 @@ from clawvm_transcripts.events import (
     ToolResult,
 )
 from clawvm_transcripts.pseudonyms import Pseudonyms, number_of
-from clawvm_transcripts.shell import CallFacts, CallKind, plain_path
+from clawvm_transcripts.shell import name_set, plain_path
 
 __all__ = ["CompactionAt", "SessionCounter", "SessionCounts", "count_sessions", "counted_paths", "shown_counts"]
 
 
-# --- Which reads the counts count: a simpler rule than that of the facts, kept because published counts follow it.
+# --- Which reads are counted: a simpler rule than that of the facts, kept because published counts follow it.
 
 _PIECE = re.compile(r"(?:^|[;&|\n])[ \t\r]*((?:cat|head|sed|tail|nl)[ \t\r][^;&|\n]*)")
 _REDIRECTION = re.compile(r"[0-9]*(<<|>>|<|>)")
@@ -59,7 +51,6 @@ _UNKNOWN = re.compile(r"[*?$`()]")
 _VALUED = frozenset({("head", "-n"), ("head", "-c"), ("tail", "-n"), ("tail", "-c"), ("nl", "-b")})
 _OPENHANDS_SHELL = "run"
 _OPENHANDS_READ = "start"
-
 _MOST_PIECES = 1000
 _LONGEST_PIECE = 2000
 """Characters; nobody names files at such length, and splitting takes a microsecond each."""
@@ -111,37 +102,37 @@ def _paths(piece: str) -> list[str]:
     return found
 
 
-# --- The counts of a recorded session, from its events alone.
+# --- The counts.
 
-POLL_TOOLS = frozenset({"bashoutput", "read_bash", "sleep", "taskoutput", "wait", "write_bash", "write_stdin"})
+POLL_TOOLS = name_set("bashoutput read_bash sleep taskoutput wait write_bash write_stdin")
 """Tools that only wait on a running process or type into it."""
 
 MOST_UNKNOWN_KINDS = 1000
-"""Kinds of unknown entries that are counted by name; what comes on top is counted as one more."""
+"""Kinds of unknown entries that are counted by name; all further ones count as one more."""
 
 OTHER_KINDS = "(further kinds)"
 
 
 @dataclass(frozen=True, slots=True)
 class CompactionAt:
-    """A compaction behind *after_tool_call* calls; ``tokens_before`` is None where the recording does not tell it."""
+    """A compaction behind *after_tool_call* calls; ``tokens_before`` is None where it is not recorded."""
 
     after_tool_call: int
     kind: str
     tokens_before: int | None = None
 
     def to_record(self) -> dict[str, Any]:
-        """Return the plain object, without what the recording does not tell."""
+        """Return the plain object, without what is not recorded."""
         record: dict[str, Any] = {"after_tool_call": self.after_tool_call, "kind": self.kind}
         return record if self.tokens_before is None else {**record, "tokens_before": self.tokens_before}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SessionCounts:
-    """What was counted in one session; the module says what each field means.
+    """What was counted in one session, by the definitions of the module.
 
     ``skipped`` are unknown kinds of entries with their numbers, ``known_skipped`` the number of entries that are known
-    to say nothing. ``harness_version`` is "" where the recording does not tell it.
+    to be of no use. ``harness_version`` is "" where it is not recorded.
     """
 
     harness_version: str = ""
@@ -181,17 +172,11 @@ class SessionCounter:
     """Counts the events of one session. Memory: O(calls), see the module."""
 
     def __init__(self) -> None:
-        self._version = ""
-        self._lines = self._bad_lines = self._turns = self._rewinds = self._known_skipped = 0
-        self._messages = _Ids()
-        self._calls = _Ids()
-        self._results = _Ids()
-        self._characters = 0
+        self._so_far = SessionCounts()
+        self._messages, self._calls, self._results = _Ids(), _Ids(), _Ids()
         self._signatures: set[int] = set()
-        self._cores = _Repeats()
-        self._polls = 0
+        self._cores, self._paths = _Repeats(), _Repeats()
         self._poll_cores: set[int] = set()
-        self._paths = _Repeats()
         self._compactions: list[CompactionAt] = []
         self._resets: dict[str, int] = {}
         self._skipped: dict[str, int] = {}
@@ -201,32 +186,33 @@ class SessionCounter:
 
         *facts* are those of a ToolCall, for a caller that has them already.
         """
+        counts = self._so_far
         if isinstance(event, ToolCall):
             return self._call(event, facts)
         if isinstance(event, ToolResult):
             if self._results.take(event.call):
-                self._characters += len(event.text)
+                counts.result_chars += len(event.text)
         elif isinstance(event, AssistantMessage):
             self._messages.take(event.message)
         elif isinstance(event, Skipped):
             if event.known:
-                self._known_skipped += 1
+                counts.known_skipped += 1
             else:
                 _count(self._skipped, event.kind)
         elif isinstance(event, Prompt):
-            self._turns += 1
+            counts.turns += 1
         elif isinstance(event, Compaction):
             self._compactions.append(CompactionAt(self._calls.number, event.kind, event.tokens_before))
         elif isinstance(event, Reset):
             _count(self._resets, event.kind)
         elif isinstance(event, Rewind):
-            self._rewinds += 1
+            counts.rewinds += 1
         elif isinstance(event, Broken):
-            self._bad_lines += 1
+            counts.bad_lines += 1
         elif isinstance(event, SessionStart):
-            self._version = event.version
+            counts.harness_version = event.version
         elif isinstance(event, SessionEnd):
-            self._lines = event.lines
+            counts.lines = event.lines
         return True
 
     def _call(self, call: ToolCall, facts: CallFacts | None) -> bool:
@@ -239,7 +225,7 @@ class SessionCounter:
         self._signatures.add(core if facts.signature == facts.core else number_of(facts.signature))
         poll = _is_poll(call, facts)
         if poll:
-            self._polls += 1
+            self._so_far.polls += 1
             self._poll_cores.add(core)
         self._cores.take(core, stretch, forced=not poll)
         for path in counted_paths(call, facts):
@@ -248,14 +234,9 @@ class SessionCounter:
 
     def counts(self) -> SessionCounts:
         """Return what was counted so far."""
-        calls, cores = self._calls.number, self._cores
-        # The same core signature means the same tool, so a poll's core is no other call's.
-        quiet = (calls - self._polls) - (cores.distinct - len(self._poll_cores))
-        return SessionCounts(
-            harness_version=self._version,
-            lines=self._lines,
-            bad_lines=self._bad_lines,
-            turns=self._turns,
+        calls, cores, paths = self._calls.number, self._cores, self._paths
+        return replace(
+            self._so_far,
             assistant_messages=self._messages.number,
             tool_calls=calls,
             tool_results=self._results.number,
@@ -264,21 +245,18 @@ class SessionCounter:
             repeated_signatures=calls - len(self._signatures),
             distinct_core_signatures=cores.distinct,
             repeated_core=calls - cores.distinct,
-            repeated_core_nopoll=quiet,
+            # The same core signature means the same tool, so a poll's core is no other call's.
+            repeated_core_nopoll=(calls - self._so_far.polls) - (cores.distinct - len(self._poll_cores)),
             cross_compaction_repeats=cores.forced,
-            path_reads=self._paths.number,
-            distinct_paths=self._paths.distinct,
-            path_rereads=self._paths.number - self._paths.distinct,
-            cross_compaction_path_rereads=self._paths.forced,
-            result_chars=self._characters,
+            path_reads=paths.number,
+            distinct_paths=paths.distinct,
+            path_rereads=paths.number - paths.distinct,
+            cross_compaction_path_rereads=paths.forced,
             compactions=len(self._compactions),
             compaction_at=tuple(self._compactions),
             resets=sum(self._resets.values()),
             reset_kinds=dict(sorted(self._resets.items())),
-            polls=self._polls,
-            rewinds=self._rewinds,
             skipped=dict(sorted(self._skipped.items())),
-            known_skipped=self._known_skipped,
         )
 
 
@@ -314,7 +292,7 @@ class _Ids:
 
 
 class _Repeats:
-    """Counts things and what of them was taken before; a repeat is forced when the last time was in another stretch."""
+    """Counts things and their repeats; a repeat is forced when the last time was in another stretch."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -344,26 +322,12 @@ def _count(numbers: dict[str, int], kind: str) -> None:
     numbers[name] = numbers.get(name, 0) + 1
 
 
-# --- What of a session's counts may be written down: numbers, and words of harnesses that everybody knows.
+# --- Which counts may be published: numbers, and words of harnesses that everybody knows.
 
 OTHER = "other"
-
-COMPACTIONS = frozenset(
-    {
-        "auto",
-        "compaction",
-        "condensation",
-        "extension",
-        "manual",
-        "replacement_history",
-        "summary",
-        "truncation",
-        "unknown",
-    }
-)
-RESETS = frozenset({"handoff", "reset", "session_meta_again", "start:clear", "start:fork", "start:resume"})
-
-VERSION = re.compile(r"v?\d[\d.-]{0,30}(?:[.+-]?(?:a|b|rc|alpha|beta|canary|dev|next|nightly|preview)[\d.-]{0,20})?")
+COMPACTIONS = name_set("auto compaction condensation extension manual replacement_history summary truncation unknown")
+RESETS = name_set("handoff reset session_meta_again start:clear start:fork start:resume")
+VERSION = re.compile(r"v?\d[\d.-]{0,30}(?:[.+-]?(?:a|b|rc|alpha|beta|canary|dev|next|nightly|preview)[\d.-]{0,20})?|")
 
 
 def shown_counts(counts: SessionCounts, names: Pseudonyms) -> dict[str, Any]:
@@ -371,26 +335,13 @@ def shown_counts(counts: SessionCounts, names: Pseudonyms) -> dict[str, Any]:
     record = counts.to_record()
     if names.keep_text:
         return record
-    resets: dict[str, int] = {}
+    resets: Counter[str] = Counter()
     for kind, number in counts.reset_kinds.items():
-        shown = kind if kind in RESETS else OTHER
-        resets[shown] = resets.get(shown, 0) + number
-    return {
-        **record,
-        "compaction_at": [
-            {**entry, "kind": entry["kind"] if entry["kind"] in COMPACTIONS else OTHER}
-            for entry in record["compaction_at"]
-        ],
-        "harness_version": counts.harness_version if _is_version(counts.harness_version) else OTHER,
-        "reset_kinds": dict(sorted(resets.items())),
-        "skipped": dict(
-            sorted(
-                (kind if kind == OTHER_KINDS else names.name("type", kind), number)
-                for kind, number in counts.skipped.items()
-            )
-        ),
-    }
-
-
-def _is_version(version: str) -> bool:
-    return not version or VERSION.fullmatch(version) is not None
+        resets[kind if kind in RESETS else OTHER] += number
+    for entry in record["compaction_at"]:
+        if entry["kind"] not in COMPACTIONS:
+            entry["kind"] = OTHER
+    if not VERSION.fullmatch(counts.harness_version):
+        record["harness_version"] = OTHER
+    skipped = ((kind if kind == OTHER_KINDS else names.name("type", kind), n) for kind, n in counts.skipped.items())
+    return {**record, "reset_kinds": dict(sorted(resets.items())), "skipped": dict(sorted(skipped))}

@@ -1,27 +1,21 @@
-"""Which result is new, which is a demand on something known, and which replaces what an edit made stale.
+"""From events to steps, and what each answer is to what came before it.
 
-===========  =====================================================================================
-Novelty      new, changed, edited, repeated, covered
-Finding      what one answer is: its name, its novelty, the results that hold the same lines
-Evidence     the state of one session's (or chain's) resources; takes answers in order
-===========  =====================================================================================
-
-The rules (``docs/real-sessions.md``):
+A step is one reply of the model with what came before it and the results of its calls. The rules by which an answer is
+judged (``docs/real-sessions.md``):
 
 - A call whose core signature never ran before is *new*, unless it only reads lines of files that current results
-  have shown: then it is *covered*. The two views differ here only: that of exact signatures takes it as new.
-- A call that ran before is *repeated* (a demand) if it gave the same text and nothing edited it in between: a file by
-  an edit of that file, commands and searches by any edit. Otherwise it is *changed*: a new version, unless it only
+  have shown: then it is *covered*. This is the only difference between the two views: by exact signature it is new.
+- A call that ran before is *repeated* (a demand) if it returned the same text and nothing edited it in between: a file
+  by an edit of that file, commands and searches by any edit. Otherwise it is *changed*: a new version, unless it only
   reads what newer results show already.
 - A read of lines that were shown before the agent itself edited the file is *edited*: new content, and no demand. It is
-  told apart because a layer that applied edits to its pages would have had it.
-- Edits, plans and polls are no demands on what an earlier one gave: they are *new* each time.
+  a class of its own because a layer that applied edits to its pages would have had it.
+- Edits, plans and polls are no demands on earlier results: they are *new* each time.
 - A read that failed shows no lines, and is another resource than the file. A read of which only a part is shown
   (a tail, the matches of a search) shows no lines to others.
-- When a read gives another text without an edit, the file changed unseen: its other results no longer stand for it.
+- When a read returns another text without an edit, the file changed unseen: its other results no longer hold for it.
 
-Beside that stands what the harness itself still had: ``kept`` tells whether the content was still in the recorded
-context, from all that the recording shows.
+Also, ``kept`` records whether the harness still had the content in its context, from all that the recording shows.
 """
 
 from __future__ import annotations
@@ -50,22 +44,22 @@ from clawvm_transcripts.events import (
 )
 from clawvm_transcripts.pseudonyms import digest_of
 
-__all__ = ["Answer", "Evidence", "Finding", "Novelty", "Step", "StepAssembler", "Words"]
+__all__ = ["Answer", "Evidence", "Finding", "Novelty", "ReplyStep", "StepAssembler", "Words"]
 
 
-# --- From events to steps: one step is one reply of the model with what came before it and what its tools gave.
+# --- From events to steps.
 
 MOST_WAITING = 10_000
-"""Calls that wait for a result; beyond that the oldest is given up."""
+"""Calls that wait for a result; beyond that the oldest is dropped."""
 
 MOST_WAITING_CHARACTERS = 1 << 25
-"""The same for the characters of their arguments."""
+"""Characters of their arguments, with the same limit."""
 
 MOST_CHARACTERS = 1 << 25
-"""Of the texts in one step; a reply that brings more is parted, so that memory has an end."""
+"""Of the texts in one step; a larger reply is split, which bounds the memory."""
 
 CHARACTERS_PER_TOKEN = 4
-"""Used for the arguments of calls, which make no page."""
+"""For the arguments of calls, which make no page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,7 @@ Before = Words | Compaction | Reset | Rewind
 
 
 @dataclass(slots=True)
-class Step:
+class ReplyStep:
     """One reply of the model.
 
     ``before`` came before it, in order; ``answers`` are the results that arrived before the next reply; ``tokens`` is
@@ -117,15 +111,15 @@ class Step:
 
 
 class StepAssembler:
-    """Takes the events of one session in order and gives its steps; each call comes once."""
+    """Makes steps from the events of one session in order; each call comes once."""
 
     def __init__(self) -> None:
-        self._step = Step()
+        self._step = ReplyStep()
         self._interrupted = False  # A result or prompt came since the reply began.
         self._waiting: dict[str, tuple[CallFacts, ToolCall | None]] = {}
         self._waiting_characters = 0
 
-    def feed(self, event: Event, facts: CallFacts | None = None) -> Iterator[Step]:
+    def feed(self, event: Event, facts: CallFacts | None = None) -> Iterator[ReplyStep]:
         """Take the next event; yield the step that it completes.
 
         *facts* are those of a ToolCall, for a caller that has them already.
@@ -151,21 +145,18 @@ class StepAssembler:
         if self._step.characters > MOST_CHARACTERS:
             yield self._next()
 
-    def finish(self) -> Iterator[Step]:
+    def finish(self) -> Iterator[ReplyStep]:
         """Yield the last step, if there is something in it."""
         if self._step.has_substance:
             yield self._next()
 
     def _begins_reply(self, message: str) -> bool:
         step = self._step
-        if not step.replied:
-            return False
-        if message and step.message:
-            return message != step.message
-        return self._interrupted
+        other = message != step.message if message and step.message else self._interrupted
+        return step.replied and other
 
-    def _next(self) -> Step:
-        done, self._step = self._step, Step()
+    def _next(self) -> ReplyStep:
+        done, self._step = self._step, ReplyStep()
         self._interrupted = False
         return done
 
@@ -191,7 +182,7 @@ class StepAssembler:
     def _result(self, event: ToolResult) -> None:
         waiting = self._forget(event.call)
         if waiting is None:
-            return  # A result that came twice, or one that nobody asked for.
+            return  # A result that came twice, or one without a call.
         text = event.text[event.head :] if event.head else event.text
         tokens = estimate_tokens(text)
         self._step.tokens += tokens
@@ -208,10 +199,10 @@ class StepAssembler:
         self._step.tokens += estimate_tokens(event.text)
 
 
-# --- Which result is new, which is a demand on something known, and which replaces what an edit made stale.
+# --- What an answer is to what came before it.
 
 RESULTS_OF_A_PATH = 64
-"""The newest results of one file that a read is held against, so that no read takes longer the older a session is."""
+"""The newest results of one file that a read is compared with, so that time per read does not grow with the session."""
 
 
 class Novelty(str, Enum):
@@ -228,8 +219,8 @@ class Novelty(str, Enum):
 class Finding:
     """What one answer is.
 
-    ``key`` stands for its core signature; ``covering`` are the keys of the current results that hold the lines it asked
-    for (also for a repeated one); ``kept`` tells whether the harness still had the content, for what is repeated,
+    ``key`` is the digest of its core signature; ``covering`` are the keys of the current results that hold the lines it
+    asked for (also for a repeated one); ``kept`` is whether the harness still had the content, for what is repeated,
     covered or edited.
     """
 
@@ -244,24 +235,24 @@ class _Result:
     """The newest result of one core signature."""
 
     key: bytes
-    digest: bytes = b""
-    edits: int = 0  # Edits of anything before it was taken.
-    shown: int = 0  # The context that it was last shown in.
-    era: int = 0  # The era of files that it tells about.
-    reads: tuple[PathRead, ...] = ()
-    covers: bool = True  # Whether later reads are held against it: what another result covers adds nothing.
+    digest: bytes
+    reads: tuple[PathRead, ...]
+    lines: bytes  # Four bytes for each line of a file that it shows.
+    edits: int  # Edits of anything before it was taken.
+    shown: int  # The context that it was last shown in.
+    era: int  # The era of files in which it holds.
+    covers: bool = True  # Whether later reads are compared with it: what another result covers adds nothing.
     stale: bool = False
-    lines: bytes = b""  # Four bytes for each line of a file that it shows.
 
     def shows(self, wanted: PathRead) -> bool:
         """Return whether it holds the *wanted* lines."""
-        return any(_includes(read, wanted) for read in self.reads)
-
-
-def _includes(read: PathRead, wanted: PathRead) -> bool:
-    if read.partly or read.path != wanted.path or (read.first or 1) > (wanted.first or 1):
-        return False
-    return read.last is None or (wanted.last is not None and wanted.last <= read.last)
+        return any(
+            read.path == wanted.path
+            and not read.partly
+            and (read.first or 1) <= (wanted.first or 1)
+            and (read.last is None or (wanted.last is not None and wanted.last <= read.last))
+            for read in self.reads
+        )
 
 
 _LINE_NUMBER = re.compile(r"^[ \t]*\d+(?:\u2192|\t|: |\. )", re.MULTILINE)
@@ -281,15 +272,15 @@ def _all_among(lines: bytes, results: Sequence[_Result]) -> bool:
     return held.issuperset(memoryview(lines).cast("I"))
 
 
-_NEVER_A_DEMAND = frozenset({CallKind.EDIT, CallKind.PLAN, CallKind.POLL})
-_STALE_WITH_ANY_EDIT = frozenset({CallKind.COMMAND, CallKind.SEARCH})
+_NEVER_A_DEMAND = (CallKind.EDIT, CallKind.PLAN, CallKind.POLL)
+_STALE_WITH_ANY_EDIT = (CallKind.COMMAND, CallKind.SEARCH)
 
 _PAST = -1
-"""The era of a result that no longer stands for its file."""
+"""The era of a result that no longer holds for its file."""
 
 
 class Evidence:
-    """What is known of every resource; takes answers in the order in which they came. Memory: O(signatures)."""
+    """What is known of every resource; takes answers in order. Memory: O(signatures)."""
 
     def __init__(self) -> None:
         self._results: dict[bytes, _Result] = {}
@@ -305,7 +296,7 @@ class Evidence:
         self._context += 1
 
     def files_unknown(self) -> None:
-        """Note that files may have changed unseen (between two sessions): only equal results tell otherwise."""
+        """Note that files may have changed unseen (between two sessions), unless equal results prove otherwise."""
         self._era += 1
 
     def take(self, answer: Answer) -> Finding:
@@ -316,17 +307,17 @@ class Evidence:
         if facts.kind in _NEVER_A_DEMAND:
             return Finding(key, Novelty.NEW)
         reads = facts.reads if facts.kind is CallKind.READ and not failed_read else ()
-        digest = digest_of(answer.text)
         lines = marks_of_lines(answer.text) if reads else b""
+        result = _Result(key, digest_of(answer.text), reads, lines, self._edits, self._context, self._era)
         known = self._results.get(key)
-        finding = self._judge(key, facts.kind, digest, reads, lines, known)
+        finding = self._judge(result, facts.kind, known)
         if known is not None and finding.novelty is Novelty.CHANGED and not known.stale:
             self._changed_unseen(reads)
-        self._remember(finding, digest, reads, lines, _Result(key) if known is None else known)
+        self._remember(result, finding, known)
         return finding
 
     def edited(self, paths: Sequence[str]) -> tuple[bytes, ...]:
-        """Note an edit of *paths* and return the keys of the results that it makes stale; no path means any path."""
+        """Note an edit of *paths* (none: of any path) and return the keys of the results that it makes stale."""
         self._edits += 1
         stale: list[bytes] = []
         for path in paths or tuple(self._fresh_paths):
@@ -341,27 +332,18 @@ class Evidence:
             del results[:-RESULTS_OF_A_PATH]
         return tuple(stale)
 
-    def _judge(
-        self,
-        key: bytes,
-        kind: CallKind,
-        digest: bytes,
-        reads: Sequence[PathRead],
-        lines: bytes,
-        known: _Result | None,
-    ) -> Finding:
+    def _judge(self, result: _Result, kind: CallKind, known: _Result | None) -> Finding:
+        key, reads = result.key, result.reads
         covering = self._holding(reads, known, stale=False)
-        # A name and a range are no proof: a result may have been cut off, or the file written by what nobody can see.
-        if not _all_among(lines, covering):
+        # A name and a range are no proof: a result may have been cut off, or the file written by a program.
+        if not _all_among(result.lines, covering):
             covering = []
-        keys = tuple(result.key for result in covering)
-        if known is not None and known.digest == digest and not self._outdated(known, kind):
+        keys = tuple(other.key for other in covering)
+        if known is not None and known.digest == result.digest and not self._outdated(known, kind):
             return Finding(key, Novelty.REPEATED, keys, self._kept(known, reads))
-        old = known is None or known.stale or known.era != self._era
-        if covering and old:
+        if covering and (known is None or known.stale or known.era != self._era):
             return Finding(key, Novelty.COVERED, keys, self._kept(None, reads))
-        by_itself = known is not None and known.stale and known.era != _PAST
-        if by_itself or self._holding(reads, known, stale=True):
+        if (known is not None and known.stale and known.era != _PAST) or self._holding(reads, known, stale=True):
             return Finding(key, Novelty.EDITED, (), self._kept(known, reads))
         return Finding(key, Novelty.NEW if known is None else Novelty.CHANGED)
 
@@ -369,7 +351,7 @@ class Evidence:
         return result.stale or (kind in _STALE_WITH_ANY_EDIT and result.edits != self._edits)
 
     def _kept(self, known: _Result | None, reads: Sequence[PathRead]) -> bool:
-        """Return whether the present context holds the *known* result, or all lines of *reads* in whichever results."""
+        """Return whether the present context holds the *known* result, or all lines of *reads* in any results."""
         if known is not None and known.shown == self._context:
             return True
         return bool(reads) and all(
@@ -401,23 +383,19 @@ class Evidence:
             for result in self._of_path.get(read.path, ()):
                 result.era = _PAST
 
-    def _remember(
-        self, finding: Finding, digest: bytes, reads: tuple[PathRead, ...], lines: bytes, result: _Result
-    ) -> None:
+    def _remember(self, result: _Result, finding: Finding, known: _Result | None) -> None:
+        result.covers = not finding.covering
         for key in finding.covering:
             self._place(self._results[key])
-        result.digest, result.edits, result.shown, result.era = digest, self._edits, self._context, self._era
-        result.reads, result.covers, result.stale = reads, not finding.covering, False
-        result.lines = lines
-        self._results[finding.key] = result
-        self._place(result)
+        self._results[result.key] = result
+        self._place(result, known)
 
-    def _place(self, result: _Result) -> None:
-        """Make *result* the newest of its paths."""
-        for read in result.reads:
-            results = self._of_path.setdefault(read.path, [])
-            if not results or results[-1] is not result:
-                if result in results:
-                    results.remove(result)
-                results.append(result)
-            self._fresh_paths[read.path] = None
+    def _place(self, result: _Result, known: _Result | None = None) -> None:
+        """Make *result* the newest of its paths, in the place of the *known* one of its signature."""
+        old = known or result
+        for path in dict.fromkeys(read.path for read in result.reads):
+            results = self._of_path.setdefault(path, [])
+            if old in results:
+                results.remove(old)
+            results.append(result)
+            self._fresh_paths[path] = None

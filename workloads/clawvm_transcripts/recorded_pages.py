@@ -1,11 +1,4 @@
-"""Pages of recorded texts: the token cost of each level is made from the text, then the text is let go.
-
-===============  ======================================================================================
-page_of_answer   the page of a tool result: evidence, or a rule file or requirement document that was read
-page_of_words    the page of a prompt, a summary, instructions, rules, preferences, a plan
-page_type_of     the type of the page that a tool result becomes
-KeptPage         a page of a file in little memory, until an edit makes it stale
-===============  ======================================================================================
+"""Pages of recorded texts and plans: the token cost of each level is made from the text, and the text is not kept.
 
 Published conversion: tool results become evidence pages (soft pin, minimum pointer, base utility 5, recompute cost 8
 for reads and commands, 12 for edits, 6 for the rest); requirement documents become constraint pages (hard, minimum
@@ -15,40 +8,30 @@ structured, base utility 7, as by default).
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from clawvm_runtime.pages import Page, Provenance
-from clawvm_runtime.text.pages import BASE_UTILITY, RECOMPUTE_COST, page_from_text
+from clawvm_runtime.text.pages import page_from_text
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType, PinClass, Scope, UpdateOperation
 from clawvm_transcripts.calls import CallKind, plain_name
 from clawvm_transcripts.evidence import Answer
 from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of, hidden_name
+from clawvm_transcripts.shell import name_set
 
-__all__ = [
-    "KeptPage",
-    "PlanChange",
-    "PlanKeeper",
-    "is_requirement_document",
-    "is_rule_file",
-    "page_of_answer",
-    "page_of_words",
-    "page_type_of",
-    "preferences_in",
-    "rules_in",
-]
+__all__ = ["PlanChange", "PlanKeeper", "page_of_answer", "page_of_words", "page_type_of", "preferences_in", "rules_in"]
 
 
-# --- What the words of a session say about memory: rules, preferences, rule files, requirement documents.
+# --- Words that decide how a page is held: rules, preferences, rule files, requirement documents.
 
 LONGEST_FILE_NAME = 255
-"""Characters; no file system has longer ones."""
+"""Characters; no file system has longer names."""
 
 LONGEST_SENTENCE = 400
-"""Characters; longer pieces are pasted text rather than a rule that the user sets."""
+"""Characters; longer pieces are pasted text, not a rule that the user sets."""
 
 MOST_SENTENCES = 12
 """Of one prompt; a pasted document of rules is not a list of rules for this session."""
@@ -65,21 +48,9 @@ _PREFERENCE = re.compile(
     re.IGNORECASE,
 )
 
-_RULE_FILES = frozenset(
-    {
-        "agent.md",
-        "agents.md",
-        "claude.md",
-        "claude.local.md",
-        "copilot-instructions.md",
-        "gemini.md",
-        ".cursorrules",
-        ".windsurfrules",
-        "conventions.md",
-        "soul.md",
-        "tools.md",
-        "identity.md",
-    }
+_RULE_FILES = name_set(
+    "agent.md agents.md claude.md claude.local.md copilot-instructions.md gemini.md .cursorrules .windsurfrules"
+    " conventions.md soul.md tools.md identity.md"
 )
 _REQUIREMENTS = re.compile(
     r"(?:^|[-_. ])(?:requirements?|spec|specs|specification|prd|acceptance|user[-_ ]stor(?:y|ies)|rfc)"
@@ -88,14 +59,9 @@ _REQUIREMENTS = re.compile(
 
 
 def _sentences(text: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
-    found: list[str] = []
-    for piece in _SENTENCE_END.split(text):
-        sentence = piece.strip()
-        if 0 < len(sentence) <= LONGEST_SENTENCE and pattern.search(sentence):
-            found.append(sentence)
-            if len(found) == MOST_SENTENCES:
-                break
-    return tuple(found)
+    sentences = map(str.strip, _SENTENCE_END.split(text))
+    found = (sentence for sentence in sentences if len(sentence) <= LONGEST_SENTENCE and pattern.search(sentence))
+    return tuple(islice(found, MOST_SENTENCES))
 
 
 def rules_in(text: str) -> tuple[str, ...]:
@@ -118,29 +84,25 @@ def is_rule_file(path: str) -> bool:
 
 
 def is_requirement_document(path: str) -> bool:
-    """Return whether the name of *path* says that it is a document of requirements; requirements.txt is none."""
+    """Return whether *path* has the name of a document of requirements; requirements.txt is none."""
     return _REQUIREMENTS.search(_file_name(path)) is not None
 
 
-# --- Pages of recorded texts: the token cost of each level is made from the text, then the text is let go.
+# --- Pages of tool results and of words.
 
 EVIDENCE_UTILITY = 5.0
 RECOMPUTE = {CallKind.READ: 8.0, CallKind.COMMAND: 8.0, CallKind.EDIT: 12.0}
 RECOMPUTE_REST = 6.0
 
-LEVELS = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL)
-COSTS = struct.Struct("<4Q")
-
 
 def page_type_of(answer: Answer) -> PageType:
-    """Return the type of the page that a tool result becomes; what failed is evidence of that, whatever the file."""
-    paths = [read.path for read in answer.facts.reads] if answer.facts.kind is CallKind.READ else []
-    if answer.failed:
-        return PageType.EVIDENCE
-    if paths and all(map(is_rule_file, paths)):
-        return PageType.BOOTSTRAP_POLICY
-    if paths and all(map(is_requirement_document, paths)):
-        return PageType.CONSTRAINT
+    """Return the type of the page that a tool result becomes; a failure is evidence, whatever the file."""
+    paths = [read.path for read in answer.facts.reads]
+    if paths and answer.facts.kind is CallKind.READ and not answer.failed:
+        if all(map(is_rule_file, paths)):
+            return PageType.BOOTSTRAP_POLICY
+        if all(map(is_requirement_document, paths)):
+            return PageType.CONSTRAINT
     return PageType.EVIDENCE
 
 
@@ -149,94 +111,40 @@ def page_of_answer(page_id: str, answer: Answer) -> Page:
     page_type = page_type_of(answer)
     if page_type is not PageType.EVIDENCE:
         return page_of_words(page_id, page_type, answer.text, "file")
-    hidden = hidden_name(page_id)
-    page = page_from_text(
-        hidden,
+    return page_of_words(
+        page_id,
         page_type,
         answer.text,
-        Provenance("tool_call", hidden),
+        "tool_call",
         base_utility=EVIDENCE_UTILITY,
         recompute_cost=RECOMPUTE.get(answer.facts.kind, RECOMPUTE_REST),
         pin=PinClass.SOFT,
         minimum=Level.POINTER,
         tokens=answer.tokens,
-        keep_texts=False,
     )
-    return _named(page, page_id)
 
 
-def page_of_words(page_id: str, page_type: PageType, text: str, source: str) -> Page:
-    """Return a page of words, with costs and no text; *source* is a kind of provenance."""
-    hidden = hidden_name(page_id)
-    page = page_from_text(hidden, page_type, text, Provenance(source, hidden), keep_texts=False)
-    return _named(page, page_id)
+def page_of_words(page_id: str, page_type: PageType, text: str, source: str, **values: Any) -> Page:
+    """Return a page of words, with costs and no text; *source* is a kind of provenance, *values* go to the page.
 
-
-def _named(page: Page, page_id: str) -> Page:
-    """Return *page* under the name that is shown; its costs are those under the hidden one, whatever is shown.
-
-    A pointer holds the name of its page: a run that shows names would cost more than one that does not.
+    A pointer holds the name of its page, so a run that shows names would cost more than one that does not: the costs
+    are those under the hidden name, whatever is shown.
     """
-    if page.id == page_id:
-        return page
-    return page.changed(id=page_id, provenance=Provenance(page.provenance.kind, page_id))
+    hidden = hidden_name(page_id)
+    page = page_from_text(hidden, page_type, text, Provenance(source, hidden), keep_texts=False, **values)
+    return page if hidden == page_id else page.changed(id=page_id, provenance=Provenance(source, page_id))
 
 
-@dataclass(frozen=True, slots=True)
-class KeptPage:
-    """What is needed to give a page of a file that was read its old costs again: a tenth of the page's memory."""
+# --- Plans: calls of to-do and plan tools as plan pages with their updates.
 
-    id: str
-    type: PageType
-    costs: bytes
-
-    @classmethod
-    def of(cls, page: Page) -> KeptPage:
-        """Keep *page*, which ``page_of_answer`` made."""
-        return cls(page.id, page.type, COSTS.pack(*(page.costs.get(level, 0) for level in LEVELS)))
-
-    def page(self) -> Page:
-        """Return the page again."""
-        costs = {level: cost for level, cost in zip(LEVELS, COSTS.unpack(self.costs)) if cost}
-        if self.type is PageType.EVIDENCE:
-            return Page(
-                self.id,
-                self.type,
-                costs,
-                Provenance("tool_call", self.id),
-                base_utility=EVIDENCE_UTILITY,
-                recompute_cost=RECOMPUTE[CallKind.READ],
-                pin=PinClass.SOFT,
-                minimum=Level.POINTER,
-            )
-        return Page(
-            self.id,
-            self.type,
-            costs,
-            Provenance("file", self.id),
-            base_utility=BASE_UTILITY[self.type],
-            recompute_cost=RECOMPUTE_COST[self.type],
-        )
-
-
-# --- Plans of a recorded agent: to-do and plan tools as plan pages with their updates.
-
-STATUSES = {
-    "completed": "done",
-    "complete": "done",
-    "done": "done",
-    "in_progress": "active",
-    "in-progress": "active",
-    "active": "active",
-    "pending": "open",
-    "todo": "open",
-    "open": "open",
-    "not-started": "open",
-    "cancelled": "dropped",
-    "canceled": "dropped",
-    "deleted": "dropped",
+_STATUS_WORDS = {
+    "done": "completed complete done",
+    "active": "in_progress in-progress active",
+    "open": "pending todo open not-started",
+    "dropped": "cancelled canceled deleted",
 }
-"""The words of harnesses for the state of a step, in ours; any other word is "other"."""
+STATUSES = {word: state for state, words in _STATUS_WORDS.items() for word in words.split()}
+"""The state of a step by a harness's word for it; any other word means "other"."""
 
 ENDED = frozenset({"done", "dropped"})
 
@@ -244,7 +152,7 @@ MOST_STEPS = 500
 """Steps of a plan that one update carries."""
 
 ADDS_A_STEP, CHANGES_A_STEP = "taskcreate", "taskupdate"
-"""Tools that write one step at a time; the second names it by the number that the first one's result told."""
+"""Tools that write one step at a time; the second names it by the number in the result of the first."""
 
 _NUMBER = re.compile(r"#(\w{1,40})")
 
@@ -285,8 +193,8 @@ class PlanKeeper:
             self._number += 1
             self._content, self._steps, self._ended = None, {}, False
         if tool == ADDS_A_STEP:
-            told = _NUMBER.search(answer.text)
-            number = told.group(1) if told is not None else str(len(self._steps) + 1)
+            found = _NUMBER.search(answer.text)
+            number = found[1] if found is not None else str(len(self._steps) + 1)
             if len(self._steps) < MOST_STEPS:
                 self._steps[number] = steps[0] if steps else (text, "open")
             return self._written(self._steps.values())
@@ -306,7 +214,7 @@ class PlanKeeper:
         return self._written(self._steps.values())
 
     def _written(self, steps: Iterable[tuple[str, str]], text: str = "") -> PlanChange:
-        """Return the change to a plan that holds these *steps* now, or this *text* if there are none."""
+        """Return the change to a plan that now holds these *steps*, or this *text* if there are none."""
         steps = list(steps)
         content = frozenset(digest_of(words) for words, _ in steps) or frozenset({digest_of(text)})
         page_id = self._names.name("plan", str(self._number))
@@ -336,7 +244,7 @@ def _state(status: str) -> str:
 
 
 def _longest_text(arguments: Any) -> str:
-    """Return the words of a plan that is written as a text: the longest text among the arguments."""
+    """Return the longest text among the arguments: the plan, if it is written as a text."""
     if isinstance(arguments, str):
         return arguments
     texts = [value for value in arguments.values() if isinstance(value, str)] if isinstance(arguments, dict) else []

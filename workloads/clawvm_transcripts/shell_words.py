@@ -1,13 +1,8 @@
 """The simple commands of a shell command line, without running anything.
 
-=============  =====================================================================
-Command        one simple command: its words, where its output goes, what feeds it
-commands_of    the simple commands of a text, in order
-=============  =====================================================================
-
 Bourne shell, as far as agents write it: quotes, escapes, lists, pipes, groups, redirections, here-documents, comments.
-What a substitution, a variable or a pattern stands for is not known, so a word that holds one is ``None``. Time is
-linear in the length of the text.
+A word that holds a substitution, a variable or a pattern cannot be known and is ``None``. Time is linear in the length
+of the text.
 """
 
 from __future__ import annotations
@@ -15,22 +10,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["MOST_TOKENS", "Command", "commands_of"]
+__all__ = ["Command", "Word", "commands_of"]
 
 MOST_TOKENS = 20_000
 """Words, signs and gaps that are looked at in one text; a here-document takes none."""
 
 Word = str | None
+"""A word of a command, None for one that cannot be known."""
 
 
 @dataclass(slots=True)
 class Command:
     """One simple command.
 
-    ``words`` are the program and its arguments, None for a word that cannot be known; ``writes`` the files that output
-    is redirected to, ``hides`` whether standard output is, ``source`` the file that feeds it (``<``), ``body`` the
-    here-document that does. ``piped`` commands get the output of the command before; ``cut`` is set on the last command
-    of a text that was too long.
+    ``words`` are the program and its arguments; ``writes`` the files that output is redirected to, ``hides`` whether
+    standard output is; ``source`` is the file that feeds it (``<``), ``body`` the here-document that does. ``piped``
+    commands get the output of the command before; ``cut`` is set on the last command of a text that was too long.
     """
 
     words: list[Word] = field(default_factory=list)
@@ -44,8 +39,6 @@ class Command:
 
 _TOKEN = re.compile(
     r"""(?P<space>(?:[ \t\r]|\\\r?\n)+)
-    |(?P<word>[^\s\\'"`$&|;<>()*?{#][^\s\\'"`$&|;<>()*?{]*)(?=[\s;|&)]|$)
-    |(?P<quoted>'[^']*'|"[^"\\$`]*")(?=[\s;|&)]|$)
     |(?P<direct>&>>?|[0-9]*(?:<<<|<<-?|<[&>]?|>[>&|]?)(?!\())
     |(?P<line>\n)
     |(?P<end>\|&|\|\|?|&&?|;+|[()])
@@ -71,10 +64,10 @@ _ESCAPED = re.compile(r"\\(?:\n|([\"\\$`]))")
 
 def commands_of(text: str) -> list[Command]:
     """Return the simple commands of *text*; never raises, whatever the text."""
-    return _Reader(text).commands()
+    return _CommandReader(text).commands()
 
 
-class _Reader:
+class _CommandReader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._found: list[Command] = []
@@ -83,35 +76,24 @@ class _Reader:
         self._waiting: list[tuple[Command, str, bool]] = []  # Here-documents that begin behind the line.
 
     def commands(self) -> list[Command]:
-        text, size, position = self._text, len(self._text), 0
-        match_token, left = _TOKEN.match, MOST_TOKENS
-        while position < size:
-            left -= 1
-            if left < 0:
-                self._now.cut = True
-                self._found.append(self._now)
+        position = 0
+        for _ in range(MOST_TOKENS):
+            if position >= len(self._text):
+                self._finish(False)
                 return self._found
-            token = match_token(text, position)
-            kind = token.lastgroup if token is not None else None
-            if token is None or kind is None:
-                word, position = self._word(position)
-                self._add(word)
+            token = _TOKEN.match(self._text, position)
+            if token is None:
+                position = self._word(position)
                 continue
             position = token.end()
-            if kind == "space" or kind == "comment":
-                continue
-            if kind == "word":
-                self._add(token.group())
-            elif kind == "quoted":
-                self._add(token.group()[1:-1])
-            elif kind == "direct":
+            if token.lastgroup == "direct":
                 self._direction = token.group()
-            else:
+            elif token.lastgroup in ("line", "end"):
                 self._finish(token.group() in ("|", "|&"))
-                if kind == "line" and self._waiting:
+                if token.lastgroup == "line":
                     position = self._bodies(position)
-        self._finish(False)
-        return self._found
+        self._now.cut = True
+        return [*self._found, self._now]
 
     def _finish(self, into_pipe: bool) -> None:
         now = self._now
@@ -153,36 +135,29 @@ class _Reader:
         self._waiting.clear()
         return position
 
-    def _word(self, position: int) -> tuple[Word, int]:
-        """Return the word made of several pieces at *position*, and where it ends; takes at least one character."""
-        text, parts, known = self._text, [], True
-        start = position
+    def _word(self, position: int) -> int:
+        """Add the word at *position* and return where it ends; takes at least one character."""
+        text, start = self._text, position
+        parts: list[Word] = []
         while (piece := _PIECE.match(text, position)) is not None:
             kind, position = piece.lastgroup, piece.end()
-            if kind == "plain" or kind == "braces":
+            if kind in ("plain", "braces"):
                 parts.append(piece.group())
             elif kind == "single":
                 parts.append(piece.group()[1:].removesuffix("'"))
             elif kind == "escape":
                 parts.append(piece.group()[1:].lstrip("\r\n"))
             elif kind == "double":
-                end, opened = _closing(text, position, '"')
-                if opened:
-                    known = False
-                else:
-                    parts.append(_ESCAPED.sub(r"\1", text[position : end - 1]))
+                end, expands = _closing(text, position, '"')
+                parts.append(None if expands else _ESCAPED.sub(r"\1", text[position : end - 1]))
                 position = end
-            elif kind == "inner":
-                known = False
-                position, _ = _closing(text, position, ")")
-            elif kind == "back":
-                known = False
-                position, _ = _closing(text, position, "`")
             else:
-                known = False
-        if position == start:
-            return None, start + 1
-        return ("".join(parts) if known else None), position
+                parts.append(None)
+                if kind in ("inner", "back"):
+                    position, _ = _closing(text, position, ")" if kind == "inner" else "`")
+        known = [part for part in parts if part is not None]
+        self._add("".join(known) if parts and len(known) == len(parts) else None)
+        return max(position, start + 1)
 
 
 def _body_end(text: str, position: int, mark: str, indented: bool) -> tuple[int, int]:
@@ -193,11 +168,11 @@ def _body_end(text: str, position: int, mark: str, indented: bool) -> tuple[int,
 
 
 def _closing(text: str, position: int, closer: str) -> tuple[int, bool]:
-    """Return the position behind the *closer* of what was opened, and whether an expansion stands in it.
+    """Return the position behind the *closer* of what was opened, and whether something in it is expanded.
 
     An opening without its end runs to the end of the text.
     """
-    stack, opened = [closer], False
+    stack, expands = [closer], False
     waiting: list[str] = []
     while stack:
         inside = stack[-1]
@@ -215,12 +190,12 @@ def _closing(text: str, position: int, closer: str) -> tuple[int, bool]:
         elif sign == inside:
             stack.pop()
         elif sign == "$":
-            opened = True
+            expands = True
             if text.startswith("(", position):
                 stack.append(")")
                 position += 1
-        elif sign == "`" or sign == '"':
-            opened = opened or sign == "`"
+        elif sign in ("`", '"'):
+            expands = expands or sign == "`"
             stack.append(sign)
         elif sign == "(":
             stack.append(")")
@@ -232,4 +207,4 @@ def _closing(text: str, position: int, closer: str) -> tuple[int, bool]:
             waiting.clear()
         elif found.group("mark"):
             waiting.append(found.group("mark").strip("\\'\""))
-    return position, opened
+    return position, expands

@@ -1,19 +1,15 @@
 """Two views of one session as replay traces: demands by exact signature, and demands by resource.
 
-============  ======================================================================================
-View          signatures, resources
-ViewBuilder   takes what happened in each step and gives the turns of one view
-============  ======================================================================================
-
 Both views hold the same turns with the same numbers. In the view of resources, a read of lines that current results
-hold is a demand on their pages; in the view of exact signatures it is a result of its own.
+hold is a demand on their pages; in the view of exact signatures it is a result of its own. For each trace there is a
+file of observations: the calls that asked again, and whether the recorded harness still had the content.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -28,7 +24,7 @@ from clawvm_transcripts.evidence import Finding, Novelty
 __all__ = ["Observed", "View", "ViewBuilder", "observations_end", "observations_header", "read_observed"]
 
 
-# --- Observations: what the recorded harness had, call by call, as JSON lines beside each trace.
+# --- Observations, a file of JSON lines for each trace.
 
 FORMAT_NAME = "clawvm.observed"
 FORMAT_VERSION = 1
@@ -36,11 +32,11 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A call of the recording that asked again; it ran again in truth, whatever a policy would have done.
+    """A call of the recording that asked again; it actually ran again, whatever a policy would have done.
 
-    ``pages`` are the pages that hold the content, ``tokens`` what the result cost when it came again, ``kept`` whether
-    the harness still had it in its context. What is repeated or covered is a demand of the trace too; what is edited is
-    new content there.
+    ``pages`` are the pages that hold the content, ``tokens`` the size of the result when it came again, ``kept``
+    whether the harness still had it in its context. What is repeated or covered is a demand of the trace too; what is
+    edited is new content there.
     """
 
     turn: int
@@ -51,40 +47,22 @@ class Observed:
 
     def to_record(self) -> dict[str, Any]:
         """Return the observation as plain JSON data."""
-        return {
-            "kept": self.kept,
-            "novelty": self.novelty.value,
-            "pages": list(self.pages),
-            "record": "observed",
-            "tokens": self.tokens,
-            "turn": self.turn,
-        }
+        return {**asdict(self), "novelty": self.novelty.value, "pages": list(self.pages), "record": "observed"}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Observed:
         """Return the observation that *record* describes; raises KeyError, TypeError or ValueError."""
         if record["record"] != "observed":
-            raise ValueError("is no observation")
+            raise ValueError("not an observation")
         if type(record["turn"]) is not int or type(record["tokens"]) is not int or type(record["kept"]) is not bool:
-            raise TypeError("turn and tokens are whole numbers, kept is true or false")
-        return cls(
-            turn=record["turn"],
-            pages=tuple(record["pages"]),
-            novelty=Novelty(record["novelty"]),
-            kept=record["kept"],
-            tokens=record["tokens"],
-        )
+            raise TypeError("turn and tokens must be whole numbers, kept true or false")
+        novelty = Novelty(record["novelty"])
+        return cls(record["turn"], tuple(record["pages"]), novelty, record["kept"], record["tokens"])
 
 
 def observations_header(workload: str, view: str) -> dict[str, Any]:
     """Return the first record of a file of observations."""
-    return {
-        "format": FORMAT_NAME,
-        "record": "header",
-        "version": FORMAT_VERSION,
-        "view": view,
-        "workload": workload,
-    }
+    return {"format": FORMAT_NAME, "record": "header", "version": FORMAT_VERSION, "view": view, "workload": workload}
 
 
 def observations_end(records: int) -> dict[str, Any]:
@@ -100,31 +78,28 @@ def read_observed(path: Path, source: str = "") -> Iterator[Observed]:
     """
     source = source or str(path)
     with open_trace(path) as stream:
-        count = number = 0
-        ended = False
+        number, ended = 0, False
         for number, line in enumerate(stream, start=1):
             try:
                 record = json.loads(line)
                 if number == 1:
-                    if (record["format"], record["version"]) != (FORMAT_NAME, FORMAT_VERSION):
-                        raise ValueError
-                elif ended:
-                    raise ValueError
+                    in_place = (record["format"], record["version"]) == (FORMAT_NAME, FORMAT_VERSION)
                 elif record["record"] == "end":
-                    ended = record["records"] == count
-                    if not ended:
-                        raise ValueError
+                    in_place, ended = not ended and record["records"] == number - 2, True
                 else:
+                    in_place = not ended
                     observed = Observed.from_record(record)
-                    count += 1
-                    yield observed
+                if not in_place:
+                    raise ValueError("a record out of its place")
             except (KeyError, TypeError, ValueError, RecursionError):
                 raise TraceError(source, number, "is no record of observations in its place; convert again") from None
+            if number > 1 and not ended:
+                yield observed
         if not ended:
             raise TraceError(source, number + 1, "the observations are cut off; convert the session again")
 
 
-# --- Two views of one session as replay traces: demands by exact signature, and demands by resource.
+# --- The turns of a view.
 
 
 class View(str, Enum):
@@ -135,39 +110,37 @@ class View(str, Enum):
 
 
 class ViewBuilder:
-    """Builds the turns of one view; ``close`` ends a turn, everything else happens in the turn that comes next."""
+    """Builds the turns of one view; ``close`` ends a turn, everything else happens in the turn that it will end."""
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.turn = 1
         self.observed: list[Observed] = []
-        self._prelude: list[EventBefore] = []
-        # New content that holds from the next turn on: the content of this turn was asked for before.
+        self._before: list[EventBefore] = []
+        # New content for the next turn: the content of this turn was asked for before it came.
         self._late: dict[str, tuple[Page, ToolDeclaration | None]] = {}
         self._calls: list[Call] = []
         self._demands: list[tuple[str, Level]] = []
         self._updates: list[Update] = []
         self._accessed: set[str] = set()  # Pages demanded in this turn: asking twice at once is one demand.
-        self._fresh: dict[
-            str, int
-        ] = {}  # Pages new in this turn, by the place of their declaration in the events_before.
+        self._fresh: dict[str, int] = {}  # Pages new in this turn, with the places of their declarations.
         self._full: dict[str, int] = {}  # Tokens at full of every page so far.
         self._stale: set[str] = set()  # Pages whose content an edit made stale, and which nothing renewed.
         self._sessions = 1
         self.working_set = 0
 
     def knows(self, page_id: str) -> bool:
-        """Return whether a page was declared."""
+        """Return whether the page is declared."""
         return page_id in self._full
 
     def reset(self) -> None:
-        """Let a reset pass; the sessions of a trace are numbered."""
+        """Add a reset; the sessions of a trace are numbered."""
         self._sessions += 1
         self.boundary(BoundaryEvent(Boundary.RESET, f"session-{self._sessions}"))
 
     def boundary(self, event: BoundaryEvent) -> None:
-        """Let a boundary pass."""
-        self._prelude.append(event)
+        """Add a boundary."""
+        self._before.append(event)
 
     def declare(self, page: Page, *, demanded: Level | None = None) -> None:
         """Put a page into the table, or give a known one new content; *demanded* is needed in this turn."""
@@ -175,22 +148,22 @@ class ViewBuilder:
             if page.id in self._accessed or page.id in self._fresh:
                 self._late[page.id] = (page, None)
                 return
-            self._prelude.append(Replacement(page))
+            self._before.append(Replacement(page))
         else:
-            self._fresh[page.id] = len(self._prelude)
-            self._prelude.append(page)
+            self._fresh[page.id] = len(self._before)
+            self._before.append(page)
         self._size(page)
         if demanded is not None:
             self.demand(page.id, demanded)
 
     def demand(self, page_id: str, level: Level) -> None:
-        """Let the model need a known page in this turn."""
+        """Add a demand on a known page in this turn."""
         if page_id not in self._accessed:
             self._accessed.add(page_id)
             self._demands.append((page_id, level))
 
     def update(self, update: Update) -> None:
-        """Let the model want something remembered in this turn."""
+        """Add an update of this turn."""
         self._updates.append(update)
 
     def answer(
@@ -202,9 +175,9 @@ class ViewBuilder:
         covering: tuple[str, ...],
         tokens: int,
     ) -> None:
-        """Let a tool answer: *page_id* is its own page, *covering* the pages that hold the same lines.
+        """Add the answer of a tool: *page_id* is its own page, *covering* the pages that hold the same lines.
 
-        *make_page* gives the page with its costs, where the answer is content that is new to this view.
+        *make_page* returns the page with its costs, where the answer is content that is new to this view.
         """
         known = page_id in self._full and page_id not in self._stale
         by_lines = self.view is View.RESOURCES and bool(covering)
@@ -232,7 +205,7 @@ class ViewBuilder:
         self._calls.append(Call(f"call {page_id}"))
 
     def _result(self, page: Page, tool: str) -> None:
-        """Declare what a call gives now, and let it be called."""
+        """Declare the result of a call, and add the call."""
         declaration = ToolDeclaration(tool, f"call {page.id}", ToolOutcome.OK, page)
         self._stale.discard(page.id)
         if page.id in self._accessed and page.id not in self._fresh:
@@ -241,19 +214,19 @@ class ViewBuilder:
             return
         self._late.pop(page.id, None)
         if page.id in self._fresh:
-            # Called twice in this turn with different results: what stands at its end is what the prompt can hold.
-            self._prelude[self._fresh[page.id]] = declaration
+            # Called twice in this turn with different results: the prompt can hold the last one.
+            self._before[self._fresh[page.id]] = declaration
         else:
             if page.id in self._full:
-                self._prelude.append(Replacement(page))
+                self._before.append(Replacement(page))
             else:
-                self._fresh[page.id] = len(self._prelude)
-            self._prelude.append(declaration)
+                self._fresh[page.id] = len(self._before)
+            self._before.append(declaration)
             self._call(page.id)
         self._size(page)
 
     def stale(self, page: Page) -> None:
-        """Let the content of a page be stale from the next turn on; *page* holds its last known costs."""
+        """Make the content of a page stale from the next turn on; *page* has its last known costs."""
         if page.id in self._full and page.id not in self._stale:
             self._stale.add(page.id)
             self._late[page.id] = (page, None)
@@ -270,20 +243,19 @@ class ViewBuilder:
         turn = Turn(
             number=self.turn,
             transcript_tokens=tokens,
-            events_before=tuple(self._prelude),
+            events_before=tuple(self._before),
             calls=tuple(self._calls),
             demands=tuple(self._demands),
             updates=tuple(self._updates),
         )
         self.turn += 1
-        self._prelude = []
-        self._calls, self._demands, self._updates = [], [], []
+        self._before, self._calls, self._demands, self._updates = [], [], [], []
         self._accessed.clear()
         self._fresh.clear()
         for page, declaration in self._late.values():
-            self._prelude.append(Replacement(page))
+            self._before.append(Replacement(page))
             if declaration is not None:
-                self._prelude.append(declaration)
+                self._before.append(declaration)
                 self._call(page.id)
             self._size(page)
         self._late.clear()

@@ -101,10 +101,6 @@ class ToyRowTest(CellTest):
         cells = sessions_experiment(Path(self.root), ["toy", "toy"], index, Options(cuts=(None,))).cells(False)
         self.assertEqual(len(cells), 2 * 5 * 6)
 
-    def test_quick_run_has_the_share_that_findings_refer_to(self):
-        cells = self.experiment(Options()).cells(True)
-        self.assertEqual({cell.parameters["budget_label"] for cell in cells}, {"20 %"})
-
     def test_selector_without_its_record_changes_no_number(self):
         for policy in POLICIES:
             for budget in (20, 60, 100):

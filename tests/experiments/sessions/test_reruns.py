@@ -1,8 +1,8 @@
-"""Behaviour of the watch on what ran again in truth: kept in the prompt, from the store, left out, or run again."""
+"""Behaviour of the watch on recorded reruns: kept in the prompt, from the store, left out, or run again."""
 
 import unittest
 
-from clawvm_experiments.sessions.data import Outcome, RerunWatch, rerun_counts
+from clawvm_experiments.sessions.cells import Outcome, RerunWatch, rerun_counts
 from clawvm_replay.errors import InputError
 from clawvm_transcripts.evidence import Novelty
 from clawvm_transcripts.views import Observed

@@ -4,8 +4,8 @@ import json
 import random
 import unittest
 
-from clawvm_experiments.sessions.cells import Options
-from clawvm_experiments.sessions.data import KINDS, Outcome, Rerun, rerun_counts
+from clawvm_experiments.sessions.cells import Options, Outcome, Rerun, rerun_counts
+from clawvm_experiments.sessions.data import KINDS
 from clawvm_experiments.sessions.summary import quartiles, ratio, summarize_sessions
 from clawvm_replay.metrics import CellMetrics
 from clawvm_runtime.policy import POLICIES

@@ -1,89 +1,70 @@
-"""The cells of recorded sessions: every session, view, cut, budget and policy.
+"""The cells of recorded sessions: which there are, the replay of one, and what its policy makes of recorded reruns.
 
-==============  ==================================================================================
-Options         which shares, budgets, cuts, policies and views a run has
-Budget          a budget by its label: a share of the working set, tokens, or the recorded window
-session_cells   the cells of one session
-==============  ==================================================================================
+A rerun is a call that asked again for known content and actually ran again. Under a policy, the content may have been
+in the prompt, in the store, or nowhere.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Row
-from clawvm_experiments.sessions.data import (
-    VIEWS,
-    RerunWatch,
-    cut_label,
-    header_and_turns,
-    kind_of,
-    observations,
-    rerun_counts,
-)
+from clawvm_experiments.sessions.data import VIEWS, cut_label, header_and_turns, kind_of, observations
 from clawvm_replay.errors import InputError
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.replay import replay
 from clawvm_runtime.decision_trace import DecisionTrace, Event
-from clawvm_runtime.engine import MAXIMUM_BUDGET
-from clawvm_runtime.errors import PolicyError
 from clawvm_runtime.policy import POLICIES, policy_named
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
-from clawvm_runtime.vocabulary import TYPE_RULES, PageType, PinClass
+from clawvm_transcripts.views import Observed
 
 __all__ = [
     "REFERENCE_SHARE",
     "WINDOW",
     "Budget",
-    "MapEvents",
     "Options",
-    "drawn_pages",
-    "lean_select",
+    "Outcome",
     "replay_session",
     "run_session_cell",
     "session_cells",
-    "without_pages",
 ]
-
-
-# --- The cells of recorded sessions: every session, view, cut, budget and policy.
 
 REFERENCE_SHARE = 0.20
 """The share of the working set that findings and pages of single sessions refer to."""
 
 WINDOW = "window"
-"""The label of the real window, where the recording tells it."""
+"""The label of the recorded window of the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How a budget is found: one of ``share`` (of the working set) and ``tokens``, or neither for the real window."""
+    """A budget: one of ``share`` (of the working set) and ``tokens``, or neither for the recorded window."""
 
     share: float | None = None
     tokens: int | None = None
 
     @property
     def label(self) -> str:
-        """What it is called in results and tables."""
+        """Its name in results and tables."""
         if self.share is not None:
             return f"{100 * self.share:g} %"
         return WINDOW if self.tokens is None else f"{self.tokens:,} tokens"
 
     @property
     def code(self) -> str:
-        """What it is called in the ids of cells."""
+        """Its name in the ids of cells."""
         if self.share is not None:
             whole, _, fraction = f"{100 * self.share:g}".partition(".")
             return f"share{whole.zfill(2)}{fraction and 'p' + fraction}"
         return "window" if self.tokens is None else f"tokens{self.tokens:09d}"
 
     def of(self, working_set: int, window: int | None) -> int | None:
-        """Return the tokens for a session with this working set and recorded window, None where it tells none."""
+        """Return the tokens for a session with this working set and recorded window, None where there is none."""
         if self.share is None:
             return window if self.tokens is None else self.tokens
         # The small constant keeps a product such as 0.29 * 100 from being floored to the number below it.
@@ -92,9 +73,9 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run replays; a cut of None is the whole session, ``window`` adds the real window as a budget.
+    """What a run replays; a cut of None is the whole session, ``window`` adds the recorded window as a budget.
 
-    Raises InputError for a value that no run can have, for a list that is empty, and for what is there twice.
+    Raises InputError for an unknown view.
     """
 
     shares: tuple[float, ...] = (0.05, 0.10, REFERENCE_SHARE, 0.40)
@@ -105,30 +86,8 @@ class Options:
     views: tuple[str, ...] = VIEWS
 
     def __post_init__(self) -> None:
-        for share in self.shares:
-            if not 0 < share <= 1:
-                raise InputError(f"a share of the working set is above 0 and at most 1, not {share!r}")
-        for tokens in self.tokens:
-            if not 1 <= tokens <= MAXIMUM_BUDGET:
-                raise InputError(f"a budget is 1 to {MAXIMUM_BUDGET} tokens, not {tokens!r}")
-        for cut in self.cuts:
-            if cut is not None and cut < 1:
-                raise InputError(f"a session is cut at 1 turn or later, not at {cut!r}")
-        for policy in self.policies:
-            try:
-                policy_named(policy)
-            except PolicyError as error:
-                raise InputError(str(error)) from None
-        for view in self.views:
-            if view not in VIEWS:
-                raise InputError(f"unknown view {view!r}; known: {', '.join(VIEWS)}")
-        codes = tuple(budget.code for budget in self.budgets)
-        lists = {"budgets": codes, "cuts": self.cuts, "policies": self.policies, "views": self.views}
-        for name, values in lists.items():
-            if not values:
-                raise InputError(f"a run needs {name}")
-            if len(set(values)) < len(values):
-                raise InputError(f"something is there twice among the {name}: {', '.join(map(str, values))}")
+        if unknown := [view for view in self.views if view not in VIEWS]:
+            raise InputError(f"unknown view {unknown[0]!r}; known: {', '.join(VIEWS)}")
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -146,7 +105,7 @@ class Options:
 def session_cells(facts: Mapping[str, Any], options: Options) -> Iterator[Cell]:
     """Yield the cells of the session that *facts* (its index) describes.
 
-    A session that is no longer than a cut has no cell there, one without a recorded window none at the window.
+    A session that is no longer than a cut has no cell at it, one without a recorded window none at the window.
     """
     name, window = facts["name"], facts["recorded"]["window"]
     for view in options.views:
@@ -159,27 +118,123 @@ def session_cells(facts: Mapping[str, Any], options: Options) -> Iterator[Cell]:
                 if tokens is None:
                     continue
                 for policy in options.policies:
+                    parameters = {"budget": tokens, "budget_label": budget.label, "cut": cut, "policy": policy}
                     yield Cell(
                         f"{name}-{view}-{cut_label(cut)}-{budget.code}-{policy}",
-                        {
-                            "budget": tokens,
-                            "budget_label": budget.label,
-                            "cut": cut,
-                            "policy": policy,
-                            "session": name,
-                            "view": view,
-                        },
+                        {**parameters, "session": name, "view": view},
                     )
 
 
-# --- One cell of a recorded session: a replay, and what it makes of the calls that ran again in truth.
+# --- One cell: a replay that keeps what became of the reruns.
+
+
+class Outcome(str, Enum):
+    """What became of a rerun under a policy; one that needs several pages has the worst outcome of them."""
+
+    RESIDENT = "resident"  # The last prompt held it at the demanded level: no call was needed.
+    PAGED_IN = "paged_in"  # It came from the store, no tool ran, and the next prompt held it.
+    LEFT_OUT = "left_out"  # The store had it, but the next prompt did not hold it.
+    FAULTED = "faulted"  # The tool had to run again.
+    NOT_JUDGED = "not_judged"  # The first access of this content in the trace: no policy can have prepared it.
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """What became of one observed call; ``page_in_tokens`` are the tokens of its page-ins."""
+
+    observed: Observed
+    outcome: Outcome
+    page_in_tokens: int
+    under_pressure: bool
+
+
+@dataclass(slots=True)
+class _Demand:
+    verdict: str = ""
+    page_in_tokens: int = 0
+    left_out: bool = False
+
+
+class RerunWatch:
+    """A sink for a replay's decisions that keeps only what *observations* ask about. Memory: O(observations)."""
+
+    def __init__(self, observations: Iterable[Observed]) -> None:
+        self._observations = tuple(observations)
+        self._demands = {(item.turn, page): _Demand() for item in self._observations for page in item.pages}
+        self._turns = {item.turn for item in self._observations}
+        self._pressure: set[int] = set()
+
+    def take(self, event: Event) -> None:
+        """Take the next decision."""
+        kind = event["event"]
+        if kind == "demand":
+            demand = self._demands.get((event["turn"], event["page"]))
+            if demand is not None and not demand.verdict:  # The first demand in a turn is the observed one.
+                demand.verdict = event["verdict"]
+                demand.page_in_tokens = event["page_in_tokens"]
+        elif kind == "fault":
+            demand = self._demands.get((event["turn"], event.get("page", "")))
+            if demand is not None and event.get("cause") == "left_out_of_prompt":
+                demand.left_out = True
+        elif kind == "pressure" and event["turn"] in self._turns:
+            self._pressure.add(event["turn"])
+
+    def reruns(self) -> Iterator[Rerun]:
+        """Yield what became of each observation, in their order; a page-in that two share counts once.
+
+        Raises InputError when the replay did not demand an observed page: trace and observations do not match.
+        """
+        paid: set[tuple[int, str]] = set()
+        for item in self._observations:
+            demands = {(item.turn, page): self._demands[item.turn, page] for page in item.pages}
+            if not all(demand.verdict for demand in demands.values()):
+                raise InputError(
+                    f"turn {item.turn}: the trace has no demand for an observed call; convert the session again"
+                )
+            outcome = _worst(demands.values())
+            tokens = 0
+            if outcome is Outcome.PAGED_IN:
+                tokens = sum(demand.page_in_tokens for place, demand in demands.items() if place not in paid)
+                paid.update(demands)
+            yield Rerun(item, outcome, tokens, item.turn in self._pressure)
+
+
+def _worst(demands: Collection[_Demand]) -> Outcome:
+    verdicts = {demand.verdict for demand in demands}
+    if "fault" in verdicts:
+        return Outcome.FAULTED
+    if not verdicts or "cold" in verdicts:
+        return Outcome.NOT_JUDGED
+    if "page_in" not in verdicts:
+        return Outcome.RESIDENT  # Whether the next prompt holds it or not.
+    left_out = any(demand.left_out and demand.verdict == "page_in" for demand in demands)
+    return Outcome.LEFT_OUT if left_out else Outcome.PAGED_IN
+
+
+def rerun_counts(reruns: Iterable[Rerun]) -> dict[str, Any]:
+    """Return calls and tokens, in all and by outcome, and how many were served in turns without pressure.
+
+    Tokens are those of the recorded results.
+    """
+    counts: dict[str, Any] = {"calls": 0, "tokens": 0, "page_in_tokens": 0}
+    counts |= {outcome.value: {"calls": 0, "tokens": 0} for outcome in Outcome}
+    calm = counts["without_pressure"] = {"calls": 0, "tokens": 0, "served_calls": 0, "served_tokens": 0}
+    for item in reruns:
+        counts["page_in_tokens"] += item.page_in_tokens
+        judged = item.outcome is not Outcome.NOT_JUDGED and not item.under_pressure
+        for part in (counts, counts[item.outcome.value], *([calm] if judged else [])):
+            part["calls"] += 1
+            part["tokens"] += item.observed.tokens
+        if judged and item.outcome in (Outcome.RESIDENT, Outcome.PAGED_IN):
+            calm["served_calls"] += 1
+            calm["served_tokens"] += item.observed.tokens
+    return counts
 
 
 def lean_select(request: SelectionRequest) -> Selection:
     """Return what the plain selector returns, without the steps that led there.
 
-    Whoever listens to a replay's decisions pays for every step of every prompt: on a long session half as much again
-    as for the replay. The levels, the tokens and what was required are the same.
+    On a long session they take half as long as the replay, because a sink gets every step of every prompt.
     """
     return dataclasses.replace(select(request), prefetched=(), prefetch_refused=(), steps=())
 
@@ -208,15 +263,12 @@ def replay_session(
 
 
 def run_session_cell(root: str, cell: Cell) -> Row:
-    """Return the row of *cell*: its metrics, and what became of re-fetches and repeats; *root* is no part of it."""
+    """Return the row of *cell*: its metrics, and what became of refetches and repeats; *root* is no part of it."""
     parameters = cell.parameters
-    place = root, parameters["session"], parameters["view"]
+    place = root, parameters["session"], parameters["view"], parameters["cut"]
     # What the agent's own edit had changed is new content: no policy could have had it.
-    again = (item for item in observations(*place, parameters["cut"]) if not kind_of(item).startswith("edited"))
-    watch = RerunWatch(again)
-    metrics = replay_session(
-        *place, parameters["cut"], parameters["policy"], parameters["budget"], watch.take, lean_select
-    )
+    watch = RerunWatch(item for item in observations(*place) if not kind_of(item).startswith("edited"))
+    metrics = replay_session(*place, parameters["policy"], parameters["budget"], watch.take, lean_select)
     reruns = list(watch.reruns())
     return {
         **metrics.to_record(),
@@ -224,67 +276,3 @@ def run_session_cell(root: str, cell: Cell) -> Row:
         "refetched": rerun_counts(item for item in reruns if not item.observed.kept),
         "repeated": rerun_counts(item for item in reruns if item.observed.kept),
     }
-
-
-# --- The decisions of a replay as residency maps of a few windows need them, without what no window shows.
-
-
-class MapEvents:
-    """Keeps every event of the windows (first to last turn), and the turn before each whole.
-
-    Elsewhere a prompt is cut down to the levels of the pages that its turn demanded: a map needs them to tell page-ins
-    from faults. Memory: O(events of the windows + demands).
-    """
-
-    def __init__(self, windows: Iterable[tuple[int, int]]) -> None:
-        self.events: list[Event] = []
-        self._windows = [(first - 1, last) for first, last in windows]
-        self._demanded: set[str] = set()
-
-    def take(self, event: Event) -> None:
-        """Take the next decision."""
-        kind, turn = event["event"], event["turn"]
-        if kind == "demand":
-            self._demanded.add(event["page"])
-        elif kind == "assemble":
-            if not any(first <= turn <= last for first, last in self._windows):
-                levels = {page: level for page, level in event["levels"].items() if page in self._demanded}
-                event = {"event": kind, "levels": levels, "sequence": event["sequence"], "turn": turn}
-            self._demanded.clear()
-        self.events.append(event)
-
-
-def drawn_pages(events: Iterable[Event], first: int, last: int, most: int) -> tuple[Sequence[str], dict[str, int]]:
-    """Return the pages that a map from turn *first* to *last* shows, and the others with their faults there.
-
-    What is pinned hard by its type is shown first (at most *most* pages), then what has the most faults, then demands:
-    up to *most* pages in all, and half of that at least. O(events + pages x log(pages)).
-    """
-    types: dict[str, str] = {}
-    faults: Counter[str] = Counter()
-    demands: Counter[str] = Counter()
-    for event in events:
-        kind = event["event"]
-        if kind == "page" and event["turn"] <= last:
-            types[event["page"]] = event["type"]
-        elif first <= event["turn"] <= last and kind in ("fault", "demand"):
-            (faults if kind == "fault" else demands)[event.get("page", "")] += 1
-    order = sorted(types, key=lambda page: (-faults[page], -demands[page]))
-    hard = [page for page in order if _is_hard(types[page])][:most]
-    others = [page for page in order if not _is_hard(types[page])][: max(most - len(hard), most // 2)]
-    shown = dict.fromkeys((*hard, *others))
-    return list(shown), {page: faults[page] for page in order if page not in shown}
-
-
-def _is_hard(page_type: str) -> bool:
-    return TYPE_RULES[PageType(page_type)].pin is PinClass.HARD
-
-
-def without_pages(events: Iterable[Event], hidden: Collection[str], first: int, last: int) -> Iterator[Event]:
-    """Yield *events* without the *hidden* pages; outside the window their demands stay, for they are counted there."""
-    for event in events:
-        if event.get("page") in hidden:
-            kind = event["event"]
-            if kind == "page" or (kind == "demand" and first <= event["turn"] <= last):
-                continue
-        yield event

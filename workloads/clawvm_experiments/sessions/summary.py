@@ -1,13 +1,7 @@
-"""From rows to results: medians and quartiles, sums, what became of what ran again, and the findings.
-
-===================  ==============================================================================
-summarize_sessions   the results of a run: a function of the sessions' index, the options and the rows
-quartiles            the rule by which quartiles are taken
-ratio                a part as a share of a whole
-===================  ==============================================================================
+"""From rows to results: medians and quartiles, sums, what became of reruns, and the findings.
 
 Cuts of one session share their first turns, so sums over sessions are taken at one cut (``main_cut``): the whole
-session, or the longest cut there is. Medians stand for each cut.
+session, or the longest cut there is. Medians are taken at each cut.
 """
 
 from __future__ import annotations
@@ -18,16 +12,209 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Row
-from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget, Options
-from clawvm_experiments.sessions.data import ALL_FORMATS, KINDS, RESOURCES, SIGNATURES, Outcome, cut_label
+from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget, Options, Outcome
+from clawvm_experiments.sessions.data import ALL_FORMATS, KINDS, RESOURCES, SIGNATURES, cut_label
 from clawvm_replay.metrics import DIGITS, FAULT_FIELDS, PRICE_MODELS
 from clawvm_replay.published import REAL_SESSION_FORMAT, REAL_SESSION_MEDIANS
 from clawvm_runtime.policy import POLICIES, policy_named
 
-__all__ = ["median_of", "quartiles", "ratio", "summarize_sessions", "totals_of"]
+__all__ = ["median_of", "ratio", "summarize_sessions", "totals_of"]
+
+PRICES = PRICE_MODELS["default"]
+
+SUMS = (
+    *("turns", "explicit_faults", "pressure_faults", "pressure_turns", "pressure_tokens", "page_ins", "page_in_tokens"),
+    *("prompt_tokens", "reused_tokens", "rewritten_tokens", "alerts"),
+)
 
 
-# --- The findings of recorded sessions: flat numbers for claims, None where the sessions have none.
+def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
+    """Return first quartile, median and third quartile of at least one value.
+
+    Between the sorted values, the lowest and the highest included, with linear interpolation
+    (``statistics.quantiles``, method "inclusive"); one value is all three. Rounded to 6 digits.
+
+    >>> quartiles([1, 2, 3, 10])
+    (1.75, 2.5, 4.75)
+    """
+    ordered = sorted(values)
+    if len(ordered) == 1:
+        return (ordered[0],) * 3
+    first, median, third = statistics.quantiles(ordered, n=4, method="inclusive")
+    return round(first, DIGITS), round(median, DIGITS), round(third, DIGITS)
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """Return *part* as a share of *whole*, rounded; None of nothing."""
+    return round(part / whole, DIGITS) if whole else None
+
+
+def summarize_sessions(facts: Sequence[Mapping[str, Any]], options: Options, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the results as plain JSON data; *facts* are the index of each session."""
+    groups = {ALL_FORMATS: list(facts)}
+    for one in facts:
+        groups.setdefault(one["format"], []).append(one)
+    formats = sorted(groups.keys() - {ALL_FORMATS})
+    format_of = {one["name"]: one["format"] for one in facts}
+    present = {row["budget_label"] for row in rows}
+    labels = [budget.label for budget in options.budgets if budget.label in present]
+    main_cut = options.ordered_cuts[-1]
+    main = [row for row in rows if row["cut"] == main_cut]
+    reference = Budget(share=REFERENCE_SHARE).label
+    results: dict[str, Any] = {
+        "cells": len(rows),
+        "budgets": labels,
+        "shares": sorted(options.shares),
+        "cuts": [cut_label(cut) for cut in options.ordered_cuts],
+        "main_cut": cut_label(main_cut),
+        "reference_budget": reference if reference in present else next(iter(labels), reference),
+        "views": list(options.views),
+        "formats": formats,
+        "policies": list(options.policies),
+        "names": {policy_id: policy_named(policy_id).name for policy_id in options.policies},
+        "prices": {"cached_read": PRICES.cached_read, "plain": PRICES.plain, "write": PRICES.write},
+        "sessions": [{**one, "recorded": {**one["recorded"], **_recorded_cost([one["recorded"]])}} for one in facts],
+        "recorded": {name: _recorded(own) for name, own in sorted(groups.items())},
+        "faults": list(_faults(rows, format_of, formats)),
+        "totals": list(_totals(main)),
+        "kinds": list(_kinds(main)),
+        "per_session": list(_per_session(rows)),
+        "everywhere": {policy_id: _everywhere(rows, policy_id) for policy_id in options.policies},
+    }
+    results["findings"] = findings_of(results)
+    return results
+
+
+def _recorded(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the recorded counts and usage of a group of sessions."""
+    counts: Counter[str] = Counter()
+    for one in facts:
+        counts.update(one["counts"])
+    usage = [one["recorded"] for one in facts if one["recorded"]["requests"]]
+    fields = (*(f"{kind}_{unit}" for kind in KINDS for unit in ("calls", "tokens")), "compactions", "resets")
+    return {
+        "sessions": len(facts),
+        "turns": sum(one["turns"] for one in facts),
+        "counts": dict(sorted(counts.items())),
+        "views": {
+            view: {name: sum(one["views"][view]["whole"][name] for one in facts) for name in fields}
+            for view in (facts[0]["views"] if facts else ())
+        },
+        "usage": {"sessions": len(usage), **_recorded_cost(usage)},
+    }
+
+
+def _recorded_cost(usage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what recorded prompts cost in plain input tokens: cached, written to the cache, and neither."""
+    names = ("requests", "prompt_tokens", "cached_tokens", "written_tokens", "output_tokens")
+    sums = {name: sum(one[name] for one in usage) for name in names}
+    prompt, cached, written = sums["prompt_tokens"], sums["cached_tokens"], sums["written_tokens"]
+    plain = max(0, prompt - cached - written)
+    cost = PRICES.cached_read * cached + PRICES.write * written + PRICES.plain * plain
+    return {
+        **sums,
+        "cached_share": ratio(cached, prompt),
+        "cost": round(cost, DIGITS),
+        "cost_share": ratio(cost, PRICES.plain * prompt),
+    }
+
+
+def _groups(rows: Iterable[Row], *fields: str) -> Iterator[tuple[dict[str, Any], list[Row]]]:
+    """Yield the rows that agree in *fields*, in the order of their first one."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in fields), []).append(row)
+    for values, own in groups.items():
+        yield dict(zip(fields, values)), own
+
+
+def _faults(rows: Sequence[Row], format_of: Mapping[str, str], formats: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the quartiles of explicit faults for each view, cut, budget, policy and format."""
+    for group, every in _groups(rows, "view", "cut", "budget_label", "policy"):
+        for name in (ALL_FORMATS, *formats):
+            own = [row for row in every if name in (ALL_FORMATS, format_of[row["session"]])]
+            if not own:
+                continue
+            first, median, third = quartiles(row["explicit_faults"] for row in own)
+            yield {
+                **group,
+                "cut": cut_label(group["cut"]),
+                "format": name,
+                "sessions": len(own),
+                "first_quartile": first,
+                "median": median,
+                "third_quartile": third,
+                "most": max(row["explicit_faults"] for row in own),
+                "sessions_without_faults": sum(not row["explicit_faults"] for row in own),
+                "pressure_share": ratio(sum(row["pressure_turns"] for row in own), sum(row["turns"] for row in own)),
+            }
+
+
+def _totals(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Yield sums over sessions for each view, budget and policy: tokens, prefix reuse, cost, what ran again."""
+    for group, own in _groups(rows, "view", "budget_label", "policy"):
+        sums = {name: sum(row[name] for row in own) for name in SUMS}
+        cost = PRICES.cached_read * sums["reused_tokens"] + PRICES.write * sums["rewritten_tokens"]
+        yield {
+            **group,
+            "sessions": len(own),
+            **sums,
+            "prefix_reuse": ratio(sums["reused_tokens"], sums["prompt_tokens"]),
+            "prompt_tokens_per_turn": ratio(sums["prompt_tokens"], sums["turns"]),
+            "cost_per_turn": ratio(cost, sums["turns"]),
+            "refetched": _added(row["refetched"] for row in own),
+            "repeated": _added(row["repeated"] for row in own),
+        }
+
+
+def _added(counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return counts of reruns added up, with the share of tokens that were kept in the prompt."""
+    total: dict[str, Any] = {}
+    for one in counts:
+        for name, value in one.items():
+            if isinstance(value, Mapping):
+                total[name] = {key: total.get(name, {}).get(key, 0) + number for key, number in value.items()}
+            else:
+                total[name] = total.get(name, 0) + value
+    judged = total["tokens"] - total[Outcome.NOT_JUDGED.value]["tokens"]
+    return {**total, "kept_share": ratio(total[Outcome.RESIDENT.value]["tokens"], judged)}
+
+
+def _kinds(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Yield the explicit faults by kind for each view and policy, summed over sessions and budgets."""
+    for group, own in _groups(rows, "view", "policy"):
+        names = (*FAULT_FIELDS, "explicit_faults", "pressure_faults", "pressure_turns")
+        yield {**group, "cells": len(own), **{name: sum(row[name] for row in own) for name in names}}
+
+
+def _per_session(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Yield the explicit faults of each policy for each session, view, cut and budget."""
+    for group, own in _groups(rows, "session", "view", "cut", "budget_label", "budget"):
+        yield {
+            **group,
+            "cut": cut_label(group["cut"]),
+            "turns": own[0]["turns"],
+            "faults": {row["policy"]: row["explicit_faults"] for row in own},
+            "pressure_turns": {row["policy"]: row["pressure_turns"] for row in own},
+            "kept_tokens": {row["policy"]: row["refetched"]["resident"]["tokens"] for row in own},
+        }
+
+
+def _everywhere(rows: Sequence[Row], policy_id: str) -> dict[str, Any]:
+    """Return what holds of one policy over all cells, whatever view, cut and budget."""
+    own = [row for row in rows if row["policy"] == policy_id]
+    calm = [row["refetched"]["without_pressure"] for row in own]
+    sums = ("turns", "explicit_faults", "pressure_faults", "pressure_turns")
+    return {
+        "cells": len(own),
+        **{name: sum(row[name] for row in own) for name in sums},
+        "refetches_without_pressure": sum(one["calls"] for one in calm),
+        "refetches_not_served": sum(one["calls"] - one["served_calls"] for one in calm),
+        "served_share": ratio(sum(one["served_tokens"] for one in calm), sum(one["tokens"] for one in calm)),
+    }
+
+
+# --- The findings: flat numbers for claims, None where the sessions have none.
 
 STRUCTURED = ("lru", "clawvm", "oracle_h3")
 """The policies that have ClawVM's structure."""
@@ -37,8 +224,8 @@ def findings_of(results: Mapping[str, Any]) -> dict[str, Any]:
     """Return the findings.
 
     Medians and kept shares are those of the resources view at ``REFERENCE_SHARE`` of the working set, None where that
-    was not replayed; faults, pressure, and what was served in turns without pressure are over all cells. What was not
-    served of nothing is None, too: it shows nothing.
+    was not replayed; faults, pressure, and what was served in turns without pressure are over all cells. Without any
+    refetch to serve, the number that was not served is None, too.
     """
     reference = Budget(share=REFERENCE_SHARE).label
     recorded = results["recorded"][ALL_FORMATS]
@@ -93,18 +280,20 @@ def median_of(
 
     Without *budget*, at the reference budget.
     """
-    wanted = (view, cut, budget or results["reference_budget"], policy_id, group)
-    fields = ("view", "cut", "budget_label", "policy", "format")
-    return next((item for item in results["faults"] if tuple(item[name] for name in fields) == wanted), None)
+    place = {"view": view, "cut": cut, "budget_label": budget or results["reference_budget"], "policy": policy_id}
+    return _matching(results["faults"], {**place, "format": group})
 
 
 def totals_of(
     results: Mapping[str, Any], policy_id: str, *, view: str = RESOURCES, budget: str = ""
 ) -> dict[str, Any] | None:
     """Return the sums of a policy at the main cut, None where it was not run; without *budget* at the reference."""
-    wanted = (view, budget or results["reference_budget"], policy_id)
-    fields = ("view", "budget_label", "policy")
-    return next((item for item in results["totals"] if tuple(item[name] for name in fields) == wanted), None)
+    place = {"view": view, "budget_label": budget or results["reference_budget"], "policy": policy_id}
+    return _matching(results["totals"], place)
+
+
+def _matching(items: Iterable[dict[str, Any]], place: Mapping[str, str]) -> dict[str, Any] | None:
+    return next((item for item in items if all(item[name] == value for name, value in place.items())), None)
 
 
 def _in_order(results: Mapping[str, Any], more: str, less: str) -> bool | None:
@@ -116,232 +305,3 @@ def _in_order(results: Mapping[str, Any], more: str, less: str) -> bool | None:
             medians.setdefault(place, {})[item["policy"]] = item["median"]
     pairs = [(own[more], own[less]) for own in medians.values() if more in own and less in own]
     return all(high >= low for high, low in pairs) if pairs else None
-
-
-# --- From rows to results: medians and quartiles, sums, what became of what ran again, and the findings.
-
-SUMS = (
-    "turns",
-    "explicit_faults",
-    "pressure_faults",
-    "pressure_turns",
-    "pressure_tokens",
-    "page_ins",
-    "page_in_tokens",
-    "prompt_tokens",
-    "reused_tokens",
-    "rewritten_tokens",
-    "alerts",
-)
-
-
-def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
-    """Return first quartile, median and third quartile of at least one value.
-
-    Between the sorted values, the lowest and the highest included, with linear interpolation
-    (``statistics.quantiles``, method "inclusive"); one value is all three. Rounded to 6 digits.
-
-    >>> quartiles([1, 2, 3, 10])
-    (1.75, 2.5, 4.75)
-    """
-    ordered = sorted(values)
-    if len(ordered) == 1:
-        return (ordered[0],) * 3
-    first, median, third = statistics.quantiles(ordered, n=4, method="inclusive")
-    return round(first, DIGITS), round(median, DIGITS), round(third, DIGITS)
-
-
-def ratio(part: float, whole: float) -> float | None:
-    """Return *part* as a share of *whole*, rounded; None of nothing."""
-    return round(part / whole, DIGITS) if whole else None
-
-
-def summarize_sessions(facts: Sequence[Mapping[str, Any]], options: Options, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the results as plain JSON data; *facts* are the index of each session."""
-    formats = sorted({one["format"] for one in facts})
-    format_of = {one["name"]: one["format"] for one in facts}
-    present = {row["budget_label"] for row in rows}
-    labels = [budget.label for budget in options.budgets if budget.label in present]
-    main_cut = options.ordered_cuts[-1]
-    main = [row for row in rows if row["cut"] == main_cut]
-    reference = Budget(share=REFERENCE_SHARE).label
-    results: dict[str, Any] = {
-        "cells": len(rows),
-        "budgets": labels,
-        "shares": sorted(options.shares),
-        "cuts": [cut_label(cut) for cut in options.ordered_cuts],
-        "main_cut": cut_label(main_cut),
-        "reference_budget": reference if reference in present else next(iter(labels), reference),
-        "views": list(options.views),
-        "formats": formats,
-        "policies": list(options.policies),
-        "names": {policy_id: policy_named(policy_id).name for policy_id in options.policies},
-        "prices": _prices(),
-        "sessions": [_session(one) for one in facts],
-        "recorded": _recorded(facts),
-        "faults": list(_faults(rows, format_of, formats)),
-        "totals": list(_totals(main)),
-        "kinds": list(_kinds(main)),
-        "per_session": list(_per_session(rows)),
-        "everywhere": {policy_id: _everywhere(rows, policy_id) for policy_id in options.policies},
-    }
-    results["findings"] = findings_of(results)
-    return results
-
-
-def _prices() -> dict[str, float]:
-    default = PRICE_MODELS["default"]
-    return {"cached_read": default.cached_read, "plain": default.plain, "write": default.write}
-
-
-# --- what the recording tells ---------------------------------------------------------------------------------
-
-
-def _session(one: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the index of a session with what its recorded prompts cost."""
-    return {**one, "recorded": {**one["recorded"], **_recorded_cost([one["recorded"]])}}
-
-
-def _recorded(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the recorded usage and counts by format, and those of all sessions."""
-    groups = {ALL_FORMATS: list(facts)}
-    for one in facts:
-        groups.setdefault(one["format"], []).append(one)
-    return {name: _recorded_group(own) for name, own in sorted(groups.items())}
-
-
-def _recorded_group(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    counts: Counter[str] = Counter()
-    for one in facts:
-        counts.update(one["counts"])
-    usage = [one["recorded"] for one in facts if one["recorded"]["requests"]]
-    fields = (*(f"{kind}_{unit}" for kind in KINDS for unit in ("calls", "tokens")), "compactions", "resets")
-    return {
-        "sessions": len(facts),
-        "turns": sum(one["turns"] for one in facts),
-        "counts": dict(sorted(counts.items())),
-        "views": {
-            view: {name: sum(one["views"][view]["whole"][name] for one in facts) for name in fields}
-            for view in (facts[0]["views"] if facts else ())
-        },
-        "usage": {"sessions": len(usage), **_recorded_cost(usage)},
-    }
-
-
-def _recorded_cost(usage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what recorded prompts cost in plain input tokens: cached, written to the cache, and neither."""
-    prices = PRICE_MODELS["default"]
-    names = ("requests", "prompt_tokens", "cached_tokens", "written_tokens", "output_tokens")
-    sums = {name: sum(one[name] for one in usage) for name in names}
-    prompt, cached, written = sums["prompt_tokens"], sums["cached_tokens"], sums["written_tokens"]
-    plain = max(0, prompt - cached - written)
-    cost = prices.cached_read * cached + prices.write * written + prices.plain * plain
-    return {
-        **sums,
-        "cached_share": ratio(cached, prompt),
-        "cost": round(cost, DIGITS),
-        "cost_share": ratio(cost, prices.plain * prompt),
-    }
-
-
-# --- what the replays tell --------------------------------------------------------------------------------------
-
-
-def _groups(rows: Iterable[Row], *fields: str) -> Iterator[tuple[dict[str, Any], list[Row]]]:
-    """Yield the rows that agree in *fields*, in the order of their first one."""
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in fields), []).append(row)
-    for values, own in groups.items():
-        yield dict(zip(fields, values)), own
-
-
-def _faults(rows: Sequence[Row], format_of: Mapping[str, str], formats: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the quartiles of explicit faults for each view, cut, budget, policy and format."""
-    for group, every in _groups(rows, "view", "cut", "budget_label", "policy"):
-        for name in (ALL_FORMATS, *formats):
-            own = [row for row in every if name in (ALL_FORMATS, format_of[row["session"]])]
-            if not own:
-                continue
-            first, median, third = quartiles(row["explicit_faults"] for row in own)
-            yield {
-                **group,
-                "cut": cut_label(group["cut"]),
-                "format": name,
-                "sessions": len(own),
-                "first_quartile": first,
-                "median": median,
-                "third_quartile": third,
-                "most": max(row["explicit_faults"] for row in own),
-                "sessions_without_faults": sum(not row["explicit_faults"] for row in own),
-                "pressure_share": ratio(sum(row["pressure_turns"] for row in own), sum(row["turns"] for row in own)),
-            }
-
-
-def _totals(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Yield sums over sessions for each view, budget and policy: tokens, prefix reuse, cost, what ran again."""
-    prices = PRICE_MODELS["default"]
-    for group, own in _groups(rows, "view", "budget_label", "policy"):
-        sums = {name: sum(row[name] for row in own) for name in SUMS}
-        cost = prices.cached_read * sums["reused_tokens"] + prices.write * sums["rewritten_tokens"]
-        yield {
-            **group,
-            "sessions": len(own),
-            **sums,
-            "prefix_reuse": ratio(sums["reused_tokens"], sums["prompt_tokens"]),
-            "prompt_tokens_per_turn": ratio(sums["prompt_tokens"], sums["turns"]),
-            "cost_per_turn": ratio(cost, sums["turns"]),
-            "refetched": _added(row["refetched"] for row in own),
-            "repeated": _added(row["repeated"] for row in own),
-        }
-
-
-def _added(counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return counts of reruns added up, with the share of tokens that were kept in the prompt."""
-    total: dict[str, Any] = {}
-    for one in counts:
-        for name, value in one.items():
-            if isinstance(value, Mapping):
-                inner = total.setdefault(name, {})
-                for key, number in value.items():
-                    inner[key] = inner.get(key, 0) + number
-            else:
-                total[name] = total.get(name, 0) + value
-    judged = total["tokens"] - total[Outcome.NOT_JUDGED.value]["tokens"]
-    return {**total, "kept_share": ratio(total[Outcome.RESIDENT.value]["tokens"], judged)}
-
-
-def _kinds(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Yield the explicit faults by kind for each view and policy, summed over sessions and budgets."""
-    for group, own in _groups(rows, "view", "policy"):
-        names = (*FAULT_FIELDS, "explicit_faults", "pressure_faults", "pressure_turns")
-        yield {**group, "cells": len(own), **{name: sum(row[name] for row in own) for name in names}}
-
-
-def _per_session(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Yield the explicit faults of each policy for each session, view, cut and budget."""
-    for group, own in _groups(rows, "session", "view", "cut", "budget_label", "budget"):
-        yield {
-            **group,
-            "cut": cut_label(group["cut"]),
-            "turns": own[0]["turns"],
-            "faults": {row["policy"]: row["explicit_faults"] for row in own},
-            "pressure_turns": {row["policy"]: row["pressure_turns"] for row in own},
-            "kept_tokens": {row["policy"]: row["refetched"]["resident"]["tokens"] for row in own},
-        }
-
-
-def _everywhere(rows: Sequence[Row], policy_id: str) -> dict[str, Any]:
-    """Return what holds of one policy over all cells, whatever view, cut and budget."""
-    own = [row for row in rows if row["policy"] == policy_id]
-    calm = [row["refetched"]["without_pressure"] for row in own]
-    return {
-        "cells": len(own),
-        "turns": sum(row["turns"] for row in own),
-        "explicit_faults": sum(row["explicit_faults"] for row in own),
-        "pressure_faults": sum(row["pressure_faults"] for row in own),
-        "pressure_turns": sum(row["pressure_turns"] for row in own),
-        "refetches_without_pressure": sum(one["calls"] for one in calm),
-        "refetches_not_served": sum(one["calls"] - one["served_calls"] for one in calm),
-        "served_share": ratio(sum(one["served_tokens"] for one in calm), sum(one["tokens"] for one in calm)),
-    }
