@@ -30,6 +30,7 @@ from clawvm_runtime.vocabulary import PinClass
 
 __all__ = [
     "FEATURES",
+    "PAPER_POLICIES",
     "POLICIES",
     "UPGRADE_SCORES",
     "Feature",
@@ -231,28 +232,30 @@ _RETRIEVAL = Policy(
     validated_writeback=False,
 )
 
-POLICIES: Mapping[str, Policy] = MappingProxyType(
-    {
-        policy.id: policy
-        for policy in (
+POLICIES: dict[str, Policy] = {
+    policy.id: policy
+    for policy in (
+        _RETRIEVAL,
+        dataclasses.replace(_RETRIEVAL, id="retrieval_cache", name="Retrieval+Cache", pointer_resolution=True),
+        dataclasses.replace(
             _RETRIEVAL,
-            dataclasses.replace(_RETRIEVAL, id="retrieval_cache", name="Retrieval+Cache", pointer_resolution=True),
-            dataclasses.replace(
-                _RETRIEVAL,
-                id="compaction_hybrid",
-                name="Compaction-Hybrid",
-                prefetch=True,
-                writeback_at_compaction=WritebackMode.SOFT_THRESHOLD,
-                pointer_resolution=True,
-                upgrades=UPGRADE_SCORES["recency"],
-                budget_share_after_reset=0.85,
-            ),
-            _structured("lru", "LRU", "lru"),
-            _structured("clawvm", "ClawVM", "clawvm"),
-            _structured("oracle_h3", "Oracle (h = 3)", "oracle"),
-        )
-    }
-)
+            id="compaction_hybrid",
+            name="Compaction-Hybrid",
+            prefetch=True,
+            writeback_at_compaction=WritebackMode.SOFT_THRESHOLD,
+            pointer_resolution=True,
+            upgrades=UPGRADE_SCORES["recency"],
+            budget_share_after_reset=0.85,
+        ),
+        _structured("lru", "LRU", "lru"),
+        _structured("clawvm", "ClawVM", "clawvm"),
+        _structured("oracle_h3", "Oracle (h = 3)", "oracle"),
+    )
+}
+"""Every policy row by id; add a row to try another policy."""
+
+PAPER_POLICIES = ("retrieval", "retrieval_cache", "compaction_hybrid", "lru", "clawvm", "oracle_h3")
+"""The rows of the paper's tables, in their order."""
 
 
 def policy_named(policy_id: str) -> Policy:

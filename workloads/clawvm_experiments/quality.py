@@ -1,11 +1,5 @@
 """LRU against utility scoring: what separates upgrade scores once faults are zero.
 
-===========  ========================================================================================
-METRICS      what is compared, and which direction is better
-EXPLORATORY  scores between the two, a grid that was written down before any of them ran
-EXPERIMENT   one cell per score, workload and budget
-===========  ========================================================================================
-
 All scores run in ClawVM's structure, so nothing but the score differs. No upgrades at all is the floor, the published
 look-ahead oracle a reference that no live system can have.
 """
@@ -19,17 +13,18 @@ from types import MappingProxyType
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, replay_cell
-from clawvm_experiments.figures import quality_figures
+from clawvm_experiments.figures import BUDGET_LABEL, budget_series
+from clawvm_pictures.charts import line_chart
+from clawvm_replay.document import Block, Heading, Paragraph, Table
 from clawvm_replay.metrics import DIGITS
-from clawvm_replay.reports import table
 from clawvm_runtime.policy import FEATURES, POLICIES, UPGRADE_SCORES, LinearScore, Policy
-from clawvm_workloads.families import BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS
 
 __all__ = ["EXPERIMENT", "EXPLORATORY", "METRICS"]
 
 QUICK_BUDGETS = (120, 300)
 
-# Lower is better: -1, higher is better: 1; budget use is neither, it says what the rest was bought with.
+# Lower is better: -1, higher is better: 1; budget use is neither.
 METRICS: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
         "page_in_tokens": ("page-in tokens", -1),
@@ -78,7 +73,7 @@ SCORES = MappingProxyType(_policies())
 
 
 def _cells(quick: bool) -> list[Cell]:
-    return family_cells("score", SCORES, QUICK_BUDGETS if quick else BUDGETS)
+    return family_cells("score", SCORES, QUICK_BUDGETS if quick else PAPER_BUDGETS)
 
 
 def _run(cell: Cell) -> Row:
@@ -94,7 +89,7 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
     overall = {score: _aggregate(of_score[score]) for score in SCORES}
     results: dict[str, Any] = {
         "cells_per_score": len(budgets) * len(workloads),
-        "complete": len(budgets) == len(BUDGETS),
+        "complete": len(budgets) == len(PAPER_BUDGETS),
         "budgets": budgets,
         "workloads": workloads,
         "overall": overall,
@@ -268,47 +263,52 @@ def _findings(results: dict[str, Any]) -> dict[str, Any]:
     return findings if results["complete"] else dict.fromkeys(findings)
 
 
-def _report(results: dict[str, Any]) -> str:
-    overall = results["overall"]
-    held_out = results["held_out"]
+def _report(results: dict[str, Any]) -> list[Block]:
+    overall, paired, held_out = results["overall"], results["paired"], results["held_out"]
     totals = {
         name: sum(item[name] for item in held_out)
         for name in ("page_in_tokens", "lru_page_in_tokens", "clawvm_page_in_tokens", "oracle_h3_page_in_tokens")
     }
-    parts = [
-        "## LRU against utility scoring\n",
-        results["answer"] + "\n",
-        "### Overall\n",
-        f"{results['cells_per_score']} cells per score, all in ClawVM's structure; {sum(results['faults'].values())} "
-        "explicit faults in all of them together. Page-in tokens and prompt cost (in plain tokens) are sums, the rest "
-        "means over the cells. Fewer page-ins, less cost, a higher level, more at full and more reuse are better; "
-        "budget use has no better direction.\n",
+    return [
+        Heading(2, "LRU against utility scoring"),
+        Paragraph(results["answer"]),
+        Heading(3, "Overall"),
+        Paragraph(
+            f"{results['cells_per_score']} cells per score, all in ClawVM's structure; "
+            f"{sum(results['faults'].values())} explicit faults in all of them together. Page-in tokens and prompt "
+            "cost (in plain tokens) are sums, the rest means over the cells. Fewer page-ins, less cost, a higher "
+            "level, more at full and more reuse are better; budget use has no better direction."
+        ),
         _overall(overall, MAIN),
-        "### LRU minus ClawVM, cell by cell\n",
-        table(
-            ["metric", "LRU better", "equal", "LRU worse", "difference"],
+        Heading(3, "LRU minus ClawVM, cell by cell"),
+        Table.of(
+            ["metric", *_OUTCOMES],
             (
-                (words + ("" if direction else " (better: higher)"), *_outcomes(results["paired"][metric], metric))
+                (words + ("" if direction else " (better: higher)"), *_outcomes(paired[metric], metric))
                 for metric, (words, direction) in METRICS.items()
             ),
         ),
-        "### Page-in tokens: LRU minus ClawVM by workload and by budget\n",
-        _splits(results["paired"]["page_in_tokens"], "page_in_tokens"),
-        "### Page-in tokens by budget\n",
-        table(
+        Heading(3, "Page-in tokens: LRU minus ClawVM by workload and by budget"),
+        _splits(paired["page_in_tokens"], "page_in_tokens"),
+        Heading(3, "Page-in tokens by budget"),
+        Table.of(
             ["score", *map(str, results["budgets"])],
             (
                 (name, *(round(value) for value in results["by_budget"][score]["page_in_tokens"]))
                 for score, name in MAIN.items()
             ),
         ),
-        "### Exploratory: scores between the two\n",
-        "Nothing here is a proposal. The grid was fixed before it ran, but the rows are compared on the cells that "
-        "they ran on, and the best of many rows looks better than it is.\n",
+        Heading(3, "Exploratory: scores between the two"),
+        Paragraph(
+            "Nothing here is a proposal. The grid was fixed before it ran, but the rows are compared on the cells that "
+            "they ran on, and the best of many rows looks better than it is."
+        ),
         _overall(overall, {name: name for name in ("lru", "clawvm", *EXPLORATORY)}),
-        "A fairer look: for each workload the exploratory score with the fewest page-in tokens on the *other* "
-        "workloads, and what it needs on this one.\n",
-        table(
+        Paragraph(
+            "A fairer look: for each workload the exploratory score with the fewest page-in tokens on the *other* "
+            "workloads, and what it needs on this one."
+        ),
+        Table.of(
             ["workload", "chosen score", "page-in tokens", "LRU", "ClawVM", "Oracle (h = 3)"],
             [
                 *((item["workload"], item["chosen"], *(round(item[name]) for name in totals)) for item in held_out),
@@ -316,28 +316,44 @@ def _report(results: dict[str, Any]) -> str:
             ],
         ),
     ]
-    return "\n".join(parts)
+
+
+_OUTCOMES = ("LRU better", "equal", "LRU worse", "difference")
 
 
 def _number(value: float, metric: str) -> float | int:
     return round(value) if metric in SUMMED else value
 
 
-def _overall(overall: Mapping[str, dict[str, float]], names: Mapping[str, str]) -> str:
-    return table(
+def _overall(overall: Mapping[str, dict[str, float]], names: Mapping[str, str]) -> Table:
+    return Table.of(
         ["score", *(words for words, _ in METRICS.values())],
         ((name, *(_number(overall[score][metric], metric) for metric in METRICS)) for score, name in names.items()),
     )
 
 
-def _outcomes(counts: Mapping[str, Any], metric: str) -> tuple[object, ...]:
+def _outcomes(counts: Mapping[str, Any], metric: str) -> tuple[float, ...]:
     return (counts["better"], counts["equal"], counts["worse"], _number(counts["difference"], metric))
 
 
-def _splits(paired: Mapping[str, Any], metric: str) -> str:
+def _splits(paired: Mapping[str, Any], metric: str) -> Table:
     rows = [(name, *_outcomes(counts, metric)) for name, counts in paired["by_workload"].items()]
     rows += [(f"{budget} tokens", *_outcomes(counts, metric)) for budget, counts in paired["by_budget"].items()]
-    return table(["cells", "LRU better", "equal", "LRU worse", "difference"], rows)
+    return Table.of(["cells", *_OUTCOMES], rows)
+
+
+def _figures(results: dict[str, Any]) -> dict[str, str]:
+    """Return the page-in tokens of the upgrade orders against the budget."""
+    values = {name: row["page_in_tokens"] for name, row in results["by_budget"].items()}
+    return {
+        "page_in_tokens.svg": line_chart(
+            title="Page-in tokens by upgrade order",
+            x_label=BUDGET_LABEL,
+            y_label="page-in tokens, summed over the workloads",
+            series=budget_series(values, results["budgets"]),
+            logarithmic=True,
+        )
+    }
 
 
 EXPERIMENT = Experiment(
@@ -348,5 +364,5 @@ EXPERIMENT = Experiment(
     run_cell=_run,
     summarize=_summarize,
     report=_report,
-    figures=quality_figures,
+    figures=_figures,
 )

@@ -19,7 +19,7 @@ from clawvm_runtime.pages import Provenance
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType, RecallOutcome, ToolOutcome
 
-__all__ = ["BUDGETS", "FAMILIES", "Family", "committed_path"]
+__all__ = ["BUDGETS", "FAMILIES", "PAPER_BUDGETS", "PAPER_FAMILIES", "Family", "committed_path"]
 
 
 # --- Evidence-heavy: a debugging session that reads the same files, listings and test logs again and again.
@@ -498,7 +498,9 @@ FAMILIES: dict[str, Family] = {
     )
 }
 
-BUDGETS = (120, 180, 240, 300, 380, 500)
+PAPER_FAMILIES = ("evidence_heavy", "long_horizon", "multi_session", "daily_assistant")
+PAPER_BUDGETS = (120, 180, 240, 300, 380, 500)
+BUDGETS = PAPER_BUDGETS
 
 
 def committed_path(workload: str, budget: int) -> str:
