@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None, command: str | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     if command is None and words and words[0] in COMMANDS:
         command = words.pop(0)
-        program = "clawvm " + command
+        program = f"clawvm {command}"
     if command is None:
         return _overview(words)
     from importlib import import_module
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None, command: str | None = None) -> int:
     from clawvm_cli.common import execute
 
     module, summary = COMMANDS[command]
-    return execute(import_module("clawvm_cli." + module).COMMANDS[command], program, summary, words)
+    return execute(import_module(f"clawvm_cli.{module}").COMMANDS[command], program, summary, words)
 
 
 def start(program: str) -> None:
@@ -52,12 +52,14 @@ def start(program: str) -> None:
     A SIGINT that is ignored from outside stays ignored: a job in the background may be meant to.
     """
     if sys.version_info < (3, 10):
-        sys.stderr.write(program + ": needs Python 3.10 or newer, this is %d.%d\n" % sys.version_info[:2])
+        sys.stderr.write(
+            f"{program}: needs Python 3.10 or newer, this is {sys.version_info[0]}.{sys.version_info[1]}\n"
+        )
         sys.exit(2)
     import signal
 
     def end(number: int, frame: object) -> None:
-        os.write(2, (program + ": interrupted\n").encode("ascii", "backslashreplace"))
+        os.write(2, f"{program}: interrupted\n".encode("ascii", "backslashreplace"))
         os._exit(130)
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -74,15 +76,15 @@ def _overview(words: list[str]) -> int:
         if words[:1] == ["--version"]:
             from clawvm_runtime import __version__
 
-            print("clawvm " + __version__)
+            print(f"clawvm {__version__}")
             return 0
         asked = words[:1] in (["-h"], ["--help"])
         stream = sys.stdout if asked else sys.stderr
         if words and not asked:
-            print("clawvm: unknown command %r" % words[0], file=stream)
+            print(f"clawvm: unknown command {words[0]!r}", file=stream)
         print("usage: clawvm COMMAND [--help]\n       clawvm --version\n\ncommands:", file=stream)
         for name, (_, summary) in COMMANDS.items():
-            print("  %-11s %s" % (name, summary), file=stream)
+            print(f"  {name:11} {summary}", file=stream)
         return 0 if asked else 2
 
     return guarded("clawvm", body)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn, TextIO
 
 __all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "OK", "guarded", "in_one_line"]
@@ -53,10 +54,8 @@ def _code_of(body: Callable[[], int]) -> int:
 
 
 def _failed(program: str, message: str, code: int) -> int:
-    try:
+    with suppress(OSError):  # Nobody may be reading.
         print(f"{program}: {in_one_line(message)}", file=sys.stderr)
-    except OSError:  # Nobody may be reading.
-        pass
     return code
 
 
