@@ -112,8 +112,13 @@ class Configuration:
 
 def configuration(quick: bool = False) -> Configuration:
     """Return the full configuration, or a quick one with the same cases and fewer samples."""
-    tables = ((10, BUDGET, 200, 20), (20, BUDGET, 200, 20), (80, BUDGET, 120, 8))
-    tables += ((300, GROWTH_BUDGET, 24, 2), (1000, GROWTH_BUDGET, 8, 1))
+    tables = (
+        (10, BUDGET, 200, 20),
+        (20, BUDGET, 200, 20),
+        (80, BUDGET, 120, 8),
+        (300, GROWTH_BUDGET, 24, 2),
+        (1000, GROWTH_BUDGET, 8, 1),
+    )
     sizes = tuple(Size(pages, budget, few if quick else many) for pages, budget, many, few in tables)
     return Configuration(sizes, samples=10, repeats=3) if quick else Configuration(sizes, samples=60, repeats=7)
 

@@ -442,12 +442,16 @@ def _stage_update(engine: Engine, samples: int) -> Steps:
 def _execute_cold(engine: Engine, samples: int) -> Steps:
     for number in range(samples):
         call, result = _call(number)
-        yield partial(engine.tool_execute, call, lambda _, result=result: result)
+        yield partial(engine.tool_execute, call, partial(_answer, result))
+
+
+def _answer(result: ToolResult, call: ToolCall) -> ToolResult:
+    return result
 
 
 def _execute_again(engine: Engine, samples: int) -> Steps:
     call, result = _call(0)
-    engine.tool_execute(call, lambda _: result)
+    engine.tool_execute(call, partial(_answer, result))
     for _ in range(samples):
         engine.prompt_assemble()
         yield partial(engine.tool_execute, call, _refuse)
