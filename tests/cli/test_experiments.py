@@ -19,7 +19,7 @@ from tests.cli.support import run, tree
 
 ALL = "experiments"
 GATES = ("--quick", "--experiments", "gates", "--jobs", 1)
-SMALL = ("--quick", "--experiments", "gates,ablations")
+SMALL = ("--quick", "--experiments", "gates,weights")
 
 
 class ExperimentCommandsTest(unittest.TestCase):
@@ -140,7 +140,7 @@ class StartingOverTest(unittest.TestCase):
             contextlib.redirect_stderr(io.StringIO()),
         ):
             unfinished = Path(folder, "out", experiments.UNFINISHED)
-            for names in ("gates,ablations", "gates"):
+            for names in ("gates,weights", "gates"):
                 arguments = ["--quick", "--out-root", f"{folder}/out", "--experiments", names, "--jobs", "1", "--force"]
                 self.assertEqual(main([ALL, *arguments]), 130)
                 left = {path.name for path in unfinished.iterdir()}

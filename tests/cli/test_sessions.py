@@ -14,8 +14,7 @@ from tests.transcripts.recorded_files import recording
 
 SESSIONS = "sessions"
 VALIDATE = "validate"
-FIXTURES = ROOT / "tests/transcripts/fixtures"
-SMALL = ("--cuts", "5,whole", "--budgets", "20%,window,300")
+SMALL = ("--cuts", "5,whole", "--budgets", "20%,window,300", "--jobs", "1")
 
 
 def differences(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
@@ -111,9 +110,9 @@ class SessionsTest(unittest.TestCase):
             self.inputs / "a",
             "--out-root",
             again,
-            "--jobs",
-            1,
             *SMALL,
+            "--jobs",
+            2,
             cwd=elsewhere,
             PYTHONHASHSEED="4711",
             LC_ALL="C",
@@ -195,14 +194,9 @@ class SessionsTest(unittest.TestCase):
         out, empty = self.folder / "failed", self.folder / "foreign"
         empty.mkdir()
         (empty / "notes.txt").write_text("notes")
-        done = run(SESSIONS, empty, "--out-root", out, "--jobs", 1, *SMALL)
+        done = run(SESSIONS, empty, "--out-root", out, *SMALL)
         self.assertEqual((done.returncode, out.exists()), (2, False), done.stderr)
-        self.assertEqual(run(SESSIONS, self.inputs / "b", "--out-root", out, "--jobs", 1, *SMALL).returncode, 0)
-
-    def test_the_hand_made_recordings_of_the_docs_pass(self) -> None:
-        done = run(SESSIONS, FIXTURES, "--out-root", self.folder / "fixtures", "--cuts", "whole", "--budgets", "20%")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("6 of 6 claims that must hold do", done.stdout)
+        self.assertEqual(run(SESSIONS, self.inputs / "b", "--out-root", out, *SMALL).returncode, 0)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 import unittest
 from pathlib import Path
 
-from tests.cli.support import run, start, tree
+from tests.cli.support import ROOT, run, start, tree
 from tests.cli.test_sessions import SESSIONS, SMALL, differences
 from tests.transcripts.recorded_files import recording
 
@@ -30,7 +30,7 @@ class InterruptedSessionsTest(unittest.TestCase):
 
     def test_an_interrupted_run_is_gone_on_with_and_ends_in_the_same_bytes(self) -> None:
         out = self.folder / "interrupted"
-        process = start(SESSIONS, self.inputs, "--out-root", out, "--jobs", 2, *SMALL)
+        process = start(SESSIONS, self.inputs, "--out-root", out, *SMALL, "--jobs", 2)
         rows = out / "unfinished/sessions.rows.jsonl"
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not (rows.exists() and rows.read_bytes().count(b"\n") > 1):
@@ -44,6 +44,15 @@ class InterruptedSessionsTest(unittest.TestCase):
             done = run(SESSIONS, self.inputs, "--out-root", out, "--resume", *SMALL)
             self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(differences(tree(out), self.whole), [])
+
+
+class FixturesTest(unittest.TestCase):
+    def test_the_hand_made_recordings_of_the_docs_pass(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            fixtures = ROOT / "tests/transcripts/fixtures"
+            done = run(SESSIONS, fixtures, "--out-root", Path(folder, "out"), "--cuts", "whole", "--budgets", "20%")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("6 of 6 claims that must hold do", done.stdout)
 
 
 if __name__ == "__main__":
