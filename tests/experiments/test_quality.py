@@ -4,6 +4,7 @@ import dataclasses
 import unittest
 
 from clawvm_experiments.quality import EXPERIMENT, EXPLORATORY, METRICS, SCORES
+from clawvm_replay.document import markdown
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import BUDGETS, FAMILIES
 
@@ -134,7 +135,7 @@ class QuickTest(unittest.TestCase):
         results, complete = summarize(budgets=(120, 300)), summarize()
         self.assertEqual(results.keys(), complete.keys())
         self.assertEqual(results["findings"], dict.fromkeys(complete["findings"]))
-        self.assertTrue(EXPERIMENT.report(results).startswith("## "))
+        self.assertTrue(markdown(EXPERIMENT.report(results)).startswith("## "))
 
     def test_quick_cells_are_a_part_of_the_full_ones(self):
         full = {cell.id: cell for cell in EXPERIMENT.cells(False)}
