@@ -48,12 +48,13 @@ class DocumentsTest(unittest.TestCase):
         for name in COMMANDS:
             self.assertIn(f"`clawvm {name}`", readme)
 
-    def test_the_execution_guide_has_a_row_for_every_claim(self) -> None:
-        from clawvm_experiments.claims import guide_table
+    def test_the_execution_guide_has_a_row_for_every_experiment_and_claim(self) -> None:
+        from clawvm_experiments.registry import claims_guide
+        from clawvm_replay.document import markdown
 
         guide = (ROOT / "EXPERIMENTS.md").read_text(encoding="utf-8")
         rows = guide.split("<!-- claims: begin -->\n")[1].split("<!-- claims: end -->")[0]
-        self.assertEqual(rows, guide_table(), "replace the table by the output of python3 workloads/list_claims.py")
+        self.assertEqual(rows, markdown(claims_guide()), "replace this part by the output of clawvm claims")
 
     def test_every_relative_link_leads_to_a_file(self) -> None:
         for path in DOCUMENTS:

@@ -9,12 +9,12 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from clawvm_cli.inspect import residency_map_main as main
+from clawvm_cli import main
 from tests.cli.support import ROOT, command, run
 from tests.pictures.support import problems, texts
 
-MAP = "replay_py/draw_residency_map.py"
-REPLAY = "replay_py/replay_trace.py"
+MAP = "map"
+REPLAY = "replay"
 TRACE = ROOT / "traces/multi_session/multi_session-b0120.trace.jsonl"
 
 
@@ -35,7 +35,7 @@ class MapCommandTest(unittest.TestCase):
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
             try:
-                code = main([str(argument) for argument in arguments])
+                code = main(["map", *map(str, arguments)])
             except SystemExit as exit_:
                 code = int(str(exit_.code))
         self.assertOneLine(code, errors.getvalue(), *words)

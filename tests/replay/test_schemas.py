@@ -16,7 +16,7 @@ from typing import Any
 from clawvm_experiments import claims
 from clawvm_experiments.finishing import results_documents
 from clawvm_experiments.registry import EXPERIMENTS
-from clawvm_experiments.running import Plan, Rows, Shard, end_record, header_record, row_record
+from clawvm_experiments.running import Plan, Rows, end_record, header_record, row_record
 from clawvm_replay.gates import GATES, report_record, run_gates
 from clawvm_replay.output import WrittenFile
 from clawvm_replay.replay import replay_trace
@@ -127,7 +127,7 @@ def gates_run() -> tuple[Plan, Rows]:
 def rows_of_a_run() -> list[Any]:
     """Return the records of a file of rows."""
     plan, rows = gates_run()
-    header = header_record(plan.header("gates", Shard(1, 2)))
+    header = header_record(plan.header("gates"))
     return [header, *(row_record(str(number), row) for number, row in enumerate(rows["gates"])), end_record(6)]
 
 
@@ -136,7 +136,7 @@ def claims_report() -> Any:
     documents = results_documents(*gates_run())
     every = claims.read_claims()
     judged = [claims.judge(claim, documents) for claim in every]
-    holding = next(item.claim for item in judged if item.verdict == claims.HOLDS)
+    holding = next(item.claim for item in judged if item.holds)
     wrong = {"at_most": -1}
     for must_hold in (True, False):
         altered = dataclasses.replace(holding, expected=wrong, must_hold=must_hold)
@@ -374,7 +374,6 @@ class SchemasTest(unittest.TestCase):
             with self.subTest(schema=name):
                 self.assertEqual(document["$schema"], "https://json-schema.org/draft/2020-12/schema")
                 self.assertEqual(document["$id"], f"https://clawvm.dev/schemas/{name}/{document['version']}")
-                self.assertEqual(document["version"], 1)
                 self.assertTrue(document["title"] and document["description"])
 
     def test_every_object_with_named_properties_refuses_others(self) -> None:
