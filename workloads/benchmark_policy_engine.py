@@ -6,6 +6,8 @@ python3 workloads/benchmark_policy_engine.py --quick
 python3 workloads/benchmark_policy_engine.py --pages 20 --repeats 11 --json timings.json
 """
 
+# ruff: noqa: E402 - a plain checkout has to find its own packages first
+
 from __future__ import annotations
 
 import argparse

@@ -3,7 +3,7 @@
 import dataclasses
 import unittest
 
-from clawvm_experiments.quality import EXPERIMENT, EXPLORATORY, METRICS, SCORES
+from clawvm_experiments.quality import EXPERIMENT, EXPLORATORY, QUALITY, SCORES
 from clawvm_replay.document import markdown
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import BUDGETS, FAMILIES
@@ -15,7 +15,7 @@ def rows(change=None, budgets=BUDGETS):
     for score in SCORES:
         for workload in FAMILIES:
             for budget in budgets:
-                values = {"explicit_faults": 0, **dict.fromkeys(METRICS, 0.5), "page_in_tokens": 100}
+                values = {"explicit_faults": 0, **dict.fromkeys(QUALITY, 0.5), "page_in_tokens": 100}
                 values.update(change(score, workload, budget) or {} if change else {})
                 result.append({"score": score, "workload": workload, "budget": budget, **values})
     return result
@@ -144,7 +144,7 @@ class QuickTest(unittest.TestCase):
 
     def test_a_cell_gives_every_metric(self):
         made = EXPERIMENT.run_cell(EXPERIMENT.cells(True)[0])
-        self.assertLessEqual(set(METRICS), set(made))
+        self.assertLessEqual(set(QUALITY), set(made))
 
 
 if __name__ == "__main__":

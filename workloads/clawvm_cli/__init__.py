@@ -51,22 +51,25 @@ def start(program: str) -> None:
 
     A SIGINT that is ignored from outside stays ignored: a job in the background may be meant to.
     """
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036 - whoever has an older one should not meet a traceback
         sys.stderr.write(
             f"{program}: needs Python 3.10 or newer, this is {sys.version_info[0]}.{sys.version_info[1]}\n"
         )
         sys.exit(2)
-    import signal
 
-    def end(number: int, frame: object) -> None:
+    def end(number: int = 0, frame: object = None) -> None:
         os.write(2, f"{program}: interrupted\n".encode("ascii", "backslashreplace"))
         os._exit(130)
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        try:
+    try:
+        import signal
+
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, end)
-        except ValueError:  # Not the main thread, which alone gets signals.
-            return
+    except KeyboardInterrupt:
+        end()
+    except ValueError:  # Not the main thread, which alone gets signals.
+        return
 
 
 def _overview(words: list[str]) -> int:

@@ -7,15 +7,14 @@ published order of the additive ablation is not known; ours is.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, replay_cell
+from clawvm_experiments.experiment import Cell, Experiment, Row, aggregate, family_cells, replay_cell
 from clawvm_pictures.charts import BarSeries, bar_chart
 from clawvm_replay.document import Block, Heading, Number, Paragraph, Table
-from clawvm_replay.metrics import DIGITS, FAULT_FIELDS
+from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.published import COUNT_TOLERANCE, TABLE_6, TABLE_6_BUDGET, TOLERANCE, Mark, PublishedFigure
 from clawvm_runtime.policy import FEATURES, POLICIES, Policy
 from clawvm_workloads.families import PAPER_BUDGETS
@@ -113,24 +112,21 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _sums(rows: Sequence[Row], budgets: Sequence[int]) -> dict[str, Any]:
     """Return what a variant counted: at each budget, summed over the workloads, and over all cells."""
+    at = {budget: [row for row in rows if row["budget"] == budget] for budget in budgets}
     return {
-        "by_kind": {kind: sum(row[kind] for row in rows) for kind in FAULT_FIELDS},
-        "by_kind_at_180": {
-            kind: sum(row[kind] for row in rows if row["budget"] == TABLE_6_BUDGET) for kind in FAULT_FIELDS
-        },
+        "by_kind": _by_kind(rows),
+        "by_kind_at_180": _by_kind(at[TABLE_6_BUDGET]),
         "faults": sum(row["explicit_faults"] for row in rows),
-        "faults_by_budget": [
-            sum(row["explicit_faults"] for row in rows if row["budget"] == budget) for budget in budgets
-        ],
-        "mean_thrash": _mean_thrash(rows),
-        "thrash_by_budget": [_mean_thrash([row for row in rows if row["budget"] == budget]) for budget in budgets],
+        "faults_by_budget": [sum(row["explicit_faults"] for row in some) for some in at.values()],
+        "mean_thrash": aggregate(rows, "thrash_index"),
+        "thrash_by_budget": [aggregate(some, "thrash_index") for some in at.values()],
         "page_in_tokens": sum(row["page_in_tokens"] for row in rows),
         "pressure_turns": sum(row["pressure_turns"] for row in rows),
     }
 
 
-def _mean_thrash(rows: Sequence[Row]) -> float:
-    return round(math.fsum(row["thrash_index"] for row in rows) / len(rows), DIGITS)
+def _by_kind(rows: Sequence[Row]) -> dict[str, int]:
+    return {kind: sum(row[kind] for row in rows) for kind in FAULT_FIELDS}
 
 
 def _removal(feature_id: str, sums: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Rows and results are plain JSON data, so that they can be written and resumed. N
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,18 +13,42 @@ from typing import Any
 
 from clawvm_experiments.claims import Claim
 from clawvm_replay.document import Block
-from clawvm_replay.metrics import CellMetrics
+from clawvm_replay.metrics import DIGITS, CellMetrics
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.policy import Policy
 from clawvm_workloads.families import FAMILIES, PAPER_FAMILIES
 
-__all__ = ["Cell", "Experiment", "Report", "Row", "family_cells", "family_trace", "replay_cell"]
+__all__ = [
+    "QUALITY",
+    "Cell",
+    "Experiment",
+    "Report",
+    "Row",
+    "aggregate",
+    "displayed",
+    "family_cells",
+    "family_trace",
+    "replay_cell",
+]
 
 Report = str | Sequence[Block]
 
 Row = dict[str, Any]
 """What running a cell returns: plain JSON data."""
+
+# Lower is better: -1, higher is better: 1; budget use is neither.
+QUALITY: Mapping[str, tuple[str, int]] = {
+    "page_in_tokens": ("page-in tokens", -1),
+    "mean_level_at_demand": ("level at demand (0 to 4)", 1),
+    "share_served_at_full": ("served at full", 1),
+    "prefix_reuse": ("prefix reuse", 1),
+    "prompt_cost": ("prompt cost", -1),
+    "mean_budget_use": ("budget use", 0),
+}
+"""What separates upgrade scores once faults are zero: each metric in words, and which direction is better."""
+
+_SUMMED = ("page_in_tokens", "prompt_cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +106,14 @@ def family_trace(workload: str, budget: int) -> Trace:
 def replay_cell(workload: str, budget: int, policy: Policy) -> CellMetrics:
     """Return the metrics of a family at a budget (tokens) under *policy*."""
     return replay_trace(family_trace(workload, budget), policy)
+
+
+def aggregate(rows: Sequence[Row], metric: str) -> float:
+    """Return tokens and costs summed over *rows*, other metrics as their mean."""
+    total = math.fsum(row[metric] for row in rows)
+    return round(total if metric in _SUMMED else total / len(rows), DIGITS)
+
+
+def displayed(value: float, metric: str) -> float | int:
+    """Return a value as a table shows it: tokens and costs without digits."""
+    return round(value) if metric in _SUMMED else value

@@ -6,11 +6,11 @@ ones, and under the *conditions*, so that both show nothing but the choice; *pre
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, replay_cell
+from clawvm_experiments.experiment import Cell, Experiment, Row, aggregate, family_cells, replay_cell
 from clawvm_experiments.figures import BUDGET_LABEL, budget_series
 from clawvm_pictures.charts import line_chart
 from clawvm_replay.document import Block, Heading, Number, Paragraph, Table, Verdict
@@ -71,7 +71,7 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "faults_by_kind": {policy_id: item["faults_by_kind"] for policy_id, item in aggregates.items()},
         "faults_by_budget": _series(summary, "budget", budgets, _total_faults),
         "faults_by_workload": _series(summary, "workload", workloads, _total_faults),
-        "thrash_by_budget": _series(summary, "budget", budgets, _mean_thrash),
+        "thrash_by_budget": _series(summary, "budget", budgets, partial(aggregate, metric="thrash_index")),
         "hybrid_at_120": hybrid_faults,
         "fault_free_thrash": thrash,
         "findings": _findings(aggregates, figures, hybrid_faults, thrash, complete),
@@ -91,10 +91,6 @@ def _means(item: dict[str, Any]) -> dict[str, Any]:
 
 def _total_faults(rows: list[dict[str, Any]]) -> int:
     return sum(row["explicit_faults"] for row in rows)
-
-
-def _mean_thrash(rows: list[dict[str, Any]]) -> float:
-    return round(math.fsum(row["thrash_index"] for row in rows) / len(rows), DIGITS)
 
 
 def _series(

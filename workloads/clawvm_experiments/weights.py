@@ -7,12 +7,11 @@ the same ranges. The boost of soft pages keeps its default proportion to that of
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, replay_cell
+from clawvm_experiments.experiment import QUALITY, Cell, Experiment, Row, aggregate, displayed, replay_cell
 from clawvm_replay.document import Block, Heading, Number, Paragraph, Table
 from clawvm_replay.metrics import DIGITS
 from clawvm_replay.published import WEIGHT_SWEEP
@@ -43,14 +42,8 @@ SETTINGS = (
 )
 """The default, each weight alone in four more values, and the eight corners of the ranges."""
 
-METRICS = {
-    "page_in_tokens": "page-in tokens",
-    "mean_level_at_demand": "level at demand (0 to 4)",
-    "share_served_at_full": "served at full",
-    "prefix_reuse": "prefix reuse",
-    "prompt_cost": "prompt cost",
-}
-SUMMED = frozenset({"page_in_tokens", "prompt_cost"})
+METRICS = {metric: words for metric, (words, direction) in QUALITY.items() if direction}
+"""The metrics that have a better direction."""
 
 
 def policy_with(weights: Weights) -> Policy:
@@ -109,11 +102,11 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _measured(weights: Weights, rows: Sequence[Row]) -> dict[str, Any]:
     """Return the results of one setting: tokens and costs summed over the workloads, the rest as their mean."""
-    result: dict[str, Any] = {**weights._asdict(), "faults": sum(row["explicit_faults"] for row in rows)}
-    for metric in METRICS:
-        total = math.fsum(row[metric] for row in rows)
-        result[metric] = round(total if metric in SUMMED else total / len(rows), DIGITS)
-    return result
+    return {
+        **weights._asdict(),
+        "faults": sum(row["explicit_faults"] for row in rows),
+        **{metric: aggregate(rows, metric) for metric in METRICS},
+    }
 
 
 def _of_workload(workload: str, rows: Sequence[Row]) -> dict[str, Any]:
@@ -219,9 +212,9 @@ def _report(results: dict[str, Any]) -> list[Block]:
             (
                 (
                     words,
-                    _number(min(item[metric] for item in settings), metric),
-                    _number(settings[0][metric], metric),
-                    _number(max(item[metric] for item in settings), metric),
+                    displayed(min(item[metric] for item in settings), metric),
+                    displayed(settings[0][metric], metric),
+                    displayed(max(item[metric] for item in settings), metric),
                     _strongest(alone, metric),
                 )
                 for metric, words in METRICS.items()
@@ -234,7 +227,7 @@ def _report(results: dict[str, Any]) -> list[Block]:
             Table.of(
                 [weight, *METRICS.values()],
                 (
-                    (f"{value:g}", *(_number(item[metric][index], metric) for metric in METRICS))
+                    (f"{value:g}", *(displayed(item[metric][index], metric) for metric in METRICS))
                     for index, value in enumerate(item["values"])
                 ),
             )
@@ -258,10 +251,6 @@ def _identical(results: dict[str, Any]) -> str:
         f"The prediction is not reproduced: up to {faults} different fault counts and {thrash} different thrash "
         "indices in one workload."
     )
-
-
-def _number(value: float, metric: str) -> float | int:
-    return round(value) if metric in SUMMED else value
 
 
 EXPERIMENT = Experiment(
