@@ -235,13 +235,12 @@ class TroubleTest(ConvertTest):
             self.add(f"{name}.jsonl", recording(name, turns=60))
         self.convert(self.inputs)
         largest = max(len(content) for content in tree(self.out).values())
-        for limit in (10, largest - 1):
-            for jobs in (1,) if limit == 10 else (1, 2):  # Workers themselves need a few bytes.
-                result = self.limited(limit, self.inputs, "--force", "--jobs", jobs)
-                self.assertEqual(result.returncode, 2, (limit, jobs))
-                self.assertNotIn("Traceback", result.stderr)
-                self.assertIn("cannot be written: File too large", result.stderr.splitlines()[-1])
-                self.assertNothingHalf()
+        for limit, jobs in ((10, 1), (largest - 1, 2)):  # Workers themselves need a few bytes.
+            result = self.limited(limit, self.inputs, "--force", "--jobs", jobs)
+            self.assertEqual(result.returncode, 2, (limit, jobs))
+            self.assertNotIn("Traceback", result.stderr)
+            self.assertIn("cannot be written: File too large", result.stderr.splitlines()[-1])
+            self.assertNothingHalf()
 
     def test_an_output_that_cannot_be_written_is_one_line(self) -> None:
         path = self.add("a.jsonl")
@@ -274,21 +273,6 @@ class TroubleTest(ConvertTest):
         (self.out / ".job-7-0.signatures.trace.jsonl.partial").write_text("half")
         self.assertEqual(self.convert(path, "--force").returncode, 0)
         self.assertNothingHalf()
-
-    def test_nobody_has_to_read_what_is_printed(self) -> None:
-        path = self.add("a.jsonl")
-        for closed in ("stdout", "stderr"):
-            process = subprocess.Popen(
-                command(CONVERT, path, "--force", "--out", self.out), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-            stream = getattr(process, closed)
-            stream.close()
-            self.assertEqual(process.wait(60), 0)
-            for open_stream in (process.stdout, process.stderr):
-                assert open_stream is not None
-                if not open_stream.closed:
-                    self.assertNotIn(b"Traceback", open_stream.read())
-                    open_stream.close()
 
 
 if __name__ == "__main__":
