@@ -42,7 +42,7 @@ def run(*words: object, cwd: Path | None = None, **environment: str) -> Done:
 
 
 def start(*words: object, **options: object) -> subprocess.Popen[str]:
-    """Start ``clawvm`` in a process that SIGINT interrupts, even if this one was told to ignore it."""
+    """Start ``clawvm`` in a process that SIGINT interrupts, even if this one ignores it."""
     return subprocess.Popen(
         command(*words),
         env=ENVIRONMENT,

@@ -193,7 +193,7 @@ REFERENCE_BUDGET = 500
 REFERENCE_TURNS = 50
 REFERENCE_LINES = 200
 
-# One round of ten pages; larger tables repeat it. Few pages are hard, so that 80 pages still leave room for choices.
+# One round of ten pages; larger tables repeat it. Few pages are hard, so that 80 pages still leave space for choices.
 _ROUND = (
     (PageType.BOOTSTRAP_POLICY, 10.0, 1.0),
     (PageType.PLAN, 8.0, 1.0),

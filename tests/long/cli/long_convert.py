@@ -27,14 +27,14 @@ class InterruptTest(ConvertTest):
         while not any(self.out.glob(".job-*.partial")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
-        _, told = process.communicate(timeout=60)
-        return process.returncode, told
+        _, printed = process.communicate(timeout=60)
+        return process.returncode, printed
 
     def test_an_interrupt_leaves_no_spool_file(self) -> None:
         path = self.large()
-        code, told = self.interrupt(path)
-        self.assertEqual(code, 130, told)
-        self.assertNotIn("Traceback", told)
+        code, printed = self.interrupt(path)
+        self.assertEqual(code, 130, printed)
+        self.assertNotIn("Traceback", printed)
         self.assertNothingHalf()
 
     def test_an_interrupt_ends_the_workers_at_once(self) -> None:
@@ -42,9 +42,9 @@ class InterruptTest(ConvertTest):
         made = Recording("other").prompt("go")
         made.lines += self.inputs.joinpath("large.jsonl").read_text().splitlines()
         made.write(self.inputs / "other.jsonl")
-        code, told = self.interrupt(self.inputs, "--jobs", 2)
-        self.assertEqual(code, 130, told)
-        self.assertNotIn("Traceback", told)
+        code, printed = self.interrupt(self.inputs, "--jobs", 2)
+        self.assertEqual(code, 130, printed)
+        self.assertNotIn("Traceback", printed)
         self.assertNothingHalf()
         self.assertEqual(list(self.out.glob("sessions/*/session.json")), [], "they were not waited for")
 

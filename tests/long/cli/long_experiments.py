@@ -72,11 +72,11 @@ class UnfinishedRunTest(unittest.TestCase):
         while time.monotonic() < deadline and not (rows.exists() and rows.read_bytes().count(b"\n") > 1):
             time.sleep(0.001)
         process.terminate()
-        _, told = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=60)
         if process.returncode:  # Otherwise it was done before the signal came.
-            self.assertEqual(process.returncode, 130, told)
-            self.assertIn("interrupted; the same command with --resume goes on", told.splitlines()[-1])
-            self.assertNotIn("Traceback", told)
+            self.assertEqual(process.returncode, 130, printed)
+            self.assertIn("interrupted; the same command with --resume goes on", printed.splitlines()[-1])
+            self.assertNotIn("Traceback", printed)
             self.assertEqual(run(ALL, "--out-root", folder, "--resume", *SMALL).returncode, 0)
         self.assertEqual(tree(folder), self.whole)
 
