@@ -1,10 +1,10 @@
 """Run any command of ClawVM from a checkout: ``python3 replay_py/clawvm.py COMMAND``; nothing has to be installed."""
 
+import os
 import sys
-from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(_ROOT), str(_ROOT / "replay_py"), str(_ROOT / "workloads")]
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [_ROOT, os.path.join(_ROOT, "replay_py"), os.path.join(_ROOT, "workloads")]
 
 from clawvm_cli import main  # noqa: E402 - a plain checkout has to find its own packages first
 

@@ -1,4 +1,4 @@
-"""The tests: one folder per room of the house; they run from a plain checkout, nothing installed."""
+"""The tests: one folder per package; they run from a plain checkout, nothing installed."""
 
 import sys
 from pathlib import Path

@@ -1,12 +1,12 @@
 """Convert recorded sessions of real agents into traces."""
 
+import os
 import sys
-from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(_ROOT), str(_ROOT / "replay_py"), str(_ROOT / "workloads")]
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [_ROOT, os.path.join(_ROOT, "replay_py"), os.path.join(_ROOT, "workloads")]
 
-from clawvm_cli.sessions import convert_main  # noqa: E402 - a plain checkout has to find its own packages first
+from clawvm_cli import main  # noqa: E402 - a plain checkout has to find its own packages first
 
 if __name__ == "__main__":
-    sys.exit(convert_main())
+    sys.exit(main(command="convert"))

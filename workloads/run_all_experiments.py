@@ -1,12 +1,12 @@
 """Run every experiment: all tables, all claims with their verdicts, figures, and a report for the browser."""
 
+import os
 import sys
-from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(_ROOT), str(_ROOT / "replay_py"), str(_ROOT / "workloads")]
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [_ROOT, os.path.join(_ROOT, "replay_py"), os.path.join(_ROOT, "workloads")]
 
-from clawvm_cli.experiments import experiments_main  # noqa: E402 - a plain checkout has to find its own packages first
+from clawvm_cli import main  # noqa: E402 - a plain checkout has to find its own packages first
 
 if __name__ == "__main__":
-    sys.exit(experiments_main())
+    sys.exit(main(command="experiments"))

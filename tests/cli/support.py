@@ -1,30 +1,63 @@
-"""Runs the scripts of a plain checkout in subprocesses."""
+"""Runs commands: in this process where that proves the same, as a script of a plain checkout where it does not."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from clawvm_cli import main
+
 ROOT = Path(__file__).resolve().parent.parent.parent
+ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "LANG": "C"}
+
+Done = subprocess.CompletedProcess[str]
 
 
-def command(script: str, *arguments: object) -> list[str]:
-    """Return the command line of a script with warnings as errors and no site packages."""
-    return [sys.executable, "-S", "-s", "-W", "error", str(ROOT / script), *map(str, arguments)]
+def command(*words: object) -> list[str]:
+    """Return the command line of ``clawvm`` in a process with warnings as errors and no site packages."""
+    return [sys.executable, "-S", "-s", "-W", "error", str(ROOT / "replay_py/clawvm.py"), *map(str, words)]
 
 
-def run(
-    script: str, *arguments: object, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a script and return what it printed and its exit code."""
-    return subprocess.run(
-        command(script, *arguments),
-        cwd=cwd,
-        env={"PATH": os.environ.get("PATH", ""), "LANG": "C", **environment},
-        capture_output=True,
+def run(*words: object, cwd: Path | None = None, **environment: str) -> Done:
+    """Run ``clawvm`` with these words: in a process of its own where a folder or an environment is given."""
+    if cwd or environment:
+        return subprocess.run(
+            command(*words),
+            cwd=cwd,
+            env={**ENVIRONMENT, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        code = main([*map(str, words)])
+    return subprocess.CompletedProcess(words, code, stdout.getvalue(), stderr.getvalue())
+
+
+def start(*words: object, **options: object) -> subprocess.Popen[str]:
+    """Start ``clawvm`` in a process that SIGINT interrupts, even if this one ignores it."""
+    return subprocess.Popen(
+        command(*words),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,  # type: ignore[call-overload]
     )
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file below a folder, without what a clock measured."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "timings" not in path.parts
+    }

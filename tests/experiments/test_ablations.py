@@ -4,6 +4,7 @@ import dataclasses
 import unittest
 
 from clawvm_experiments.ablations import ADDITIONS, EXPERIMENT, PREVENTS, VARIANTS
+from clawvm_replay.document import markdown
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
@@ -59,7 +60,7 @@ class Table6Test(unittest.TestCase):
         self.assertTrue(found["without_auto_pin_pure"])
 
     def test_zeros_and_counts_are_told_apart(self):
-        # Nothing anywhere: the 14 published zeros come out, the 4 counts do not.
+        # Nothing anywhere: the 14 published zeros reproduced, the 4 counts do not.
         found = findings()
         self.assertEqual((found["table_6_zeros"], found["table_6_zeros_reproduced"]), (14, 14))
         self.assertEqual((found["table_6_counts"], found["table_6_counts_reproduced"]), (4, 0))
@@ -150,7 +151,7 @@ class AdditiveTest(unittest.TestCase):
     def test_an_addition_that_raises_the_count_is_told(self):
         results = EXPERIMENT.summarize(rows({("forward_3", "long_horizon", 120): {"refetch": 2}}))
         self.assertFalse(results["findings"]["additive_faults_never_rise"])
-        self.assertIn("Additions that raise the count: auto-pin (+2).", EXPERIMENT.report(results))
+        self.assertIn("Additions that raise the count: auto-pin (+2).", markdown(EXPERIMENT.report(results)))
 
     def test_gains_that_depend_on_the_order_are_seen(self):
         first = {("retrieval", "long_horizon", 120): {"refetch": 5}}
@@ -185,7 +186,7 @@ class QuickTest(unittest.TestCase):
         self.assertEqual({cell.parameters["budget"] for cell in quick}, {180})
 
     def test_report_begins_with_a_heading(self):
-        self.assertTrue(EXPERIMENT.report(EXPERIMENT.summarize(rows(budgets=(180,)))).startswith("## "))
+        self.assertTrue(markdown(EXPERIMENT.report(EXPERIMENT.summarize(rows(budgets=(180,))))).startswith("## "))
 
 
 if __name__ == "__main__":

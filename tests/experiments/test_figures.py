@@ -1,16 +1,15 @@
-"""Figures, the claims table and the web report: what they are named, and which numbers stand in them."""
+"""Figures and the claims table: their names and the numbers in them."""
 
 from __future__ import annotations
 
 import unittest
-from types import SimpleNamespace
-from unittest import mock
 
 from clawvm_experiments import bounds as bounds_report
 from clawvm_experiments import figures
-from clawvm_experiments import finishing as web_report
 from clawvm_experiments.claims import Claim, Judged, claims_table
-from clawvm_experiments.figures import bounds_figures, sensitivity_figures
+from clawvm_experiments.figures import bounds_figures
+from clawvm_experiments.sensitivity import sensitivity_figures
+from clawvm_replay.document import markdown
 
 BUDGETS = [120, 180]
 
@@ -71,22 +70,14 @@ class BoundsTableTest(unittest.TestCase):
 
 class ClaimsTableTest(unittest.TestCase):
     def test_the_verdict_is_the_second_column_and_an_expectation_stays_in_one_piece(self) -> None:
-        judged = [Judged(claim({"value": 67.8, "relative": 0.15}), 67.5, "holds")]
-        header, _, row = claims_table(judged).splitlines()
+        judged = [Judged(claim({"value": 67.8, "relative": 0.15}), 67.5, True)]
+        header, _, row = markdown([claims_table(judged)]).splitlines()
         self.assertTrue(header.startswith("| claim | verdict |"))
         self.assertTrue(row.startswith("| C1 | holds |"))
         self.assertIn("| 67.8\u00a0\u00b1\u00a015\u00a0% |", row)
 
 
-class WebReportTest(unittest.TestCase):
-    def test_questions_and_the_way_to_the_overhead_are_in_the_page(self) -> None:
-        experiment = SimpleNamespace(id="x", question="How far is it?")
-        plan = SimpleNamespace(quick=True, experiments=[experiment])
-        with mock.patch.object(web_report, "session_maps", return_value={}):
-            html = web_report.web_report(plan, [], {"x": "## X\n\nText.\n"}, {"x": {}}, web_report.EXPERIMENTS)  # type: ignore[arg-type]
-        self.assertIn('<p class="question">How far is it?</p>', html)
-        self.assertIn('<a href="timings/overhead.md">', html)
-
+class MapTest(unittest.TestCase):
     def test_a_map_has_the_name_of_its_policy(self) -> None:
         maps = figures.session_maps()
         self.assertIn("policy Compaction-Hybrid, budget 120 tokens", maps["compaction_hybrid"])

@@ -12,6 +12,7 @@ from clawvm_experiments.experiment import Cell, Experiment
 from clawvm_experiments.finishing import OVERHEAD, TIMED_CLAIMS, Timings, write_results
 from clawvm_experiments.running import Plan
 from clawvm_pictures.charts import Series, line_chart
+from clawvm_replay.document import Heading, Paragraph
 from clawvm_replay.output import OutputDirectory
 
 FIGURE = line_chart(title="t", x_label="x", y_label="y", series=[Series("s", [(1, 2)])])
@@ -22,14 +23,19 @@ MADE_UP = Experiment(
     cells=lambda quick: [Cell("only", {"number": 3})],
     run_cell=lambda cell: dict(cell.parameters),
     summarize=lambda rows: {"findings": {"number": rows[0]["number"]}, "table": [1, 2]},
-    report=lambda results: f"## Made up\n\nThe number is {results['findings']['number']}, {results['table']}.\n",
+    report=lambda results: [
+        Heading(2, "Made up"),
+        Paragraph(f"The number is {results['findings']['number']}, {results['table']}."),
+    ],
     figures=lambda results: {"figure.svg": FIGURE},
     attachments=lambda results: {"small.trace.jsonl": "{}\n"},
 )
 
 
 def claim(identity, experiment, file, expected):
-    return Claim(identity, "A number.", "ours", "property", experiment, file, "findings.number", expected, True)
+    return Claim(
+        identity, "The number is this.", "ours", "property", experiment, file, "findings.number", expected, True
+    )
 
 
 CLAIMS = [
@@ -68,7 +74,7 @@ class FinishingTest(unittest.TestCase):
         self.assertEqual(judged, [("C01", "holds")])
         self.assertEqual((self.root / "made_up" / "small.trace.jsonl").read_text(), "{}\n")
         page = (self.root / "report.html").read_text(encoding="utf-8")
-        for words in ("What is written?", "The number is 3, [1, 2].", "<svg", "A number."):
+        for words in ("What is written?", "The number is 3, [1, 2].", "<svg", "The number is this."):
             self.assertIn(words, page)
 
     def test_what_a_clock_measured_stands_apart_and_is_not_listed(self):
@@ -81,10 +87,20 @@ class FinishingTest(unittest.TestCase):
         self.assertNotIn("timings", manifest)
         self.assertNotIn("C02", (self.root / "report.md").read_text())
 
+    def test_a_report_opens_with_the_result_before_the_claims(self):
+        self.write()
+        for name, first, second in (
+            ("report.md", "## Result", "## Claims"),
+            ("report.html", ">Result</h2>", ">Claims</h2>"),
+        ):
+            text = (self.root / name).read_text(encoding="utf-8")
+            self.assertLess(text.index(first), text.index(second), name)
+            self.assertLess(text.index(second), text.index("The number is 3, [1, 2]."), name)
+
     def test_without_an_experiment_only_timings_are_written(self):
         measured = Timings({OVERHEAD: {"findings": {"number": 4}}}, {})
         judged, files = self.write((), measured)
-        self.assertEqual(judged, [("C02", "FAILS")])
+        self.assertEqual(judged, [("C02", "fails")])
         self.assertEqual(files, {OVERHEAD, TIMED_CLAIMS})
 
 

@@ -13,10 +13,10 @@ from typing import Any
 from unittest import mock
 
 from clawvm_experiments import overhead, overhead_cases
-from clawvm_experiments import overhead_cases as overhead_operations
 from clawvm_experiments.experiment import family_trace
-from clawvm_experiments.overhead import FIGURES, SUBJECTS, findings, verdicts
+from clawvm_experiments.overhead import FIGURES, SUBJECTS, findings, report, verdicts
 from clawvm_experiments.overhead_cases import (
+    DISK_SAMPLES,
     OPERATIONS,
     Operation,
     Size,
@@ -32,6 +32,7 @@ from clawvm_experiments.overhead_cases import (
     requests_of,
     run_operation,
 )
+from clawvm_replay.document import markdown
 from clawvm_replay.trace_format import TraceHeader, Turn
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.engine import Engine
@@ -157,10 +158,7 @@ class OperationTests(unittest.TestCase):
             engines.append(Engine(*arguments, **named))
             return engines[-1]
 
-        with (
-            mock.patch.object(overhead_operations, "Engine", remember),
-            mock.patch.object(overhead_cases, "Engine", remember),
-        ):
+        with mock.patch.object(overhead_cases, "Engine", remember):
             run_operation(operation, journal, samples, taken.append)
         return engines, taken
 
@@ -238,7 +236,7 @@ class OperationTests(unittest.TestCase):
             fsync.assert_not_called()
             for case in disk_cases():
                 case.prepare()(lambda sample: None)
-            self.assertEqual(fsync.call_count, 2 * overhead_operations.DISK_SAMPLES)
+            self.assertEqual(fsync.call_count, 2 * DISK_SAMPLES)
 
     def test_more_dirty_updates_are_more_bytes_for_the_disk(self) -> None:
         one, ten = disk_cases()
@@ -356,20 +354,20 @@ class DocumentTests(unittest.TestCase):
 
     def test_the_report_shows_every_section_every_verdict_and_every_warning(self) -> None:
         document = self.measured([[43000], [61000], [200000]])
-        text = overhead.report(document)
+        text = markdown(report(document))
         self.assertTrue(text.startswith("## "))
         self.assertIn("61.0 to 61.0: not met", text)
         for word in (*FAMILIES, *(operation.operation for operation in OPERATIONS), *document["warnings"], "fsync"):
             self.assertIn(word, text)
-        text = overhead.report(self.measured([[43000], [43000], [43000]]))
+        text = markdown(report(self.measured([[43000], [43000], [43000]])))
         self.assertIn("43.0 to 43.0: met", text)
         self.assertNotIn("Warning", text)
 
     def test_the_report_names_budget_units_and_what_is_not_published(self) -> None:
-        text = overhead.report(self.measured([[43000], [43000], [43000]]))
+        text = markdown(report(self.measured([[43000], [43000], [43000]])))
         self.assertIn("Every family's trace at 180 tokens", text)
-        self.assertIn("No figure is published for a single operation.", text)
-        headers = [line for line in text.splitlines() if line.startswith("|") and "| spread |" in line]
+        self.assertIn("The paper reports no figure for a single operation.", text)
+        headers = [line for line in text.splitlines() if line.startswith("|") and "| spread, % |" in line]
         self.assertEqual(len(headers), 5)
         for header in headers:
             self.assertIn("| median, us | p95, us | costliest, us | worst, us |", header)

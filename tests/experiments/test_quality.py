@@ -3,7 +3,8 @@
 import dataclasses
 import unittest
 
-from clawvm_experiments.quality import EXPERIMENT, EXPLORATORY, METRICS, SCORES
+from clawvm_experiments.quality import EXPERIMENT, EXPLORATORY, QUALITY, SCORES
+from clawvm_replay.document import markdown
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 
@@ -14,7 +15,7 @@ def rows(change=None, budgets=PAPER_BUDGETS):
     for score in SCORES:
         for workload in FAMILIES:
             for budget in budgets:
-                values = {"explicit_faults": 0, **dict.fromkeys(METRICS, 0.5), "page_in_tokens": 100}
+                values = {"explicit_faults": 0, **dict.fromkeys(QUALITY, 0.5), "page_in_tokens": 100}
                 values.update(change(score, workload, budget) or {} if change else {})
                 result.append({"score": score, "workload": workload, "budget": budget, **values})
     return result
@@ -134,7 +135,7 @@ class QuickTest(unittest.TestCase):
         results, complete = summarize(budgets=(120, 300)), summarize()
         self.assertEqual(results.keys(), complete.keys())
         self.assertEqual(results["findings"], dict.fromkeys(complete["findings"]))
-        self.assertTrue(EXPERIMENT.report(results).startswith("## "))
+        self.assertTrue(markdown(EXPERIMENT.report(results)).startswith("## "))
 
     def test_quick_cells_are_a_part_of_the_full_ones(self):
         full = {cell.id: cell for cell in EXPERIMENT.cells(False)}
@@ -143,7 +144,7 @@ class QuickTest(unittest.TestCase):
 
     def test_a_cell_gives_every_metric(self):
         made = EXPERIMENT.run_cell(EXPERIMENT.cells(True)[0])
-        self.assertLessEqual(set(METRICS), set(made))
+        self.assertLessEqual(set(QUALITY), set(made))
 
 
 if __name__ == "__main__":

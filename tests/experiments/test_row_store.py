@@ -2,16 +2,14 @@
 
 import importlib.util
 import json
-import random
 import tempfile
 import unittest
 from pathlib import Path
 
-from clawvm_experiments.running import RowFile, Shard
+from clawvm_experiments.running import RowFile
 from clawvm_replay.errors import InputError
 
-SEED = 20262
-HEADER = {"experiment": "made_up", "code": "0" * 64, "cells": "1" * 64, "shard": [1, 1]}
+HEADER = {"experiment": "made_up", "code": "0" * 64, "cells": "1" * 64}
 
 
 class RowFileTest(unittest.TestCase):
@@ -68,7 +66,7 @@ class RowFileTest(unittest.TestCase):
         file.add("b", {})
         file.finish()
         file.close()
-        self.assertEqual(RowFile.finished(self.path, HEADER), {"a": {}, "b": {}})
+        self.assertEqual(RowFile.read(self.path, HEADER)[0], {"a": {}, "b": {}})
 
     @unittest.skipUnless(importlib.util.find_spec("fcntl"), "needs file locks")
     def test_two_runs_cannot_write_one_file(self):
@@ -86,10 +84,10 @@ class RowFileTest(unittest.TestCase):
         self.assertEqual(self.opened(resume=False).rows, {})
         self.assertEqual(self.opened().rows, {})
 
-    def test_rows_of_other_code_cells_or_shard_are_refused(self):
+    def test_rows_of_other_code_or_cells_are_refused(self):
         self.filled({"a": {}})
-        for change in ({"code": "2" * 64}, {"cells": "2" * 64}, {"shard": [1, 2]}, {"experiment": "another"}):
-            with self.subTest(change), self.assertRaisesRegex(InputError, "other code, other cells or another shard"):
+        for change in ({"code": "2" * 64}, {"cells": "2" * 64}, {"experiment": "another"}):
+            with self.subTest(change), self.assertRaisesRegex(InputError, "other code or other cells"):
                 RowFile(self.path, {**HEADER, **change}, resume=True)
 
     def test_what_is_no_row_is_refused_with_its_line(self):
@@ -114,43 +112,12 @@ class RowFileTest(unittest.TestCase):
         with self.assertRaisesRegex(InputError, ":4: a record after the end record"):
             RowFile(self.path, HEADER, resume=True)
 
-    def test_only_a_finished_file_can_be_merged(self):
-        self.filled({"a": {"n": 1}})
-        with self.assertRaisesRegex(InputError, "not finished"):
-            RowFile.finished(self.path, HEADER)
-        self.assertEqual(RowFile.read(self.path, HEADER), {"a": {"n": 1}})
-        self.filled({"a": {"n": 1}}, finished=True)
-        self.assertEqual(RowFile.finished(self.path, HEADER), {"a": {"n": 1}})
-        with self.assertRaisesRegex(InputError, "other code"):
-            RowFile.finished(self.path, {**HEADER, "code": "9" * 64})
-        with self.assertRaisesRegex(InputError, "cannot be read"):
-            RowFile.finished(self.path.with_name("missing"), HEADER)
-
     def test_a_folder_that_cannot_be_written_is_one_line(self):
         self.path.parent.mkdir()
         self.path.mkdir()
         with self.assertRaises(InputError) as caught:
             RowFile(self.path, HEADER, resume=False)
         self.assertNotIn("\n", str(caught.exception))
-
-
-class ShardTest(unittest.TestCase):
-    def test_the_shards_of_any_division_hold_every_item_once(self):
-        rng = random.Random(SEED)
-        for _ in range(100):
-            items = list(range(rng.randrange(40)))
-            count = rng.randrange(1, 12)
-            parts = [Shard(number, count).part_of(items) for number in range(1, count + 1)]
-            self.assertEqual(sorted(item for part in parts for item in part), items, f"seed {SEED}")
-            self.assertLessEqual(max(map(len, parts)) - min(map(len, parts)), 1)
-
-    def test_a_shard_is_written_as_i_of_n(self):
-        self.assertEqual(Shard.from_text("2/7"), Shard(2, 7))
-        self.assertEqual(Shard.from_text("1/1"), Shard(1, 1))
-        for text in ("0/2", "3/2", "1", "/", "a/b", "1/0", "-1/2", "1/2/3", "1/99999"):
-            with self.subTest(text), self.assertRaises(Exception) as caught:
-                Shard.from_text(text)
-            self.assertIn("must be i/n", str(caught.exception))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""Behaviour of a run: resumed, divided and merged runs give the rows of one whole run, and nothing is run twice."""
+"""Behaviour of a run: a resumed run gives the rows of one whole run, and nothing is run twice."""
 
-import random
 import tempfile
 import unittest
 from collections import Counter
@@ -9,10 +8,9 @@ from unittest import mock
 
 from clawvm_experiments import running
 from clawvm_experiments.experiment import Cell, Experiment
-from clawvm_experiments.running import Plan, Shard, Usage, collect, row_path, run_plan
+from clawvm_experiments.running import Plan, row_path, run_plan
 from clawvm_replay.errors import InputError
 
-SEED = 20263
 RUNS = Counter()
 """How often each cell was run, over all experiments of this file."""
 
@@ -50,7 +48,7 @@ class RunningTest(unittest.TestCase):
             "second": [{"square": number**2} for number in range(4)],
         }
 
-    def run_part(self, folder, *, shard=None, resume=False, stop_after=None, plan=None):
+    def run_part(self, folder, *, resume=False, stop_after=None, plan=None):
         def progress(done, total, name):
             if done == stop_after:
                 raise Interrupted
@@ -58,19 +56,17 @@ class RunningTest(unittest.TestCase):
         return run_plan(
             plan or self.plan,
             self.root / folder,
-            shard=shard,
             resume=resume,
             executor=None,
             progress=progress,
-            usage=Usage(),
         )
 
     def test_a_whole_run_gives_the_rows_in_the_order_of_the_cells(self):
-        self.assertEqual(self.plan.ordered(self.run_part("whole")), self.expected)
+        self.assertEqual(self.run_part("whole"), self.expected)
         self.assertEqual(set(RUNS.values()), {1})
 
     def test_a_run_interrupted_anywhere_resumes_where_it_stopped(self):
-        for stop_after in range(1, 11):
+        for stop_after in (1, 6, 7, 10):
             with self.subTest(stop_after=stop_after):
                 RUNS.clear()
                 folder = f"interrupted-{stop_after}"
@@ -78,7 +74,7 @@ class RunningTest(unittest.TestCase):
                     self.run_part(folder, stop_after=stop_after)
                 self.assertEqual(RUNS.total(), stop_after)
                 rows = self.run_part(folder, resume=True)
-                self.assertEqual(self.plan.ordered(rows), self.expected)
+                self.assertEqual(rows, self.expected)
                 self.assertEqual(set(RUNS.values()), {1}, "a cell was run twice")
                 self.assertEqual(len(RUNS), 11)
 
@@ -87,71 +83,11 @@ class RunningTest(unittest.TestCase):
         self.run_part("again")
         self.assertEqual(set(RUNS.values()), {2})
 
-    def test_shards_of_any_division_merge_to_the_rows_of_one_run(self):
-        rng = random.Random(SEED)
-        for count in (1, 2, 3, 5, 11, 20):
-            numbers = sorted(range(1, count + 1), key=lambda _: rng.random())
-            folders = [self.root / f"division-{count}-{number % 2}" for number in numbers]
-            for number, folder in zip(numbers, folders):
-                self.run_part(folder.name, shard=Shard(number, count))
-            with self.subTest(count=count, seed=SEED):
-                merged = collect(self.plan, sorted(set(folders)))
-                self.assertEqual(self.plan.ordered(merged), self.expected)
-
-    def test_a_missing_shard_is_named(self):
-        self.run_part("shards", shard=Shard(1, 3))
-        self.run_part("shards", shard=Shard(3, 3))
-        with self.assertRaisesRegex(InputError, "shard 2 of 3 is missing for first"):
-            collect(self.plan, [self.root / "shards"])
-
-    def test_an_unfinished_shard_is_refused(self):
-        with self.assertRaises(Interrupted):
-            self.run_part("shards", shard=Shard(1, 2), stop_after=2)
-        self.run_part("shards", shard=Shard(2, 2))
-        with self.assertRaisesRegex(InputError, "not finished"):
-            collect(self.plan, [self.root / "shards"])
-
-    def test_a_shard_that_is_there_twice_is_refused(self):
-        for folder in ("a", "b"):
-            self.run_part(folder, shard=Shard(1, 1 + 1))
-        with self.assertRaisesRegex(InputError, "there twice"):
-            collect(self.plan, [self.root / "a", self.root / "b"])
-
-    def test_different_divisions_do_not_mix(self):
-        self.run_part("shards", shard=Shard(1, 2))
-        self.run_part("shards", shard=Shard(1, 3))
-        with self.assertRaisesRegex(InputError, "different divisions"):
-            collect(self.plan, [self.root / "shards"])
-
-    def test_a_folder_without_shards_and_foreign_files_are_refused(self):
-        (self.root / "empty").mkdir()
-        with self.assertRaisesRegex(InputError, "no file of a shard"):
-            collect(self.plan, [self.root / "empty"])
-        row_path(self.root / "empty", "third", Shard(1, 2)).write_text("{}\n")
-        with self.assertRaisesRegex(InputError, "belongs to no experiment"):
-            collect(self.plan, [self.root / "empty"])
-
-    def test_a_shard_is_resumed_only_with_the_experiments_that_it_was_made_of(self):
-        alone = Plan.of(self.experiments[:1], quick=False)
-        self.run_part("shards", shard=Shard(1, 3), plan=alone)
-        before = {path: path.read_bytes() for path in (self.root / "shards").iterdir()}
-        with self.assertRaisesRegex(InputError, "other cells"):
-            self.run_part("shards", shard=Shard(1, 3), resume=True, plan=Plan.of(self.experiments[::-1], quick=False))
-        self.assertEqual({path: path.read_bytes() for path in before}, before)
-
     def test_a_run_is_resumed_only_with_the_experiments_that_it_was_made_of(self):
         with self.assertRaises(Interrupted):
             self.run_part("whole", stop_after=9)
         with self.assertRaisesRegex(InputError, "second.rows.jsonl: was part of the interrupted run"):
             self.run_part("whole", resume=True, plan=Plan.of(self.experiments[:1], quick=False))
-
-    def test_a_finished_shard_that_lacks_a_row_is_refused(self):
-        self.run_part("shards", shard=Shard(1, 1))
-        path = row_path(self.root / "shards", "second", Shard(1, 1))
-        lines = path.read_bytes().splitlines(keepends=True)
-        path.write_bytes(b"".join([*lines[:2], *lines[3:-1], b'{"record":"end","rows":3}\n']))
-        with self.assertRaisesRegex(InputError, "second: no shard holds the row of cell 'cell-1'"):
-            collect(self.plan, [self.root / "shards"])
 
     def test_rows_of_other_code_are_refused(self):
         with self.assertRaises(Interrupted):
@@ -162,16 +98,25 @@ class RunningTest(unittest.TestCase):
         ):
             self.run_part("changed", resume=True)
 
-    def test_a_row_that_is_no_cell_of_the_shard_is_refused(self):
-        self.run_part("shards", shard=Shard(1, 1))
-        path = row_path(self.root / "shards", "first", Shard(1, 1))
+    def test_a_row_that_is_no_cell_of_the_run_is_refused(self):
+        self.run_part("foreign")
+        path = row_path(self.root / "foreign", "first")
         lines = path.read_bytes().splitlines(keepends=True)
-        foreign = b'{"cell":"smuggled","record":"row","row":{}}\n'
-        path.write_bytes(b"".join([*lines[:-1], foreign, b'{"record":"end","rows":8}\n']))
+        path.write_bytes(b"".join([*lines[:-1], b'{"cell":"smuggled","record":"row","row":{}}\n']))
         with self.assertRaisesRegex(InputError, "'smuggled', which is no cell"):
-            collect(self.plan, [self.root / "shards"])
-        with self.assertRaisesRegex(InputError, "'smuggled', which is no cell"):
-            self.run_part("shards", shard=Shard(1, 1), resume=True)
+            self.run_part("foreign", resume=True)
+
+    def test_the_processor_time_of_each_experiment_is_summed(self):
+        seconds = {}
+        run_plan(
+            self.plan,
+            self.root / "timed",
+            resume=False,
+            executor=None,
+            progress=lambda done, total, name: None,
+            seconds=seconds,
+        )
+        self.assertEqual(list(seconds), ["first", "second"])
 
     def test_an_executor_that_hands_on_anything_but_a_row_is_one_line(self):
         for answer in (None, {}, ({}, 1.0, 2), ([], 1.0)):

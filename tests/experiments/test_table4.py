@@ -3,6 +3,7 @@
 import unittest
 
 from clawvm_experiments.table4 import EXPERIMENT
+from clawvm_replay.document import markdown
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.published import FAULT_FREE, TABLE_4, Mark, PublishedFigure
 from clawvm_runtime.policy import POLICIES
@@ -131,7 +132,7 @@ class SummaryTest(unittest.TestCase):
         findings = results["findings"]
         self.assertFalse(findings["fault_free_thrash_equal_across_budgets"])
         self.assertTrue(findings["fault_free_thrash_equal_across_upgrade_orders"])
-        self.assertIn("Here it is not the same at every budget", EXPERIMENT.report(results))
+        self.assertIn("Here it is not the same at every budget", markdown(EXPERIMENT.report(results)))
 
     def test_a_thrash_that_moves_with_the_upgrade_order_is_seen(self):
         def change(item):
@@ -141,7 +142,7 @@ class SummaryTest(unittest.TestCase):
         findings = results["findings"]
         self.assertTrue(findings["fault_free_thrash_equal_across_budgets"])
         self.assertFalse(findings["fault_free_thrash_equal_across_upgrade_orders"])
-        self.assertIn("and not the same for the three upgrade orders", EXPERIMENT.report(results))
+        self.assertIn("and not the same for the three upgrade orders", markdown(EXPERIMENT.report(results)))
 
     def test_the_order_of_the_policies_is_told_when_it_is_another_one(self):
         def change(item):
@@ -149,8 +150,8 @@ class SummaryTest(unittest.TestCase):
 
         for swapped in ("retrieval_cache", "compaction_hybrid", "clawvm"):
             findings = EXPERIMENT.summarize(rows(change=change))["findings"]
-            self.assertFalse(findings["faults_stand_in_published_order"], swapped)
-        self.assertTrue(EXPERIMENT.summarize(rows())["findings"]["faults_stand_in_published_order"])
+            self.assertFalse(findings["faults_in_published_order"], swapped)
+        self.assertTrue(EXPERIMENT.summarize(rows())["findings"]["faults_in_published_order"])
 
     def test_one_fault_of_clawvm_costs_a_cell(self):
         def change(item):
@@ -186,8 +187,8 @@ class QuickTest(unittest.TestCase):
         self.assertEqual(
             known, {"pressure_turns", "hybrid_120_faults", "hybrid_120_bootstrap", "hybrid_120_flush_miss"}
         )
-        self.assertIn("stay open", EXPERIMENT.report(results))
-        self.assertIn("| 1,626 |", EXPERIMENT.report(results))
+        self.assertIn("this run has fewer", markdown(EXPERIMENT.report(results)))
+        self.assertIn("| 1,626 |", markdown(EXPERIMENT.report(results)))
 
     def test_a_quick_cell_gives_the_same_row_as_a_full_one(self):
         quick = {cell.id: cell for cell in EXPERIMENT.cells(True)}
@@ -198,7 +199,7 @@ class QuickTest(unittest.TestCase):
         self.assertEqual(EXPERIMENT.run_cell(cell), EXPERIMENT.run_cell(cell))
 
     def test_report_begins_with_a_heading(self):
-        self.assertTrue(EXPERIMENT.report(EXPERIMENT.summarize(rows())).startswith("## "))
+        self.assertTrue(markdown(EXPERIMENT.report(EXPERIMENT.summarize(rows()))).startswith("## "))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import dataclasses
 import unittest
 
 from clawvm_experiments.weights import DEFAULT, EXPERIMENT, METRICS, SETTINGS, Weights, policy_with
+from clawvm_replay.document import markdown
 from clawvm_replay.published import WEIGHT_SWEEP
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES
@@ -58,7 +59,7 @@ class IdenticalTest(unittest.TestCase):
 
         results = EXPERIMENT.summarize(rows(change))
         self.assertEqual(results["findings"]["distinct_fault_counts"], 2)
-        self.assertIn("does not come out", EXPERIMENT.report(results))
+        self.assertIn("not reproduced", markdown(EXPERIMENT.report(results)))
 
     def test_one_other_index_is_seen(self):
         found = findings(lambda weights, workload: {"thrash_index": 0.6} if weights == SETTINGS[3] else {})
@@ -99,7 +100,7 @@ class QuickTest(unittest.TestCase):
         known = {name: value for name, value in results["findings"].items() if value is not None}
         self.assertEqual(known, {"runs": len(quick)})
         self.assertEqual(results["alone"]["recency"]["values"], [0.1, 0.6, 1.2])
-        self.assertTrue(EXPERIMENT.report(results).startswith("## "))
+        self.assertTrue(markdown(EXPERIMENT.report(results)).startswith("## "))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command that draws a map."""
+"""The command that draws a map, as a user runs it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import unittest
 from pathlib import Path
 
 from clawvm_cli import main
-from tests.cli.support import ROOT, command
+from tests.cli.support import ROOT, command, run
 from tests.pictures.support import problems, texts
 
+MAP = "map"
+REPLAY = "replay"
 TRACE = ROOT / "traces/multi_session/multi_session-b0120.trace.jsonl"
 
 
@@ -22,48 +24,49 @@ class MapCommandTest(unittest.TestCase):
         self.addCleanup(temporary.cleanup)
         self.folder = Path(temporary.name)
 
-    def command(self, *arguments: object) -> tuple[int, str, str]:
-        """Return exit code, output and errors of a command in this process."""
-        output, errors = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(output):
-            try:
-                code = main([str(argument) for argument in arguments])
-            except SystemExit as exit_:
-                code = int(str(exit_.code))
-        return code, output.getvalue(), errors.getvalue()
-
-    def drawn(self, *arguments: object) -> str:
-        code, output, errors = self.command("map", *arguments)
-        self.assertEqual((code, errors), (0, ""))
-        return output
-
-    def assertRefused(self, arguments: tuple[object, ...], *words: str) -> None:
-        code, _, errors = self.command("map", *arguments)
+    def assertOneLine(self, code: int, errors: str, *words: str) -> None:
         self.assertEqual(code, 2, errors)
         self.assertEqual(len(errors.strip().splitlines()), 1, errors)
         for word in words:
             self.assertIn(word, errors)
 
+    def assertRefused(self, arguments: tuple[object, ...], *words: str) -> None:
+        """Run the command in this process, which is faster than in one of its own."""
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+            try:
+                code = main(["map", *map(str, arguments)])
+            except SystemExit as exit_:
+                code = int(str(exit_.code))
+        self.assertOneLine(code, errors.getvalue(), *words)
+
+    def test_a_mistake_is_one_line_without_a_traceback(self) -> None:
+        for arguments in ((TRACE, "--turns", "900-901"), (ROOT / "LICENSE",), (TRACE, "--out", "map.png")):
+            result = run(MAP, *arguments)
+            self.assertOneLine(result.returncode, result.stderr)
+
     def test_draws_to_standard_output_a_file_and_a_page(self) -> None:
         svg, html = self.folder / "new/map.svg", self.folder / "map.html"
         options = (TRACE, "--policy", "retrieval", "--budget", 180)
-        shown = self.drawn(*options)
-        self.assertEqual(problems(shown), [])
-        self.assertIn("Residency map: multi_session, policy Retrieval, budget 180 tokens", texts(shown))
-        self.assertEqual(self.drawn(*options, "--out", svg), "")
-        self.assertEqual(svg.read_text(), shown)
-        self.drawn(*options, "--out", html)
-        self.assertIn(shown.strip(), html.read_text())
+        shown = run(MAP, *options)
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        self.assertEqual(problems(shown.stdout), [])
+        self.assertIn("Residency map: multi_session, policy Retrieval, budget 180 tokens", texts(shown.stdout))
+        self.assertEqual(run(MAP, *options, "--out", svg).stdout, "")
+        self.assertEqual(svg.read_text(), shown.stdout)
+        self.assertEqual(run(MAP, *options, "--out", html).returncode, 0)
+        self.assertIn(shown.stdout.strip(), html.read_text())
 
-    def test_a_decision_trace_gives_the_same_map_as_its_trace(self) -> None:
+    def test_a_decision_trace_gives_the_same_map_as_its_trace_whatever_the_surroundings(self) -> None:
         decisions = self.folder / "decisions.jsonl"
-        self.command("replay", TRACE, "--policy", "lru", "--decisions", decisions)
-        self.assertEqual(self.drawn(decisions), self.drawn(TRACE, "--policy", "lru"))
+        run(REPLAY, TRACE, "--policy", "lru", "--decisions", decisions)
+        shown = run(MAP, decisions, cwd=self.folder, PYTHONHASHSEED="5", LC_ALL="C.UTF-8", TZ="Asia/Tokyo")
+        self.assertEqual(shown.stdout, run(MAP, TRACE, "--policy", "lru", PYTHONHASHSEED="9").stdout)
 
     def test_a_window_and_a_number_of_pages(self) -> None:
-        shown = texts(self.drawn(TRACE, "--turns", "5-9", "--pages-most", 4))
-        self.assertTrue(any(text.startswith("Turns 5 to 9 of ") for text in shown))
-        self.assertTrue(any("pages, with" in text for text in shown))
+        shown = run(MAP, TRACE, "--turns", "5-9", "--pages-most", 4)
+        self.assertTrue(any(text.startswith("Turns 5 to 9 of ") for text in texts(shown.stdout)))
+        self.assertTrue(any("pages, with" in text for text in texts(shown.stdout)))
 
     def test_bad_arguments_are_one_line(self) -> None:
         for arguments, word in (
@@ -109,8 +112,7 @@ class MapCommandTest(unittest.TestCase):
             self.assertRefused((path,), str(path))
 
     def test_a_closed_pipe_is_no_error(self) -> None:
-        arguments = command("replay_py/clawvm.py", "map", TRACE)
-        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command(MAP, TRACE), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         errors = process.stderr.read()

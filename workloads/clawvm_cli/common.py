@@ -1,113 +1,91 @@
-"""What every command shares: exit codes, argument types, one-line errors, progress.
-
-==============  ====================================================================
-run             the body of a command with its errors turned into exit codes
-Parser          an argument parser whose errors are one line
-budgets_from    a comma-separated list of token budgets
-Progress        a bar on a terminal, a quiet line now and then elsewhere
-==============  ====================================================================
-
-Exit codes: 0 fine; 1 a gate failed, a file is invalid, two runs differ; 2 wrong usage or bad input; 130 interrupted.
-"""
+"""What the commands share: how one is run, types of arguments, progress."""
 
 from __future__ import annotations
 
 import argparse
-import io
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from clawvm_cli.process import BAD_INPUT, guarded
 from clawvm_replay.errors import InputError
+from clawvm_replay.execution import EXECUTORS
 from clawvm_runtime.engine import MAXIMUM_BUDGET
 from clawvm_runtime.errors import ClawVMError
-from clawvm_runtime.policy import Policy, policy_named
 
 __all__ = [
-    "FAILED",
-    "OK",
-    "Parser",
+    "Command",
     "Progress",
+    "add_execution_arguments",
+    "add_output_arguments",
     "budgets_from",
-    "in_one_line",
+    "execute",
     "names_from",
     "positive",
-    "run",
-    "selected_policies",
+    "unique",
 ]
 
 _Value = TypeVar("_Value")
 
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a command takes and what it does; ``interrupted`` is printed when a signal ends it."""
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    interrupted: str = "interrupted; files under their final names are whole"
 
 
-def run(
-    program: str, body: Callable[[], int], interrupted: str = "interrupted; files under their final names are whole"
-) -> int:
-    """Return the exit code of *body*; what a user did wrong becomes one line on stderr, never a traceback.
-
-    *interrupted* is what is said when a signal ends the command.
-    """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # The caller closed it.
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the process
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A page may be named in letters that the terminal's encoding lacks.
-            stream.reconfigure(errors="backslashreplace")
-    _let_signals_interrupt()
-    try:
-        code = body()
-        sys.stdout.flush()
-        return code
-    except (InputError, ClawVMError) as error:
-        print(f"{program}: {in_one_line(str(error))}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print(f"{program}: {interrupted}", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
-    except OSError as error:
-        print(f"{program}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-        return BAD_INPUT
-
-
-def in_one_line(text: str) -> str:
-    """Return *text* with everything escaped that no line of a terminal should hold: a file may have any name.
-
-    >>> in_one_line("odd\\nname")
-    'odd\\\\nname'
-    """
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def _let_signals_interrupt() -> None:
-    """Make the signals that end a job on a cluster, or with its terminal, end it as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-class Parser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Print one line on stderr and exit with 2."""
         self.exit(BAD_INPUT, f"{self.prog}: {message} (--help shows the usage)\n")
+
+
+def execute(command: Command, program: str, summary: str, words: Sequence[str]) -> int:
+    """Run *command* with these arguments and return its exit code."""
+
+    def body() -> int:
+        parser = _Parser(prog=program, description=summary[0].upper() + summary[1:] + ".")
+        command.add_arguments(parser)
+        return command.run(parser.parse_args(words))
+
+    return guarded(program, body, (InputError, ClawVMError), command.interrupted)
+
+
+def add_output_arguments(parser: argparse.ArgumentParser, name: str = "--out-root", help: str = "") -> None:
+    """Add the folder of every output file, which *help* makes optional, and ``--force``."""
+    parser.add_argument(name, type=Path, required=not help, metavar="DIR", help=help or "folder for every output file")
+    parser.add_argument("--force", action="store_true", help="replace an earlier run in a folder that is not empty")
+
+
+def add_execution_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add who runs the cells, with how many workers, and ``--resume``."""
+    add_jobs_argument(parser)
+    parser.add_argument(
+        "--executor",
+        default="process",
+        metavar="NAME",
+        help=f"who runs the cells: {', '.join(EXECUTORS)} (dask:ADDRESS), or module:attribute (default process)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run where it stopped")
+
+
+def add_jobs_argument(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+    """Add the number of workers; the default is one per core."""
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        default=default or os.cpu_count() or 1,
+        metavar="N",
+        help=f"number of workers (default {default or 'one per core'})",
+    )
 
 
 def positive(text: str) -> int:
@@ -123,23 +101,19 @@ def positive(text: str) -> int:
 
 def budgets_from(text: str) -> tuple[int, ...]:
     """Return a comma-separated list of token budgets, for argparse."""
-    return _unique(tuple(positive(part.strip()) for part in text.split(",")), text)
+    return unique([positive(part.strip()) for part in text.split(",")], text)
 
 
 def names_from(text: str) -> tuple[str, ...]:
     """Return a comma-separated list of names, for argparse."""
-    return _unique(tuple(part.strip() for part in text.split(",")), text)
+    return unique([part.strip() for part in text.split(",")], text)
 
 
-def _unique(values: tuple[_Value, ...], text: str) -> tuple[_Value, ...]:
+def unique(values: Sequence[_Value], text: str) -> tuple[_Value, ...]:
+    """Return the *values* that *text* names; raises ArgumentTypeError when one is named twice."""
     if len(set(values)) != len(values):
-        raise argparse.ArgumentTypeError(f"names something twice: {text!r}")
-    return values
-
-
-def selected_policies(names: tuple[str, ...]) -> list[Policy]:
-    """Return the rows with these ids; raises PolicyError with the known ones."""
-    return [policy_named(name) for name in names]
+        raise argparse.ArgumentTypeError(f"names something twice: {text!r:.80}")
+    return tuple(values)
 
 
 class Progress:

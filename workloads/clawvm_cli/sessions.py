@@ -1,4 +1,4 @@
-"""Replay recorded sessions of real agents: what their harness lost, what it cost, what each policy would have kept."""
+"""Recorded sessions of real agents: convert them into traces, replay these, and report."""
 
 from __future__ import annotations
 
@@ -14,10 +14,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clawvm_cli.common import OK, Parser, Progress, in_one_line, names_from, positive, run, selected_policies
-from clawvm_cli.experiments import HOW_TO_RESUME, UNFINISHED, verdict_on
+from clawvm_cli.common import (
+    Command,
+    Progress,
+    add_execution_arguments,
+    add_jobs_argument,
+    add_output_arguments,
+    names_from,
+    positive,
+    unique,
+)
+from clawvm_cli.experiments import HOW_TO_RESUME, UNFINISHED, check_beginning, print_verdict
+from clawvm_cli.process import OK, in_one_line
 from clawvm_experiments.finishing import Frame, Timings, write_results
-from clawvm_experiments.running import Plan, Usage, run_plan
+from clawvm_experiments.running import Plan, run_plan
 from clawvm_experiments.sessions.cells import WINDOW, Budget, Options
 from clawvm_experiments.sessions.data import VIEWS, cut_label, session_index
 from clawvm_experiments.sessions.report import SESSIONS_ID, sessions_experiment
@@ -25,34 +35,30 @@ from clawvm_experiments.sessions.session_page import PageWork, page_works, sessi
 from clawvm_pictures.pages import Section, html
 from clawvm_replay.document import Block, Bullets, Paragraph
 from clawvm_replay.errors import InputError
-from clawvm_replay.execution import EXECUTORS, completed, executor_named, in_order
+from clawvm_replay.execution import completed, executor_named, in_order
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
 from clawvm_replay.suite import document, manifest_record
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES, policy_named
 from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.jobs import Chain, Conversion, jobs_for, write_conversion
 from clawvm_transcripts.output import Job, JobResult, convert, remove_sessions, remove_spools, request_stop
 
-__all__ = ["convert_main", "sessions_main"]
-
-
-# --- Convert recorded sessions of real agents into replay traces; without texts, paths or names unless asked for.
+__all__ = ["COMMANDS"]
 
 PASSED_OVER_SHOWN = 10
 """Files in no known format that are named on stderr; folders of sessions may hold thousands of others."""
 
 
-def add_conversion_options(convert_parser: argparse.ArgumentParser) -> None:
-    """Add what every command that converts takes."""
+def _add_conversion_arguments(parser: argparse.ArgumentParser) -> None:
     titles = ", ".join(item.title for item in FORMATS)
-    convert_parser.add_argument(
+    parser.add_argument(
         "inputs",
         nargs="+",
         type=Path,
         metavar="INPUT",
         help=f"recorded sessions, plain or gzip, or folders of them (such as ~/.claude/projects); known: {titles}",
     )
-    convert_parser.add_argument(
+    parser.add_argument(
         "--chain",
         type=_chain,
         default=Chain.NONE,
@@ -60,16 +66,10 @@ def add_conversion_options(convert_parser: argparse.ArgumentParser) -> None:
         help="none: every session is a trace (default); all: one trace of all sessions, in the order of their recorded "
         "start, with a reset between any two; project: one such trace for each project",
     )
-    convert_parser.add_argument(
+    parser.add_argument(
         "--keep-text",
         action="store_true",
         help="for your own use: names hold words of the session, and texts.jsonl its texts (default: neither)",
-    )
-    convert_parser.add_argument(
-        "--jobs", type=positive, default=os.cpu_count() or 1, metavar="N", help="number of workers (default: all cores)"
-    )
-    convert_parser.add_argument(
-        "--force", action="store_true", help="replace an earlier run in a folder that is not empty"
     )
 
 
@@ -81,56 +81,59 @@ def _chain(text: str) -> Chain:
         raise argparse.ArgumentTypeError(f"must be one of {known}, not {text!r:.80}") from None
 
 
-def convert_parser(program: str) -> argparse.ArgumentParser:
-    """Return the command's argument parser."""
-    result = Parser(prog=program, description=__doc__)
-    add_conversion_options(result)
-    result.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for every output file")
-    return result
+def _convert_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_conversion_arguments(parser)
+    add_output_arguments(parser, "--out")
+    add_jobs_argument(parser)
 
 
-def convert_main(argv: list[str] | None = None, program: str = "convert_transcripts.py") -> int:
-    """Convert and return the exit code."""
-    arguments = convert_parser(program).parse_args(argv)
-    return run(program, lambda: _convert_run(arguments))
-
-
-def _convert_run(arguments: argparse.Namespace) -> int:
+def _convert(arguments: argparse.Namespace) -> int:
     jobs = jobs_for(arguments.inputs, arguments.out, chain=arguments.chain, keep_text=arguments.keep_text)
     output = OutputDirectory(arguments.out, force=arguments.force)
-    conversion = convert_inputs(jobs, arguments.jobs)
+    conversion = _conversion(jobs, arguments.jobs, arguments.out)
     write_conversion(output, conversion)
-    output.write(MANIFEST_NAME, document(manifest_record(output, conversion_configuration(arguments))))
+    output.write(MANIFEST_NAME, document(manifest_record(output, _conversion_configuration(arguments))))
     print(f"{len(conversion.sessions)} sessions in {arguments.out}; report: {arguments.out / 'conversion.report.md'}")
     return OK
 
 
-def conversion_configuration(arguments: argparse.Namespace) -> dict[str, object]:
+def _conversion_configuration(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the options that the result depends on; the number of jobs is none of them."""
     return {"chain": arguments.chain.value, "keep_text": arguments.keep_text}
 
 
-def convert_inputs(jobs: Sequence[Job], workers: int) -> Conversion:
-    """Run *jobs* with so many *workers* and return the conversion; tells its progress, and refused files, on stderr.
+def _conversion(jobs: Sequence[Job], workers: int, root: Path) -> Conversion:
+    """Run *jobs* with so many *workers* and return the conversion; report progress and refused files on stderr.
 
-    When it fails or is interrupted, all jobs end soon and no spool file stays. Raises InputError for what cannot be
-    read or written, and when no session was found.
+    When it fails or is interrupted, all jobs end soon and neither a spool file nor an empty folder stays in *root*.
+    Raises InputError for what cannot be read or written, and when no session was found.
     """
     folders = {Path(job.out) for job in jobs}
     for folder in folders:
         remove_spools(folder)
         remove_sessions(folder)
+    begin = time.perf_counter()
     try:
-        begin = time.perf_counter()
         conversion = Conversion.of(_results(jobs, workers))
-        seconds = time.perf_counter() - begin
-        _say(f"{conversion.raw_bytes / 1e6:.1f} MB of recordings in {seconds:.1f} s, workers: {workers}")
-    finally:
+        if not conversion.sessions:
+            raise InputError("no recorded session in a known format in any of these inputs")
+    except BaseException:
         for folder in folders:
             remove_spools(folder)
-    if not conversion.sessions:
-        raise InputError("no recorded session in a known format in any of these inputs")
+        _remove_empty_folders(root)
+        raise
+    for folder in folders:
+        remove_spools(folder)
+    seconds = time.perf_counter() - begin
+    _say(f"{conversion.raw_bytes / 1e6:.1f} MB of recordings in {seconds:.1f} s, workers: {workers}")
     return conversion
+
+
+def _remove_empty_folders(root: Path) -> None:
+    """Remove *root* and what is below it as far as it is empty: the next run would be refused for an empty folder."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        with suppress(OSError):  # It holds a file.
+            os.rmdir(folder)
 
 
 def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
@@ -157,18 +160,18 @@ def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
 
 
 class _Megabytes:
-    """Tells how much of a large file was read; only this process's own work can be followed so closely."""
+    """Reports how much of a large file was read; only this process's own work can be followed so closely."""
 
     EVERY = 100 << 20
 
     def __init__(self) -> None:
-        self._told = 0
+        self._reported = 0
 
     def __call__(self, read: int) -> None:
-        if read < self._told:
-            self._told = 0  # Another file.
-        if read - self._told >= self.EVERY:
-            self._told = read
+        if read < self._reported:
+            self._reported = 0  # Another file.
+        if read - self._reported >= self.EVERY:
+            self._reported = read
             _say(f"{read >> 20} MB read")
 
 
@@ -176,8 +179,6 @@ def _say(line: str) -> None:
     with suppress(OSError):  # Nobody may be reading; the work goes on.
         print(in_one_line(line), file=sys.stderr)
 
-
-# --- Replay recorded sessions of real agents: what their harness lost, what it cost, what each policy would have kept.
 
 CONVERTED = "converted"
 """Folder of the converted sessions below the out-root."""
@@ -198,51 +199,39 @@ PAGES_LISTED = 300
 """Sessions with a link in the report; every one has its page."""
 
 
-def sessions_parser(program: str) -> argparse.ArgumentParser:
-    """Return the command's argument parser."""
-    result = Parser(prog=program, description=__doc__)
-    add_conversion_options(result)
-    result.add_argument("--out-root", type=Path, required=True, metavar="DIR", help="folder for every output file")
-    result.add_argument(
+def _sessions_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_conversion_arguments(parser)
+    add_output_arguments(parser)
+    parser.add_argument(
         "--budgets",
         type=_budgets,
         default=_budgets(DEFAULT_BUDGETS),
         metavar="LIST",
         help="comma-separated: tokens, shares of the session's working set such as 20%%, and window for the real "
-        f"one where the recording tells it (default {DEFAULT_BUDGETS.replace('%', '%%')})",
+        f"one where the recording has it (default {DEFAULT_BUDGETS.replace('%', '%%')})",
     )
-    result.add_argument(
+    parser.add_argument(
         "--cuts",
         type=_cuts,
         default=_cuts(DEFAULT_CUTS),
         metavar="LIST",
         help=f"after how many turns sessions are cut, comma-separated (default {DEFAULT_CUTS})",
     )
-    result.add_argument(
-        "--policies",
-        type=names_from,
-        default=tuple(POLICIES),
-        metavar="LIST",
-        help=f"policy ids, comma-separated (default {','.join(POLICIES)})",
-    )
-    result.add_argument(
-        "--views", type=names_from, default=VIEWS, metavar="LIST", help=f"comma-separated (default {','.join(VIEWS)})"
-    )
-    result.add_argument(
-        "--executor",
-        default="process",
-        metavar="NAME",
-        help=f"who runs the replays: {', '.join(EXECUTORS)} (dask:ADDRESS), or module:attribute (default process)",
-    )
-    result.add_argument("--resume", action="store_true", help="go on with an interrupted run where it stopped")
-    return result
+    for name, default, what in (("--policies", PAPER_POLICIES, "policy ids, "), ("--views", VIEWS, "")):
+        parser.add_argument(
+            name,
+            type=names_from,
+            default=default,
+            metavar="LIST",
+            help=f"{what}comma-separated (default {','.join(default)})",
+        )
+    add_execution_arguments(parser)
 
 
 def _budgets(text: str) -> tuple[Budget, ...]:
-    budgets = tuple(_budget(part.strip()) for part in text.split(","))
-    if len({budget.label for budget in budgets}) != len(budgets):
-        raise argparse.ArgumentTypeError(f"names something twice: {text!r:.80}")
-    return budgets
+    budgets = [_budget(part.strip()) for part in text.split(",")]
+    unique([budget.label for budget in budgets], text)
+    return tuple(budgets)
 
 
 def _budget(text: str) -> Budget:
@@ -260,63 +249,33 @@ def _budget(text: str) -> Budget:
 
 
 def _cuts(text: str) -> tuple[int | None, ...]:
-    cuts = tuple(None if part.strip() == "whole" else positive(part.strip()) for part in text.split(","))
-    if len(set(cuts)) != len(cuts):
-        raise argparse.ArgumentTypeError(f"names something twice: {text!r:.80}")
-    return cuts
+    return unique([None if part.strip() == "whole" else positive(part.strip()) for part in text.split(",")], text)
 
 
-def sessions_main(argv: list[str] | None = None, program: str = "run_sessions.py") -> int:
-    """Convert, replay, report; return the exit code: 1 when a claim that must hold does not."""
-    arguments = sessions_parser(program).parse_args(argv)
-    return run(program, lambda: _sessions_run(arguments), HOW_TO_RESUME)
-
-
-def _sessions_run(arguments: argparse.Namespace) -> int:
+def _sessions(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     root: Path = arguments.out_root
     converted, unfinished = root / CONVERTED, root / UNFINISHED
     jobs = jobs_for(arguments.inputs, converted, own=root, chain=arguments.chain, keep_text=arguments.keep_text)
-    _check_beginning(root, unfinished, arguments)
+    check_beginning(root, arguments)
     with executor_named(arguments.executor, arguments.jobs) as executor:
         output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)
         unfinished.mkdir(exist_ok=True)
         for old in (root / PAGES).glob("*.html"):
             old.unlink()  # Of an earlier run, perhaps with names that this one is not to show.
-        conversion = _conversion(jobs, arguments.jobs, unfinished)
+        conversion = _conversion(jobs, arguments.jobs, root)
         names = [session.name for session in conversion.sessions]
         index = _index(converted, names, options, executor)
         plan = Plan.of([sessions_experiment(converted, names, index, options)], quick=False)
-        usage = Usage()
-        rows = plan.ordered(
-            run_plan(
-                plan,
-                unfinished,
-                shard=None,
-                resume=arguments.resume,
-                executor=executor,
-                progress=Progress("replays"),
-                usage=usage,
-            )
-        )
+        rows = run_plan(plan, unfinished, resume=arguments.resume, executor=executor, progress=Progress("replays"))
         pages = _pages(converted, page_works(names, index, rows[SESSIONS_ID]), executor)
     for name, page in pages.items():
         output.write(f"{PAGES}/{name}.html", page.encode("ascii", "xmlcharrefreplace"))
     write_conversion(output, conversion, CONVERTED)
-    frame = Frame("ClawVM: recorded sessions", NOTE, partial(_page_list, names), claims_last=True)
+    frame = Frame("ClawVM: recorded sessions", NOTE, opens=False, sections=partial(_page_list, names))
     judged = write_results(output, plan, rows, Timings(), frame, _configuration(arguments, options))
     shutil.rmtree(unfinished)
-    return verdict_on(judged, root / "report.html")
-
-
-def _conversion(jobs: Sequence[Job], workers: int, unfinished: Path) -> Conversion:
-    """Return the converted sessions; without any there is no run to go on with."""
-    try:
-        return convert_inputs(jobs, workers)
-    except InputError:
-        with suppress(OSError):  # It holds rows of a run that is resumed.
-            unfinished.rmdir()
-        raise
+    return print_verdict(judged, root / "report.html")
 
 
 def _options(arguments: argparse.Namespace) -> Options:
@@ -326,7 +285,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         tokens=tuple(budget.tokens for budget in budgets if budget.tokens is not None),
         window=any(budget.label == WINDOW for budget in budgets),
         cuts=arguments.cuts,
-        policies=tuple(policy.id for policy in selected_policies(arguments.policies)),
+        policies=tuple(policy_named(name).id for name in arguments.policies),
         views=arguments.views,
     )
 
@@ -334,21 +293,12 @@ def _options(arguments: argparse.Namespace) -> Options:
 def _configuration(arguments: argparse.Namespace, options: Options) -> dict[str, object]:
     """Return the options that the result depends on."""
     return {
-        **conversion_configuration(arguments),
+        **_conversion_configuration(arguments),
         "budgets": [budget.label for budget in arguments.budgets],
         "cuts": [cut_label(cut) for cut in options.cuts],
         "policies": list(options.policies),
         "views": list(options.views),
     }
-
-
-def _check_beginning(root: Path, unfinished: Path, arguments: argparse.Namespace) -> None:
-    if arguments.resume and arguments.force:
-        raise InputError("--resume and --force exclude each other")
-    if arguments.resume and not unfinished.is_dir():
-        raise InputError(f"{root}: holds no interrupted run to resume")
-    if unfinished.is_dir() and not (arguments.resume or arguments.force):
-        raise InputError(f"{root}: holds an interrupted run; use --resume to go on, or --force to start over")
 
 
 def _index(
@@ -370,5 +320,11 @@ def _pages(converted: Path, works: Sequence[PageWork], executor: Executor | None
 def _page_list(names: Sequence[str]) -> list[Section]:
     blocks: list[Block] = [Bullets(tuple(f"[{name}]({PAGES}/{name}.html)" for name in names[:PAGES_LISTED]))]
     if len(names) > PAGES_LISTED:
-        blocks.append(Paragraph(f"The first {PAGES_LISTED} of {len(names)}; the others are in the same folder."))
+        blocks.append(Paragraph(f"The first {PAGES_LISTED} of {len(names)}; the others are in `{PAGES}/` too."))
     return [Section("A page for each session", html(blocks))]
+
+
+COMMANDS = {
+    "convert": Command(_convert_arguments, _convert),
+    "sessions": Command(_sessions_arguments, _sessions, HOW_TO_RESUME),
+}

@@ -1,1 +1,1 @@
-"""Experiments over the replay: each one is a list of independent cells and a pure function from cell to row."""
+"""Experiments over the replay: each is a list of independent cells, a pure function from cell to row, and a report."""

@@ -1,11 +1,5 @@
 """Ablations: ClawVM with one feature removed (Table 6), and Retrieval with the features added one by one.
 
-==============  ==========================================================================================
-PREVENTS        the kinds of fault that each feature exists to prevent, and no others when it is removed
-ADDITIONS       the differences between Retrieval and ClawVM, in the order in which they are added
-EXPERIMENT      one cell per variant, workload and budget
-==============  ==========================================================================================
-
 What one addition brings depends on what is there already, so the additions also run in the opposite order. The
 published order of the additive ablation is not known; ours is.
 """
@@ -13,16 +7,15 @@ published order of the additive ablation is not known; ours is.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, replay_cell
-from clawvm_experiments.figures import ablation_figures
-from clawvm_replay.metrics import DIGITS, FAULT_FIELDS
+from clawvm_experiments.experiment import Cell, Experiment, Row, aggregate, family_cells, replay_cell
+from clawvm_pictures.charts import BarSeries, bar_chart
+from clawvm_replay.document import Block, Heading, Number, Paragraph, Table
+from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.published import COUNT_TOLERANCE, TABLE_6, TABLE_6_BUDGET, TOLERANCE, Mark, PublishedFigure
-from clawvm_replay.reports import table
 from clawvm_runtime.policy import FEATURES, POLICIES, Policy
 from clawvm_workloads.families import PAPER_BUDGETS
 
@@ -44,6 +37,7 @@ PREVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "validated_writeback": (),
     }
 )
+"""The kinds of fault that each feature exists to prevent; removing it may cause no other kind."""
 
 
 class Addition(NamedTuple):
@@ -65,6 +59,8 @@ ADDITIONS = (
     Addition("upgrade_scoring", "upgrade scoring", "upgrades"),
     Addition("full_budget", "full budget after a reset", "budget_share_after_reset"),
 )
+"""The differences between Retrieval and ClawVM, in the order in which they are added."""
+
 PATHS: Mapping[str, tuple[Addition, ...]] = MappingProxyType({"forward": ADDITIONS, "reverse": ADDITIONS[::-1]})
 
 
@@ -116,24 +112,21 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _sums(rows: Sequence[Row], budgets: Sequence[int]) -> dict[str, Any]:
     """Return what a variant counted: at each budget, summed over the workloads, and over all cells."""
+    at = {budget: [row for row in rows if row["budget"] == budget] for budget in budgets}
     return {
-        "by_kind": {kind: sum(row[kind] for row in rows) for kind in FAULT_FIELDS},
-        "by_kind_at_180": {
-            kind: sum(row[kind] for row in rows if row["budget"] == TABLE_6_BUDGET) for kind in FAULT_FIELDS
-        },
+        "by_kind": _by_kind(rows),
+        "by_kind_at_180": _by_kind(at[TABLE_6_BUDGET]),
         "faults": sum(row["explicit_faults"] for row in rows),
-        "faults_by_budget": [
-            sum(row["explicit_faults"] for row in rows if row["budget"] == budget) for budget in budgets
-        ],
-        "mean_thrash": _mean_thrash(rows),
-        "thrash_by_budget": [_mean_thrash([row for row in rows if row["budget"] == budget]) for budget in budgets],
+        "faults_by_budget": [sum(row["explicit_faults"] for row in some) for some in at.values()],
+        "mean_thrash": aggregate(rows, "thrash_index"),
+        "thrash_by_budget": [aggregate(some, "thrash_index") for some in at.values()],
         "page_in_tokens": sum(row["page_in_tokens"] for row in rows),
         "pressure_turns": sum(row["pressure_turns"] for row in rows),
     }
 
 
-def _mean_thrash(rows: Sequence[Row]) -> float:
-    return round(math.fsum(row["thrash_index"] for row in rows) / len(rows), DIGITS)
+def _by_kind(rows: Sequence[Row]) -> dict[str, int]:
+    return {kind: sum(row[kind] for row in rows) for kind in FAULT_FIELDS}
 
 
 def _removal(feature_id: str, sums: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -242,26 +235,30 @@ def _gains(steps: Sequence[dict[str, Any]]) -> dict[str, int]:
     return {later["id"]: earlier["faults"] - later["faults"] for earlier, later in zip(steps, steps[1:])}
 
 
-def _report(results: dict[str, Any]) -> str:
-    removed, budgets = results["removed"], results["budgets"]
-    findings = results["findings"]
-    parts = [
-        "## Ablations\n",
-        "### One feature removed from ClawVM, 180 tokens, summed over the workloads (Table 6)\n",
-        "The published zeros were *conditions*: workloads that showed a fault there were not chosen. The counts are "
-        "*predictions*: that there are some was a condition, how many had no part in the choice. Each cell holds ours, "
-        "then the published number; the total is over the published columns. Pinned misses and silent recalls have no "
-        "published column. The last two rows are features that the published table does not have.\n",
-        _table_6(results),
-        f"{findings['table_6_zeros_reproduced']} of {findings['table_6_zeros']} published zeros (*condition*) and "
-        f"{findings['table_6_counts_reproduced']} of {findings['table_6_counts']} published counts (*prediction*) "
-        f"come out (within {100 * TOLERANCE:.0f} % or {COUNT_TOLERANCE}, a zero only as zero; totals not counted "
-        "again). "
-        f"{_misses(results['table_6'])}\n",
-        "### Does each removal cause only the faults that the feature prevents?\n",
-        f"Over {len(budgets)} budgets. For the first six features this was a condition of the choice of "
-        "workloads at 180 tokens, and only there.\n",
-        table(
+def _report(results: dict[str, Any]) -> list[Block]:
+    removed, budgets, findings = results["removed"], results["budgets"], results["findings"]
+    blocks: list[Block] = [
+        Heading(2, "Ablations"),
+        Paragraph(
+            f"{findings['table_6_zeros_reproduced']} of {findings['table_6_zeros']} published zeros (*condition*) and "
+            f"{findings['table_6_counts_reproduced']} of {findings['table_6_counts']} published counts (*prediction*) "
+            f"of Table 6 are reproduced: within {100 * TOLERANCE:.0f} % or {COUNT_TOLERANCE}, a zero only as zero, "
+            f"totals not counted again. {_misses(results['table_6'])}"
+        ),
+        Heading(3, "One feature removed from ClawVM, 180 tokens, summed over the workloads (Table 6)"),
+        Paragraph(
+            "The published zeros were *conditions*: workloads that showed a fault there were not chosen. The counts "
+            "are *predictions*: that there are some was a condition, how many had no part in the choice. Each cell "
+            "holds our number, then the published one; the total is over the published columns. Pinned misses and "
+            "silent recalls have no published column. The published table lacks the features of the last two rows."
+        ),
+        _table_6(removed),
+        Heading(3, "Does each removal cause only the faults that the feature prevents?"),
+        Paragraph(
+            f"Over {len(budgets)} budgets. For the first six features this was a condition of the choice of workloads "
+            "at 180 tokens, and only there."
+        ),
+        Table.of(
             ["removed", "prevents", "its faults", "other kinds", "pure"],
             (
                 (
@@ -274,39 +271,42 @@ def _report(results: dict[str, Any]) -> str:
                 for feature_id, item in removed.items()
             ),
         ),
-        "### Faults by budget in tokens, one feature removed\n",
-        "All six kinds; the thrash index is the mean of the cells.\n",
-        table(
+        Heading(3, "Faults by budget in tokens, one feature removed"),
+        Paragraph("All six kinds; the thrash index is the mean of the cells."),
+        Table.of(
             ["removed", *map(str, budgets), "thrash index"],
             ((item["name"], *item["faults_by_budget"], item["mean_thrash"]) for item in removed.values()),
         ),
-        "### Features added one by one to Retrieval\n",
-        "Faults that are left after each step, summed over all cells, and *at* each budget in tokens; the last row is "
-        "ClawVM. The published additive ablation's order and numbers are not known.\n",
+        Heading(3, "Features added one by one to Retrieval"),
+        Paragraph(
+            "Faults that are left after each step, summed over all cells, and *at* each budget in tokens; the last row "
+            "is ClawVM. The order and the numbers of the published additive ablation are not known."
+        ),
     ]
     for path, steps in results["paths"].items():
-        parts += [f"In {path} order:\n", _additive(steps, budgets), _rises(steps)]
-    parts += [
-        "### What a feature is worth depends on what is there already\n",
-        "Faults that it removes when added in either order, and faults that appear when it alone is taken out of "
-        "ClawVM.\n",
-        _worth(results),
+        blocks += [Paragraph(f"In {path} order:"), _additive(steps, budgets), Paragraph(_rises(steps))]
+    return [
+        *blocks,
+        Heading(3, "How much a feature matters depends on what is there already"),
+        Paragraph(
+            "Faults that a feature removes when it is added in either order, and faults that appear when it alone is "
+            "removed from ClawVM."
+        ),
+        _contributions(results),
     ]
-    return "\n".join(parts)
 
 
-def _table_6(results: dict[str, Any]) -> str:
+def _table_6(removed: Mapping[str, dict[str, Any]]) -> Table:
     rows = []
-    for feature_id, item in results["removed"].items():
-        by_kind = item["by_kind_at_180"]
-        published = TABLE_6.get(feature_id)
-        cells = [
-            f"{ours} / {'-' if published is None else getattr(published, column)}"
+    for feature_id, item in removed.items():
+        by_kind, published = item["by_kind_at_180"], TABLE_6.get(feature_id)
+        cells = (
+            Number(f"{ours} / {'-' if published is None else getattr(published, column)}")
             for column, ours in _columns(by_kind).items()
-        ]
+        )
         rows.append((item["name"], *cells, by_kind["pinned_invariant_miss"], by_kind["silent_recall"]))
     header = ["removed", "bootstrap", "flush-miss", "duplicate + refetch", "total", "pinned miss", "silent recall"]
-    return table(header, rows)
+    return Table.of(header, rows)
 
 
 def _misses(figures: Sequence[dict[str, Any]]) -> str:
@@ -316,44 +316,43 @@ def _misses(figures: Sequence[dict[str, Any]]) -> str:
         for figure in figures
         if not figure["reproduced"] and figure["column"] != "total"
     ]
-    return f"Do not come out: {'; '.join(misses)}." if misses else "All come out."
+    return f"Not reproduced: {'; '.join(misses)}." if misses else "None is missed."
 
 
 def _words(kinds: Sequence[str]) -> str:
     return ", ".join(kind.replace("_", " ") for kind in kinds)
 
 
-def _additive(steps: Sequence[dict[str, Any]], budgets: Sequence[int]) -> str:
-    header = [
-        "step",
-        "faults",
-        "duplicate + refetch",
-        "bootstrap",
-        "pinned miss",
-        "flush-miss",
-        "silent recall",
-        "thrash index",
-        "page-in tokens",
-        *(f"at {budget}" for budget in budgets),
-    ]
-    rows = []
-    for step in steps:
-        by_kind = step["by_kind"]
-        rows.append(
+def _additive(steps: Sequence[dict[str, Any]], budgets: Sequence[int]) -> Table:
+    kinds = {
+        "bootstrap": "post_compaction_bootstrap",
+        "pinned miss": "pinned_invariant_miss",
+        "flush-miss": "flush_miss",
+        "silent recall": "silent_recall",
+    }
+    return Table.of(
+        [
+            "step",
+            "faults",
+            "duplicate + refetch",
+            *kinds,
+            "thrash index",
+            "page-in tokens",
+            *(f"at {budget}" for budget in budgets),
+        ],
+        (
             (
                 step["name"],
                 step["faults"],
-                by_kind["duplicate_tool"] + by_kind["refetch"],
-                by_kind["post_compaction_bootstrap"],
-                by_kind["pinned_invariant_miss"],
-                by_kind["flush_miss"],
-                by_kind["silent_recall"],
+                _columns(step["by_kind"])["duplicate_and_refetch"],
+                *(step["by_kind"][kind] for kind in kinds.values()),
                 step["mean_thrash"],
                 step["page_in_tokens"],
                 *step["faults_by_budget"],
             )
-        )
-    return table(header, rows)
+            for step in steps
+        ),
+    )
 
 
 def _rises(steps: Sequence[dict[str, Any]]) -> str:
@@ -362,19 +361,42 @@ def _rises(steps: Sequence[dict[str, Any]]) -> str:
         for earlier, later in zip(steps, steps[1:])
         if later["faults"] > earlier["faults"]
     ]
-    return f"Additions that raise the count: {', '.join(rises) or 'none'}.\n"
+    return f"Additions that raise the count: {', '.join(rises) or 'none'}."
 
 
-def _worth(results: dict[str, Any]) -> str:
-    forward, reverse = (_gains(results["paths"][path]) for path in ("forward", "reverse"))
-    clawvm = results["clawvm"]["faults"]
-    removed = {feature_id: item["faults"] - clawvm for feature_id, item in results["removed"].items()}
-    return table(
+def _contributions(results: dict[str, Any]) -> Table:
+    forward, reverse = (_gains(results["paths"][path]) for path in PATHS)
+    removed = {name: item["faults"] - results["clawvm"]["faults"] for name, item in results["removed"].items()}
+    return Table.of(
         ["feature", "added in forward order", "added in reverse order", "removed from ClawVM"],
         (
             (addition.name, forward[addition.id], reverse[addition.id], removed.get(addition.id))
             for addition in ADDITIONS
         ),
+    )
+
+
+def _figures(results: dict[str, Any]) -> dict[str, str]:
+    """Return the faults that each removed feature causes, stacked by kind, and those after each added one."""
+    budgets = f"{len(results['budgets'])} budgets" if len(results["budgets"]) > 1 else f"{results['budgets'][0]} tokens"
+    return {
+        "removed.svg": _stacked_kinds(
+            f"One feature removed from ClawVM ({budgets}, 4 workloads)", list(results["removed"].values())
+        ),
+        "added.svg": _stacked_kinds(
+            f"Features added one by one to Retrieval ({budgets}, 4 workloads)", results["paths"]["forward"]
+        ),
+    }
+
+
+def _stacked_kinds(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    kinds = [kind for kind in FAULT_FIELDS if any(row["by_kind"][kind] for row in rows)]
+    return bar_chart(
+        title=title,
+        value_label="explicit faults",
+        categories=[row["name"] for row in rows],
+        series=[BarSeries(kind.replace("_", " "), [row["by_kind"][kind] for row in rows]) for kind in kinds],
+        stacked=True,
     )
 
 
@@ -386,5 +408,5 @@ EXPERIMENT = Experiment(
     run_cell=_run,
     summarize=_summarize,
     report=_report,
-    figures=ablation_figures,
+    figures=_figures,
 )

@@ -1,20 +1,9 @@
-"""Claims as data: what is claimed, where the number stands, what is expected of it, and the verdict.
-
-==============  ======================================================================================
-Claim           one row of ``claims.json``
-read_claims     all claims
-judge           the verdict on one claim, from the documents that a run wrote
-claims_record   all verdicts as plain JSON data
-claims_table    the same as a Markdown table
-guide_table     every claim with its command, output, expectation and cost: what EXPERIMENTS.md shows
-==============  ======================================================================================
+"""Claims as data: a sentence, the number that decides it, what is expected of the number, and the verdict.
 
 A claim names an output file and a field in it. Expected is one of ``value`` (with ``tolerance``, absolute, or
 ``relative``, a share), ``at_least``, ``at_most``. Kinds: ``published`` and the paper's setting; ``calibrated`` (our
-workloads were sized so that this comes out); ``prediction`` (a published figure that took no part in that);
-``property`` and ``bound`` (ours).
-
-Schemas: ``schemas/claims.schema.json``, ``schemas/claims-report.schema.json``.
+workloads were sized to reproduce it); ``prediction`` (a published figure that took no part in that); ``property`` and
+``bound`` (ours). Schemas: ``schemas/claims.schema.json``, ``schemas/claims-report.schema.json``.
 """
 
 from __future__ import annotations
@@ -26,31 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clawvm_replay.reports import table
+from clawvm_replay.document import Table, Verdict
 
 __all__ = [
-    "FORMAT_NAME",
     "KINDS",
-    "REPORT_FORMAT_NAME",
     "Claim",
     "Judged",
     "claims_record",
     "claims_table",
-    "guide_table",
+    "command_of",
     "judge",
+    "number_text",
     "read_claims",
+    "read_costs",
 ]
 
-FORMAT_NAME = "clawvm.claims"
 REPORT_FORMAT_NAME = "clawvm.claims_report"
-FORMAT_VERSION = 1
-KINDS = ("published", "calibrated", "prediction", "property", "bound")
-
-EXAMPLE_SESSIONS = "tests/transcripts/fixtures"
-"""Hand-made recordings that everybody has; claims about real sessions are for the reader's own."""
-
-HOLDS, FAILS, DIFFERS, NOT_RUN = "holds", "FAILS", "differs", "not run"
-"""``differs``: the number is another one, and the claim is none that must hold; ``not run``: this run lacks it."""
+REPORT_FORMAT_VERSION = 2
+PAPER_KINDS = ("published", "calibrated", "prediction")
+KINDS = (*PAPER_KINDS, "property", "bound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +56,6 @@ class Claim:
     expected_quick: Mapping[str, Any] | None = None
     optional: bool = False
 
-    @property
-    def command(self) -> str:
-        """The command whose output shows it; it may be run again."""
-        given = f" {EXAMPLE_SESSIONS}" if self.experiment == "sessions" else ""
-        out = f"out-{self.experiment.replace('_', '-')}"
-        return f"python3 workloads/run_{self.experiment}.py{given} --out-root {out} --force"
-
     def accepts(self, observed: Any) -> bool:
         """Return whether the observed value is what is expected."""
         expected = self.expected
@@ -98,29 +74,38 @@ class Claim:
         """Return in words what is expected."""
         expected = self.expected
         if "at_least" in expected:
-            return f"at least {_text(expected['at_least'])}"
+            return f"at least {number_text(expected['at_least'])}"
         if "at_most" in expected:
-            return f"at most {_text(expected['at_most'])}"
+            return f"at most {number_text(expected['at_most'])}"
         around = ""
         if expected.get("relative"):
             around = f" \u00b1 {100 * expected['relative']:g} %"
         elif expected.get("tolerance"):
-            around = f" \u00b1 {_text(expected['tolerance'])}"
-        return _text(expected["value"]) + around
+            around = f" \u00b1 {number_text(expected['tolerance'])}"
+        return number_text(expected["value"]) + around
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A claim with what was observed (None: not in this run) and the verdict."""
+    """A claim, what was observed (None: not in this run), and whether the claim holds (None: not judged)."""
 
     claim: Claim
     observed: Any
-    verdict: str
+    holds: bool | None
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words: claims of the paper are reproduced or not, our own hold or fail."""
+        if self.holds is None:
+            return "not run"
+        if self.claim.kind in PAPER_KINDS:
+            return "reproduced" if self.holds else "not reproduced"
+        return "holds" if self.holds else "fails"
 
     @property
     def failed(self) -> bool:
         """Whether a claim that must hold does not."""
-        return self.verdict == FAILS
+        return self.claim.must_hold and self.holds is False
 
     def to_record(self) -> dict[str, Any]:
         """Return claim and verdict as plain JSON data."""
@@ -130,7 +115,7 @@ class Judged:
             "statement": claim.statement,
             "source": claim.source,
             "kind": claim.kind,
-            "command": claim.command,
+            "command": command_of(claim.experiment),
             "file": claim.file,
             "field": claim.field,
             "expected": dict(claim.expected),
@@ -140,7 +125,18 @@ class Judged:
         }
 
 
-def _text(value: Any) -> str:
+def command_of(experiment: str) -> str:
+    """Return the command that runs an experiment by its id; it may be run again."""
+    run = "clawvm sessions RECORDINGS" if experiment == "sessions" else f"clawvm experiment {experiment}"
+    return f"{run} --out-root out-{experiment.replace('_', '-')} --force"
+
+
+def number_text(value: Any) -> str:
+    """Return an expected or observed value as text, without needless digits.
+
+    >>> number_text(1234.5), number_text(0.1), number_text(True)
+    ('1,234.5', '0.1', 'yes')
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -154,77 +150,58 @@ def _document() -> dict[str, Any]:
 
 
 def read_claims() -> list[Claim]:
-    """Return every claim, in the order of the file."""
+    """Return the claims of this package's experiments, in the order of the file."""
     return [Claim(**record) for record in _document()["claims"]]
 
 
-def guide_table() -> str:
-    """Return every claim with its command, where its number stands, what is expected, and what the command costs."""
-    costs = _document()["costs"]
-    return table(
-        ["claim", "statement", "kind", "command", "output", "field", "expected", "must hold", "seconds", "megabytes"],
-        (
-            (
-                claim.id,
-                claim.statement,
-                claim.kind,
-                f"`{claim.command}`",
-                f"`{claim.file}`",
-                f"`{claim.field}`",
-                claim.expectation(),
-                claim.must_hold,
-                costs[claim.experiment]["seconds"],
-                costs[claim.experiment]["megabytes"],
-            )
-            for claim in read_claims()
-        ),
-    )
+def read_costs() -> dict[str, dict[str, int]]:
+    """Return what each experiment's command costs by id: ``seconds`` and ``megabytes`` on a server core."""
+    costs: dict[str, dict[str, int]] = _document()["costs"]
+    return costs
 
 
 def judge(claim: Claim, documents: Mapping[str, Any]) -> Judged:
     """Return the verdict on a claim; *documents* maps output files to their content.
 
-    Raises KeyError for a field that the file does not have: the claim would otherwise pass unseen for ever.
+    Raises KeyError for a field that the file does not have: the claim would otherwise never be judged.
     """
     if claim.file not in documents:
-        return Judged(claim, None, NOT_RUN)
-    observed = documents[claim.file]
-    if claim.expected_quick is not None and observed.get("quick"):
+        return Judged(claim, None, None)
+    document = observed = documents[claim.file]
+    if claim.expected_quick is not None and document.get("quick"):
         claim = dataclasses.replace(claim, expected=claim.expected_quick)
     for part in claim.field.split("."):
         observed = observed[part]
     if observed is None:
-        # A full run tells every number: one that is missing where a claim must hold is no reason to pass.
-        missing = claim.must_hold and not claim.optional and documents[claim.file].get("quick") is False
-        return Judged(claim, None, FAILS if missing else NOT_RUN)
-    if claim.accepts(observed):
-        return Judged(claim, observed, HOLDS)
-    return Judged(claim, observed, FAILS if claim.must_hold else DIFFERS)
+        # A full run has every number: one that is missing where a claim must hold is no reason to pass.
+        missing = claim.must_hold and not claim.optional and document.get("quick") is False
+        return Judged(claim, None, False if missing else None)
+    return Judged(claim, observed, claim.accepts(observed))
 
 
 def claims_record(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return all verdicts as plain JSON data."""
     return {
         "format": REPORT_FORMAT_NAME,
-        "version": FORMAT_VERSION,
+        "version": REPORT_FORMAT_VERSION,
         "verdict": "fail" if any(item.failed for item in judged) else "pass",
         "claims": [item.to_record() for item in judged],
     }
 
 
-def claims_table(judged: Sequence[Judged]) -> str:
-    """Return the verdicts as a Markdown table; an expectation never breaks between two lines."""
-    return table(
+def claims_table(judged: Sequence[Judged]) -> Table:
+    """Return the verdicts as a table; an expectation never breaks between two lines."""
+    return Table.of(
         ["claim", "verdict", "statement", "source", "kind", "expected", "observed"],
         (
             (
                 item.claim.id,
-                item.verdict,
+                Verdict(item.verdict, item.holds),
                 item.claim.statement,
                 item.claim.source,
                 item.claim.kind,
                 item.claim.expectation().replace(" ", "\u00a0"),
-                None if item.observed is None else _text(item.observed),
+                None if item.observed is None else number_text(item.observed),
             )
             for item in judged
         ),

@@ -1,13 +1,13 @@
-"""Tier 1 as an experiment: each lifecycle gate is a cell, so that its verdict stands among the claims."""
+"""Tier 1 as an experiment: each lifecycle gate is a cell, so that its verdict is among the claims."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
+from clawvm_replay.document import Block, Heading, Paragraph, Table, Verdict
 from clawvm_replay.gates import GATES, report_record, run_gates
-from clawvm_replay.reports import gates_table
 from clawvm_runtime.policy import POLICIES
 
 __all__ = ["EXPERIMENT"]
@@ -35,14 +35,35 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _report(results: dict[str, Any]) -> str:
+def _report(results: dict[str, Any]) -> list[Block]:
     findings = results["findings"]
-    return (
-        "## The six lifecycle gates\n\n"
-        "Each gate runs the same trace twice. With one protection removed the fault must be seen; with it, it must not "
-        "happen, or the update must be rejected with its reason.\n\n"
-        f"{findings['gates_passed']} of {findings['gates_total']} gates pass.\n\n" + gates_table(results["gates"])
-    )
+    return [
+        Heading(2, "The six lifecycle gates"),
+        Paragraph(
+            f"{findings['gates_passed']} of {findings['gates_total']} gates pass. Each gate runs the same trace twice. "
+            "Without one protection the fault must occur; with it the fault must not occur, or the update must be "
+            "rejected with its reason."
+        ),
+        Table.of(
+            ["gate", "protection off", "protection on", "verdict"],
+            (
+                (
+                    gate["title"],
+                    *(_observed(half["observation"]) for half in gate["halves"]),
+                    Verdict(gate["verdict"], gate["verdict"] == "pass"),
+                )
+                for gate in results["gates"]
+            ),
+        ),
+    ]
+
+
+def _observed(observation: Mapping[str, Any]) -> str:
+    parts = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(observation["faults"].items())]
+    counts = {name: observation[name] for name in ("overwritten", "committed")}
+    counts["rejected"] = len(observation["rejected"])
+    parts += [f"{counts[name]} {name}" for name in ("overwritten", "rejected", "committed") if counts[name]]
+    return ", ".join(parts) or "no fault"
 
 
 EXPERIMENT = Experiment(

@@ -1,11 +1,4 @@
-"""What each lifecycle operation costs by itself, with the journal in memory and in a file, and what the disk costs.
-
-===================  =================================================================================
-OPERATIONS           every operation that is timed: its situation, its policy, its dirty updates
-run_operation        time one operation on a fresh engine
-operation_cases      the cases of all operations
-disk_cases           one ``fsync`` behind a writeback, which belongs to the disk and not to the engine
-===================  =================================================================================
+"""What is timed, and how: selection, whole turns, lifecycle operations, one ``fsync``.
 
 Every operation starts from the same table of 20 pages. What has to happen around it (staging the updates that a
 boundary finds, assembling the prompt in between) is not timed. The journal's file is written without ``fsync``.
@@ -44,38 +37,28 @@ from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, RecallOutcome
 
 __all__ = [
     "DEMANDS_PER_TURN",
-    "DISK_SAMPLES",
     "FAMILY_BUDGET",
     "OPERATION_PAGES",
     "POLICY",
     "REFERENCE_PAGES",
     "Case",
-    "Operation",
     "Size",
     "Timing",
-    "Work",
     "disk_cases",
     "family_cases",
-    "make_demands",
-    "make_pages",
     "operation_cases",
     "peak_kb",
-    "percentile",
     "reference_record",
     "repeat",
-    "run_operation",
     "size_cases",
     "time_reference",
 ]
-
-
-# --- How costs are measured: repeats without the garbage collector, order statistics, peaks of memory.
 
 Record = Callable[[int], object]
 """Takes the nanoseconds of one sample, outside of what is timed."""
 
 Work = Callable[[Record], None]
-"""Does the same from the same fresh start each time and hands over each of its samples, the same number each time."""
+"""Does the same work from the same fresh start and hands over each of its samples, the same number each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +66,7 @@ class Case:
     """One thing whose cost is measured.
 
     ``section`` is the list of the document that takes its row, ``fields`` what identifies the row there. ``prepare``
-    makes the work, and is not timed itself. ``has_peak`` tells whether the peak of its memory is measured too.
+    makes the work, and is not timed itself. With ``has_peak`` the peak of its memory is measured too.
     """
 
     section: str
@@ -148,10 +131,10 @@ def percentile(samples: Sequence[int], share: float) -> int:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def nanoseconds(work: Callable[..., object], *arguments: Any, **named: Any) -> int:
-    """Return what ``work(*arguments, **named)`` took."""
+def nanoseconds(work: Callable[..., object], *arguments: Any) -> int:
+    """Return how long ``work(*arguments)`` took."""
     begin = perf_counter_ns()
-    work(*arguments, **named)
+    work(*arguments)
     return perf_counter_ns() - begin
 
 
@@ -199,8 +182,6 @@ def peak_kb(work: Work) -> float:
     return (peak - before) / 1024
 
 
-# --- What is measured per turn: selection and whole turns, on tables of one size and on the workload families.
-
 POLICY = "clawvm"
 OTHER_POLICIES = ("lru", "compaction_hybrid", "retrieval")
 DEMANDS_PER_TURN = 2
@@ -212,7 +193,7 @@ REFERENCE_BUDGET = 500
 REFERENCE_TURNS = 50
 REFERENCE_LINES = 200
 
-# One round of ten pages; larger tables repeat it. Few pages are hard, so that 80 pages still leave room for choices.
+# One round of ten pages; larger tables repeat it. Few pages are hard, so that 80 pages still leave space for choices.
 _ROUND = (
     (PageType.BOOTSTRAP_POLICY, 10.0, 1.0),
     (PageType.PLAN, 8.0, 1.0),
@@ -225,7 +206,7 @@ _ROUND = (
     (PageType.CONVERSATION_SEGMENT, 1.0, 3.0),
     (PageType.EVIDENCE, 3.0, 9.0),
 )
-_LADDER = {Level.POINTER: 2, Level.STRUCTURED: 8, Level.COMPRESSED: 15, Level.FULL: 28}
+_COSTS = {Level.POINTER: 2, Level.STRUCTURED: 8, Level.COMPRESSED: 15, Level.FULL: 28}
 
 Demands = list[tuple[str, Level]]
 
@@ -245,7 +226,7 @@ def make_pages(count: int) -> list[Page]:
     for number in range(count):
         kind, base_utility, recompute_cost = _ROUND[number % len(_ROUND)]
         # Sizes differ a little from page to page, so that scores per token do not tie.
-        costs = {level: _LADDER[level] + number % (3 + level) for level in TYPE_RULES[kind].levels}
+        costs = {level: _COSTS[level] + number % (3 + level) for level in TYPE_RULES[kind].levels}
         pages.append(
             Page(
                 id=f"page-{number:03}",
@@ -271,9 +252,6 @@ def make_demands(count: int, turns: int) -> list[Demands]:
     ]
 
 
-# --- tables of one size ------------------------------------------------------------------------------
-
-
 def started_engine(pages: Sequence[Page], budget: int, policy: str = POLICY, **options: Any) -> Engine:
     """Return an engine whose first session has these pages; *options* are those of ``Engine``."""
     engine = Engine(POLICIES[policy], budget, **options)
@@ -281,7 +259,7 @@ def started_engine(pages: Sequence[Page], budget: int, policy: str = POLICY, **o
     return engine
 
 
-def _handing_on() -> DecisionTrace:
+def _streaming() -> DecisionTrace:
     """Return a decision trace that keeps nothing but the last event, as one that streams to a file does."""
     kept: deque[Event] = deque(maxlen=1)
     return DecisionTrace(kept.append)
@@ -325,7 +303,7 @@ def _turns(size: Size, policy: str, traced: bool) -> Work:
     def work(record: Record) -> None:
         # The pages are made here, because the engine keeps them: they belong to its memory.
         pages = make_pages(size.pages)
-        engine = started_engine(pages, size.budget, policy, trace=_handing_on() if traced else None)
+        engine = started_engine(pages, size.budget, policy, trace=_streaming() if traced else None)
         time_turns(engine, demands, record)
 
     return work
@@ -345,14 +323,11 @@ def size_cases(size: Size) -> list[Case]:
     ]
 
 
-# --- the workload families ---------------------------------------------------------------------------
-
-
 def time_family_turns(trace: Trace, record: Record) -> None:
     """Time each turn of *trace* with the replay around it, which asks for one turn at a time."""
 
     def timed() -> Iterator[Turn]:
-        for turn in map(_made_anew, trace.turns):
+        for turn in map(_with_own_pages, trace.turns):
             begin = perf_counter_ns()
             yield turn
             record(perf_counter_ns() - begin)
@@ -382,7 +357,7 @@ def family_cases(workload: str) -> list[Case]:
     ]
 
 
-def _made_anew(turn: Turn) -> Turn:
+def _with_own_pages(turn: Turn) -> Turn:
     """Return *turn* with pages of its own: those that the engine keeps belong to its memory."""
     return dataclasses.replace(turn, events_before=tuple(_with_own_page(item) for item in turn.events_before))
 
@@ -396,14 +371,11 @@ def _with_own_page(item: EventBefore) -> EventBefore:
 
 
 def _page_ids(trace: Trace) -> set[str]:
-    """Return the ids of all pages that a trace declares or that its tools give."""
+    """Return the ids of all pages that a trace declares or that its tools return."""
     items = [
         item.page if isinstance(item, ToolDeclaration) else item for turn in trace.turns for item in turn.events_before
     ]
     return {item.id for item in items if isinstance(item, Page)}
-
-
-# --- the reference -----------------------------------------------------------------------------------
 
 
 def reference_record() -> Event:
@@ -420,8 +392,6 @@ def time_reference(decision: Event, record: Record) -> None:
         record(nanoseconds(canonical_json, decision))
 
 
-# --- What each lifecycle operation costs by itself, with the journal in memory and in a file, and what the disk costs.
-
 OPERATION_PAGES = 20
 OPERATION_BUDGET = 500
 DIRTY_COUNTS = (0, 1, 10)
@@ -431,93 +401,80 @@ DISK_SAMPLES = 20
 _JOURNAL_NAME = "journal.jsonl"
 _NOTE = "the failing test is test_login; the cause is the session cookie, see the second traceback"
 
+Steps = Iterator[Callable[[], object]]
+"""What is timed, step by step; what runs between two steps is not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation in one situation.
 
-    ``journals`` names where the journal may live (``memory``, ``file``): both where the operation writes to it.
-    ``time`` takes a started engine and the number of samples and hands over each of them.
+    ``steps`` takes a started engine and the number of samples. ``journals`` names where the journal may live
+    (``memory``, ``file``): both where the operation writes to it.
     """
 
     operation: str
     situation: str
-    time: Callable[[Engine, int, Record], None]
+    steps: Callable[[Engine, int], Steps]
     dirty: int | None = None
     policy: str = POLICY
     journals: tuple[str, ...] = ("memory",)
 
 
-# --- the operations ----------------------------------------------------------------------------------
-
-
-def _pages() -> list[Page]:
-    return make_pages(OPERATION_PAGES)
-
-
-def _session_start(engine: Engine, samples: int, record: Record) -> None:
-    pages = _pages()
+def _session_start(engine: Engine, samples: int) -> Steps:
+    pages = make_pages(OPERATION_PAGES)
     for _ in range(samples):
-        record(nanoseconds(Engine(engine.policy, engine.budget).session_start, "session-1", pages))
+        yield partial(Engine(engine.policy, engine.budget).session_start, "session-1", pages)
 
 
-def _judge_demands(engine: Engine, samples: int, record: Record) -> None:
+def _judge_demands(engine: Engine, samples: int) -> Steps:
     for demands in make_demands(OPERATION_PAGES, samples):
-        record(nanoseconds(engine.post_model, demands=demands))
+        yield partial(engine.post_model, demands=demands)
         engine.prompt_assemble()
 
 
-def _stage_update(engine: Engine, samples: int, record: Record) -> None:
+def _stage_update(engine: Engine, samples: int) -> Steps:
     for _ in range(samples):
-        record(nanoseconds(engine.post_model, updates=_updates(engine, 1)))
+        yield partial(engine.post_model, updates=_updates(engine, 1))
         engine.compaction()
 
 
-def _execute_cold(engine: Engine, samples: int, record: Record) -> None:
+def _execute_cold(engine: Engine, samples: int) -> Steps:
     for number in range(samples):
         call, result = _call(number)
-        record(nanoseconds(engine.tool_execute, call, lambda _, result=result: result))
+        yield partial(engine.tool_execute, call, partial(_answer, result))
 
 
-def _execute_again(engine: Engine, samples: int, record: Record) -> None:
+def _answer(result: ToolResult, call: ToolCall) -> ToolResult:
+    return result
+
+
+def _execute_again(engine: Engine, samples: int) -> Steps:
     call, result = _call(0)
-    engine.tool_execute(call, lambda _: result)
+    engine.tool_execute(call, partial(_answer, result))
     for _ in range(samples):
         engine.prompt_assemble()
-        record(nanoseconds(engine.tool_execute, call, _refuse))
+        yield partial(engine.tool_execute, call, _refuse)
 
 
-def _assemble(engine: Engine, samples: int, record: Record) -> None:
+def _assemble(engine: Engine, samples: int) -> Steps:
     for demands in make_demands(OPERATION_PAGES, samples):
         engine.post_model(demands=demands)
-        record(nanoseconds(engine.prompt_assemble))
+        yield engine.prompt_assemble
 
 
-def _compaction(dirty: int, engine: Engine, samples: int, record: Record) -> None:
-    _with_dirty(engine, dirty, [engine.compaction] * samples, record)
+def _boundary(name: str, dirty: int, engine: Engine, samples: int) -> Steps:
+    """Time a boundary or flush that finds *dirty* updates staged, each time in a turn of its own."""
+    for number in range(samples):
+        engine.post_model(updates=_updates(engine, dirty))
+        yield partial(engine.reset, f"session-{number + 2}") if name == "reset" else getattr(engine, name)
+        engine.prompt_assemble()
 
 
-def _reset(dirty: int, engine: Engine, samples: int, record: Record) -> None:
-    resets = [partial(engine.reset, f"session-{number}") for number in range(2, samples + 2)]
-    _with_dirty(engine, dirty, resets, record)
-
-
-def _memory_flush(dirty: int, engine: Engine, samples: int, record: Record) -> None:
-    _with_dirty(engine, dirty, [engine.memory_flush] * samples, record)
-
-
-def _recall(engine: Engine, samples: int, record: Record) -> None:
+def _recall(engine: Engine, samples: int) -> Steps:
     answer = RecallAnswer(RecallOutcome.OK, ("page-000",))
     for _ in range(samples):
-        record(nanoseconds(engine.recall, "what did we decide?", lambda _: answer))
-
-
-def _with_dirty(engine: Engine, dirty: int, operations: Iterable[Callable[[], object]], record: Record) -> None:
-    """Time each operation; each finds *dirty* updates staged, in a turn of its own."""
-    for operation in operations:
-        engine.post_model(updates=_updates(engine, dirty))
-        record(nanoseconds(operation))
-        engine.prompt_assemble()
+        yield partial(engine.recall, "what did we decide?", lambda _: answer)
 
 
 def _updates(engine: Engine, count: int) -> list[Update]:
@@ -541,7 +498,7 @@ def _call(number: int) -> tuple[ToolCall, ToolResult]:
     page = Page(
         id=f"result-{number}",
         type=PageType.EVIDENCE,
-        costs={Level.POINTER: 2, Level.STRUCTURED: 8, Level.COMPRESSED: 15, Level.FULL: 28},
+        costs=_COSTS,
         provenance=Provenance("tool_call", call.canonical_signature()),
         base_utility=5.0,
         recompute_cost=8.0,
@@ -555,6 +512,7 @@ def _refuse(call: ToolCall) -> ToolResult:
 
 _BOTH = ("memory", "file")
 
+# ClawVM flushes nothing before a boundary, so the flush is timed under the policy that performs one.
 OPERATIONS: Sequence[Operation] = (
     Operation("session_start", f"{OPERATION_PAGES} pages", _session_start),
     Operation("post_model", "2 demands", _judge_demands),
@@ -563,21 +521,15 @@ OPERATIONS: Sequence[Operation] = (
     Operation("tool_execute", "served from the store", _execute_again),
     Operation("prompt_assemble", "2 demands", _assemble),
     *(
-        Operation(operation, f"{dirty} dirty", partial(time, dirty), dirty, policy, _BOTH if dirty else ("memory",))
-        for operation, policy, time in (
-            ("compaction", POLICY, _compaction),
-            ("reset", POLICY, _reset),
-            ("memory_flush", "compaction_hybrid", _memory_flush),
+        Operation(
+            name, f"{dirty} dirty", partial(_boundary, name, dirty), dirty, policy, _BOTH if dirty else ("memory",)
         )
+        for name, policy in (("compaction", POLICY), ("reset", POLICY), ("memory_flush", "compaction_hybrid"))
         for dirty in DIRTY_COUNTS
     ),
-    Operation("memory_flush", "not performed", partial(_memory_flush, 0)),
+    Operation("memory_flush", "not performed", partial(_boundary, "memory_flush", 0)),
     Operation("recall", "answered", _recall),
 )
-"""ClawVM flushes nothing before a boundary, so the flush is timed under the policy that performs one."""
-
-
-# --- running them ------------------------------------------------------------------------------------
 
 
 def run_operation(operation: Operation, journal: str, samples: int, record: Record) -> None:
@@ -586,11 +538,12 @@ def run_operation(operation: Operation, journal: str, samples: int, record: Reco
         path = Path(folder, _JOURNAL_NAME)
         storage = FileJournalStorage(path, durable=False) if journal == "file" else MemoryJournalStorage()
         with closing(Journal(storage)) as kept:
-            operation.time(_engine(operation, kept), samples, record)
+            for step in operation.steps(_engine(operation, kept), samples):
+                record(nanoseconds(step))
 
 
 def _engine(operation: Operation, journal: Journal) -> Engine:
-    engine = started_engine(_pages(), OPERATION_BUDGET, operation.policy, journal=journal)
+    engine = started_engine(make_pages(OPERATION_PAGES), OPERATION_BUDGET, operation.policy, journal=journal)
     engine.prompt_assemble()
     return engine
 
@@ -607,15 +560,11 @@ def operation_cases(samples: int) -> list[Case]:
                 "policy": operation.policy,
                 "dirty": operation.dirty,
             },
-            partial(_work, operation, journal, samples),
+            partial(partial, run_operation, operation, journal, samples),
         )
         for operation in OPERATIONS
         for journal in operation.journals
     ]
-
-
-def _work(operation: Operation, journal: str, samples: int) -> Work:
-    return partial(run_operation, operation, journal, samples)
 
 
 def disk_cases() -> list[Case]:
@@ -626,19 +575,17 @@ def disk_cases() -> list[Case]:
             storage = MemoryJournalStorage()
             engine = _engine(operation, Journal(storage))
             before = len(storage.read())
-            operation.time(engine, 1, lambda sample: None)
+            for step in operation.steps(engine, 1):
+                step()
             lines = [canonical_json(record) + "\n" for record in storage.read()[before:]]
             content = "".join(lines).encode("ascii")
             fields = {"what": "fsync", "dirty": operation.dirty, "bytes": len(content)}
-            cases.append(Case("disk", fields, partial(_fsync_work, content)))
+            cases.append(Case("disk", fields, partial(partial, _time_fsync, content)))
     return cases
 
 
-def _fsync_work(content: bytes) -> Work:
-    def work(record: Record) -> None:
-        with tempfile.TemporaryDirectory() as folder, open(Path(folder, _JOURNAL_NAME), "ab", buffering=0) as file:
-            for _ in range(DISK_SAMPLES):
-                file.write(content)
-                record(nanoseconds(os.fsync, file.fileno()))
-
-    return work
+def _time_fsync(content: bytes, record: Record) -> None:
+    with tempfile.TemporaryDirectory() as folder, open(Path(folder, _JOURNAL_NAME), "ab", buffering=0) as file:
+        for _ in range(DISK_SAMPLES):
+            file.write(content)
+            record(nanoseconds(os.fsync, file.fileno()))

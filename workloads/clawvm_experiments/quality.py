@@ -1,11 +1,5 @@
 """LRU against utility scoring: what separates upgrade scores once faults are zero.
 
-===========  ========================================================================================
-METRICS      what is compared, and which direction is better
-EXPLORATORY  scores between the two, a grid that was written down before any of them ran
-EXPERIMENT   one cell per score, workload and budget
-===========  ========================================================================================
-
 All scores run in ClawVM's structure, so nothing but the score differs. No upgrades at all is the floor, the published
 look-ahead oracle a reference that no live system can have.
 """
@@ -18,29 +12,26 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, family_cells, replay_cell
-from clawvm_experiments.figures import quality_figures
+from clawvm_experiments.experiment import (
+    QUALITY,
+    Cell,
+    Experiment,
+    Row,
+    aggregate,
+    displayed,
+    family_cells,
+    replay_cell,
+)
+from clawvm_experiments.figures import BUDGET_LABEL, budget_series
+from clawvm_pictures.charts import line_chart
+from clawvm_replay.document import Block, Heading, Paragraph, Table
 from clawvm_replay.metrics import DIGITS
-from clawvm_replay.reports import table
 from clawvm_runtime.policy import FEATURES, POLICIES, UPGRADE_SCORES, LinearScore, Policy
 from clawvm_workloads.families import PAPER_BUDGETS
 
-__all__ = ["EXPERIMENT", "EXPLORATORY", "METRICS"]
+__all__ = ["EXPERIMENT", "EXPLORATORY"]
 
 QUICK_BUDGETS = (120, 300)
-
-# Lower is better: -1, higher is better: 1; budget use is neither, it says what the rest was bought with.
-METRICS: Mapping[str, tuple[str, int]] = MappingProxyType(
-    {
-        "page_in_tokens": ("page-in tokens", -1),
-        "mean_level_at_demand": ("level at demand (0 to 4)", 1),
-        "share_served_at_full": ("served at full", 1),
-        "prefix_reuse": ("prefix reuse", 1),
-        "prompt_cost": ("prompt cost", -1),
-        "mean_budget_use": ("budget use", 0),
-    }
-)
-SUMMED = frozenset({"page_in_tokens", "prompt_cost"})
 
 _UTILITY = UPGRADE_SCORES["clawvm"]
 _LRU = UPGRADE_SCORES["lru"]
@@ -84,14 +75,14 @@ def _cells(quick: bool) -> list[Cell]:
 def _run(cell: Cell) -> Row:
     parameters = cell.parameters
     metrics = replay_cell(parameters["workload"], parameters["budget"], SCORES[parameters["score"]]).to_record()
-    return {**parameters, **{field: metrics[field] for field in ("explicit_faults", *METRICS)}}
+    return {**parameters, **{field: metrics[field] for field in ("explicit_faults", *QUALITY)}}
 
 
 def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
     budgets = sorted({row["budget"] for row in rows})
     workloads = list(dict.fromkeys(row["workload"] for row in rows))
     of_score = {score: [row for row in rows if row["score"] == score] for score in SCORES}
-    overall = {score: _aggregate(of_score[score]) for score in SCORES}
+    overall = {score: {metric: aggregate(of_score[score], metric) for metric in QUALITY} for score in SCORES}
     results: dict[str, Any] = {
         "cells_per_score": len(budgets) * len(workloads),
         "complete": len(budgets) == len(PAPER_BUDGETS),
@@ -100,7 +91,7 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "overall": overall,
         "by_budget": {score: _series(of_score[score], "budget", budgets) for score in SCORES},
         "by_workload": {score: _series(of_score[score], "workload", workloads) for score in SCORES},
-        "paired": {metric: _paired(of_score["lru"], of_score["clawvm"], metric) for metric in METRICS},
+        "paired": {metric: _paired(of_score["lru"], of_score["clawvm"], metric) for metric in QUALITY},
         "held_out": _held_out(of_score, workloads),
         "faults": {score: sum(row["explicit_faults"] for row in of_score[score]) for score in SCORES},
     }
@@ -109,20 +100,9 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
     return results
 
 
-def _value(rows: Sequence[Row], metric: str) -> float:
-    """Return tokens and costs summed over the cells, other metrics as their mean over the cells."""
-    total = math.fsum(row[metric] for row in rows)
-    return round(total if metric in SUMMED else total / len(rows), DIGITS)
-
-
-def _aggregate(rows: Sequence[Row]) -> dict[str, float]:
-    return {metric: _value(rows, metric) for metric in METRICS}
-
-
 def _series(rows: Sequence[Row], field: str, values: Sequence[Any]) -> dict[str, list[float]]:
-    return {
-        metric: [_value([row for row in rows if row[field] == value], metric) for value in values] for metric in METRICS
-    }
+    parts = [[row for row in rows if row[field] == value] for value in values]
+    return {metric: [aggregate(part, metric) for part in parts] for metric in QUALITY}
 
 
 def _paired(rows: Sequence[Row], others: Sequence[Row], metric: str) -> dict[str, Any]:
@@ -144,14 +124,13 @@ def _paired(rows: Sequence[Row], others: Sequence[Row], metric: str) -> dict[str
 
 def _count(pairs: Sequence[tuple[Row, Row]], metric: str) -> dict[str, Any]:
     # Without a better direction, "better" only means higher.
-    direction = METRICS[metric][1] or 1
+    direction = QUALITY[metric][1] or 1
     signs = [direction * (row[metric] - other[metric]) for row, other in pairs]
-    difference = math.fsum(row[metric] - other[metric] for row, other in pairs)
     return {
         "better": sum(sign > 0 for sign in signs),
         "equal": sum(sign == 0 for sign in signs),
         "worse": sum(sign < 0 for sign in signs),
-        "difference": round(difference if metric in SUMMED else difference / len(pairs), DIGITS),
+        "difference": aggregate([{metric: row[metric] - other[metric]} for row, other in pairs], metric),
     }
 
 
@@ -160,12 +139,12 @@ def _held_out(of_score: Mapping[str, Sequence[Row]], workloads: Sequence[str]) -
     result = []
     for workload in workloads:
         elsewhere = {
-            score: _value([row for row in of_score[score] if row["workload"] != workload], "page_in_tokens")
+            score: aggregate([row for row in of_score[score] if row["workload"] != workload], "page_in_tokens")
             for score in EXPLORATORY
         }
         chosen = min(elsewhere, key=lambda score: elsewhere[score])
         here = {
-            score: _value([row for row in of_score[score] if row["workload"] == workload], "page_in_tokens")
+            score: aggregate([row for row in of_score[score] if row["workload"] == workload], "page_in_tokens")
             for score in (chosen, "lru", "clawvm", "oracle_h3")
         }
         result.append(
@@ -198,7 +177,7 @@ def _answer(results: dict[str, Any]) -> str:
     ]
     for metric in ("mean_level_at_demand", "share_served_at_full", "prefix_reuse"):
         sentences.append(
-            f"{METRICS[metric][0].capitalize()}: {lru[metric]:.3f} against {clawvm[metric]:.3f}, better in "
+            f"{QUALITY[metric][0].capitalize()}: {lru[metric]:.3f} against {clawvm[metric]:.3f}, better in "
             f"{paired[metric]['better']} cells and worse in {paired[metric]['worse']}."
         )
     cost = paired["prompt_cost"]
@@ -216,9 +195,9 @@ def _share(ours: float, reference: float) -> str:
 
 
 def _conclusion(paired: Mapping[str, dict[str, Any]], results: dict[str, Any]) -> str:
-    advantages = {name: METRICS[name][1] * paired[name]["difference"] for name in METRICS if METRICS[name][1]}
-    wins = [METRICS[name][0] for name, advantage in advantages.items() if advantage > 0]
-    losses = [METRICS[name][0] for name, advantage in advantages.items() if advantage < 0]
+    advantages = {name: QUALITY[name][1] * paired[name]["difference"] for name in QUALITY if QUALITY[name][1]}
+    wins = [QUALITY[name][0] for name, advantage in advantages.items() if advantage > 0]
+    losses = [QUALITY[name][0] for name, advantage in advantages.items() if advantage < 0]
     if wins and losses:
         verdict = f"Neither is better throughout: LRU is ahead in {', '.join(wins)}, utility in {', '.join(losses)}."
     elif wins:
@@ -251,7 +230,7 @@ def _findings(results: dict[str, Any]) -> dict[str, Any]:
     for score in MAIN:
         for metric, value in overall[score].items():
             findings[f"{score}_{metric}"] = value
-    for metric in METRICS:
+    for metric in QUALITY:
         counts = paired[metric]
         findings.update((f"lru_{outcome}_{metric}_cells", counts[outcome]) for outcome in ("better", "equal", "worse"))
         findings[f"lru_minus_clawvm_{metric}"] = counts["difference"]
@@ -268,47 +247,52 @@ def _findings(results: dict[str, Any]) -> dict[str, Any]:
     return findings if results["complete"] else dict.fromkeys(findings)
 
 
-def _report(results: dict[str, Any]) -> str:
-    overall = results["overall"]
-    held_out = results["held_out"]
+def _report(results: dict[str, Any]) -> list[Block]:
+    overall, paired, held_out = results["overall"], results["paired"], results["held_out"]
     totals = {
         name: sum(item[name] for item in held_out)
         for name in ("page_in_tokens", "lru_page_in_tokens", "clawvm_page_in_tokens", "oracle_h3_page_in_tokens")
     }
-    parts = [
-        "## LRU against utility scoring\n",
-        results["answer"] + "\n",
-        "### Overall\n",
-        f"{results['cells_per_score']} cells per score, all in ClawVM's structure; {sum(results['faults'].values())} "
-        "explicit faults in all of them together. Page-in tokens and prompt cost (in plain tokens) are sums, the rest "
-        "means over the cells. Fewer page-ins, less cost, a higher level, more at full and more reuse are better; "
-        "budget use has no better direction.\n",
+    return [
+        Heading(2, "LRU against utility scoring"),
+        Paragraph(results["answer"]),
+        Heading(3, "Overall"),
+        Paragraph(
+            f"{results['cells_per_score']} cells per score, all in ClawVM's structure; "
+            f"{sum(results['faults'].values())} explicit faults in all of them together. Page-in tokens and prompt "
+            "cost (in plain tokens) are sums, the rest means over the cells. Fewer page-ins, less cost, a higher "
+            "level, more at full and more reuse are better; budget use has no better direction."
+        ),
         _overall(overall, MAIN),
-        "### LRU minus ClawVM, cell by cell\n",
-        table(
-            ["metric", "LRU better", "equal", "LRU worse", "difference"],
+        Heading(3, "LRU minus ClawVM, cell by cell"),
+        Table.of(
+            ["metric", *_OUTCOMES],
             (
-                (words + ("" if direction else " (better: higher)"), *_outcomes(results["paired"][metric], metric))
-                for metric, (words, direction) in METRICS.items()
+                (words + ("" if direction else " (better: higher)"), *_outcomes(paired[metric], metric))
+                for metric, (words, direction) in QUALITY.items()
             ),
         ),
-        "### Page-in tokens: LRU minus ClawVM by workload and by budget\n",
-        _splits(results["paired"]["page_in_tokens"], "page_in_tokens"),
-        "### Page-in tokens by budget\n",
-        table(
+        Heading(3, "Page-in tokens: LRU minus ClawVM by workload and by budget"),
+        _splits(paired["page_in_tokens"], "page_in_tokens"),
+        Heading(3, "Page-in tokens by budget"),
+        Table.of(
             ["score", *map(str, results["budgets"])],
             (
                 (name, *(round(value) for value in results["by_budget"][score]["page_in_tokens"]))
                 for score, name in MAIN.items()
             ),
         ),
-        "### Exploratory: scores between the two\n",
-        "Nothing here is a proposal. The grid was fixed before it ran, but the rows are compared on the cells that "
-        "they ran on, and the best of many rows looks better than it is.\n",
+        Heading(3, "Exploratory: scores between the two"),
+        Paragraph(
+            "Nothing here is a proposal. The grid was fixed before it ran, but the rows are compared on the cells that "
+            "they ran on, and the best of many rows looks better than it is."
+        ),
         _overall(overall, {name: name for name in ("lru", "clawvm", *EXPLORATORY)}),
-        "A fairer look: for each workload the exploratory score with the fewest page-in tokens on the *other* "
-        "workloads, and what it needs on this one.\n",
-        table(
+        Paragraph(
+            "A fairer look: for each workload the exploratory score with the fewest page-in tokens on the *other* "
+            "workloads, and what it needs on this one."
+        ),
+        Table.of(
             ["workload", "chosen score", "page-in tokens", "LRU", "ClawVM", "Oracle (h = 3)"],
             [
                 *((item["workload"], item["chosen"], *(round(item[name]) for name in totals)) for item in held_out),
@@ -316,28 +300,40 @@ def _report(results: dict[str, Any]) -> str:
             ],
         ),
     ]
-    return "\n".join(parts)
 
 
-def _number(value: float, metric: str) -> float | int:
-    return round(value) if metric in SUMMED else value
+_OUTCOMES = ("LRU better", "equal", "LRU worse", "difference")
 
 
-def _overall(overall: Mapping[str, dict[str, float]], names: Mapping[str, str]) -> str:
-    return table(
-        ["score", *(words for words, _ in METRICS.values())],
-        ((name, *(_number(overall[score][metric], metric) for metric in METRICS)) for score, name in names.items()),
+def _overall(overall: Mapping[str, dict[str, float]], names: Mapping[str, str]) -> Table:
+    return Table.of(
+        ["score", *(words for words, _ in QUALITY.values())],
+        ((name, *(displayed(overall[score][metric], metric) for metric in QUALITY)) for score, name in names.items()),
     )
 
 
-def _outcomes(counts: Mapping[str, Any], metric: str) -> tuple[object, ...]:
-    return (counts["better"], counts["equal"], counts["worse"], _number(counts["difference"], metric))
+def _outcomes(counts: Mapping[str, Any], metric: str) -> tuple[float, ...]:
+    return (counts["better"], counts["equal"], counts["worse"], displayed(counts["difference"], metric))
 
 
-def _splits(paired: Mapping[str, Any], metric: str) -> str:
+def _splits(paired: Mapping[str, Any], metric: str) -> Table:
     rows = [(name, *_outcomes(counts, metric)) for name, counts in paired["by_workload"].items()]
     rows += [(f"{budget} tokens", *_outcomes(counts, metric)) for budget, counts in paired["by_budget"].items()]
-    return table(["cells", "LRU better", "equal", "LRU worse", "difference"], rows)
+    return Table.of(["cells", *_OUTCOMES], rows)
+
+
+def _figures(results: dict[str, Any]) -> dict[str, str]:
+    """Return the page-in tokens of the upgrade orders against the budget."""
+    values = {name: row["page_in_tokens"] for name, row in results["by_budget"].items()}
+    return {
+        "page_in_tokens.svg": line_chart(
+            title="Page-in tokens by upgrade order",
+            x_label=BUDGET_LABEL,
+            y_label="page-in tokens, summed over the workloads",
+            series=budget_series(values, results["budgets"]),
+            logarithmic=True,
+        )
+    }
 
 
 EXPERIMENT = Experiment(
@@ -348,5 +344,5 @@ EXPERIMENT = Experiment(
     run_cell=_run,
     summarize=_summarize,
     report=_report,
-    figures=quality_figures,
+    figures=_figures,
 )

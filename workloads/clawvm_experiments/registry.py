@@ -1,15 +1,13 @@
-"""All experiments by id, in the order in which reports show them: a new experiment is a module and a row here."""
+"""All experiments by id, in the order of reports: a new experiment is one module and one row here."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from types import MappingProxyType
 
 from clawvm_experiments import (
     ablations,
     adversarial,
     bounds,
     gates,
+    overhead,
     prompt_cache,
     quality,
     sensitivity,
@@ -18,25 +16,84 @@ from clawvm_experiments import (
     weights,
 )
 from clawvm_experiments import property as claim_property
+from clawvm_experiments.claims import Claim, command_of, read_claims, read_costs
 from clawvm_experiments.experiment import Experiment
+from clawvm_replay.document import Block, Heading, Paragraph, Table, code
 
-__all__ = ["EXPERIMENTS"]
+__all__ = ["EXPERIMENTS", "all_claims", "claims_guide", "experiments_table"]
 
-EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
-    {
-        module.EXPERIMENT.id: module.EXPERIMENT
-        for module in (
-            gates,
-            table4,
-            ablations,
-            weights,
-            quality,
-            tasks,
-            adversarial,
-            claim_property,
-            bounds,
-            prompt_cache,
-            sensitivity,
-        )
-    }
-)
+EXPERIMENTS: dict[str, Experiment] = {
+    module.EXPERIMENT.id: module.EXPERIMENT
+    for module in (
+        gates,
+        table4,
+        ablations,
+        weights,
+        quality,
+        tasks,
+        adversarial,
+        claim_property,
+        bounds,
+        prompt_cache,
+        sensitivity,
+    )
+}
+"""Open: whatever is added here runs, is judged and is reported like the rest."""
+
+_OTHERS = {
+    overhead.ID: "How long does the policy engine take for a turn and for each lifecycle operation?",
+    "sessions": "What did the harness of recorded sessions lose, and what would each policy have kept?",
+}
+"""What is no row: one reads a clock, the other reads recordings."""
+
+
+def all_claims() -> list[Claim]:
+    """Return the claims of ``claims.json``, then those that experiments bring themselves."""
+    return [*read_claims(), *(claim for item in EXPERIMENTS.values() for claim in item.claims)]
+
+
+def experiments_table() -> Table:
+    """Return every experiment with its question, its command, and what the command costs (seconds and megabytes)."""
+    costs = read_costs()
+    questions = {**{item.id: item.question for item in EXPERIMENTS.values()}, **_OTHERS}
+    return Table.of(
+        ["experiment", "question", "command", "seconds", "megabytes"],
+        (
+            (
+                code(name),
+                question,
+                code(command_of(name)),
+                costs[name]["seconds"] if name in costs else None,
+                costs[name]["megabytes"] if name in costs else None,
+            )
+            for name, question in questions.items()
+        ),
+    )
+
+
+def claims_guide() -> list[Block]:
+    """Return every experiment with its command, then every claim with where its number is and what is expected."""
+    return [
+        Paragraph(
+            "From a checkout without an installation, write `python3 replay_py/clawvm.py` for `clawvm`. `RECORDINGS` "
+            "are recorded sessions of your own; a checkout has hand-made ones in `tests/transcripts/fixtures`."
+        ),
+        Heading(3, "Experiments"),
+        experiments_table(),
+        Heading(3, "Claims"),
+        Table.of(
+            ["claim", "statement", "kind", "output", "field", "expected", "must hold"],
+            (
+                (
+                    claim.id,
+                    claim.statement,
+                    claim.kind,
+                    code(claim.file),
+                    code(claim.field),
+                    claim.expectation(),
+                    claim.must_hold,
+                )
+                for claim in all_claims()
+            ),
+        ),
+    ]

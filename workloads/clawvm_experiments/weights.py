@@ -1,29 +1,22 @@
 """Weight sweep: does ClawVM's result depend on the weights of its upgrade score, and what do the weights move?
 
-==========  ==========================================================================================
-Weights     one setting: the boost of hard pages, the weights of recency and of recompute cost
-SETTINGS    21 settings: the default, each weight alone in four more values, and the eight corners
-EXPERIMENT  84 runs: every setting in every workload at 180 tokens
-==========  ==========================================================================================
-
-Published are the number of runs, the budget and the ranges, not the grid: this one has the same number of runs over
+The paper gives the number of runs, the budget and the ranges, not the grid: this one has the same number of runs over
 the same ranges. The boost of soft pages keeps its default proportion to that of hard pages.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, replay_cell
+from clawvm_experiments.experiment import QUALITY, Cell, Experiment, Row, aggregate, displayed, replay_cell
+from clawvm_replay.document import Block, Heading, Number, Paragraph, Table
 from clawvm_replay.metrics import DIGITS
 from clawvm_replay.published import WEIGHT_SWEEP
-from clawvm_replay.reports import table
 from clawvm_runtime.policy import POLICIES, UPGRADE_SCORES, Policy
-from clawvm_workloads.families import FAMILIES
+from clawvm_workloads.families import PAPER_FAMILIES
 
 __all__ = ["EXPERIMENT", "SETTINGS", "Weights", "policy_with"]
 
@@ -40,22 +33,17 @@ class Weights(NamedTuple):
 
 DEFAULT = Weights(_SCORE.pin_hard, _SCORE.recency, _SCORE.recompute)
 ALONE = {"pin": (0.5, 1.0, 3.0, 4.0), "recency": (0.1, 0.3, 0.9, 1.2), "recompute": (0.0, 0.2, 0.8, 1.2)}
-"""The values of each weight beside its default, from the lowest to the highest published one."""
+"""The values of each weight besides its default, from the lowest to the highest published one."""
 
 SETTINGS = (
     DEFAULT,
     *(DEFAULT._replace(**{weight: value}) for weight, values in ALONE.items() for value in values),
     *(Weights(*corner) for corner in product(*((values[0], values[-1]) for values in ALONE.values()))),
 )
+"""The default, each weight alone in four more values, and the eight corners of the ranges."""
 
-METRICS = {
-    "page_in_tokens": "page-in tokens",
-    "mean_level_at_demand": "level at demand (0 to 4)",
-    "share_served_at_full": "served at full",
-    "prefix_reuse": "prefix reuse",
-    "prompt_cost": "prompt cost",
-}
-SUMMED = frozenset({"page_in_tokens", "prompt_cost"})
+METRICS = {metric: words for metric, (words, direction) in QUALITY.items() if direction}
+"""The metrics that have a better direction."""
 
 
 def policy_with(weights: Weights) -> Policy:
@@ -77,7 +65,7 @@ def _cells(quick: bool) -> list[Cell]:
         Cell(f"{workload}-setting-{number:02d}", {"workload": workload, **weights._asdict()})
         for number, weights in enumerate(SETTINGS)
         if not quick or weights in ends
-        for workload in FAMILIES
+        for workload in PAPER_FAMILIES
     ]
 
 
@@ -113,12 +101,12 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _measured(weights: Weights, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return what one setting gave: tokens and costs summed over the workloads, the rest as their mean."""
-    result: dict[str, Any] = {**weights._asdict(), "faults": sum(row["explicit_faults"] for row in rows)}
-    for metric in METRICS:
-        total = math.fsum(row[metric] for row in rows)
-        result[metric] = round(total if metric in SUMMED else total / len(rows), DIGITS)
-    return result
+    """Return the results of one setting: tokens and costs summed over the workloads, the rest as their mean."""
+    return {
+        **weights._asdict(),
+        "faults": sum(row["explicit_faults"] for row in rows),
+        **{metric: aggregate(rows, metric) for metric in METRICS},
+    }
 
 
 def _of_workload(workload: str, rows: Sequence[Row]) -> dict[str, Any]:
@@ -184,60 +172,67 @@ def _findings(
     return findings if complete else {**dict.fromkeys(findings), "runs": len(rows)}
 
 
-def _report(results: dict[str, Any]) -> str:
+def _report(results: dict[str, Any]) -> list[Block]:
     settings, alone = results["settings"], results["alone"]
-    parts = [
-        "## Weight sweep\n",
-        f"{results['runs']} runs of ClawVM at {results['budget']} tokens: {len(settings)} settings in "
-        f"{len(results['by_workload'])} workloads. The paper made {WEIGHT_SWEEP.runs} runs over pin "
-        f"{_ends(WEIGHT_SWEEP.pin)}, recency {_ends(WEIGHT_SWEEP.recency)}, recompute {_ends(WEIGHT_SWEEP.recompute)}; "
-        "its grid is not known. Ours has the default, each weight alone in four more values, and the eight corners of "
-        "the ranges. Published is that fault counts and thrash index are identical in all runs (*prediction*).\n",
-        f"**{_identical(results)}**\n",
-        table(
+    blocks: list[Block] = [
+        Heading(2, "Weight sweep"),
+        Paragraph(f"**{_identical(results)}**"),
+        Paragraph(
+            f"{results['runs']} runs of ClawVM at {results['budget']} tokens: {len(settings)} settings in "
+            f"{len(results['by_workload'])} workloads. The paper made {WEIGHT_SWEEP.runs} runs over pin "
+            f"{_ends(WEIGHT_SWEEP.pin)}, recency {_ends(WEIGHT_SWEEP.recency)}, recompute "
+            f"{_ends(WEIGHT_SWEEP.recompute)}; its grid is not known. Ours has the default, each weight alone in four "
+            "more values, and the eight corners of the ranges. The paper reports identical fault counts and thrash "
+            "indices in all runs (*prediction*)."
+        ),
+        Table.of(
             ["workload", "fault counts", "thrash indices", "thrash index", "different quality numbers"],
             (
                 (
                     item["workload"],
                     item["distinct_fault_counts"],
                     item["distinct_thrash"],
-                    ", ".join(f"{value:.3f}" for value in item["thrash"]),
+                    Number(", ".join(f"{value:.3f}" for value in item["thrash"])),
                     item["distinct_outcomes"],
                 )
                 for item in results["by_workload"]
             ),
         ),
-        "The columns count how many different values the settings gave; the last one counts different combinations of "
-        "the metrics below.\n",
-        "### What the weights do move\n",
-        "Tokens and costs (in plain tokens) are summed over the workloads, the rest is their mean. The "
-        "published ranges differ in width, and what moves most may only be what was moved furthest.\n",
-        table(
+        Paragraph(
+            "The columns count how many different values the settings have; the last one counts different combinations "
+            "of the metrics below."
+        ),
+        Heading(3, "What the weights do move"),
+        Paragraph(
+            "Tokens and costs (in plain tokens) are summed over the workloads, the rest is their mean. The published "
+            "ranges differ in width, and what moves most may only be what was moved furthest."
+        ),
+        Table.of(
             ["metric", "lowest", "default", "highest", "moved most by"],
             (
                 (
                     words,
-                    _number(min(item[metric] for item in settings), metric),
-                    _number(settings[0][metric], metric),
-                    _number(max(item[metric] for item in settings), metric),
+                    displayed(min(item[metric] for item in settings), metric),
+                    displayed(settings[0][metric], metric),
+                    displayed(max(item[metric] for item in settings), metric),
                     _strongest(alone, metric),
                 )
                 for metric, words in METRICS.items()
             ),
         ),
-        "### Each weight alone, the others at their defaults\n",
+        Heading(3, "Each weight alone, the others at their defaults"),
     ]
     for weight, item in alone.items():
-        parts.append(
-            table(
+        blocks.append(
+            Table.of(
                 [weight, *METRICS.values()],
                 (
-                    (f"{value:g}", *(_number(item[metric][index], metric) for metric in METRICS))
+                    (f"{value:g}", *(displayed(item[metric][index], metric) for metric in METRICS))
                     for index, value in enumerate(item["values"])
                 ),
             )
         )
-    return "\n".join(parts)
+    return blocks
 
 
 def _ends(ends: tuple[float, float]) -> str:
@@ -249,17 +244,13 @@ def _identical(results: dict[str, Any]) -> str:
     thrash = max(item["distinct_thrash"] for item in results["by_workload"])
     if faults == thrash == 1:
         return (
-            "In every workload, fault count and thrash index are identical in all runs: the prediction comes out. "
+            "In every workload, fault count and thrash index are identical in all runs: the prediction is reproduced. "
             "It is a weak one: where there is no fault, the counting rules leave the index no other value."
         )
     return (
-        f"The prediction does not come out: up to {faults} different fault counts and {thrash} different thrash "
+        f"The prediction is not reproduced: up to {faults} different fault counts and {thrash} different thrash "
         "indices in one workload."
     )
-
-
-def _number(value: float, metric: str) -> float | int:
-    return round(value) if metric in SUMMED else value
 
 
 EXPERIMENT = Experiment(

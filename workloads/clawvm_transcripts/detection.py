@@ -39,7 +39,7 @@ __all__ = ["FORMATS", "SessionFile", "UnknownFormatError", "detect", "events_of"
 
 # --- All formats that are known, in the order in which they are tried.
 
-FORMATS: tuple[Format, ...] = (
+FORMATS: list[Format] = [
     CLAUDE_CODE,
     CODEX,
     COPILOT_CLI,
@@ -50,7 +50,7 @@ FORMATS: tuple[Format, ...] = (
     MINI_SWE_AGENT,
     SWE_AGENT,
     OPENHANDS,
-)
+]
 
 
 # --- From a file to its sessions: the format is detected from the content, never from the name.

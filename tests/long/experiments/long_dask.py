@@ -13,9 +13,9 @@ import unittest
 import warnings
 from pathlib import Path
 
-from tests.cli.support import ROOT
-from tests.cli.test_experiments import ALL, SMALL, tree
+from tests.cli.support import ROOT, command, run, tree
 
+SMALL = ("--quick", "--experiments", "gates,weights")
 PATHS = os.pathsep.join(str(ROOT / name) for name in ("", "replay_py", "workloads"))
 
 
@@ -68,13 +68,7 @@ class DaskTest(unittest.TestCase):
         return address
 
     def run_all(self, name: str, *arguments: str) -> dict[str, bytes]:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / ALL), "--out-root", str(self.root / name), *SMALL, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
+        done = run("experiments", "--out-root", self.root / name, *SMALL, *arguments)
         self.assertEqual(done.returncode, 0, done.stderr)
         return tree(self.root / name)
 
@@ -86,15 +80,11 @@ class DaskTest(unittest.TestCase):
         done = subprocess.run(
             [
                 sys.executable,
-                "-c",
-                "import sys; from clawvm_cli.experiments import main; sys.exit(main(sys.argv[1:]))",
-                "--out-root",
-                str(self.root / "none"),
-                *SMALL,
+                *command("experiments", "--out-root", self.root / "none", *SMALL)[5:],
                 "--executor",
                 "dask:tcp://127.0.0.1:9",
             ],
-            env={**os.environ, "PYTHONPATH": PATHS, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"},
+            env={**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"},
             capture_output=True,
             text=True,
             check=False,
