@@ -21,7 +21,7 @@ from clawvm_replay.errors import InputError
 from clawvm_replay.output import OutputDirectory
 from clawvm_replay.reports import table
 from clawvm_replay.suite import document
-from clawvm_transcripts.detection import FORMATS, SessionFile, detect, session_files
+from clawvm_transcripts.detection import SessionFile, detect, session_files
 from clawvm_transcripts.output import Beginning, Converted, Job, JobResult, beginning_of
 from clawvm_transcripts.reading import Source
 
@@ -202,7 +202,7 @@ def jobs_for(
     for file in files:
         if file.named:
             # What the user named and nobody can read is refused before anything is written.
-            detect(Source(file.path), FORMATS)
+            detect(Source(file.path))
     if chain is Chain.NONE:
         jobs = [Job(0, (str(file.path),), str(out), keep_text=keep_text, named=file.named) for file in files]
     else:

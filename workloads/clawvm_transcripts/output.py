@@ -28,7 +28,7 @@ from clawvm_runtime.canonical import canonical_json
 from clawvm_transcripts.calls import facts_of
 from clawvm_transcripts.conversion import SessionConverter, Sinks
 from clawvm_transcripts.counts import SessionCounter, shown_counts
-from clawvm_transcripts.detection import FORMATS, detect, events_of
+from clawvm_transcripts.detection import detect, events_of
 from clawvm_transcripts.events import (
     Broken,
     Compaction,
@@ -406,7 +406,7 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
         for path in job.paths:
             source = Source(Path(path))
             try:
-                file_format = detect(source, FORMATS)
+                file_format = detect(source)
                 key = key or _key_of(source)
             except InputError as error:
                 if job.named:
@@ -546,7 +546,7 @@ class Beginning:
 def beginning_of(path: str) -> Beginning:
     """Return the beginning of a file, for finding chains; raises InputError for a file in no known format."""
     source = Source(Path(path))
-    file_format = detect(source, FORMATS)
+    file_format = detect(source)
     start = next((event for event in events_of(source, file_format) if isinstance(event, SessionStart)), SessionStart())
     with source.open() as stream:
         while stream.read(CHUNK):

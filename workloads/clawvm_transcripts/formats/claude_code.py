@@ -9,7 +9,6 @@ or forked, is one session under the name of its first line.
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,71 +27,10 @@ from clawvm_transcripts.events import (
     ToolResult,
     Usage,
 )
-from clawvm_transcripts.formats.message_parts import count_of, text_of, words_of
+from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, required_text, text_of, words_of
 from clawvm_transcripts.pseudonyms import number_of
-from clawvm_transcripts.reading import Head, RecordError, line_format
 
-__all__ = ["CLAUDE_CODE", "NumberTable"]
-
-
-# --- A table of millions of numbers in a sixth of the memory that a dictionary of them takes.
-
-SMALLEST = 1 << 10
-
-
-class NumberTable:
-    """Whole numbers below 2^31 by 64-bit keys, which have to be evenly spread, as those of ``number_of`` are.
-
-    An entry takes 18 to 36 bytes; nothing is ever removed.
-    """
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._allocate(SMALLEST)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def _allocate(self, size: int) -> None:
-        self._mask = size - 1
-        self._keys = array("Q", bytes(8 * size))
-        self._values = array("i", bytes(4 * size))
-
-    def _place(self, key: int) -> int:
-        """Return the place of *key*, or the free one where it belongs."""
-        keys, mask = self._keys, self._mask
-        place = key & mask
-        while keys[place] != key and keys[place]:
-            place = (place + 1) & mask
-        return place
-
-    def get(self, key: int, default: int) -> int:
-        """Return the number under *key*, or *default*."""
-        place = self._place(key or 1)  # 0 marks a free place.
-        return self._values[place] if self._keys[place] else default
-
-    def add(self, key: int, value: int) -> bool:
-        """Put *value* under *key* unless there is one; return whether there was none. O(1) on average."""
-        key = key or 1
-        place = self._place(key)
-        if self._keys[place]:
-            return False
-        self._keys[place], self._values[place] = key, value
-        self._count += 1
-        if 3 * self._count > 2 * len(self._keys):
-            self._grow()
-        return True
-
-    def _grow(self) -> None:
-        keys, values = self._keys, self._values
-        self._allocate(2 * len(keys))
-        for key, value in zip(keys, values):
-            if key:
-                place = self._place(key)
-                self._keys[place], self._values[place] = key, value
-
-
-# --- Claude Code: ``~/.claude/projects/<project>/<session>.jsonl``.
+__all__ = ["CLAUDE_CODE"]
 
 WITHOUT_USE = frozenset(
     {
@@ -109,7 +47,7 @@ WITHOUT_USE = frozenset(
         "worktree-state",
     }
 )
-"""Line types that say nothing about memory."""
+"""Line types without any effect on memory."""
 
 OWN_FIELDS = {"file-history-snapshot": "messageId", "summary": "leafUuid"}
 """Lines that may fill the beginning of a file without naming a session, and the field by which they are known."""
@@ -150,16 +88,14 @@ def _is_own(record: dict[str, Any]) -> bool:
 class _Reader:
     def __init__(self) -> None:
         self._started = False
-        self._starts: set[str] = set()  # Starts of the session that were told already.
-        self._usages: set[int] = set()  # Replies whose usage was told already, by their number_of.
+        self._starts: set[str] = set()  # Starts of the session that were reported already.
+        self._usages: set[int] = set()  # Replies whose usage was reported already, by their number_of.
         self._usage = Usage(0)  # The newest.
-        self._prompts = NumberTable()  # Typed prompts on the way from the root to a line, by its number_of.
+        self._prompts: dict[int, int] = {}  # Typed prompts on the way from the root to a line, by its number_of.
         self._depth = 0  # The same for the newest line of the conversation.
 
     def record(self, record: dict[str, Any]) -> Iterator[Event]:
-        kind = record["type"]
-        if not isinstance(kind, str):
-            raise RecordError("the type of a line is no text")
+        kind = required_text(record, "type")
         if not self._started and "uuid" in record:
             self._started = True
             yield SessionStart(
@@ -191,12 +127,11 @@ class _Reader:
         if record.get("isSidechain") is True or not isinstance(record.get("uuid"), str):
             return
         uuid = number_of(record["uuid"])
-        depth = self._before(record) + typed
-        if self._prompts.add(uuid, depth):
-            self._depth = depth
+        if uuid not in self._prompts:
+            parent = record.get("parentUuid") or record.get("logicalParentUuid")
+            self._depth = self._prompts[uuid] = self._depth_of(parent) + typed
 
-    def _before(self, record: dict[str, Any]) -> int:
-        parent = record.get("parentUuid") or record.get("logicalParentUuid")
+    def _depth_of(self, parent: Any) -> int:
         return self._prompts.get(number_of(parent), self._depth) if isinstance(parent, str) else self._depth
 
     def _assistant(self, record: dict[str, Any]) -> Iterator[Event]:
@@ -208,24 +143,22 @@ class _Reader:
         yield AssistantMessage("".join(text_of(block.get("text")) for block in blocks if block["type"] == "text"), name)
         usage = message.get("usage")
         if isinstance(usage, dict):
-            yield from self._told_usage(usage, name)
+            yield from self._new_usage(usage, name)
         for block in blocks:
             if block["type"] == "tool_use":
-                if not isinstance(block["name"], str):
-                    raise RecordError("the name of a tool is no text")
-                yield ToolCall(text_of(block.get("id")), block["name"], block.get("input", {}), name)
+                yield ToolCall(text_of(block.get("id")), required_text(block, "name"), block.get("input", {}), name)
 
-    def _told_usage(self, usage: dict[str, Any], name: str) -> Iterator[Event]:
-        """Tell the usage of a reply once; its later lines only know more of the output."""
+    def _new_usage(self, usage: dict[str, Any], name: str) -> Iterator[Event]:
+        """Report the usage of a reply once; its later lines only know more of the output."""
         cached = count_of(usage.get("cache_read_input_tokens")) or 0
         written = count_of(usage.get("cache_creation_input_tokens")) or 0
         prompt = (count_of(usage.get("input_tokens")) or 0) + cached + written
-        told = Usage(prompt, cached, written, count_of(usage.get("output_tokens")) or 0, name)
+        newest = Usage(prompt, cached, written, count_of(usage.get("output_tokens")) or 0, name)
         known = bool(name) and number_of(name) in self._usages
-        if prompt and (not known or (name == self._usage.message and told.output > self._usage.output)):
+        if prompt and (not known or (name == self._usage.message and newest.output > self._usage.output)):
             self._usages.add(number_of(name))
-            self._usage = told
-            yield told
+            self._usage = newest
+            yield newest
 
     def _user(self, record: dict[str, Any]) -> Iterator[Event]:
         content = record["message"]["content"]
@@ -242,11 +175,9 @@ class _Reader:
             return
         words = "".join(text_of(block.get("text")) for block in content if block["type"] == "text")
         if record.get("isMeta") is True or INJECTED.match(words):
-            yield Skipped("line written by the harness", known=True)
+            yield HARNESS_LINE
             return
-        parent = record.get("parentUuid")
-        depth = self._prompts.get(number_of(parent), self._depth) if isinstance(parent, str) else self._depth
-        dropped = self._depth - depth
+        dropped = self._depth - self._depth_of(record.get("parentUuid"))
         if dropped > 0:
             yield Rewind(dropped)
         yield Prompt(words)

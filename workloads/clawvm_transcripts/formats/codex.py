@@ -2,12 +2,11 @@
 
 Records are ``{"timestamp", "type", "payload"}``; the first releases wrote the payloads bare. What was said stands in a
 file twice, as an item of the conversation and as an event for the screen, and what a tool gave up to three times: each
-is told once. A resumed session appends a further header to the same file.
+is read once. A resumed session appends a further header to the same file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,62 +27,21 @@ from clawvm_transcripts.events import (
     Usage,
     Window,
 )
-from clawvm_transcripts.formats.message_parts import count_of, text_of, words_of
-from clawvm_transcripts.reading import Head, RecordError, decoded, line_format
+from clawvm_transcripts.formats import (
+    HARNESS_LINE,
+    Head,
+    RecordError,
+    arguments_of,
+    count_of,
+    line_format,
+    required_text,
+    text_of,
+    words_of,
+)
+from clawvm_transcripts.pseudonyms import digest_of
 
 __all__ = ["CODEX", "tool_result"]
 
-
-# --- Words that a recording holds twice: as an item of the conversation, and as an event for the screen.
-
-HELD_BACK = 64
-"""Items held back until it is clear whether the file has events for them."""
-
-SAID_AS_EVENT = Skipped("item that stands in the file as an event too", known=True)
-
-
-class SaidTwice:
-    """What one side said: events where the file has any, items where it has none.
-
-    Items are held back until an event follows, which says the same, or the conversation goes on without one
-    (``settle``). *event* makes the common event of the words.
-    """
-
-    def __init__(self, event: Callable[[str], Event]) -> None:
-        self._event = event
-        self._waiting: list[str] = []
-        self._has_events = False
-        self._latest: str | None = None  # The latest words told from an item.
-
-    def event(self, words: str) -> Iterator[Event]:
-        """Tell the words of an event, unless an item told them just now."""
-        self.events_exist()
-        self._waiting.clear()
-        repeated, self._latest = self._latest == words.strip(), None
-        yield SAID_AS_EVENT if repeated else self._event(words)
-
-    def item(self, words: str) -> Iterator[Event]:
-        """Hold the words of an item back, or pass over them if the file has events."""
-        if self._has_events:
-            yield SAID_AS_EVENT
-            return
-        self._waiting.append(words)
-        if len(self._waiting) > HELD_BACK:
-            yield from self.settle()
-
-    def events_exist(self) -> None:
-        """Take note that the file has events, by one that tells no words of this side."""
-        self._has_events = True
-
-    def settle(self) -> Iterator[Event]:
-        """Tell what was held back: no event said it."""
-        for words in self._waiting:
-            self._latest = words.strip()
-            yield self._event(words)
-        self._waiting.clear()
-
-
-# --- The types of record and of injected text that occur in sessions of Codex.
 
 RECORD_TYPES = frozenset({"compacted", "event_msg", "response_item", "session_meta", "turn_context"})
 
@@ -137,17 +95,17 @@ EVENTS_WITHOUT_USE = frozenset(
         "web_search_end",
     }
 )
-"""Events that say nothing about memory, or what an item of the conversation says as well."""
+"""Events without any effect on memory, and those that repeat an item of the conversation."""
 
-_RULES = re.compile(r"\s*(?:# AGENTS\.md instructions\b|<user_instructions>)")
+RULES = re.compile(r"\s*(?:# AGENTS\.md instructions\b|<user_instructions>)")
 """How a part of a user message begins in which the harness hands over the project's rules."""
 
-_RULES_FRAME = re.compile(
+RULES_FRAME = re.compile(
     r"\s*(?:# AGENTS\.md instructions[^\n]*\n\s*)?<(INSTRUCTIONS|user_instructions)>(.*)</\1>\s*", re.DOTALL
 )
 """What stands around those rules; their own words are the last group."""
 
-_INJECTED = re.compile(
+INJECTED = re.compile(
     r"\s*<(?:environment_context|environments|turn_aborted|skill|user_action|user_shell_command|subagent_notification"
     r"|system_reminder|permissions instructions|collaboration_mode|personality_spec|model_switch|hook_prompt)\b"
 )
@@ -155,25 +113,6 @@ _INJECTED = re.compile(
 
 INJECTED_KINDS = ("environment_context", "user_instructions")
 """Kinds of a ``user_message`` event that nobody typed."""
-
-
-def is_rules(words: str) -> bool:
-    """Return whether a part of a user message hands over the project's rules."""
-    return _RULES.match(words) is not None
-
-
-def is_injected(words: str) -> bool:
-    """Return whether the harness wrote a part of a user message that holds no rules."""
-    return _INJECTED.match(words) is not None
-
-
-def own_words(rules: str) -> str:
-    """Return rules without the frame around them, so that the same rules are recognized in any frame or none."""
-    frame = _RULES_FRAME.fullmatch(rules)
-    return (frame[2] if frame else rules).strip()
-
-
-# --- Tool calls and results as Codex records them.
 
 ARGUMENT_FIELDS = ("arguments", "input", "action")
 """Where the call types keep what the tool is given."""
@@ -209,8 +148,8 @@ def tool_call(kind: str, payload: dict[str, Any]) -> ToolCall:
         raise RecordError("a call without a name")
     call = text_of(payload.get("call_id")) or text_of(payload.get("id"))
     arguments: Any = next((payload[key] for key in ARGUMENT_FIELDS if payload.get(key) is not None), {})
-    if kind == "function_call" and isinstance(arguments, str):
-        arguments = _object_in(arguments)
+    if kind == "function_call":
+        arguments = arguments_of(arguments)
     if tool == EXEC and isinstance(arguments, dict):
         arguments = next((value for key in PROGRAM_FIELDS if (value := text_of(arguments.get(key)))), arguments)
     namespace = text_of(payload.get("namespace"))
@@ -222,7 +161,7 @@ def tool_result(payload: dict[str, Any]) -> ToolResult:
     call, output = text_of(payload.get("call_id")) or text_of(payload.get("id")), payload.get("output")
     failed: bool | None = None  # None where nothing but the text itself may tell.
     if isinstance(output, str):
-        wrapped = _object_in(output)
+        wrapped = arguments_of(output)
         # Only the harness writes exactly this around an output; a tool that prints JSON is left as it is.
         if isinstance(wrapped, dict) and wrapped.keys() == {"output", "metadata"}:
             metadata, output = wrapped["metadata"], wrapped["output"]
@@ -260,25 +199,6 @@ def _head_length(text: str) -> int:
     return 0
 
 
-def _object_in(text: str) -> Any:
-    """Return the object that *text* is the JSON of, or *text* itself."""
-    if not text.startswith("{"):
-        return text
-    try:
-        value, end = decoded(text)
-    except ValueError:
-        return text
-    return value if not text[end:].strip() else text
-
-
-# --- Codex: ``~/.codex/sessions/<year>/<month>/<day>/rollout-<time>-<session>.jsonl``.
-
-REMEMBERED = 512
-"""Instructions of which is known that they were told."""
-
-HARNESS_LINE = Skipped("line written by the harness", known=True)
-
-
 def _recognizes(head: Head) -> bool:
     return any(_is_enveloped(record) or _is_bare_header(record) for record in head.records)
 
@@ -292,14 +212,57 @@ def _is_bare_header(record: dict[str, Any]) -> bool:
     return "type" not in record and isinstance(record.get("timestamp"), str) and {"id", "instructions"} <= record.keys()
 
 
+HELD_BACK = 64
+"""Items held back until it is clear whether the file has events for them."""
+
+REPEATED = Skipped("item that stands in the file as an event too", known=True)
+
+
+class _Speaker:
+    """The words of one side: its events where the file has any, its items where it has none.
+
+    Items are held back until an event follows, which repeats the words, or the conversation goes on without one.
+    *event* makes the common event of the words.
+    """
+
+    def __init__(self, event: Callable[[str], Event]) -> None:
+        self._event = event
+        self._waiting: list[str] = []
+        self._latest: str | None = None  # The latest words that came from an item.
+        self.has_events = False
+
+    def event(self, words: str) -> Iterator[Event]:
+        """Yield the words of an event, unless an item held them just now."""
+        self.has_events = True
+        self._waiting.clear()
+        repeated, self._latest = self._latest == words.strip(), None
+        yield REPEATED if repeated else self._event(words)
+
+    def item(self, words: str) -> Iterator[Event]:
+        """Hold the words of an item back, or skip them if the file has events."""
+        if self.has_events:
+            yield REPEATED
+            return
+        self._waiting.append(words)
+        if len(self._waiting) > HELD_BACK:
+            yield from self.release()
+
+    def release(self) -> Iterator[Event]:
+        """Yield what was held back: no event repeats it."""
+        for words in self._waiting:
+            self._latest = words.strip()
+            yield self._event(words)
+        self._waiting.clear()
+
+
 class _Reader:
     def __init__(self) -> None:
         self._started = False
-        self._instructions: dict[bytes, None] = {}  # Digests of those told, oldest first.
+        self._instructions: set[bytes] = set()  # Digests of those reported.
         self._total: Any = None  # Tokens of the whole session at the newest request.
         self._window = 0
-        self._prompts = SaidTwice(Prompt)
-        self._replies = SaidTwice(AssistantMessage)
+        self._prompts = _Speaker(Prompt)
+        self._replies = _Speaker(AssistantMessage)
 
     def record(self, record: dict[str, Any]) -> Iterator[Event]:
         kind, payload = _unwrapped(record)
@@ -318,8 +281,8 @@ class _Reader:
             yield Skipped(kind, known=kind == "state")
 
     def finish(self) -> Iterator[Event]:
-        yield from self._prompts.settle()
-        yield from self._replies.settle()
+        yield from self._prompts.release()
+        yield from self._replies.release()
 
     def _session(self, payload: dict[str, Any], record: dict[str, Any]) -> Iterator[Event]:
         if self._started:
@@ -338,27 +301,23 @@ class _Reader:
         yield from self._instruction("rules", text_of(payload.get("instructions")))
 
     def _turn(self, payload: dict[str, Any]) -> Iterator[Event]:
-        told = False
-        for kind, field in (("system", "developer_instructions"), ("rules", "user_instructions")):
-            for event in self._instruction(kind, text_of(payload.get(field))):
-                told = True
-                yield event
-        if not told:
-            yield Skipped("turn_context", known=True)
+        instructions = [
+            *self._instruction("system", text_of(payload.get("developer_instructions"))),
+            *self._instruction("rules", text_of(payload.get("user_instructions"))),
+        ]
+        yield from instructions or (Skipped("turn_context", known=True),)
 
     def _instruction(self, kind: str, words: str) -> Iterator[Event]:
-        """Tell an instruction, unless the same words were told before: several records carry them."""
-        own = own_words(words)
-        digest = hashlib.sha256(own.encode()).digest()
-        if not own or digest in self._instructions:
-            return
-        if len(self._instructions) >= REMEMBERED:
-            del self._instructions[next(iter(self._instructions))]
-        self._instructions[digest] = None
-        yield Instruction(kind, words)
+        """Yield an instruction, unless an earlier record held the same words: several records carry them."""
+        frame = RULES_FRAME.fullmatch(words)
+        own = (frame[2] if frame else words).strip()
+        digest = digest_of(own)
+        if own and digest not in self._instructions:
+            self._instructions.add(digest)
+            yield Instruction(kind, words)
 
     def _item(self, payload: dict[str, Any]) -> Iterator[Event]:
-        kind = _kind(payload)
+        kind = required_text(payload, "type")
         if kind == "message":
             yield from self._message(payload)
         elif kind.endswith("_call"):
@@ -378,40 +337,39 @@ class _Reader:
             raise RecordError("a message without content")
         parts = _parts(content)
         if role == "assistant":
-            yield from self._prompts.settle()
+            yield from self._prompts.release()
             yield from self._replies.item("".join(parts))
         elif role == "user":
-            yield from self._replies.settle()
+            yield from self._replies.release()
             yield from self._user_message(parts)
         elif role in ("developer", "system"):
-            told = [event for part in parts for event in self._instruction("system", part)]
-            yield from told or (HARNESS_LINE,)
+            instructions = [event for part in parts for event in self._instruction("system", part)]
+            yield from instructions or (HARNESS_LINE,)
         else:
             yield Skipped(f"message/{role!s:.40}")
 
     def _user_message(self, parts: list[str]) -> Iterator[Event]:
         typed = [part for part in parts if _is_typed(part)]
-        rules = [part for part in parts if is_rules(part)]
-        told = [event for part in rules for event in self._instruction("rules", part)]
-        yield from told
+        rules = [event for part in parts if RULES.match(part) for event in self._instruction("rules", part)]
+        yield from rules
         if typed:
             yield from self._prompts.item("".join(typed))
-        elif not told:
+        elif not rules:
             yield HARNESS_LINE
 
     def _screen_event(self, payload: dict[str, Any]) -> Iterator[Event]:
-        kind = _kind(payload)
+        kind = required_text(payload, "type")
         if kind == "user_message":
-            words = _required(payload, "message")
-            yield from self._replies.settle()
+            words = required_text(payload, "message")
+            yield from self._replies.release()
             if payload.get("kind") in INJECTED_KINDS or not _is_typed(words):
-                self._prompts.events_exist()
+                self._prompts.has_events = True
                 yield HARNESS_LINE
             else:
                 yield from self._prompts.event(words)
         elif kind == "agent_message":
-            words = _required(payload, "message")
-            yield from self._prompts.settle()
+            words = required_text(payload, "message")
+            yield from self._prompts.release()
             yield from self._replies.event(words)
         elif kind == "token_count":
             yield from self._usage(payload)
@@ -454,9 +412,9 @@ def _unwrapped(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             return "session_meta", record
         if "type" not in record and isinstance(record.get("record_type"), str):
             return record["record_type"], record
-        if _kind(record) in BARE_ITEMS:
+        if required_text(record, "type") in BARE_ITEMS:
             return "response_item", record
-    kind, payload = _kind(record), record.get("payload")
+    kind, payload = required_text(record, "type"), record.get("payload")
     if kind in RECORD_TYPES and not isinstance(payload, dict):
         raise RecordError(f"{kind} without a payload")
     return kind, payload if isinstance(payload, dict) else {}
@@ -476,18 +434,7 @@ def _compaction(payload: dict[str, Any]) -> list[Event]:
 
 
 def _is_typed(words: str) -> bool:
-    return not is_rules(words) and not is_injected(words)
-
-
-def _kind(record: dict[str, Any]) -> str:
-    return _required(record, "type")
-
-
-def _required(record: dict[str, Any], field: str) -> str:
-    value = record.get(field)
-    if not isinstance(value, str):
-        raise RecordError(f"{field} is no text")
-    return value
+    return RULES.match(words) is None and INJECTED.match(words) is None
 
 
 def _parts(content: Any) -> list[str]:

@@ -25,8 +25,7 @@ from clawvm_transcripts.events import (
     ToolResult,
     Window,
 )
-from clawvm_transcripts.formats.message_parts import count_of, text_of
-from clawvm_transcripts.reading import Head, RecordError, line_format
+from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, required_text, text_of
 
 __all__ = ["COPILOT_CLI"]
 
@@ -81,7 +80,7 @@ WITHOUT_USE = frozenset(
         "tool_search.activated",
     }
 )
-"""Event types that are written to the file and say nothing about memory."""
+"""Event types without any effect on memory."""
 
 INJECTED = ("skill-", "agent-")
 """How the ``source`` of a user message begins that the harness wrote."""
@@ -116,13 +115,13 @@ class _Reader:
         elif kind == "user.message":
             yield from _user(data)
         elif kind == "assistant.message":
-            words = _words(data, "content")
+            words = required_text(data, "content")
             self._message = text_of(data.get("messageId")) or text_of(record.get("id"))
             yield AssistantMessage(words, self._message)
         elif kind.startswith("tool."):
             yield from self._tool(kind, data)
         elif kind == "skill.invoked":
-            yield Instruction("system", _words(data, "content"))
+            yield Instruction("system", required_text(data, "content"))
         else:
             yield Skipped(kind, known=kind in WITHOUT_USE)
 
@@ -169,7 +168,7 @@ class _Reader:
             yield Window(tokens)
 
     def _system(self, data: dict[str, Any]) -> Iterator[Event]:
-        words = _words(data, "content")
+        words = required_text(data, "content")
         if words == self._instructions:
             yield Skipped("system instructions again", known=True)  # They are written for every prompt.
             return
@@ -185,7 +184,7 @@ class _Reader:
             if call in self._users:
                 yield Skipped("tool that the user started", known=True)
             else:
-                yield ToolCall(call, _words(data, "toolName"), data.get("arguments", {}), self._message)
+                yield ToolCall(call, required_text(data, "toolName"), data.get("arguments", {}), self._message)
         elif kind == "tool.execution_complete":
             if call in self._users:
                 self._users.remove(call)
@@ -199,9 +198,9 @@ class _Reader:
 
 
 def _user(data: dict[str, Any]) -> Iterator[Event]:
-    words = _words(data, "content")
+    words = required_text(data, "content")
     if data.get("isAutopilotContinuation") is True or text_of(data.get("source")).startswith(INJECTED):
-        yield Skipped("line written by the harness", known=True)
+        yield HARNESS_LINE
     else:
         yield Prompt(words)
 
@@ -210,12 +209,6 @@ def _summary(data: dict[str, Any], name: str) -> Iterator[Event]:
     words = text_of(data.get(name))
     if words:
         yield Summary(words)
-
-
-def _words(data: dict[str, Any], name: str) -> str:
-    if not isinstance(data[name], str):
-        raise RecordError(f"{name} is no text")
-    return str(data[name])
 
 
 COPILOT_CLI = line_format("copilot-cli", "Copilot CLI", _recognizes, _Reader)

@@ -22,8 +22,17 @@ from clawvm_transcripts.events import (
     ToolCall,
     ToolResult,
 )
-from clawvm_transcripts.formats.message_parts import arguments_of, text_of, usage_of, words_of
-from clawvm_transcripts.reading import Element, Head, RecordError, document_format
+from clawvm_transcripts.formats import (
+    HARNESS_LINE,
+    Head,
+    RecordError,
+    arguments_of,
+    document_format,
+    text_of,
+    usage_of,
+    words_of,
+)
+from clawvm_transcripts.reading import Element
 
 __all__ = ["MINI_SWE_AGENT"]
 
@@ -45,7 +54,7 @@ def _recognizes(head: Head) -> bool:
 
 class _Reader:
     def __init__(self) -> None:
-        self._opened = False  # The task was told.
+        self._opened = False  # The task was reported.
         self._asked: deque[str] = deque()  # Calls of the newest reply that have no result yet.
 
     def element(self, element: Element) -> Iterator[Event]:
@@ -98,13 +107,13 @@ class _Reader:
             self._opened = True
             yield Prompt(words)
         elif interruption is not None:
-            yield Prompt(words) if interruption in TYPED else Skipped("line written by the harness", known=True)
+            yield Prompt(words) if interruption in TYPED else HARNESS_LINE
         elif self._asked:
             yield _result(self._asked.popleft(), words, message)
         elif "actions" in extra:
             yield Prompt(words)  # A command that the user typed.
         else:
-            yield Skipped("line written by the harness", known=True)
+            yield HARNESS_LINE
 
 
 def _call(function: dict[str, Any], call: Any, message: str) -> ToolCall:
@@ -150,4 +159,4 @@ def _written(words: str) -> list[str]:
     return found if len(found) == 1 else []
 
 
-MINI_SWE_AGENT = document_format("mini-swe-agent", "mini-swe-agent", _recognizes, _Reader, ("messages",), ("info",))
+MINI_SWE_AGENT = document_format("mini-swe-agent", "mini-swe-agent", _recognizes, _Reader, ("info", "messages"))

@@ -23,8 +23,8 @@ from clawvm_transcripts.events import (
     ToolCall,
     ToolResult,
 )
-from clawvm_transcripts.formats.message_parts import text_of, usage_of
-from clawvm_transcripts.reading import TOP, Element, Head, RecordError, document_format
+from clawvm_transcripts.formats import Head, RecordError, document_format, required_text, text_of, usage_of
+from clawvm_transcripts.reading import TOP, Element
 
 __all__ = ["OPENHANDS"]
 
@@ -63,7 +63,7 @@ WITHOUT_USE = frozenset(
         "stop",
     }
 )
-"""Actions and observations that say nothing about memory."""
+"""Actions and observations without any effect on memory."""
 
 ANSWERS = frozenset(
     {
@@ -111,7 +111,7 @@ class _Reader:
         self._session = ""
         self._started = False
         self._reply = ""  # The newest reply.
-        self._response = ""  # The response of the provider whose tokens were told last.
+        self._response = ""  # The response of the provider whose tokens were reported last.
 
     def element(self, element: Element) -> Iterator[Event]:
         event = element.value
@@ -138,11 +138,11 @@ class _Reader:
             raise RecordError("the arguments of an action are no object")
         users = event.get("source") == "user"
         if action == "system":
-            yield Instruction("system", _text(arguments, "content"))
+            yield Instruction("system", required_text(arguments, "content"))
         elif action == "message" and users:
-            yield Prompt(_text(arguments, "content"))
+            yield Prompt(required_text(arguments, "content"))
         elif action == "message":
-            yield from self._replies(_text(arguments, "content"), name, event)
+            yield from self._replies(required_text(arguments, "content"), name, event)
         elif action == "condensation":
             yield Compaction(action)
             if text_of(arguments.get("summary")):
@@ -184,7 +184,7 @@ def _observation(kind: str, event: dict[str, Any]) -> Iterator[Event]:
         for text in words:
             yield Instruction("rules", text)
     elif kind in ANSWERS and cause is not None:
-        text = _text(event, "content")
+        text = required_text(event, "content")
         extras = event.get("extras")
         failed = kind in ("error", "user_rejected") or event.get("success") is False
         files = kind in ("edit", "read", "write") and isinstance(extras, dict)
@@ -215,10 +215,4 @@ def _name(number: Any) -> str:
     return str(number)
 
 
-def _text(holder: dict[str, Any], field: str) -> str:
-    if not isinstance(holder[field], str):
-        raise RecordError(f"{field} is no text")
-    return str(holder[field])
-
-
-OPENHANDS = document_format("openhands", "OpenHands", _recognizes, _Reader, ("history", TOP), ("instance_id",))
+OPENHANDS = document_format("openhands", "OpenHands", _recognizes, _Reader, ("instance_id", "history", TOP))

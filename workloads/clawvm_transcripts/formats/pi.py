@@ -1,12 +1,15 @@
-"""pi: ``~/.pi/agent/sessions/<project>/<time>_<session>.jsonl`` (@mariozechner/pi-coding-agent 0.73.1).
+"""The pi family: pi, OpenClaw and Oh My Pi keep JSON lines, a header and then entries that form a tree.
 
-The reader is that of the pi family. pi writes nothing that its descendants OpenClaw and Oh My Pi could not have
-written as well: a file of the family is pi's as long as nothing in its first lines is theirs.
+- pi: ``~/.pi/agent/sessions/<project>/<time>_<session>.jsonl`` (@mariozechner/pi-coding-agent 0.73.1)
+- OpenClaw: ``~/.openclaw/agents/<agent>/sessions/<session>.jsonl`` (before it kept sessions in a database)
+- Oh My Pi: ``~/.omp/agent/sessions/<project>/<time>_<session>.jsonl``
+
+pi writes nothing that its descendants could not have written as well: a file of the family is pi's as long as nothing
+in its first lines is theirs.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,75 +28,9 @@ from clawvm_transcripts.events import (
     ToolResult,
     Usage,
 )
-from clawvm_transcripts.reading import Head, line_format
+from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, text_of
 
-__all__ = ["OH_MY_PI", "OPENCLAW", "PI", "ROOT", "EntryTree", "in_family"]
-
-
-# --- The tree that the entries of a session form, and where in it the conversation stands.
-
-ROOT = 0
-"""The place above the first entry."""
-
-
-class EntryTree:
-    """Entries of one session in the order of the file; a place is the number of an entry, from 1."""
-
-    def __init__(self) -> None:
-        self._places: dict[str, int] = {}
-        self._depths = array("i", [0])
-        self._parents = array("i", [ROOT])
-        self._jumps = array("i", [ROOT])
-        self._here = ROOT
-        self._barrier = ROOT
-
-    def place_of(self, entry: str) -> int | None:
-        """Return the place of *entry*, None for one that was never seen."""
-        return self._places.get(entry)
-
-    def move_to(self, place: int) -> int:
-        """Go on below *place*; return how many entries of the branch are left behind (0 on the way down).
-
-        A place outside of what stands below the barrier is not gone to. O(log of the depth).
-        """
-        if place == self._here or self._common(place, self._barrier) != self._barrier:
-            return 0
-        left = self._depths[self._here] - self._depths[self._common(place, self._here)]
-        self._here = place
-        return left
-
-    def append(self, entry: str) -> None:
-        """Add *entry* below the place where the conversation stands, and stand there."""
-        parent = self._here
-        above = self._jumps[parent]
-        far = self._depths[parent] - self._depths[above] == self._depths[above] - self._depths[self._jumps[above]]
-        self._depths.append(self._depths[parent] + 1)
-        self._parents.append(parent)
-        self._jumps.append(self._jumps[above] if far and parent != ROOT else parent)
-        self._here = len(self._depths) - 1
-        self._places[entry] = self._here
-
-    def name(self, entry: str) -> None:
-        """Let *entry* stand for the place where the conversation stands."""
-        self._places[entry] = self._here
-
-    def set_barrier(self) -> None:
-        """Forbid moves to anything that is not below the place where the conversation stands."""
-        self._barrier = self._here
-
-    def _common(self, one: int, other: int) -> int:
-        depths, jumps, parents = self._depths, self._jumps, self._parents
-        if depths[one] < depths[other]:
-            one, other = other, one
-        while depths[one] > depths[other]:
-            one = jumps[one] if depths[jumps[one]] >= depths[other] else parents[one]
-        while one != other:
-            apart = jumps[one] != jumps[other]
-            one, other = (jumps[one], jumps[other]) if apart else (parents[one], parents[other])
-        return one
-
-
-# --- Sessions of the pi family (pi, OpenClaw, Oh My Pi): JSON lines, a header and then entries that form a tree.
+__all__ = ["OH_MY_PI", "OPENCLAW", "PI", "ROOT", "EntryTree", "PiReader", "in_family"]
 
 WITHOUT_USE = frozenset(
     {
@@ -112,7 +49,7 @@ WITHOUT_USE = frozenset(
         "ttsr_injection",
     }
 )
-"""Entry types that say nothing about memory, or say it for one turn only."""
+"""Entry types without any lasting effect on memory."""
 
 ROLES_WITHOUT_USE = frozenset(
     {
@@ -133,6 +70,55 @@ MIRRORS = frozenset({"delivery-mirror", "gateway-injected"})
 
 RESETS = {"reset": "reset", "reset_boundary": "start:clear"}
 """Entries from which on the model sees nothing older: OpenClaw's, and Oh My Pi's of ``/clear``."""
+
+
+ROOT = 0
+"""The place above the first entry."""
+
+
+class EntryTree:
+    """Entries of one session in the order of the file; a place is the number of an entry, from 1."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._parents = [ROOT]
+        self._depths = [0]
+        self._here = ROOT
+        self._barrier = ROOT
+
+    def place_of(self, entry: str) -> int | None:
+        """Return the place of *entry*, None for one that was never seen."""
+        return self._places.get(entry)
+
+    def move_to(self, place: int) -> int:
+        """Go on below *place*; return how many entries of the branch are left behind (0 on the way down).
+
+        A place that is not below the barrier is not gone to. O(entries between the two places).
+        """
+        if place == self._here or (self._barrier and self._common(place, self._barrier) != self._barrier):
+            return 0
+        left = self._depths[self._here] - self._depths[self._common(place, self._here)]
+        self._here = place
+        return left
+
+    def append(self, entry: str) -> None:
+        """Add *entry* below the current place, and go there."""
+        self._depths.append(self._depths[self._here] + 1)
+        self._parents.append(self._here)
+        self._here = self._places[entry] = len(self._parents) - 1
+
+    def name(self, entry: str) -> None:
+        """Let *entry* be another name of the current place."""
+        self._places[entry] = self._here
+
+    def set_barrier(self) -> None:
+        """Forbid moves to anything that is not below the current place."""
+        self._barrier = self._here
+
+    def _common(self, one: int, other: int) -> int:
+        while one != other:  # A parent has a smaller number than its children.
+            one, other = (self._parents[one], other) if one > other else (one, self._parents[other])
+        return one
 
 
 def in_family(head: Head) -> bool:
@@ -173,7 +159,7 @@ class PiReader:
         if kind == "session":
             yield from self._header(record)
             return
-        entry = _text(record.get("id"))
+        entry = text_of(record.get("id"))
         if entry and self._tree.place_of(entry) is not None:
             yield Skipped("entry again", known=True)
             return
@@ -202,12 +188,12 @@ class PiReader:
             yield Reset("start:fork")
 
     def _header(self, record: dict[str, Any]) -> Iterator[Event]:
-        time = _text(record.get("timestamp"))
-        fork = bool(_text(record.get("parentSession")) or _text(record.get("branchedFrom")))
+        time = text_of(record.get("timestamp"))
+        fork = bool(text_of(record.get("parentSession")) or text_of(record.get("branchedFrom")))
         if not self._started:
             self._started = True
             self._forked = time if fork else ""
-            yield SessionStart(_text(record.get("id")), "", _text(record.get("cwd")), time)
+            yield SessionStart(text_of(record.get("id")), "", text_of(record.get("cwd")), time)
             return
         # Ids are unique within one session only.
         self._tree = EntryTree()
@@ -225,7 +211,7 @@ class PiReader:
 
     def _move(self, record: dict[str, Any], field: str) -> int:
         parent = record.get(field, "")
-        place = ROOT if parent is None else self._tree.place_of(_text(parent))
+        place = ROOT if parent is None else self._tree.place_of(text_of(parent))
         return 0 if place is None else self._tree.move_to(place)
 
     def _entry(self, kind: Any, record: dict[str, Any], entry: str) -> Iterator[Event]:
@@ -233,13 +219,13 @@ class PiReader:
             yield from _message(record["message"], entry)
         elif kind == "compaction":
             yield _compaction(record)
-            words = _text(record.get("summary"))
+            words = text_of(record.get("summary"))
             if words:
                 yield Summary(words)
         elif kind == "branch_summary":
-            yield Summary(_text(record["summary"]))
+            yield Summary(text_of(record["summary"]))
         elif kind == "session_init":
-            yield Instruction("system", _text(record["systemPrompt"]))
+            yield Instruction("system", text_of(record["systemPrompt"]))
         elif kind in RESETS:
             yield Reset(RESETS[kind])
         else:
@@ -253,13 +239,13 @@ def _message(message: dict[str, Any], entry: str) -> Iterator[Event]:
     elif role == "user":
         words = _words(message["content"])
         if _written_by_harness(message):
-            yield Skipped("line written by the harness", known=True)
+            yield HARNESS_LINE
         elif words:
             yield Prompt(words)
         else:
             yield Skipped("prompt without words", known=True)
     elif role == "toolResult":
-        yield ToolResult(_text(message.get("toolCallId")), _words(message["content"]), message.get("isError") is True)
+        yield ToolResult(text_of(message.get("toolCallId")), _words(message["content"]), message.get("isError") is True)
     else:
         yield Skipped(f"message/{role}", known=role in ROLES_WITHOUT_USE)
 
@@ -272,13 +258,15 @@ def _assistant(message: dict[str, Any], entry: str) -> Iterator[Event]:
     yield AssistantMessage(_words(content), entry)
     usage = message.get("usage")
     if isinstance(usage, dict):
-        cached, written, output = _count(usage, "cacheRead"), _count(usage, "cacheWrite"), _count(usage, "output")
-        prompt = _count(usage, "input") + cached + written
+        fresh, cached, written, output = (
+            count_of(usage.get(name)) or 0 for name in ("input", "cacheRead", "cacheWrite", "output")
+        )
+        prompt = fresh + cached + written
         if prompt or output:
             yield Usage(prompt, cached, written, output, entry)
     for part in content if isinstance(content, list) else ():
         if part["type"] == "toolCall":
-            yield ToolCall(_text(part.get("id")), str(part["name"]), part.get("arguments", {}), entry)
+            yield ToolCall(text_of(part.get("id")), str(part["name"]), part.get("arguments", {}), entry)
 
 
 def _written_by_harness(message: dict[str, Any]) -> bool:
@@ -291,8 +279,8 @@ def _written_by_harness(message: dict[str, Any]) -> bool:
 
 def _compaction(record: dict[str, Any]) -> Compaction:
     by_extension = record.get("fromHook") is True or record.get("fromExtension") is True
-    kind = _text(record.get("method")) or ("extension" if by_extension else "compaction")
-    return Compaction(kind, _tokens(record.get("tokensBefore")), _tokens(record.get("tokensAfter")))
+    kind = text_of(record.get("method")) or ("extension" if by_extension else "compaction")
+    return Compaction(kind, count_of(record.get("tokensBefore")), count_of(record.get("tokensAfter")))
 
 
 def _words(content: Any) -> str:
@@ -300,20 +288,6 @@ def _words(content: Any) -> str:
         return content
     return "".join(part["text"] for part in content if part["type"] == "text")
 
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _tokens(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12 else None
-
-
-def _count(usage: dict[str, Any], name: str) -> int:
-    return _tokens(usage.get(name)) or 0
-
-
-# --- Oh My Pi: ``~/.omp/agent/sessions/<project>/<time>_<session>.jsonl``.
 
 HEADER_FIELDS = frozenset(
     {"additionalDirectories", "previousSessionFiles", "providerPromptCacheKey", "title", "titleSource"}
@@ -356,9 +330,6 @@ def _oh_my_pi_is_own(record: dict[str, Any]) -> bool:
 OH_MY_PI = line_format("oh-my-pi", "Oh My Pi", _oh_my_pi_recognizes, PiReader)
 
 
-# --- OpenClaw: ``~/.openclaw/agents/<agent>/sessions/<session>.jsonl`` (before it kept sessions in a database).
-
-
 def _openclaw_recognizes(head: Head) -> bool:
     return in_family(head) and not OH_MY_PI.recognizes(head) and any(map(_is_own, head.records))
 
@@ -377,9 +348,6 @@ def _is_own(record: dict[str, Any]) -> bool:
 
 
 OPENCLAW = line_format("openclaw", "OpenClaw", _openclaw_recognizes, PiReader)
-
-
-# --- pi: ``~/.pi/agent/sessions/<project>/<time>_<session>.jsonl`` (@mariozechner/pi-coding-agent 0.73.1).
 
 
 def _recognizes(head: Head) -> bool:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from clawvm_transcripts.events import AssistantMessage, Event, Instruction, Prompt, Skipped, ToolCall, ToolResult
-from clawvm_transcripts.formats.message_parts import text_of, words_of
-from clawvm_transcripts.reading import Element, Head, RecordError, document_format
+from clawvm_transcripts.formats import Head, RecordError, document_format, required_text, text_of, words_of
+from clawvm_transcripts.reading import Element
 
 __all__ = ["SWE_AGENT"]
 
@@ -33,8 +33,8 @@ def _recognizes(head: Head) -> bool:
 
 class _Reader:
     def __init__(self) -> None:
-        self._system = False  # The system instructions were told.
-        self._opened = False  # The task was told.
+        self._system = False  # The system instructions were reported.
+        self._opened = False  # The task was reported.
         self._waiting: list[Event] = []
         self._size = 0  # Characters of what waits.
 
@@ -80,9 +80,7 @@ class _Reader:
 
 
 def _step(step: dict[str, Any], name: str) -> Iterator[Event]:
-    action, observation = step["action"], step.get("observation")
-    if not isinstance(action, str):
-        raise RecordError("an action is no text")
+    action, observation = required_text(step, "action"), step.get("observation")
     yield AssistantMessage(text_of(step.get("thought")) or text_of(step.get("response")), name)
     if not action.strip():
         yield Skipped("step without an action", known=True)
