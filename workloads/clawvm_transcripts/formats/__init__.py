@@ -24,6 +24,7 @@ __all__ = [
     "count_of",
     "document_format",
     "line_format",
+    "names",
     "required_text",
     "session_events",
     "text_of",
@@ -205,6 +206,11 @@ def _with_starts(events: Iterable[Event]) -> Iterator[Event]:
             waiting.clear()
         if isinstance(event, SessionEnd):
             begun = False
+
+
+def names(text: str) -> frozenset[str]:
+    """Return the names in *text*, separated by white space: types of records, or fields."""
+    return frozenset(text.split())
 
 
 def text_of(value: Any) -> str:

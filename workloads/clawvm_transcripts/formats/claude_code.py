@@ -27,25 +27,25 @@ from clawvm_transcripts.events import (
     ToolResult,
     Usage,
 )
-from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, required_text, text_of, words_of
+from clawvm_transcripts.formats import (
+    HARNESS_LINE,
+    Head,
+    count_of,
+    line_format,
+    names,
+    required_text,
+    text_of,
+    words_of,
+)
 from clawvm_transcripts.pseudonyms import number_of
 
 __all__ = ["CLAUDE_CODE"]
 
-WITHOUT_USE = frozenset(
-    {
-        "agent-name",
-        "ai-title",
-        "custom-title",
-        "file-history-snapshot",
-        "last-prompt",
-        "permission-mode",
-        "pr-link",
-        "queue-operation",
-        "summary",
-        "tag",
-        "worktree-state",
-    }
+WITHOUT_USE = names(
+    """
+    agent-name ai-title custom-title file-history-snapshot last-prompt permission-mode pr-link queue-operation summary
+    tag worktree-state
+    """
 )
 """Line types without any effect on memory."""
 

@@ -34,6 +34,7 @@ from clawvm_transcripts.formats import (
     arguments_of,
     count_of,
     line_format,
+    names,
     required_text,
     text_of,
     words_of,
@@ -48,52 +49,18 @@ RECORD_TYPES = frozenset({"compacted", "event_msg", "response_item", "session_me
 BARE_ITEMS = frozenset({"function_call", "function_call_output", "local_shell_call", "message", "reasoning"})
 """Items of a conversation that the first releases wrote without an envelope."""
 
-ITEMS_WITHOUT_USE = frozenset(
-    {"compaction", "compaction_summary", "context_compaction", "ghost_snapshot", "other", "reasoning"}
-)
+ITEMS_WITHOUT_USE = names("compaction compaction_summary context_compaction ghost_snapshot other reasoning")
 
-EVENTS_WITHOUT_USE = frozenset(
-    {
-        "agent_reasoning",
-        "agent_reasoning_raw_content",
-        "agent_reasoning_section_break",
-        "background_event",
-        "context_compacted",
-        "deprecation_notice",
-        "dynamic_tool_call_request",
-        "dynamic_tool_call_response",
-        "entered_review_mode",
-        "error",
-        "exec_command_begin",
-        "exec_command_end",
-        "exited_review_mode",
-        "image_generation_begin",
-        "image_generation_end",
-        "item_completed",
-        "item_started",
-        "mcp_tool_call_begin",
-        "mcp_tool_call_end",
-        "model_reroute",
-        "patch_apply_begin",
-        "patch_apply_end",
-        "plan_update",
-        "stream_error",
-        "task_complete",
-        "task_started",
-        "terminal_interaction",
-        "thread_goal_updated",
-        "thread_name_updated",
-        "turn_aborted",
-        "turn_complete",
-        "turn_diff",
-        "turn_started",
-        "undo_completed",
-        "undo_started",
-        "view_image_tool_call",
-        "warning",
-        "web_search_begin",
-        "web_search_end",
-    }
+EVENTS_WITHOUT_USE = names(
+    """
+    agent_reasoning agent_reasoning_raw_content agent_reasoning_section_break background_event context_compacted
+    deprecation_notice dynamic_tool_call_request dynamic_tool_call_response entered_review_mode error
+    exec_command_begin exec_command_end exited_review_mode image_generation_begin image_generation_end item_completed
+    item_started mcp_tool_call_begin mcp_tool_call_end model_reroute patch_apply_begin patch_apply_end plan_update
+    stream_error task_complete task_started terminal_interaction thread_goal_updated thread_name_updated turn_aborted
+    turn_complete turn_diff turn_started undo_completed undo_started view_image_tool_call warning web_search_begin
+    web_search_end
+    """
 )
 """Events without any effect on memory, and those that repeat an item of the conversation."""
 

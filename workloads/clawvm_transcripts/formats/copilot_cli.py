@@ -25,60 +25,23 @@ from clawvm_transcripts.events import (
     ToolResult,
     Window,
 )
-from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, required_text, text_of
+from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, names, required_text, text_of
 
 __all__ = ["COPILOT_CLI"]
 
-WITHOUT_USE = frozenset(
-    {
-        "abort",
-        "assistant.fusion_phase_completed",
-        "assistant.fusion_phase_failed",
-        "assistant.reasoning",
-        "assistant.turn_end",
-        "assistant.turn_start",
-        "external_tool.requested",
-        "hook.end",
-        "hook.start",
-        "permission.completed",
-        "permission.requested",
-        "session.auto_mode_resolved",
-        "session.autopilot_objective_changed",
-        "session.binary_asset",
-        "session.canvas.recorded",
-        "session.canvas.removed",
-        "session.compaction_start",
-        "session.completion_receipt",
-        "session.context_changed",
-        "session.error",
-        "session.fusion_completed",
-        "session.fusion_resolved",
-        "session.fusion_route_failed",
-        "session.info",
-        "session.mode_changed",
-        "session.mode_notice_delivered",
-        "session.model_change",
-        "session.permissions_changed",
-        "session.plan_changed",
-        "session.remote_steerable_changed",
-        "session.schedule_cancelled",
-        "session.schedule_created",
-        "session.schedule_rearmed",
-        "session.session_limits_changed",
-        "session.shutdown",
-        "session.task_complete",
-        "session.usage_checkpoint",
-        "session.warning",
-        "session.workspace_file_changed",
-        "subagent.completed",
-        "subagent.configured",
-        "subagent.deselected",
-        "subagent.failed",
-        "subagent.selected",
-        "subagent.started",
-        "system.notification",
-        "tool_search.activated",
-    }
+WITHOUT_USE = names(
+    """
+    abort assistant.fusion_phase_completed assistant.fusion_phase_failed assistant.reasoning assistant.turn_end
+    assistant.turn_start external_tool.requested hook.end hook.start permission.completed permission.requested
+    session.auto_mode_resolved session.autopilot_objective_changed session.binary_asset session.canvas.recorded
+    session.canvas.removed session.compaction_start session.completion_receipt session.context_changed session.error
+    session.fusion_completed session.fusion_resolved session.fusion_route_failed session.info session.mode_changed
+    session.mode_notice_delivered session.model_change session.permissions_changed session.plan_changed
+    session.remote_steerable_changed session.schedule_cancelled session.schedule_created session.schedule_rearmed
+    session.session_limits_changed session.shutdown session.task_complete session.usage_checkpoint session.warning
+    session.workspace_file_changed subagent.completed subagent.configured subagent.deselected subagent.failed
+    subagent.selected subagent.started system.notification tool_search.activated
+    """
 )
 """Event types without any effect on memory."""
 

@@ -23,65 +23,33 @@ from clawvm_transcripts.events import (
     ToolCall,
     ToolResult,
 )
-from clawvm_transcripts.formats import Head, RecordError, document_format, required_text, text_of, usage_of
+from clawvm_transcripts.formats import Head, RecordError, document_format, names, required_text, text_of, usage_of
 from clawvm_transcripts.reading import TOP, Element
 
 __all__ = ["OPENHANDS"]
 
-CALLS = frozenset(
-    {
-        "browse",
-        "browse_interactive",
-        "call_tool_mcp",
-        "delegate",
-        "edit",
-        "read",
-        "run",
-        "run_ipython",
-        "task_tracking",
-        "write",
-    }
+CALLS = names(
+    """
+    browse browse_interactive call_tool_mcp delegate edit read run run_ipython task_tracking write
+    """
 )
 """Actions that ask for a tool."""
 
 WORDS = {"think": ("thought",), "finish": ("final_thought", "thought"), "reject": ("thought",)}
 """Actions that only hold words of the model, and the arguments that may hold them."""
 
-WITHOUT_USE = frozenset(
-    {
-        "agent_state_changed",
-        "change_agent_state",
-        "condensation_request",
-        "condense",
-        "loop_detection",
-        "loop_recovery",
-        "null",
-        "pause",
-        "recall",
-        "resume",
-        "start",
-        "stop",
-    }
+WITHOUT_USE = names(
+    """
+    agent_state_changed change_agent_state condensation_request condense loop_detection loop_recovery null pause
+    recall resume start stop
+    """
 )
 """Actions and observations without any effect on memory."""
 
-ANSWERS = frozenset(
-    {
-        "browse",
-        "delegate",
-        "download",
-        "edit",
-        "error",
-        "mcp",
-        "read",
-        "run",
-        "run_ipython",
-        "success",
-        "task_tracking",
-        "think",
-        "user_rejected",
-        "write",
-    }
+ANSWERS = names(
+    """
+    browse delegate download edit error mcp read run run_ipython success task_tracking think user_rejected write
+    """
 )
 """Observations that answer the action that they name."""
 

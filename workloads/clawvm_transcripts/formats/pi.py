@@ -28,40 +28,22 @@ from clawvm_transcripts.events import (
     ToolResult,
     Usage,
 )
-from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, text_of
+from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, names, text_of
 
 __all__ = ["OH_MY_PI", "OPENCLAW", "PI", "ROOT", "EntryTree", "PiReader", "in_family"]
 
-WITHOUT_USE = frozenset(
-    {
-        "credential_pin",
-        "custom",
-        "custom_message",
-        "label",
-        "mode_change",
-        "model_change",
-        "model_usage",
-        "service_tier_change",
-        "session_info",
-        "thinking_level_change",
-        "title",
-        "title_change",
-        "ttsr_injection",
-    }
+WITHOUT_USE = names(
+    """
+    credential_pin custom custom_message label mode_change model_change model_usage service_tier_change session_info
+    thinking_level_change title title_change ttsr_injection
+    """
 )
 """Entry types without any lasting effect on memory."""
 
-ROLES_WITHOUT_USE = frozenset(
-    {
-        "bashExecution",
-        "branchSummary",
-        "compactionSummary",
-        "custom",
-        "developer",
-        "fileMention",
-        "hookMessage",
-        "pythonExecution",
-    }
+ROLES_WITHOUT_USE = names(
+    """
+    bashExecution branchSummary compactionSummary custom developer fileMention hookMessage pythonExecution
+    """
 )
 """Roles of messages that are no prompt, no answer and no result."""
 
@@ -70,7 +52,6 @@ MIRRORS = frozenset({"delivery-mirror", "gateway-injected"})
 
 RESETS = {"reset": "reset", "reset_boundary": "start:clear"}
 """Entries from which on the model sees nothing older: OpenClaw's, and Oh My Pi's of ``/clear``."""
-
 
 ROOT = 0
 """The place above the first entry."""
@@ -294,17 +275,10 @@ HEADER_FIELDS = frozenset(
 )
 """Fields of the header that only Oh My Pi writes."""
 
-ENTRY_TYPES = frozenset(
-    {
-        "credential_pin",
-        "mode_change",
-        "model_usage",
-        "reset_boundary",
-        "service_tier_change",
-        "session_init",
-        "title_change",
-        "ttsr_injection",
-    }
+ENTRY_TYPES = names(
+    """
+    credential_pin mode_change model_usage reset_boundary service_tier_change session_init title_change ttsr_injection
+    """
 )
 """Entry types that only Oh My Pi writes."""
 

@@ -1,9 +1,8 @@
 """SWE-agent: ``<instance>.traj``, one JSON document.
 
 ``trajectory`` holds the steps ``{action, observation, thought, response}``: every step is one reply and one call. The
-words that came before the first step stand in ``history``, which may follow the trajectory; newer versions repeat them
-in the ``messages`` (or ``query``) of every step. Where only ``history`` has them, the steps wait for it, up to
-``MOST_WAITING`` characters; of a longer session the steps come first.
+words that came before the first step are in ``history``, which may follow the trajectory: steps wait for it. Newer
+versions repeat them in the ``messages`` (or ``query``) of every step.
 """
 
 from __future__ import annotations
@@ -20,9 +19,6 @@ __all__ = ["SWE_AGENT"]
 TOOL = "action"
 """The name under which every call goes: an action is one text, a shell command or a command of the agent's own."""
 
-MOST_WAITING = 16_000_000
-"""Characters of steps that wait for the words that came before them."""
-
 
 def _recognizes(head: Head) -> bool:
     step, message = head.firsts.get("trajectory", {}), head.firsts.get("history", {})
@@ -35,8 +31,7 @@ class _Reader:
     def __init__(self) -> None:
         self._system = False  # The system instructions were reported.
         self._opened = False  # The task was reported.
-        self._waiting: list[Event] = []
-        self._size = 0  # Characters of what waits.
+        self._waiting: list[Event] = []  # Steps that wait for the task.
 
     def element(self, element: Element) -> Iterator[Event]:
         value = element.value
@@ -51,12 +46,10 @@ class _Reader:
             for message in earlier:
                 if isinstance(message, dict) and not self._opened:
                     yield from self._message(message)
-        if self._opened or self._size > MOST_WAITING:
-            yield from self.finish()
+        if self._opened:
             yield from step
-            return
-        self._waiting += step
-        self._size += sum(len(text_of(value.get(name))) for name in ("action", "observation", "thought", "response"))
+        else:
+            self._waiting += step
 
     def finish(self) -> Iterator[Event]:
         waiting, self._waiting = self._waiting, []
