@@ -115,8 +115,8 @@ def tool_call(kind: str, payload: dict[str, Any]) -> ToolCall:
         raise RecordError("a call without a name")
     call = text_of(payload.get("call_id")) or text_of(payload.get("id"))
     arguments: Any = next((payload[key] for key in ARGUMENT_FIELDS if payload.get(key) is not None), {})
-    if kind == "function_call":
-        arguments = arguments_of(arguments)
+    if kind == "function_call" and isinstance(inside := arguments_of(arguments), dict):
+        arguments = inside
     if tool == EXEC and isinstance(arguments, dict):
         arguments = next((value for key in PROGRAM_FIELDS if (value := text_of(arguments.get(key)))), arguments)
     namespace = text_of(payload.get("namespace"))

@@ -62,8 +62,9 @@ class EntryTree:
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
-        self._parents = [ROOT]
         self._depths = [0]
+        self._parents = [ROOT]
+        self._jumps = [ROOT]  # A far ancestor of each entry, so that walking up takes O(log of the depth).
         self._here = ROOT
         self._barrier = ROOT
 
@@ -74,9 +75,9 @@ class EntryTree:
     def move_to(self, place: int) -> int:
         """Go on below *place*; return how many entries of the branch are left behind (0 on the way down).
 
-        A place that is not below the barrier is not gone to. O(entries between the two places).
+        A place that is not below the barrier is not gone to. O(log of the depth).
         """
-        if place == self._here or (self._barrier and self._common(place, self._barrier) != self._barrier):
+        if place == self._here or self._common(place, self._barrier) != self._barrier:
             return 0
         left = self._depths[self._here] - self._depths[self._common(place, self._here)]
         self._here = place
@@ -84,9 +85,13 @@ class EntryTree:
 
     def append(self, entry: str) -> None:
         """Add *entry* below the current place, and go there."""
-        self._depths.append(self._depths[self._here] + 1)
-        self._parents.append(self._here)
-        self._here = self._places[entry] = len(self._parents) - 1
+        depths, jumps, parent = self._depths, self._jumps, self._here
+        above = jumps[parent]
+        far = depths[parent] - depths[above] == depths[above] - depths[jumps[above]]
+        depths.append(depths[parent] + 1)
+        jumps.append(jumps[above] if far and parent != ROOT else parent)
+        self._parents.append(parent)
+        self._here = self._places[entry] = len(depths) - 1
 
     def name(self, entry: str) -> None:
         """Let *entry* be another name of the current place."""
@@ -97,8 +102,14 @@ class EntryTree:
         self._barrier = self._here
 
     def _common(self, one: int, other: int) -> int:
-        while one != other:  # A parent has a smaller number than its children.
-            one, other = (self._parents[one], other) if one > other else (one, self._parents[other])
+        depths, jumps, parents = self._depths, self._jumps, self._parents
+        if depths[one] < depths[other]:
+            one, other = other, one
+        while depths[one] > depths[other]:
+            one = jumps[one] if depths[jumps[one]] >= depths[other] else parents[one]
+        while one != other:
+            apart = jumps[one] != jumps[other]
+            one, other = (jumps[one], jumps[other]) if apart else (parents[one], parents[other])
         return one
 
 
