@@ -88,7 +88,7 @@ def replacements(content, chance, most):
     for number, path in places:
         for name in _sample(list(TOKENS), each, chance):
             yield _replaced(documents, number, path, name, TOKENS[name])
-    for number, path in _sample(places, most // 20, chance):
+    for number, path in _sample(places, max(1, most // 20), chance):
         for name, token in ABSURD.items():
             yield _replaced(documents, number, path, name, token)
     for number, path in _sample(places, most // 4, chance):

@@ -177,7 +177,7 @@ class ConversionTest(JobsTest):
         self.assertIn("frobnicate (2)", self.report(keep_text=True))
 
     def test_the_report_says_when_everything_was_read_and_which_file_was_cut_off(self) -> None:
-        path = recording("a", turns=200).write(self.folder / "a.jsonl.gz")
+        path = recording("a", turns=60).write(self.folder / "a.jsonl.gz")
         self.assertIn("Every line was of a known type", self.report())
         path.write_bytes(path.read_bytes()[:-200])
         self.assertRegex(self.report(), r"claude-code-\w+ was read only in part: the compressed data is cut off\.")

@@ -76,7 +76,7 @@ class SessionsTest(FolderTest):
         self.assertEqual(self.spools(), [])
 
     def test_a_compressed_file_that_was_cut_off_is_read_up_to_there(self) -> None:
-        path = recording(turns=200).write(self.folder / "in.jsonl.gz")
+        path = recording(turns=60).write(self.folder / "in.jsonl.gz")
         path.write_bytes(path.read_bytes()[:-200])
         (session,) = self.convert(path)
         self.assertGreater(session.facts["turns"], 0)
@@ -129,7 +129,7 @@ class SessionsTest(FolderTest):
         path = FIXTURES / "openhands" / "output.jsonl"
         lines = path.read_bytes().splitlines(keepends=True)
         many = self.folder / "many.jsonl"
-        many.write_bytes(b"".join(lines * 40))
+        many.write_bytes(b"".join(lines * 8))
         here = Path("/proc/self/fd")
         most = 0
         ended = SessionOutput.end
@@ -142,7 +142,7 @@ class SessionsTest(FolderTest):
         before = len(list(here.iterdir())) if here.is_dir() else 0
         with patch.object(SessionOutput, "end", counting):
             sessions = self.convert(many)
-        self.assertGreaterEqual(len(sessions), 80)
+        self.assertGreaterEqual(len(sessions), 16)
         self.assertLess(most, before + 12)
         self.assertEqual(
             [session.name.rpartition("-")[2] for session in sessions], [str(n + 1) for n in range(len(sessions))]
@@ -196,7 +196,7 @@ class SessionsTest(FolderTest):
         )
 
     def test_progress_is_told_in_raw_bytes(self) -> None:
-        path = recording(turns=200).write(self.folder / "in.jsonl")
+        path = recording(turns=60).write(self.folder / "in.jsonl")
         told: list[int] = []
         with patch.object(converting, "PROGRESS_BYTES", 1):
             convert(Job(0, (str(path),), str(self.out)), told.append)
@@ -291,7 +291,7 @@ class RefusalTest(FolderTest):
 
     def test_a_job_ends_when_it_is_asked_to(self) -> None:
         made = Recording()
-        for number in range(30):
+        for number in range(10):
             made.call("Bash", {"command": f"make {number}"}, "word " * 25_000)
         path = made.write(self.folder / "in.jsonl")
         self.out.mkdir()

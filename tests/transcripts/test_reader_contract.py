@@ -166,7 +166,7 @@ class DamageTest(unittest.TestCase):
         if name == "truncations" and self.whole:
             smallest = min((content_of(path) for path in fixtures_of(file_format)), key=len)
             return mutations.truncations(content, chance, 6000 if content == smallest and len(content) < 6000 else 200)
-        few, many = {"truncations": (10, 200), "bit_flips": (5, 100), "replacements": (20, 200)}.get(name, (1, 20))
+        few, many = {"truncations": (10, 200), "bit_flips": (5, 100), "replacements": (10, 200)}.get(name, (1, 20))
         return getattr(mutations, name)(content, chance, many if self.whole else few)
 
     def test_cut_off_anywhere(self):
