@@ -26,7 +26,7 @@ from clawvm_transcripts.detection import (
     session_files,
 )
 from clawvm_transcripts.events import AssistantMessage, Broken, Prompt, SessionEnd, SessionStart
-from clawvm_transcripts.formats import Format, line_format, required_text
+from clawvm_transcripts.formats import Format, Reader, line_format, required_text
 from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 from clawvm_transcripts.output import Job, convert
 from clawvm_transcripts.reading import Source
@@ -116,15 +116,12 @@ class DetectTest(Folder):
             list(events_of(Source(self.file("kettle", gzip.compress(LINE))), needy))
 
 
-class DiaryReader:
+class DiaryReader(Reader):
     """Reads a format that only this test knows: every line is a word of the user and one of the model."""
 
     def record(self, record):
         yield Prompt(required_text(record, "asked"))
         yield AssistantMessage(required_text(record, "answered"))
-
-    def finish(self):
-        return ()
 
 
 class OpenRegistryTest(Folder):

@@ -56,6 +56,10 @@ FACTS_VERSION = 1
 
 FACTS = "session.json"
 TEXTS = "texts.jsonl"
+TRACES = {view: f"{view.value}.trace.jsonl" for view in View}
+OBSERVED = {view: f"{view.value}.observed.jsonl" for view in View}
+PARTS = (*TRACES.values(), *OBSERVED.values())
+"""The files in the folder of a session."""
 
 LONGEST_TEXT, LONGEST_WORDS = 2_000_000, 100_000
 """Characters: escaped, they fit into the longest line that the project's readers take."""
@@ -182,9 +186,8 @@ class SessionOutput:
     def __init__(self, root: Path, spool_name: str, *, keep_text: bool = False) -> None:
         self._root = root
         self._spool_name = spool_name
-        parts = [f"{view.value}.{kind}.jsonl" for view in View for kind in ("trace", "observed")]
         self._spools: dict[str, _Spool] = {}
-        for part in (*parts, TEXTS) if keep_text else parts:
+        for part in (*PARTS, TEXTS) if keep_text else PARTS:
             self._spools[part] = _Spool(self._spool_path(part))
         self._newest: tuple[Turn, str] | None = None  # With its lines: mostly both views have the same turn.
 
@@ -203,11 +206,11 @@ class SessionOutput:
         """Take the next turn of a view."""
         if self._newest is None or self._newest[0] != turn:
             self._newest = turn, "".join(turn_lines(turn))
-        self._spools[f"{view.value}.trace.jsonl"].add(self._newest[1])
+        self._spools[TRACES[view]].add(self._newest[1])
 
     def observed(self, view: View, observed: Observed) -> None:
         """Take the next observation of a view."""
-        self._spools[f"{view.value}.observed.jsonl"].add(canonical_json(observed.to_record()) + "\n")
+        self._spools[OBSERVED[view]].add(canonical_json(observed.to_record()) + "\n")
 
     def text(self, page_id: str, words: str, text: str) -> None:
         """Take the text of a page: for people's own use. A longer one than ``LONGEST_TEXT`` is cut."""
@@ -224,7 +227,7 @@ class SessionOutput:
         """Write the session's folder ``sessions/NAME`` and return its files; ``end`` came before."""
         frames = {}
         for view, header in headers.items():
-            trace, observed = f"{view.value}.trace.jsonl", f"{view.value}.observed.jsonl"
+            trace, observed = TRACES[view], OBSERVED[view]
             frames[trace] = (header_line(header), end_line(self._spools[trace].records))
             frames[observed] = (
                 canonical_json(observations_header(name, view.value)) + "\n",
@@ -282,8 +285,7 @@ def remove_sessions(root: Path) -> None:
     A run that was interrupted lists them in no manifest, and they may hold the texts that this one is not to keep.
     """
     for folder in root.glob("sessions/*"):
-        parts = [f"{view.value}.{kind}.jsonl" for view in View for kind in ("trace", "observed")]
-        for part in (*parts, TEXTS, FACTS):
+        for part in (*PARTS, TEXTS, FACTS):
             with suppress(OSError):
                 (folder / part).unlink()
         with suppress(OSError):

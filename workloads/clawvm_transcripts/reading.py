@@ -167,7 +167,7 @@ def _cause(error: OSError | ValueError) -> str:
 
 
 def lines_of(stream: BinaryIO, longest: int = MAXIMUM_LINE) -> Iterator[tuple[int, bytes | None]]:
-    """Yield every line of *stream* with its number, from 1; None in place of one that is longer than *longest* bytes."""
+    """Yield every line of *stream* with its number, from 1; None in place of one of more than *longest* bytes."""
     number = 0
     while content := stream.readline(longest + 1):
         number += 1

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from clawvm_transcripts.events import Broken, Event, SessionEnd, SessionStart, Skipped, Usage
 from clawvm_transcripts.reading import Element, decoded, documents, json_records
 
 __all__ = [
     "HARNESS_LINE",
-    "DocumentReader",
     "Format",
     "Head",
-    "LineReader",
+    "Reader",
     "RecordError",
     "arguments_of",
     "count_of",
@@ -28,6 +27,7 @@ __all__ = [
     "required_text",
     "session_events",
     "text_of",
+    "texts_of",
     "usage_of",
     "words_of",
 ]
@@ -79,45 +79,29 @@ class RecordError(ValueError):
     """A record is not what its format says; the message, without any text of the recording, says what is wrong."""
 
 
-class LineReader(Protocol):
-    """Reads the records of one session, in the order of the file; made anew for every file."""
+class Reader:
+    """Reads the records of one session, in the order of the file; made anew for every session."""
 
-    def record(self, record: dict[str, Any]) -> Iterable[Event]:
-        """Return the events of one record.
+    def record(self, record: Any) -> Iterable[Event]:
+        """Return the events of one record: an object of JSON lines, or an Element of a document.
 
         May raise any of ``RECORD_ERRORS`` for a record of another shape, which becomes a Broken behind the events that
         came before. It has to leave its own state usable.
         """
-        ...
+        raise NotImplementedError
 
     def finish(self) -> Iterable[Event]:
-        """Return the events that waited for the end of the file."""
-        ...
+        """Return the events that waited for the end of the session."""
+        return ()
 
 
-class DocumentReader(Protocol):
-    """Reads the elements of one session, in the order of the document; made anew for every session."""
-
-    def element(self, element: Element) -> Iterable[Event]:
-        """Return the events of one element; the rules are those of ``LineReader.record``."""
-        ...
-
-    def finish(self) -> Iterable[Event]:
-        """Return the events that waited for the end of the document."""
-        ...
-
-
-def line_format(
-    format_id: str, title: str, recognizes: Callable[[Head], bool], reader: Callable[[], LineReader]
-) -> Format:
+def line_format(format_id: str, title: str, recognizes: Callable[[Head], bool], reader: Callable[[], Reader]) -> Format:
     """Return the Format of sessions kept as JSON lines, one session in a file."""
 
     return Format(format_id, title, recognizes, lambda stream: session_events(json_records(stream), reader()))
 
 
-def session_events(
-    records: Iterable[tuple[int, dict[str, Any] | Broken | None]], reader: LineReader
-) -> Iterator[Event]:
+def session_events(records: Iterable[tuple[int, dict[str, Any] | Broken | None]], reader: Reader) -> Iterator[Event]:
     """Yield the events of one session, whose *records* are what ``json_records`` yields."""
 
     def events() -> Iterator[Event]:
@@ -137,7 +121,7 @@ def document_format(
     format_id: str,
     title: str,
     recognizes: Callable[[Head], bool],
-    reader: Callable[[], DocumentReader],
+    reader: Callable[[], Reader],
     keys: Collection[str],
 ) -> Format:
     """Return the Format of sessions kept as JSON documents, one session in a document.
@@ -159,7 +143,7 @@ def document_format(
                         yield SessionEnd(lines)
                         session, lines = reader(), 0
                     begun, further = True, False
-                    yield from _events(session.element, item, item.line)
+                    yield from _events(session.record, item, item.line)
             lines += document.lines
         yield from session.finish()
         yield SessionEnd(lines)
@@ -216,6 +200,11 @@ def names(text: str) -> frozenset[str]:
 def text_of(value: Any) -> str:
     """Return *value* if it is a text, else ""."""
     return value if isinstance(value, str) else ""
+
+
+def texts_of(record: dict[str, Any], *fields: str) -> tuple[str, ...]:
+    """Return the texts under *fields*, "" for each that holds none."""
+    return tuple(text_of(record.get(field)) for field in fields)
 
 
 def required_text(record: dict[str, Any], name: str) -> str:

@@ -30,11 +30,13 @@ from clawvm_transcripts.events import (
 from clawvm_transcripts.formats import (
     HARNESS_LINE,
     Head,
+    Reader,
     count_of,
     line_format,
     names,
     required_text,
     text_of,
+    texts_of,
     words_of,
 )
 from clawvm_transcripts.pseudonyms import number_of
@@ -85,7 +87,7 @@ def _is_own(record: dict[str, Any]) -> bool:
     return in_tree or by_name or OWN_FIELDS.get(kind) in record
 
 
-class _Reader:
+class _Reader(Reader):
     def __init__(self) -> None:
         self._started = False
         self._starts: set[str] = set()  # Starts of the session that were reported already.
@@ -98,12 +100,7 @@ class _Reader:
         kind = required_text(record, "type")
         if not self._started and "uuid" in record:
             self._started = True
-            yield SessionStart(
-                text_of(record.get("sessionId")),
-                text_of(record.get("version")),
-                text_of(record.get("cwd")),
-                text_of(record.get("timestamp")),
-            )
+            yield SessionStart(*texts_of(record, "sessionId", "version", "cwd", "timestamp"))
         if record.get("isSidechain") is True:
             yield Skipped("sidechain", known=True)
         elif kind == "assistant":
@@ -118,9 +115,6 @@ class _Reader:
             yield Skipped(kind, known=kind in WITHOUT_USE)
             return
         self._place(record)
-
-    def finish(self) -> Iterator[Event]:
-        return iter(())
 
     def _place(self, record: dict[str, Any], typed: int = 0) -> None:
         """Remember how many typed prompts lead to this line."""

@@ -30,6 +30,7 @@ from clawvm_transcripts.events import (
 from clawvm_transcripts.formats import (
     HARNESS_LINE,
     Head,
+    Reader,
     RecordError,
     arguments_of,
     count_of,
@@ -37,6 +38,7 @@ from clawvm_transcripts.formats import (
     names,
     required_text,
     text_of,
+    texts_of,
     words_of,
 )
 from clawvm_transcripts.pseudonyms import digest_of
@@ -222,7 +224,7 @@ class _Speaker:
         self._waiting.clear()
 
 
-class _Reader:
+class _Reader(Reader):
     def __init__(self) -> None:
         self._started = False
         self._instructions: set[bytes] = set()  # Digests of those reported.
@@ -257,12 +259,10 @@ class _Reader:
             yield Reset("session_meta_again")
         else:
             self._started = True
-            yield SessionStart(
-                text_of(payload.get("id")) or text_of(payload.get("session_id")),
-                text_of(payload.get("cli_version")),
-                text_of(payload.get("cwd")),
-                text_of(payload.get("timestamp")) or text_of(record.get("timestamp")),
+            name, other_name, version, project, started = texts_of(
+                payload, "id", "session_id", "cli_version", "cwd", "timestamp"
             )
+            yield SessionStart(name or other_name, version, project, started or text_of(record.get("timestamp")))
         base = payload.get("base_instructions")
         yield from self._instruction("system", text_of(base.get("text") if isinstance(base, dict) else base))
         yield from self._instruction("rules", text_of(payload.get("instructions")))
@@ -357,7 +357,7 @@ class _Reader:
         events = self._new_window(facts)
         total = facts.get("total_token_usage")
         prompt = count_of(latest.get("input_tokens"))
-        # The same total again is the same request again, told because something else changed.
+        # The same total again is the same request again, written because something else changed.
         if prompt and (total is None or total != self._total):
             cached = min(prompt, count_of(latest.get("cached_input_tokens")) or 0)
             events.append(Usage(prompt, cached, 0, count_of(latest.get("output_tokens")) or 0))

@@ -25,7 +25,17 @@ from clawvm_transcripts.events import (
     ToolResult,
     Window,
 )
-from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, names, required_text, text_of
+from clawvm_transcripts.formats import (
+    HARNESS_LINE,
+    Head,
+    Reader,
+    count_of,
+    line_format,
+    names,
+    required_text,
+    text_of,
+    texts_of,
+)
 
 __all__ = ["COPILOT_CLI"]
 
@@ -59,7 +69,7 @@ def _recognizes(head: Head) -> bool:
     )
 
 
-class _Reader:
+class _Reader(Reader):
     def __init__(self) -> None:
         self._started = False
         self._message = ""  # The newest reply; the calls that follow are its.
@@ -88,9 +98,6 @@ class _Reader:
         else:
             yield Skipped(kind, known=kind in WITHOUT_USE)
 
-    def finish(self) -> Iterator[Event]:
-        return iter(())
-
     def _session(self, kind: str, data: dict[str, Any]) -> Iterator[Event]:
         yield from self._limit(data)
         if kind == "session.start":
@@ -99,13 +106,9 @@ class _Reader:
                 return
             self._started = True
             context = data.get("context")
-            project = context.get("cwd") if isinstance(context, dict) else ""
-            yield SessionStart(
-                session=text_of(data.get("sessionId")),
-                version=text_of(data.get("copilotVersion")),
-                project=text_of(project),
-                started=text_of(data.get("startTime")),
-            )
+            project = text_of(context.get("cwd")) if isinstance(context, dict) else ""
+            session, version, started = texts_of(data, "sessionId", "copilotVersion", "startTime")
+            yield SessionStart(session, version, project, started)
         elif kind == "session.resume":
             yield Reset("start:resume")
         elif kind == "session.context_cleared":

@@ -25,6 +25,7 @@ from clawvm_transcripts.events import (
 from clawvm_transcripts.formats import (
     HARNESS_LINE,
     Head,
+    Reader,
     RecordError,
     arguments_of,
     document_format,
@@ -52,16 +53,16 @@ def _recognizes(head: Head) -> bool:
     return "role" in message and "content" in message and bool(head.keys & {"info", "trajectory_format"})
 
 
-class _Reader:
+class _Reader(Reader):
     def __init__(self) -> None:
         self._opened = False  # The task was reported.
         self._asked: deque[str] = deque()  # Calls of the newest reply that have no result yet.
 
-    def element(self, element: Element) -> Iterator[Event]:
-        message, name = element.value, str(element.index)
+    def record(self, record: Element) -> Iterator[Event]:
+        message, name = record.value, str(record.index)
         if not isinstance(message, dict):
-            raise RecordError(f"{element.key} holds something else than objects")
-        if element.key == "info":
+            raise RecordError(f"{record.key} holds something else than objects")
+        if record.key == "info":
             yield SessionStart(version=text_of(message.get("mini_version")))
             return
         role, kind = message.get("role"), message.get("type")
@@ -79,9 +80,6 @@ class _Reader:
             yield _result(text_of(message.get("tool_call_id")), message["content"], message)
         else:
             yield Skipped(str(role or kind), known=role == "exit")
-
-    def finish(self) -> Iterator[Event]:
-        return iter(())
 
     def _assistant(self, message: dict[str, Any], name: str) -> Iterator[Event]:
         words, extra = words_of(message["content"]), _extra(message)

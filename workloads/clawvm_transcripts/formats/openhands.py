@@ -23,7 +23,16 @@ from clawvm_transcripts.events import (
     ToolCall,
     ToolResult,
 )
-from clawvm_transcripts.formats import Head, RecordError, document_format, names, required_text, text_of, usage_of
+from clawvm_transcripts.formats import (
+    Head,
+    Reader,
+    RecordError,
+    document_format,
+    names,
+    required_text,
+    text_of,
+    usage_of,
+)
 from clawvm_transcripts.reading import TOP, Element
 
 __all__ = ["OPENHANDS"]
@@ -74,16 +83,16 @@ def _is_event(event: Any) -> bool:
     return isinstance(event, dict) and "id" in event and "source" in event and bool(event.keys() & NAMES)
 
 
-class _Reader:
+class _Reader(Reader):
     def __init__(self) -> None:
         self._session = ""
         self._started = False
         self._reply = ""  # The newest reply.
         self._response = ""  # The response of the provider whose tokens were reported last.
 
-    def element(self, element: Element) -> Iterator[Event]:
-        event = element.value
-        if element.key == "instance_id":
+    def record(self, record: Element) -> Iterator[Event]:
+        event = record.value
+        if record.key == "instance_id":
             self._session = text_of(event)
             return
         if not isinstance(event, dict):

@@ -28,7 +28,7 @@ from clawvm_transcripts.events import (
     ToolResult,
     Usage,
 )
-from clawvm_transcripts.formats import HARNESS_LINE, Head, count_of, line_format, names, text_of
+from clawvm_transcripts.formats import HARNESS_LINE, Head, Reader, count_of, line_format, names, text_of
 
 __all__ = ["OH_MY_PI", "OPENCLAW", "PI", "ROOT", "EntryTree", "PiReader", "in_family"]
 
@@ -136,7 +136,7 @@ def _is_message(record: dict[str, Any]) -> bool:
     )
 
 
-class PiReader:
+class PiReader(Reader):
     """Reads the records of one session of pi, OpenClaw or Oh My Pi."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from clawvm_transcripts.events import AssistantMessage, Event, Instruction, Prompt, Skipped, ToolCall, ToolResult
-from clawvm_transcripts.formats import Head, RecordError, document_format, required_text, text_of, words_of
+from clawvm_transcripts.formats import Head, Reader, RecordError, document_format, required_text, text_of, words_of
 from clawvm_transcripts.reading import Element
 
 __all__ = ["SWE_AGENT"]
@@ -27,20 +27,20 @@ def _recognizes(head: Head) -> bool:
     )
 
 
-class _Reader:
+class _Reader(Reader):
     def __init__(self) -> None:
         self._system = False  # The system instructions were reported.
         self._opened = False  # The task was reported.
         self._waiting: list[Event] = []  # Steps that wait for the task.
 
-    def element(self, element: Element) -> Iterator[Event]:
-        value = element.value
+    def record(self, record: Element) -> Iterator[Event]:
+        value = record.value
         if not isinstance(value, dict):
-            raise RecordError(f"{element.key} holds something else than objects")
-        if element.key == "history":
+            raise RecordError(f"{record.key} holds something else than objects")
+        if record.key == "history":
             yield from self._message(value)
             return
-        step = list(_step(value, str(element.index)))
+        step = list(_step(value, str(record.index)))
         earlier = value.get("messages") or value.get("query")
         if not self._opened and isinstance(earlier, list):
             for message in earlier:
