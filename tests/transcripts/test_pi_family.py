@@ -208,7 +208,7 @@ class OpenClaw(unittest.TestCase):
                 AssistantMessage("No wind today.", "k5"),
                 *skipped("reply written by the harness", "line written by the harness"),
                 Prompt("Try again"),
-                *skipped("entry beside the conversation"),
+                *skipped("entry outside the conversation"),
                 # The leaf goes back to k5, and what names the leaf as its parent goes on there.
                 Rewind(3),
                 *skipped("leaf"),

@@ -141,7 +141,7 @@ class _Uncompressed(io.RawIOBase):
 def _pieces(raw: io.BufferedReader, source: Source) -> Iterator[bytes]:
     """Yield the uncompressed content of a file in pieces of at most ``CHUNK`` bytes, up to its end or its damage.
 
-    What was decompressed before damage counts: a compressed recording that was cut off is worth reading like any other.
+    What was decompressed before damage counts: a compressed recording that was cut off is read like any other.
     """
     if raw.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] != GZIP_MAGIC:
         yield from iter(lambda: raw.read(CHUNK), b"")
@@ -191,7 +191,7 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
 
 
-# Control characters may stand inside strings: a tool may print anything.
+# Control characters may be inside strings: a tool may print anything.
 _DECODER = json.JSONDecoder(strict=False, parse_int=_integer)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from clawvm_transcripts.events import Broken, Event, SessionEnd, SessionStart, Skipped, Usage
-from clawvm_transcripts.reading import Element, decoded, documents, json_records
+from clawvm_transcripts.reading import decoded, documents, json_records
 
 __all__ = [
     "HARNESS_LINE",
@@ -24,6 +24,7 @@ __all__ = [
     "document_format",
     "line_format",
     "names",
+    "object_of",
     "required_text",
     "session_events",
     "text_of",
@@ -202,6 +203,11 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def object_of(value: Any) -> dict[str, Any]:
+    """Return *value* if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
 def texts_of(record: dict[str, Any], *fields: str) -> tuple[str, ...]:
     """Return the texts under *fields*, "" for each that holds none."""
     return tuple(text_of(record.get(field)) for field in fields)
@@ -244,13 +250,11 @@ def usage_of(usage: Any, message: str) -> Usage | None:
 
     Its prompt tokens include the cached and the written ones.
     """
-    if not isinstance(usage, dict):
-        return None
+    usage = object_of(usage)
     prompt = count_of(usage.get("prompt_tokens")) or count_of(usage.get("input_tokens"))
     if not prompt:
         return None
-    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
-    cached = count_of(details.get("cached_tokens")) if isinstance(details, dict) else None
-    written = count_of(usage.get("cache_creation_input_tokens"))
-    output = count_of(usage.get("completion_tokens")) or count_of(usage.get("output_tokens"))
-    return Usage(prompt, cached or 0, written or 0, output or 0, message)
+    details = object_of(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+    written = count_of(usage.get("cache_creation_input_tokens")) or 0
+    output = count_of(usage.get("completion_tokens")) or count_of(usage.get("output_tokens")) or 0
+    return Usage(prompt, count_of(details.get("cached_tokens")) or 0, written, output, message)

@@ -12,21 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from clawvm_transcripts.events import (
-    AssistantMessage,
-    Compaction,
-    Event,
-    Instruction,
-    Prompt,
-    Reset,
-    Rewind,
-    SessionStart,
-    Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
-    Usage,
-)
+from clawvm_transcripts import events
 from clawvm_transcripts.formats import (
     HARNESS_LINE,
     Head,
@@ -81,7 +67,7 @@ def _is_own(record: dict[str, Any]) -> bool:
     kind = record.get("type")
     if not isinstance(kind, str):
         return False
-    # A long message stands before the names of its line and of the session, so a line that was cut off has neither.
+    # A long message precedes the names of its line and of the session, so a line that was cut off has neither.
     in_tree = "parentUuid" in record and "isSidechain" in record
     by_name = isinstance(record.get("sessionId"), str) and ("uuid" in record or kind in WITHOUT_USE)
     return in_tree or by_name or OWN_FIELDS.get(kind) in record
@@ -92,17 +78,17 @@ class _Reader(Reader):
         self._started = False
         self._starts: set[str] = set()  # Starts of the session that were reported already.
         self._usages: set[int] = set()  # Replies whose usage was reported already, by their number_of.
-        self._usage = Usage(0)  # The newest.
+        self._usage = events.Usage(0)  # The newest.
         self._prompts: dict[int, int] = {}  # Typed prompts on the way from the root to a line, by its number_of.
         self._depth = 0  # The same for the newest line of the conversation.
 
-    def record(self, record: dict[str, Any]) -> Iterator[Event]:
+    def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
         kind = required_text(record, "type")
         if not self._started and "uuid" in record:
             self._started = True
-            yield SessionStart(*texts_of(record, "sessionId", "version", "cwd", "timestamp"))
+            yield events.SessionStart(*texts_of(record, "sessionId", "version", "cwd", "timestamp"))
         if record.get("isSidechain") is True:
-            yield Skipped("sidechain", known=True)
+            yield events.Skipped("sidechain", known=True)
         elif kind == "assistant":
             yield from self._assistant(record)
         elif kind == "user":
@@ -112,7 +98,7 @@ class _Reader(Reader):
         elif kind in ("progress", "attachment"):
             yield from self._side_line(record)
         else:
-            yield Skipped(kind, known=kind in WITHOUT_USE)
+            yield events.Skipped(kind, known=kind in WITHOUT_USE)
             return
         self._place(record)
 
@@ -128,36 +114,40 @@ class _Reader(Reader):
     def _depth_of(self, parent: Any) -> int:
         return self._prompts.get(number_of(parent), self._depth) if isinstance(parent, str) else self._depth
 
-    def _assistant(self, record: dict[str, Any]) -> Iterator[Event]:
+    def _assistant(self, record: dict[str, Any]) -> Iterator[events.Event]:
         message = record["message"]
         name = text_of(message.get("id")) or text_of(record.get("uuid"))
         blocks = message["content"]
         if isinstance(blocks, str):
             blocks = [{"type": "text", "text": blocks}]
-        yield AssistantMessage("".join(text_of(block.get("text")) for block in blocks if block["type"] == "text"), name)
+        yield events.AssistantMessage(
+            "".join(text_of(block.get("text")) for block in blocks if block["type"] == "text"), name
+        )
         usage = message.get("usage")
         if isinstance(usage, dict):
             yield from self._new_usage(usage, name)
         for block in blocks:
             if block["type"] == "tool_use":
-                yield ToolCall(text_of(block.get("id")), required_text(block, "name"), block.get("input", {}), name)
+                yield events.ToolCall(
+                    text_of(block.get("id")), required_text(block, "name"), block.get("input", {}), name
+                )
 
-    def _new_usage(self, usage: dict[str, Any], name: str) -> Iterator[Event]:
+    def _new_usage(self, usage: dict[str, Any], name: str) -> Iterator[events.Event]:
         """Report the usage of a reply once; its later lines only know more of the output."""
         cached = count_of(usage.get("cache_read_input_tokens")) or 0
         written = count_of(usage.get("cache_creation_input_tokens")) or 0
         prompt = (count_of(usage.get("input_tokens")) or 0) + cached + written
-        newest = Usage(prompt, cached, written, count_of(usage.get("output_tokens")) or 0, name)
+        newest = events.Usage(prompt, cached, written, count_of(usage.get("output_tokens")) or 0, name)
         known = bool(name) and number_of(name) in self._usages
         if prompt and (not known or (name == self._usage.message and newest.output > self._usage.output)):
             self._usages.add(number_of(name))
             self._usage = newest
             yield newest
 
-    def _user(self, record: dict[str, Any]) -> Iterator[Event]:
+    def _user(self, record: dict[str, Any]) -> Iterator[events.Event]:
         content = record["message"]["content"]
         if record.get("isCompactSummary") is True:
-            yield Summary(words_of(content))
+            yield events.Summary(words_of(content))
             return
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
@@ -165,30 +155,30 @@ class _Reader(Reader):
         if results:
             for block in results:
                 failed = block.get("is_error") is True
-                yield ToolResult(text_of(block.get("tool_use_id")), words_of(block.get("content")), failed)
+                yield events.ToolResult(text_of(block.get("tool_use_id")), words_of(block.get("content")), failed)
             return
-        words = "".join(text_of(block.get("text")) for block in content if block["type"] == "text")
+        words = _words(content)
         if record.get("isMeta") is True or INJECTED.match(words):
             yield HARNESS_LINE
             return
         dropped = self._depth - self._depth_of(record.get("parentUuid"))
         if dropped > 0:
-            yield Rewind(dropped)
-        yield Prompt(words)
+            yield events.Rewind(dropped)
+        yield events.Prompt(words)
         self._place(record, typed=1)
 
-    def _system(self, record: dict[str, Any]) -> Iterator[Event]:
+    def _system(self, record: dict[str, Any]) -> Iterator[events.Event]:
         if record.get("subtype") != "compact_boundary":
-            yield Skipped(f"system/{record.get('subtype')}", known=True)
+            yield events.Skipped(f"system/{record.get('subtype')}", known=True)
             return
         facts = record.get("compactMetadata") or {}
-        yield Compaction(
+        yield events.Compaction(
             text_of(facts.get("trigger")) or "unknown",
             count_of(facts.get("preTokens")),
             count_of(facts.get("postTokens")),
         )
 
-    def _side_line(self, record: dict[str, Any]) -> Iterator[Event]:
+    def _side_line(self, record: dict[str, Any]) -> Iterator[events.Event]:
         facts = record["data"] if record["type"] == "progress" else record["attachment"]
         hook = facts.get("hookName")
         if isinstance(hook, str) and hook.startswith(SESSION_START):
@@ -197,13 +187,17 @@ class _Reader(Reader):
             name = f"{start} {record.get('toolUseID') or facts.get('toolUseID') or record.get('timestamp')}"
             if start in RESETS and name not in self._starts:
                 self._starts.add(name)
-                yield Reset(f"start:{start}")
+                yield events.Reset(f"start:{start}")
         kind, field = INSTRUCTIONS.get(str(facts.get("type")), ("", ""))
         words = facts.get(field)
         if kind and words:
-            yield Instruction(kind, words if isinstance(words, str) else "\n".join(map(str, words)))
+            yield events.Instruction(kind, words if isinstance(words, str) else "\n".join(map(str, words)))
         else:
-            yield Skipped(f"{record['type']}/{facts.get('type')}", known=True)
+            yield events.Skipped(f"{record['type']}/{facts.get('type')}", known=True)
+
+
+def _words(blocks: list[dict[str, Any]]) -> str:
+    return "".join(text_of(block.get("text")) for block in blocks if block["type"] == "text")
 
 
 CLAUDE_CODE = line_format("claude-code", "Claude Code", _recognizes, _Reader)

@@ -1,8 +1,8 @@
 """Codex: ``~/.codex/sessions/<year>/<month>/<day>/rollout-<time>-<session>.jsonl``.
 
-Records are ``{"timestamp", "type", "payload"}``; the first releases wrote the payloads bare. What was said stands in a
-file twice, as an item of the conversation and as an event for the screen, and what a tool gave up to three times: each
-is read once. A resumed session appends a further header to the same file.
+Records are ``{"timestamp", "type", "payload"}``; the first releases wrote the payloads bare. Words are in a
+file twice, as an item of the conversation and as an event for the screen, and what a tool returned up to three times:
+each is read once. A resumed session appends a further header to the same file.
 """
 
 from __future__ import annotations
@@ -11,22 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from clawvm_transcripts.events import (
-    AssistantMessage,
-    Compaction,
-    Event,
-    Instruction,
-    Prompt,
-    Reset,
-    Rewind,
-    SessionStart,
-    Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
-    Usage,
-    Window,
-)
+from clawvm_transcripts import events
 from clawvm_transcripts.formats import (
     HARNESS_LINE,
     Head,
@@ -36,6 +21,7 @@ from clawvm_transcripts.formats import (
     count_of,
     line_format,
     names,
+    object_of,
     required_text,
     text_of,
     texts_of,
@@ -72,7 +58,7 @@ RULES = re.compile(r"\s*(?:# AGENTS\.md instructions\b|<user_instructions>)")
 RULES_FRAME = re.compile(
     r"\s*(?:# AGENTS\.md instructions[^\n]*\n\s*)?<(INSTRUCTIONS|user_instructions)>(.*)</\1>\s*", re.DOTALL
 )
-"""What stands around those rules; their own words are the last group."""
+"""The frame around those rules; their own words are the last group."""
 
 INJECTED = re.compile(
     r"\s*<(?:environment_context|environments|turn_aborted|skill|user_action|user_shell_command|subagent_notification"
@@ -95,10 +81,10 @@ HEAD_END = re.compile(r"Output:(?:\r?\n|\Z)")
 """The last line of a head."""
 
 HEAD_LINE = re.compile(r"(?:Process [a-z]|Original token count: |Total output lines: |Exit code: |Script [a-z])")
-"""The lines that may stand between the wall time and the end of a head."""
+"""The lines that may be between the wall time and the end of a head."""
 
 WALL_TIME = re.compile(r"^Wall time:? ", re.MULTILINE)
-"""Every head has this line; it stands behind the command, whose own lines may look like the end of a head."""
+"""Every head has this line; it follows the command, whose own lines may look like the end of a head."""
 
 EXIT_CODE = re.compile(r"^(?:Exit code:|Process exited with code) (-?[0-9]{1,9})$", re.MULTILINE)
 SCRIPT_FAILED = "Script failed"
@@ -110,7 +96,7 @@ FAILURE = re.compile(
 """How a result without a head begins when the harness itself refused or lost the call."""
 
 
-def tool_call(kind: str, payload: dict[str, Any]) -> ToolCall:
+def tool_call(kind: str, payload: dict[str, Any]) -> events.ToolCall:
     """Return the call of an item of type *kind*; raises RecordError for a function call without a name."""
     tool = payload.get("name", kind.removesuffix("_call"))
     if not isinstance(tool, str) or (kind in ("function_call", "custom_tool_call") and "name" not in payload):
@@ -122,13 +108,13 @@ def tool_call(kind: str, payload: dict[str, Any]) -> ToolCall:
     if tool == EXEC and isinstance(arguments, dict):
         arguments = next((value for key in PROGRAM_FIELDS if (value := text_of(arguments.get(key)))), arguments)
     namespace = text_of(payload.get("namespace"))
-    return ToolCall(call, f"{namespace}.{tool}" if namespace else tool, arguments)
+    return events.ToolCall(call, f"{namespace}.{tool}" if namespace else tool, arguments)
 
 
-def tool_result(payload: dict[str, Any]) -> ToolResult:
+def tool_result(payload: dict[str, Any]) -> events.ToolResult:
     """Return the result in an item; its text is the tool's output as recorded, "" where the item holds none."""
     call, output = text_of(payload.get("call_id")) or text_of(payload.get("id")), payload.get("output")
-    failed: bool | None = None  # None where nothing but the text itself may tell.
+    failed: bool | None = None  # None where nothing but the text itself may show it.
     if isinstance(output, str):
         wrapped = arguments_of(output)
         # Only the harness writes exactly this around an output; a tool that prints JSON is left as it is.
@@ -146,7 +132,7 @@ def tool_result(payload: dict[str, Any]) -> ToolResult:
         failed = (bool(codes) and int(codes[-1]) != 0) or text.startswith(SCRIPT_FAILED)
     elif failed is None:
         failed = FAILURE.match(text) is not None
-    return ToolResult(call, text, failed, head)
+    return events.ToolResult(call, text, failed, head)
 
 
 def _head_length(text: str) -> int:
@@ -157,7 +143,7 @@ def _head_length(text: str) -> int:
     if wall_time is None:
         return 0
     line = text.find("\n", wall_time.start()) + 1
-    # Only lines that a head may have stand between the two, so that an output is never taken for a head.
+    # Only lines that a head may have are between the two, so that an output is never taken for a head.
     while line:
         end = HEAD_END.match(text, line)
         if end:
@@ -184,7 +170,7 @@ def _is_bare_header(record: dict[str, Any]) -> bool:
 HELD_BACK = 64
 """Items held back until it is clear whether the file has events for them."""
 
-REPEATED = Skipped("item that stands in the file as an event too", known=True)
+REPEATED = events.Skipped("item that is in the file as an event too", known=True)
 
 
 class _Speaker:
@@ -194,20 +180,20 @@ class _Speaker:
     *event* makes the common event of the words.
     """
 
-    def __init__(self, event: Callable[[str], Event]) -> None:
+    def __init__(self, event: Callable[[str], events.Event]) -> None:
         self._event = event
         self._waiting: list[str] = []
         self._latest: str | None = None  # The latest words that came from an item.
         self.has_events = False
 
-    def event(self, words: str) -> Iterator[Event]:
+    def event(self, words: str) -> Iterator[events.Event]:
         """Yield the words of an event, unless an item held them just now."""
         self.has_events = True
         self._waiting.clear()
         repeated, self._latest = self._latest == words.strip(), None
         yield REPEATED if repeated else self._event(words)
 
-    def item(self, words: str) -> Iterator[Event]:
+    def item(self, words: str) -> Iterator[events.Event]:
         """Hold the words of an item back, or skip them if the file has events."""
         if self.has_events:
             yield REPEATED
@@ -216,7 +202,7 @@ class _Speaker:
         if len(self._waiting) > HELD_BACK:
             yield from self.release()
 
-    def release(self) -> Iterator[Event]:
+    def release(self) -> Iterator[events.Event]:
         """Yield what was held back: no event repeats it."""
         for words in self._waiting:
             self._latest = words.strip()
@@ -230,10 +216,10 @@ class _Reader(Reader):
         self._instructions: set[bytes] = set()  # Digests of those reported.
         self._total: Any = None  # Tokens of the whole session at the newest request.
         self._window = 0
-        self._prompts = _Speaker(Prompt)
-        self._replies = _Speaker(AssistantMessage)
+        self._prompts = _Speaker(events.Prompt)
+        self._replies = _Speaker(events.AssistantMessage)
 
-    def record(self, record: dict[str, Any]) -> Iterator[Event]:
+    def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
         kind, payload = _unwrapped(record)
         if kind == "event_msg":
             yield from self._screen_event(payload)
@@ -247,43 +233,43 @@ class _Reader(Reader):
             yield from self.finish()
             yield from _compaction(payload)
         else:
-            yield Skipped(kind, known=kind == "state")
+            yield events.Skipped(kind, known=kind == "state")
 
-    def finish(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[events.Event]:
         yield from self._prompts.release()
         yield from self._replies.release()
 
-    def _session(self, payload: dict[str, Any], record: dict[str, Any]) -> Iterator[Event]:
+    def _session(self, payload: dict[str, Any], record: dict[str, Any]) -> Iterator[events.Event]:
         if self._started:
             yield from self.finish()
-            yield Reset("session_meta_again")
+            yield events.Reset("session_meta_again")
         else:
             self._started = True
             name, other_name, version, project, started = texts_of(
                 payload, "id", "session_id", "cli_version", "cwd", "timestamp"
             )
-            yield SessionStart(name or other_name, version, project, started or text_of(record.get("timestamp")))
+            yield events.SessionStart(name or other_name, version, project, started or text_of(record.get("timestamp")))
         base = payload.get("base_instructions")
         yield from self._instruction("system", text_of(base.get("text") if isinstance(base, dict) else base))
         yield from self._instruction("rules", text_of(payload.get("instructions")))
 
-    def _turn(self, payload: dict[str, Any]) -> Iterator[Event]:
+    def _turn(self, payload: dict[str, Any]) -> Iterator[events.Event]:
         instructions = [
             *self._instruction("system", text_of(payload.get("developer_instructions"))),
             *self._instruction("rules", text_of(payload.get("user_instructions"))),
         ]
-        yield from instructions or (Skipped("turn_context", known=True),)
+        yield from instructions or (events.Skipped("turn_context", known=True),)
 
-    def _instruction(self, kind: str, words: str) -> Iterator[Event]:
+    def _instruction(self, kind: str, words: str) -> Iterator[events.Event]:
         """Yield an instruction, unless an earlier record held the same words: several records carry them."""
         frame = RULES_FRAME.fullmatch(words)
         own = (frame[2] if frame else words).strip()
         digest = digest_of(own)
         if own and digest not in self._instructions:
             self._instructions.add(digest)
-            yield Instruction(kind, words)
+            yield events.Instruction(kind, words)
 
-    def _item(self, payload: dict[str, Any]) -> Iterator[Event]:
+    def _item(self, payload: dict[str, Any]) -> Iterator[events.Event]:
         kind = required_text(payload, "type")
         if kind == "message":
             yield from self._message(payload)
@@ -296,9 +282,9 @@ class _Reader(Reader):
             yield from self.finish()
             yield result
         else:
-            yield Skipped(f"response_item/{kind}", known=kind in ITEMS_WITHOUT_USE)
+            yield events.Skipped(f"response_item/{kind}", known=kind in ITEMS_WITHOUT_USE)
 
-    def _message(self, payload: dict[str, Any]) -> Iterator[Event]:
+    def _message(self, payload: dict[str, Any]) -> Iterator[events.Event]:
         role, content = payload.get("role"), payload.get("content")
         if not isinstance(content, (str, list)):
             raise RecordError("a message without content")
@@ -313,9 +299,9 @@ class _Reader(Reader):
             instructions = [event for part in parts for event in self._instruction("system", part)]
             yield from instructions or (HARNESS_LINE,)
         else:
-            yield Skipped(f"message/{role!s:.40}")
+            yield events.Skipped(f"message/{role!s:.40}")
 
-    def _user_message(self, parts: list[str]) -> Iterator[Event]:
+    def _user_message(self, parts: list[str]) -> Iterator[events.Event]:
         typed = [part for part in parts if _is_typed(part)]
         rules = [event for part in parts if RULES.match(part) for event in self._instruction("rules", part)]
         yield from rules
@@ -324,7 +310,7 @@ class _Reader(Reader):
         elif not rules:
             yield HARNESS_LINE
 
-    def _screen_event(self, payload: dict[str, Any]) -> Iterator[Event]:
+    def _screen_event(self, payload: dict[str, Any]) -> Iterator[events.Event]:
         kind = required_text(payload, "type")
         if kind == "user_message":
             words = required_text(payload, "message")
@@ -342,34 +328,34 @@ class _Reader(Reader):
             yield from self._usage(payload)
         elif kind == "thread_rolled_back":
             yield from self.finish()
-            yield Rewind(count_of(payload.get("num_turns")) or 0)
+            yield events.Rewind(count_of(payload.get("num_turns")) or 0)
         elif kind == "task_started":
-            yield from self._new_window(payload) or (Skipped("event_msg/task_started", known=True),)
+            yield from self._new_window(payload) or (events.Skipped("event_msg/task_started", known=True),)
         else:
-            yield Skipped(f"event_msg/{kind}", known=kind in EVENTS_WITHOUT_USE)
+            yield events.Skipped(f"event_msg/{kind}", known=kind in EVENTS_WITHOUT_USE)
 
-    def _usage(self, payload: dict[str, Any]) -> Iterator[Event]:
-        facts = payload.get("info")
-        latest = facts.get("last_token_usage") if isinstance(facts, dict) else None
-        if not isinstance(facts, dict) or not isinstance(latest, dict):
-            yield Skipped("event_msg/token_count", known=True)
+    def _usage(self, payload: dict[str, Any]) -> Iterator[events.Event]:
+        facts = object_of(payload.get("info"))
+        latest = facts.get("last_token_usage")
+        if not isinstance(latest, dict):
+            yield events.Skipped("event_msg/token_count", known=True)
             return
-        events = self._new_window(facts)
+        found = self._new_window(facts)
         total = facts.get("total_token_usage")
         prompt = count_of(latest.get("input_tokens"))
         # The same total again is the same request again, written because something else changed.
         if prompt and (total is None or total != self._total):
             cached = min(prompt, count_of(latest.get("cached_input_tokens")) or 0)
-            events.append(Usage(prompt, cached, 0, count_of(latest.get("output_tokens")) or 0))
+            found.append(events.Usage(prompt, cached, 0, count_of(latest.get("output_tokens")) or 0))
         self._total = total
-        yield from events or (Skipped("event_msg/token_count", known=True),)
+        yield from found or (events.Skipped("event_msg/token_count", known=True),)
 
-    def _new_window(self, facts: dict[str, Any]) -> list[Event]:
+    def _new_window(self, facts: dict[str, Any]) -> list[events.Event]:
         tokens = count_of(facts.get("model_context_window"))
         if not tokens or tokens == self._window:
             return []
         self._window = tokens
-        return [Window(tokens)]
+        return [events.Window(tokens)]
 
 
 def _unwrapped(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -387,7 +373,7 @@ def _unwrapped(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return kind, payload if isinstance(payload, dict) else {}
 
 
-def _compaction(payload: dict[str, Any]) -> list[Event]:
+def _compaction(payload: dict[str, Any]) -> list[events.Event]:
     """Return a compaction and the words that it left, but for instructions, which the harness puts there anew."""
     history = payload.get("replacement_history")
     words: list[str] = []
@@ -396,8 +382,8 @@ def _compaction(payload: dict[str, Any]) -> list[Event]:
             parts = _parts(entry.get("content"))
             words.extend(part for part in parts if _is_typed(part))
     text = "\n".join(words) or text_of(payload.get("message"))
-    compaction = Compaction("replacement_history" if isinstance(history, list) else "summary")
-    return [compaction, Summary(text)] if text else [compaction]
+    compaction = events.Compaction("replacement_history" if isinstance(history, list) else "summary")
+    return [compaction, events.Summary(text)] if text else [compaction]
 
 
 def _is_typed(words: str) -> bool:

@@ -1,6 +1,6 @@
 """GitHub Copilot CLI: ``~/.copilot/session-state/<session>/events.jsonl``.
 
-Every line is an event ``{"type", "data", "id", "parentId"}``; ``parentId`` names the line before, so it tells no
+Every line is an event ``{"type", "data", "id", "parentId"}``; ``parentId`` names the line before, so it shows no
 branches. Events of a subagent (``agentId``, older: ``parentToolCallId``) are not the main thread, tools that the user
 started are not the model's. A rewind takes its events out of the file, so that nothing of it is left to read. The file
 has no tokens per request. Event types and fields: the published package ``@github/copilot-sdk`` 1.0.14.
@@ -11,20 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clawvm_transcripts.events import (
-    AssistantMessage,
-    Compaction,
-    Event,
-    Instruction,
-    Prompt,
-    Reset,
-    SessionStart,
-    Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
-    Window,
-)
+from clawvm_transcripts import events
 from clawvm_transcripts.formats import (
     HARNESS_LINE,
     Head,
@@ -32,6 +19,7 @@ from clawvm_transcripts.formats import (
     count_of,
     line_format,
     names,
+    object_of,
     required_text,
     text_of,
     texts_of,
@@ -77,10 +65,10 @@ class _Reader(Reader):
         self._window = 0
         self._users: set[str] = set()  # Running tools that the user started.
 
-    def record(self, record: dict[str, Any]) -> Iterator[Event]:
+    def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
         kind, data = record["type"], record["data"]
         if record.get("agentId") or data.get("parentToolCallId"):
-            yield Skipped("subagent", known=True)
+            yield events.Skipped("subagent", known=True)
         elif kind.startswith("session."):
             yield from self._session(kind, data)
         elif kind == "system.message":
@@ -90,91 +78,89 @@ class _Reader(Reader):
         elif kind == "assistant.message":
             words = required_text(data, "content")
             self._message = text_of(data.get("messageId")) or text_of(record.get("id"))
-            yield AssistantMessage(words, self._message)
+            yield events.AssistantMessage(words, self._message)
         elif kind.startswith("tool."):
             yield from self._tool(kind, data)
         elif kind == "skill.invoked":
-            yield Instruction("system", required_text(data, "content"))
+            yield events.Instruction("system", required_text(data, "content"))
         else:
-            yield Skipped(kind, known=kind in WITHOUT_USE)
+            yield events.Skipped(kind, known=kind in WITHOUT_USE)
 
-    def _session(self, kind: str, data: dict[str, Any]) -> Iterator[Event]:
+    def _session(self, kind: str, data: dict[str, Any]) -> Iterator[events.Event]:
         yield from self._limit(data)
         if kind == "session.start":
             if self._started:
-                yield Reset("session_meta_again")
+                yield events.Reset("session_meta_again")
                 return
             self._started = True
-            context = data.get("context")
-            project = text_of(context.get("cwd")) if isinstance(context, dict) else ""
+            project = text_of(object_of(data.get("context")).get("cwd"))
             session, version, started = texts_of(data, "sessionId", "copilotVersion", "startTime")
-            yield SessionStart(session, version, project, started)
+            yield events.SessionStart(session, version, project, started)
         elif kind == "session.resume":
-            yield Reset("start:resume")
+            yield events.Reset("start:resume")
         elif kind == "session.context_cleared":
-            yield Reset("start:clear")
+            yield events.Reset("start:clear")
         elif kind == "session.handoff":
-            yield Reset("handoff")
+            yield events.Reset("handoff")
             yield from _summary(data, "summary")
         elif kind == "session.compaction_complete" and data.get("success") is True:
             before, after = count_of(data.get("preCompactionTokens")), count_of(data.get("postCompactionTokens"))
-            yield Compaction(text_of(data.get("trigger")) or "unknown", before, after)
+            yield events.Compaction(text_of(data.get("trigger")) or "unknown", before, after)
             yield from _summary(data, "summaryContent")
         elif kind == "session.truncation":
             before = count_of(data.get("preTruncationTokensInMessages"))
             after = count_of(data.get("postTruncationTokensInMessages"))
-            yield Compaction("truncation", before, after)
+            yield events.Compaction("truncation", before, after)
         else:
-            yield Skipped(kind, known=kind in WITHOUT_USE or kind == "session.compaction_complete")
+            yield events.Skipped(kind, known=kind in WITHOUT_USE or kind == "session.compaction_complete")
 
-    def _limit(self, data: dict[str, Any]) -> Iterator[Event]:
+    def _limit(self, data: dict[str, Any]) -> Iterator[events.Event]:
         tokens = count_of(data.get("tokenLimit"))
         if tokens and tokens != self._window:
             self._window = tokens
-            yield Window(tokens)
+            yield events.Window(tokens)
 
-    def _system(self, data: dict[str, Any]) -> Iterator[Event]:
+    def _system(self, data: dict[str, Any]) -> Iterator[events.Event]:
         words = required_text(data, "content")
         if words == self._instructions:
-            yield Skipped("system instructions again", known=True)  # They are written for every prompt.
+            yield events.Skipped("system instructions again", known=True)  # They are written for every prompt.
             return
         self._instructions = words
-        yield Instruction("system", words)
+        yield events.Instruction("system", words)
 
-    def _tool(self, kind: str, data: dict[str, Any]) -> Iterator[Event]:
+    def _tool(self, kind: str, data: dict[str, Any]) -> Iterator[events.Event]:
         call = text_of(data.get("toolCallId"))
         if kind == "tool.user_requested":
             self._users.add(call)
-            yield Skipped(kind, known=True)
+            yield events.Skipped(kind, known=True)
         elif kind == "tool.execution_start":
             if call in self._users:
-                yield Skipped("tool that the user started", known=True)
+                yield events.Skipped("tool that the user started", known=True)
             else:
-                yield ToolCall(call, required_text(data, "toolName"), data.get("arguments", {}), self._message)
+                yield events.ToolCall(call, required_text(data, "toolName"), data.get("arguments", {}), self._message)
         elif kind == "tool.execution_complete":
             if call in self._users:
                 self._users.remove(call)
-                yield Skipped("tool that the user started", known=True)
+                yield events.Skipped("tool that the user started", known=True)
             else:
-                result = data.get("result")
-                text = text_of(result.get("content")) if isinstance(result, dict) else ""
-                yield ToolResult(call, text, data.get("success") is not True)
+                text = text_of(object_of(data.get("result")).get("content"))
+                yield events.ToolResult(call, text, data.get("success") is not True)
         else:
-            yield Skipped(kind)
+            yield events.Skipped(kind)
 
 
-def _user(data: dict[str, Any]) -> Iterator[Event]:
+def _user(data: dict[str, Any]) -> Iterator[events.Event]:
     words = required_text(data, "content")
     if data.get("isAutopilotContinuation") is True or text_of(data.get("source")).startswith(INJECTED):
         yield HARNESS_LINE
     else:
-        yield Prompt(words)
+        yield events.Prompt(words)
 
 
-def _summary(data: dict[str, Any], name: str) -> Iterator[Event]:
+def _summary(data: dict[str, Any], name: str) -> Iterator[events.Event]:
     words = text_of(data.get(name))
     if words:
-        yield Summary(words)
+        yield events.Summary(words)
 
 
 COPILOT_CLI = line_format("copilot-cli", "Copilot CLI", _recognizes, _Reader)

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clawvm_transcripts.events import Broken, Event, SessionEnd, SessionStart
+from clawvm_transcripts import events
 from clawvm_transcripts.formats import Format, Head, session_events
 from clawvm_transcripts.formats.pi import PiReader
 from clawvm_transcripts.reading import MAXIMUM_LINE, parsed
@@ -51,7 +51,7 @@ def _recognizes(head: Head) -> bool:
     return head.start.startswith(MAGIC)
 
 
-def _read(stream: BinaryIO) -> Iterator[Event]:
+def _read(stream: BinaryIO) -> Iterator[events.Event]:
     location = Path(stream.name).absolute().as_uri() + "?mode=ro&immutable=1"
     problem = "the database holds no rows of a session"
     try:
@@ -67,12 +67,12 @@ def _read(stream: BinaryIO) -> Iterator[Event]:
     except DATABASE_ERRORS:
         problem = "the database is damaged"
     if problem:
-        yield SessionStart()
-        yield Broken(0, problem)
-        yield SessionEnd(0)
+        yield events.SessionStart()
+        yield events.Broken(0, problem)
+        yield events.SessionEnd(0)
 
 
-def _records(rows: sqlite3.Cursor) -> Iterator[tuple[int, dict[str, Any] | Broken | None]]:
+def _records(rows: sqlite3.Cursor) -> Iterator[tuple[int, dict[str, Any] | events.Broken | None]]:
     """Yield the rows of one session as ``json_records`` yields lines."""
     number = 0
     while True:
@@ -83,17 +83,17 @@ def _records(rows: sqlite3.Cursor) -> Iterator[tuple[int, dict[str, Any] | Broke
                 return
             content = _decompressed(row[1]) if row[0] is None and row[1] is not None else row[0]
         except _NotReadError as error:
-            yield number, Broken(number, str(error))
+            yield number, events.Broken(number, str(error))
             continue
         except DATABASE_ERRORS:
-            yield number, Broken(number, "the database is damaged from this row on")
+            yield number, events.Broken(number, "the database is damaged from this row on")
             return
         if content is None:
-            yield number, Broken(number, f"a row without text, or longer than {MAXIMUM_LINE} characters")
+            yield number, events.Broken(number, f"a row without text, or longer than {MAXIMUM_LINE} characters")
             continue
         text = content.decode("utf-8", "replace").strip()
         for record in parsed(text) if text else ():
-            yield number, Broken(number, record) if isinstance(record, str) else record
+            yield number, events.Broken(number, record) if isinstance(record, str) else record
 
 
 class _NotReadError(Exception):

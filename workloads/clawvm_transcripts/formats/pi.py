@@ -13,22 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clawvm_transcripts.events import (
-    AssistantMessage,
-    Compaction,
-    Event,
-    Instruction,
-    Prompt,
-    Reset,
-    Rewind,
-    SessionStart,
-    Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
-    Usage,
-)
-from clawvm_transcripts.formats import HARNESS_LINE, Head, Reader, count_of, line_format, names, text_of
+from clawvm_transcripts import events
+from clawvm_transcripts.formats import HARNESS_LINE, Head, Reader, count_of, line_format, names, object_of, text_of
 
 __all__ = ["OH_MY_PI", "OPENCLAW", "PI", "ROOT", "EntryTree", "PiReader", "in_family"]
 
@@ -114,7 +100,7 @@ class EntryTree:
 
 
 def in_family(head: Head) -> bool:
-    """Return whether a header or a message of the family stands in the first lines."""
+    """Return whether a header or a message of the family is in the first lines."""
     return any(_is_header(record) or _is_message(record) for record in head.records)
 
 
@@ -145,7 +131,7 @@ class PiReader(Reader):
         self._forked = ""  # When the fork was made, while its copied entries may still be read.
         self._copies = False  # Whether any was read.
 
-    def record(self, record: dict[str, Any]) -> Iterator[Event]:
+    def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
         """Return the events of one record; raises ``RECORD_ERRORS`` before anything is remembered of it."""
         kind = record["type"]
         if kind == "session":
@@ -153,17 +139,17 @@ class PiReader(Reader):
             return
         entry = text_of(record.get("id"))
         if entry and self._tree.place_of(entry) is not None:
-            yield Skipped("entry again", known=True)
+            yield events.Skipped("entry again", known=True)
             return
         if record.get("appendMode") == "side" and kind != "leaf":
-            yield Skipped("entry beside the conversation", known=True)
+            yield events.Skipped("entry outside the conversation", known=True)
             return
-        events = tuple(self._entry(kind, record, entry))
+        found = tuple(self._entry(kind, record, entry))
         yield from self._fork_behind(record.get("timestamp"))
         dropped = self._move(record, "targetId" if kind == "leaf" else "parentId")
         if dropped:
-            yield Rewind(dropped)
-        yield from events
+            yield events.Rewind(dropped)
+        yield from found
         if not entry:
             return
         if kind == "leaf":
@@ -174,31 +160,31 @@ class PiReader(Reader):
             # OpenClaw hangs whatever comes later below the reset, even if it names an older parent.
             self._tree.set_barrier()
 
-    def finish(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[events.Event]:
         """Return the fork of a file that holds nothing but copies."""
         if self._copies:
-            yield Reset("start:fork")
+            yield events.Reset("start:fork")
 
-    def _header(self, record: dict[str, Any]) -> Iterator[Event]:
+    def _header(self, record: dict[str, Any]) -> Iterator[events.Event]:
         time = text_of(record.get("timestamp"))
         fork = bool(text_of(record.get("parentSession")) or text_of(record.get("branchedFrom")))
         if not self._started:
             self._started = True
             self._forked = time if fork else ""
-            yield SessionStart(text_of(record.get("id")), "", text_of(record.get("cwd")), time)
+            yield events.SessionStart(text_of(record.get("id")), "", text_of(record.get("cwd")), time)
             return
         # Ids are unique within one session only.
         self._tree = EntryTree()
-        yield Reset("start:fork" if fork else "start:resume")
+        yield events.Reset("start:fork" if fork else "start:resume")
 
-    def _fork_behind(self, time: Any) -> Iterator[Event]:
+    def _fork_behind(self, time: Any) -> Iterator[events.Event]:
         if not self._forked or not isinstance(time, str):
             return
         if time < self._forked:
             self._copies = True
             return
         if self._copies:
-            yield Reset("start:fork")
+            yield events.Reset("start:fork")
         self._forked, self._copies = "", False
 
     def _move(self, record: dict[str, Any], field: str) -> int:
@@ -206,25 +192,25 @@ class PiReader(Reader):
         place = ROOT if parent is None else self._tree.place_of(text_of(parent))
         return 0 if place is None else self._tree.move_to(place)
 
-    def _entry(self, kind: Any, record: dict[str, Any], entry: str) -> Iterator[Event]:
+    def _entry(self, kind: Any, record: dict[str, Any], entry: str) -> Iterator[events.Event]:
         if kind == "message":
             yield from _message(record["message"], entry)
         elif kind == "compaction":
             yield _compaction(record)
             words = text_of(record.get("summary"))
             if words:
-                yield Summary(words)
+                yield events.Summary(words)
         elif kind == "branch_summary":
-            yield Summary(text_of(record["summary"]))
+            yield events.Summary(text_of(record["summary"]))
         elif kind == "session_init":
-            yield Instruction("system", text_of(record["systemPrompt"]))
+            yield events.Instruction("system", text_of(record["systemPrompt"]))
         elif kind in RESETS:
-            yield Reset(RESETS[kind])
+            yield events.Reset(RESETS[kind])
         else:
-            yield Skipped(str(kind), known=kind == "leaf" or kind in WITHOUT_USE)
+            yield events.Skipped(str(kind), known=kind == "leaf" or kind in WITHOUT_USE)
 
 
-def _message(message: dict[str, Any], entry: str) -> Iterator[Event]:
+def _message(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
     role = message["role"]
     if role == "assistant":
         yield from _assistant(message, entry)
@@ -233,21 +219,23 @@ def _message(message: dict[str, Any], entry: str) -> Iterator[Event]:
         if _written_by_harness(message):
             yield HARNESS_LINE
         elif words:
-            yield Prompt(words)
+            yield events.Prompt(words)
         else:
-            yield Skipped("prompt without words", known=True)
+            yield events.Skipped("prompt without words", known=True)
     elif role == "toolResult":
-        yield ToolResult(text_of(message.get("toolCallId")), _words(message["content"]), message.get("isError") is True)
+        yield events.ToolResult(
+            text_of(message.get("toolCallId")), _words(message["content"]), message.get("isError") is True
+        )
     else:
-        yield Skipped(f"message/{role}", known=role in ROLES_WITHOUT_USE)
+        yield events.Skipped(f"message/{role}", known=role in ROLES_WITHOUT_USE)
 
 
-def _assistant(message: dict[str, Any], entry: str) -> Iterator[Event]:
+def _assistant(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
     if message.get("provider") == "openclaw" and message.get("model") in MIRRORS:
-        yield Skipped("reply written by the harness", known=True)
+        yield events.Skipped("reply written by the harness", known=True)
         return
     content = message["content"]
-    yield AssistantMessage(_words(content), entry)
+    yield events.AssistantMessage(_words(content), entry)
     usage = message.get("usage")
     if isinstance(usage, dict):
         fresh, cached, written, output = (
@@ -255,24 +243,22 @@ def _assistant(message: dict[str, Any], entry: str) -> Iterator[Event]:
         )
         prompt = fresh + cached + written
         if prompt or output:
-            yield Usage(prompt, cached, written, output, entry)
+            yield events.Usage(prompt, cached, written, output, entry)
     for part in content if isinstance(content, list) else ():
         if part["type"] == "toolCall":
-            yield ToolCall(text_of(part.get("id")), str(part["name"]), part.get("arguments", {}), entry)
+            yield events.ToolCall(text_of(part.get("id")), str(part["name"]), part.get("arguments", {}), entry)
 
 
 def _written_by_harness(message: dict[str, Any]) -> bool:
-    """Return whether a user message is none: OpenClaw tells its provenance, Oh My Pi to whom it is attributed."""
-    provenance = message.get("provenance")
-    if isinstance(provenance, dict) and provenance.get("kind") in ("inter_session", "internal_system"):
-        return True
-    return message.get("attribution") == "agent"
+    """Return whether a user message is none: OpenClaw records its provenance, Oh My Pi to whom it is attributed."""
+    origin = object_of(message.get("provenance")).get("kind")
+    return origin in ("inter_session", "internal_system") or message.get("attribution") == "agent"
 
 
-def _compaction(record: dict[str, Any]) -> Compaction:
+def _compaction(record: dict[str, Any]) -> events.Compaction:
     by_extension = record.get("fromHook") is True or record.get("fromExtension") is True
     kind = text_of(record.get("method")) or ("extension" if by_extension else "compaction")
-    return Compaction(kind, count_of(record.get("tokensBefore")), count_of(record.get("tokensAfter")))
+    return events.Compaction(kind, count_of(record.get("tokensBefore")), count_of(record.get("tokensAfter")))
 
 
 def _words(content: Any) -> str:

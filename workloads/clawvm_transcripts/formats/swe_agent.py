@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clawvm_transcripts.events import AssistantMessage, Event, Instruction, Prompt, Skipped, ToolCall, ToolResult
+from clawvm_transcripts import events
 from clawvm_transcripts.formats import Head, Reader, RecordError, document_format, required_text, text_of, words_of
 from clawvm_transcripts.reading import Element
 
@@ -31,9 +31,9 @@ class _Reader(Reader):
     def __init__(self) -> None:
         self._system = False  # The system instructions were reported.
         self._opened = False  # The task was reported.
-        self._waiting: list[Event] = []  # Steps that wait for the task.
+        self._waiting: list[events.Event] = []  # Steps that wait for the task.
 
-    def record(self, record: Element) -> Iterator[Event]:
+    def record(self, record: Element) -> Iterator[events.Event]:
         value = record.value
         if not isinstance(value, dict):
             raise RecordError(f"{record.key} holds something else than objects")
@@ -51,36 +51,36 @@ class _Reader(Reader):
         else:
             self._waiting += step
 
-    def finish(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[events.Event]:
         waiting, self._waiting = self._waiting, []
         yield from waiting
 
-    def _message(self, message: dict[str, Any]) -> Iterator[Event]:
+    def _message(self, message: dict[str, Any]) -> Iterator[events.Event]:
         role, words = message["role"], words_of(message.get("content"))
         if self._opened:
-            yield Skipped("history", known=True)
+            yield events.Skipped("history", known=True)
         elif role == "system" and not self._system:
             self._system = True
-            yield Instruction("system", words)
+            yield events.Instruction("system", words)
         elif role == "user" and message.get("is_demo") is not True:
             self._opened = True
-            yield Prompt(words)
+            yield events.Prompt(words)
             yield from self.finish()
         elif message.get("is_demo") is True:
-            yield Instruction("system", words)
+            yield events.Instruction("system", words)
         else:
-            yield Skipped("history", known=True)
+            yield events.Skipped("history", known=True)
 
 
-def _step(step: dict[str, Any], name: str) -> Iterator[Event]:
+def _step(step: dict[str, Any], name: str) -> Iterator[events.Event]:
     action, observation = required_text(step, "action"), step.get("observation")
-    yield AssistantMessage(text_of(step.get("thought")) or text_of(step.get("response")), name)
+    yield events.AssistantMessage(text_of(step.get("thought")) or text_of(step.get("response")), name)
     if not action.strip():
-        yield Skipped("step without an action", known=True)
+        yield events.Skipped("step without an action", known=True)
         return
-    yield ToolCall(name, TOOL, action, name)
+    yield events.ToolCall(name, TOOL, action, name)
     if isinstance(observation, str):
-        yield ToolResult(name, observation)
+        yield events.ToolResult(name, observation)
 
 
 SWE_AGENT = document_format("swe-agent", "SWE-agent", _recognizes, _Reader, ("trajectory", "history"))
