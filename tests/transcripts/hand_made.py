@@ -1,13 +1,4 @@
-"""Sessions made by hand, converted, and told in short words: shared by the tests of the conversion.
-
-=============  ==================================================================================
-Hand           a session that is written reply by reply
-read, edit...  tool calls with their results, for ``Hand.reply``
-Told           what a conversion gave: turns and observations of each view in short words
-told           converts sessions and tells them
-replayed       the metrics of a view's turns under a policy
-=============  ==================================================================================
-"""
+"""Sessions made by hand, converted, and told in short words: shared by the tests of the conversion."""
 
 from __future__ import annotations
 

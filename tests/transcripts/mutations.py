@@ -28,7 +28,7 @@ TOKENS = {
     "an empty object": "{}",
     "an object": '{"type": ["a"], "content": {}, "id": 5}',
 }
-"""What a value is replaced by, as it stands in the file."""
+"""What a value is replaced by, as it is in the file."""
 
 ABSURD = {
     "nested lists": "[" * DEEP + "]" * DEEP,

@@ -232,10 +232,10 @@ class ChainTest(FolderTest):
 
     def test_beginning_of_a_file(self) -> None:
         path = recording(project="/srv/other", started="2026-05-06T07:08:09Z").write(self.folder / "a.jsonl.gz")
-        beginning = beginning_of(str(path))
-        self.assertEqual((beginning.started, beginning.project), ("2026-05-06T07:08:09Z", "/srv/other"))
+        start, digest = beginning_of(str(path))
+        self.assertEqual((start.started, start.project), ("2026-05-06T07:08:09Z", "/srv/other"))
         (session,) = self.convert(path)
-        self.assertEqual(beginning.sha256, session.facts["sources"][0]["sha256"])
+        self.assertEqual(digest, session.facts["sources"][0]["sha256"])
 
 
 class RefusalTest(FolderTest):

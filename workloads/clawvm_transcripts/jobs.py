@@ -19,7 +19,7 @@ from clawvm_transcripts.events import SessionStart
 from clawvm_transcripts.output import Converted, Job, JobResult
 from clawvm_transcripts.reading import CHUNK, Source
 
-__all__ = ["Beginning", "Chain", "Conversion", "beginning_of", "conversion_report", "jobs_for", "write_conversion"]
+__all__ = ["Chain", "Conversion", "beginning_of", "conversion_report", "jobs_for", "write_conversion"]
 
 REPORT_FORMAT = "clawvm.conversion_report"
 REPORT_VERSION = 1
@@ -39,24 +39,15 @@ class Chain(str, Enum):
     PROJECT = "project"
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """What a file's first session begins with: when it was recorded, its project; and the digest of the file."""
-
-    started: str
-    project: str
-    sha256: str
-
-
-def beginning_of(path: str) -> Beginning:
-    """Return the beginning of a file; raises InputError for a file in no known format."""
+def beginning_of(path: str) -> tuple[SessionStart, str]:
+    """Return the start of a file's first session, and the file's sha256; raises InputError for an unknown format."""
     source = Source(Path(path))
     file_format = detect(source)
     start = next((event for event in events_of(source, file_format) if isinstance(event, SessionStart)), SessionStart())
     with source.open() as stream:
         while stream.read(CHUNK):
             pass
-    return Beginning(start.started, start.project, source.digest)
+    return start, source.digest
 
 
 def jobs_for(
@@ -104,24 +95,25 @@ def _size(path: str) -> int:
 
 def _chains(files: Iterable[SessionFile], chain: Chain, job: Job) -> Iterable[Job]:
     """Yield *job* for every chain, and one for every file that was found and cannot be read."""
-    members: dict[tuple[str, str], dict[str, tuple[Beginning, str]]] = {}
+    members: dict[tuple[str, str], dict[str, tuple[SessionStart, str]]] = {}
     duplicates: dict[tuple[str, str], int] = {}
     for file in files:
         path = str(file.path)
         try:
-            beginning = beginning_of(path)
+            start, digest = beginning_of(path)
         except InputError:
             if file.named:
                 raise
             yield replace(job, paths=(path,), named=False)
             continue
-        group = ("", "") if chain is Chain.ALL else (beginning.project, "" if beginning.project else beginning.sha256)
+        group = ("", "") if chain is Chain.ALL else (start.project, "" if start.project else digest)
         chained = members.setdefault(group, {})
-        duplicates[group] = duplicates.get(group, 0) + (beginning.sha256 in chained)
-        chained[beginning.sha256] = (beginning, path)
+        duplicates[group] = duplicates.get(group, 0) + (digest in chained)
+        chained[digest] = (start, path)
     for group, chained in sorted(members.items()):
-        ordered = sorted(chained.values(), key=lambda member: (*_moment(member[0].started), member[0].sha256))
-        yield replace(job, paths=tuple(path for _, path in ordered), chain=True, duplicates=duplicates[group])
+        ordered = sorted(chained, key=lambda digest: (*_moment(chained[digest][0].started), digest))
+        paths = tuple(chained[digest][1] for digest in ordered)
+        yield replace(job, paths=paths, chain=True, duplicates=duplicates[group])
 
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-]\d\d):?(\d\d))?", re.ASCII | re.I)
