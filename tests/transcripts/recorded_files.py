@@ -1,4 +1,4 @@
-"""Files of recorded sessions made for a test, in the format of Claude Code: shared by tests of conversion and commands."""
+"""Recorded sessions made for a test, in the format of Claude Code: shared by tests of conversion and commands."""
 
 from __future__ import annotations
 
