@@ -168,7 +168,7 @@ class ResultTest(ConvertTest):
         self.assertEqual(self.convert(self.inputs, "--keep-text", "--force").returncode, 0)
         self.assertEqual(tree(self.out), first)
         (trace,) = self.out.rglob("signatures.trace.jsonl")
-        self.assertOneLine(self.convert(trace, "--force"), 2, "lies in the folder of the output")
+        self.assertOneLine(self.convert(trace, "--force"), 2, "is in the folder of the output")
 
 
 class SameBytesTest(ConvertTest):

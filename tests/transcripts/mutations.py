@@ -1,14 +1,5 @@
 """Damaged versions of a recording, seeded: what a disk, a crash, a new release or an enemy may do to it.
 
-==============  ===================================================================
-truncations     cut off at every byte, or at a sample of bytes
-bit_flips       some bits turned
-line_changes    lines twice, swapped, taken out
-bad_bytes       invalid UTF-8, NUL bytes, line ends inside
-replacements    values replaced by values of other types, keys taken out
-documents_in    the JSON documents of a file
-==============  ===================================================================
-
 Each yields (what was done, the damaged bytes).
 """
 
@@ -37,7 +28,7 @@ TOKENS = {
     "an empty object": "{}",
     "an object": '{"type": ["a"], "content": {}, "id": 5}',
 }
-"""What a value is replaced by, as it stands in the file."""
+"""What a value is replaced by, as it is in the file."""
 
 ABSURD = {
     "nested lists": "[" * DEEP + "]" * DEEP,
@@ -89,14 +80,15 @@ def bad_bytes(content, chance, times):
 
 
 def replacements(content, chance, most):
-    """Every value meets at least one other type, at most about *most* versions in all."""
+    """Each of *most* values meets at least one other type, at most about *most* versions in all."""
     documents = documents_in(content)
     places = [(number, path) for number, document in enumerate(documents) for path in _paths(document)]
+    places = _sample(places, most, chance)
     each = max(1, min(len(TOKENS), most // max(1, len(places))))
     for number, path in places:
         for name in _sample(list(TOKENS), each, chance):
             yield _replaced(documents, number, path, name, TOKENS[name])
-    for number, path in _sample(places, 8, chance):
+    for number, path in _sample(places, max(1, most // 20), chance):
         for name, token in ABSURD.items():
             yield _replaced(documents, number, path, name, token)
     for number, path in _sample(places, most // 4, chance):

@@ -1,10 +1,4 @@
-"""Files of recorded sessions made for a test, in the format of Claude Code: shared by tests of conversion and commands.
-
-==================  ================================================================
-Recording           a session that is written line by line
-recording           a small session with a read that comes again behind a compaction
-==================  ================================================================
-"""
+"""Recorded sessions made for a test, in the format of Claude Code: shared by tests of conversion and commands."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ from typing import Any
 
 
 class Recording:
-    """A session; *name*, *project* and *started* stand in every line."""
+    """A session; *name*, *project* and *started* are in every line."""
 
     def __init__(
         self,

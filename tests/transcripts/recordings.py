@@ -1,13 +1,4 @@
-"""Fixtures, and what every reader's events have to look like: shared by the tests of this folder.
-
-===============  ==============================================================================
-fixtures_of      the hand-made files of a format
-content_of       the bytes of a fixture
-events_in        the events of some bytes in a format
-detected         every format that recognizes some bytes
-frame_errors     what is wrong with the order and the fields of events
-===============  ==============================================================================
-"""
+"""Fixtures, and what every reader's events have to look like: shared by the tests of this folder."""
 
 import dataclasses
 import io
@@ -47,7 +38,7 @@ def content_of(path):
 
 
 def events_in(file_format, content):
-    """Return the events of *content*, which stands in a file where the format needs one."""
+    """Return the events of *content*, which is in a file where the format needs one."""
     if not file_format.needs_path:
         return list(file_format.read(io.BufferedReader(io.BytesIO(content))))
     with tempfile.NamedTemporaryFile(prefix="clawvm-") as file:
@@ -69,7 +60,7 @@ def frame_errors(events):
         if type(event) not in FIELDS:
             return f"{event!r} is no event"
         if isinstance(event, stream.SessionStart) == running:
-            return "a session begins inside another" if running else f"{event!r} stands outside of a session"
+            return "a session begins inside another" if running else f"{event!r} is outside of a session"
         running = not isinstance(event, stream.SessionEnd)
         for name, kind in FIELDS[type(event)].items():
             value = getattr(event, name)

@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from clawvm_transcripts import reading as format_contract
+from clawvm_transcripts import formats
 from clawvm_transcripts.detection import head_of
 from clawvm_transcripts.events import (
     AssistantMessage,
@@ -195,7 +195,7 @@ class NameTest(unittest.TestCase):
     def test_the_name_waits_for_some_lines_of_no_substance(self):
         summary = {"type": "summary", "leafUuid": "z"}
         for count, started in ((3, SessionStart("s")), (4, SessionStart())):
-            with mock.patch.object(format_contract, "WAITING", 3):
+            with mock.patch.object(formats, "MOST_WAITING", 3):
                 events = events_of(*[summary] * count, line("user", "Hello."))
             expected = [started, *[known("summary")] * count, Prompt("Hello."), SessionEnd(count + 1)]
             self.assertEqual(events, expected)
@@ -220,7 +220,7 @@ class DamageTest(unittest.TestCase):
                 Broken(8, MISSHAPEN),
                 # What a line told before it went wrong stays told.
                 AssistantMessage("Half a reply.", "msg_4"),
-                Broken(9, MISSHAPEN),
+                Broken(9, "name is no text"),
                 Prompt("Fourth."),
                 Broken(11, NO_JSON),
                 SessionEnd(11),
@@ -238,9 +238,9 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(
             events[1:-1],
             [
-                Broken(1, "the type of a line is no text"),
+                Broken(1, "type is no text"),
                 AssistantMessage("", "u"),
-                Broken(2, "the name of a tool is no text"),
+                Broken(2, "name is no text"),
             ],
         )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from clawvm_transcripts.detection import FORMATS, NO_JSON, Head, head_of
+from clawvm_transcripts.detection import FORMATS, head_of
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -29,7 +29,9 @@ from clawvm_transcripts.events import (
     Usage,
     Window,
 )
+from clawvm_transcripts.formats import Head
 from clawvm_transcripts.formats.codex import CODEX, tool_result
+from clawvm_transcripts.reading import NO_JSON
 
 FIXTURES = Path(__file__).parent / "fixtures" / "codex"
 RULES = "# AGENTS.md instructions for /toy/lantern\n\n<INSTRUCTIONS>\nTrim the wick first.\n</INSTRUCTIONS>"
@@ -282,10 +284,6 @@ class Instructions(unittest.TestCase):
         records = [message("developer", "one", "two"), message("developer", "one", "three")]
         self.assertEqual(read(records), [Instruction("system", words) for words in ("one", "two", "three")])
 
-    def test_only_so_many_instructions_are_remembered(self) -> None:
-        records = [message("developer", str(number)) for number in (*range(600), 599, 0)]
-        self.assertEqual(read(records), [Instruction("system", str(number)) for number in (*range(600), 0)])
-
     def test_a_frame_full_of_white_space_takes_no_time(self) -> None:
         words = "# AGENTS.md instructions" + " " * 200_000 + "\n" + " \n" * 100_000 + "</INSTRUCTIONS>" * 1000
         self.assertEqual(read([message("user", words)]), [Instruction("rules", words)])
@@ -389,7 +387,7 @@ class Calls(unittest.TestCase):
     def test_arguments_are_the_object_inside_the_text_or_the_text(self) -> None:
         for text, expected in (
             ('{"a": 1}', {"a": 1}),
-            (' {"a": 1}', ' {"a": 1}'),
+            (' {"a": 1}', {"a": 1}),
             ('{"a": 1', '{"a": 1'),
             ("[1]", "[1]"),
             ("5", "5"),
@@ -427,7 +425,7 @@ class Damage(unittest.TestCase):
         values: tuple[Any, ...] = (None, True, 0, -1, 1e300, 10**30, "", "\x00", [], {}, [[]], [{"text": []}], {"a": 1})
         for path in sorted(FIXTURES.iterdir()):
             records = [line for line in path.read_bytes().split(b"\n") if line.startswith(b"{")]
-            for _ in range(300):
+            for _ in range(60):
                 position = source.randrange(len(records))
                 try:
                     record = json.loads(records[position])
@@ -446,7 +444,7 @@ class Damage(unittest.TestCase):
 
     def test_a_file_cut_off_anywhere_is_read(self) -> None:
         content = (FIXTURES / "bare.jsonl").read_bytes()
-        for length in range(len(content)):
+        for length in range(0, len(content), 7):
             self.assert_whole(content[:length], f"{length} bytes")
 
     def test_what_waits_survives_a_broken_record(self) -> None:

@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from clawvm_transcripts.detection import FORMATS, Source, detect, events_of
+from clawvm_transcripts.detection import detect, events_of
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -26,6 +26,7 @@ from clawvm_transcripts.events import (
     Window,
 )
 from clawvm_transcripts.formats.copilot_cli import COPILOT_CLI
+from clawvm_transcripts.reading import Source
 
 FIXTURE = Path(__file__).parent / "fixtures" / "copilot-cli" / "kettle.jsonl"
 
@@ -46,7 +47,7 @@ def events_in(*records: tuple[str, Any]) -> list[Event]:
 class FixtureTest(unittest.TestCase):
     def test_the_session_becomes_these_events(self) -> None:
         source = Source(FIXTURE)
-        found = detect(source, FORMATS)
+        found = detect(source)
         self.assertIs(found, COPILOT_CLI)
         edit = {"path": "sensor.py", "old_str": "120", "new_str": "95"}
         self.assertEqual(

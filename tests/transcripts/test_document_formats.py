@@ -7,9 +7,8 @@ import json
 import unittest
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from clawvm_transcripts.detection import FORMATS, Format, Source, detect, events_of, head_of
+from clawvm_transcripts.detection import FORMATS, detect, events_of, head_of
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
@@ -25,11 +24,11 @@ from clawvm_transcripts.events import (
     ToolResult,
     Usage,
 )
-from clawvm_transcripts.formats import swe_agent
-from clawvm_transcripts.formats.message_parts import arguments_of, usage_of, words_of
+from clawvm_transcripts.formats import Format, arguments_of, usage_of, words_of
 from clawvm_transcripts.formats.mini_swe_agent import MINI_SWE_AGENT
 from clawvm_transcripts.formats.openhands import OPENHANDS
 from clawvm_transcripts.formats.swe_agent import SWE_AGENT
+from clawvm_transcripts.reading import Source
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -48,7 +47,7 @@ def read(file_format: Format, text: str) -> list[Event]:
 class FixtureCase(unittest.TestCase):
     def assert_events(self, file_format: Format, name: str, expected: list[Event]) -> None:
         source = Source(FIXTURES / file_format.id / name)
-        self.assertIs(detect(source, FORMATS), file_format)
+        self.assertIs(detect(source), file_format)
         with source.open() as stream:
             head = head_of(stream)
         self.assertEqual([file_format], [candidate for candidate in FORMATS if candidate.recognizes(head)])
@@ -62,7 +61,7 @@ class SweAgentTest(FixtureCase):
             "history-behind.traj",
             [
                 SessionStart(),
-                Broken(23, "an action is no text"),
+                Broken(23, "action is no text"),
                 Broken(26, "trajectory holds something else than objects"),
                 Instruction("system", "You are at a shell."),
                 Instruction("system", "Here is a demonstration."),
@@ -102,21 +101,6 @@ class SweAgentTest(FixtureCase):
             ],
         )
 
-    def test_steps_of_a_long_session_do_not_wait(self) -> None:
-        steps = [{"action": f"step {number}", "observation": "x" * 20} for number in range(4)]
-        history = [{"role": "user", "content": "Boil."}]
-        document = json.dumps({"trajectory": steps, "history": history})
-        with mock.patch.object(swe_agent, "MOST_WAITING", 40):
-            events = read(SWE_AGENT, document)
-        order = [event.call if isinstance(event, ToolCall) else "task" for event in events if _is_step_or_task(event)]
-        self.assertEqual(["0", "1", "2", "3", "task"], order)
-        order = [
-            event.call if isinstance(event, ToolCall) else "task"
-            for event in read(SWE_AGENT, document)
-            if _is_step_or_task(event)
-        ]
-        self.assertEqual(["task", "0", "1", "2", "3"], order)
-
     def test_the_words_of_a_step_are_told_once_under_either_name(self) -> None:
         system, task = {"role": "system", "content": "A shell."}, {"role": "user", "content": "Boil."}
         for name in ("messages", "query"):
@@ -143,10 +127,6 @@ class SweAgentTest(FixtureCase):
             ],
             events,
         )
-
-
-def _is_step_or_task(event: Event) -> bool:
-    return isinstance(event, (ToolCall, Prompt))
 
 
 class MiniSweAgentTest(FixtureCase):
@@ -228,7 +208,7 @@ class MiniSweAgentTest(FixtureCase):
         self.assertEqual(INJECTED, events[-2])
 
     def test_openings_without_an_end_are_no_commands(self) -> None:
-        for words in ("```bash\nls", "```bash\n" * 200_000):
+        for words in ("```bash\nls", "```bash\n" * 20_000):
             with self.subTest(words[:20]):
                 messages = [{"role": "user", "content": ""}, {"role": "assistant", "content": words}]
                 events = read(MINI_SWE_AGENT, json.dumps({"messages": messages}))

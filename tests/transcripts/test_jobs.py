@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from clawvm_replay.document import markdown
 from clawvm_replay.errors import InputError
 from clawvm_transcripts.detection import UnknownFormatError
-from clawvm_transcripts.jobs import Chain, Conversion, conversion_markdown, jobs_for
+from clawvm_transcripts.jobs import Chain, Conversion, conversion_report, jobs_for
 from clawvm_transcripts.output import Job, convert
 from tests.transcripts.recorded_files import recording
 
@@ -57,7 +58,7 @@ class PlainJobsTest(JobsTest):
         self.out = self.folder / "out"
         self.add("out/texts.jsonl", "b")
         self.assertEqual(self.paths(), [["a.jsonl"]])
-        with self.assertRaisesRegex(InputError, "lies in the folder of the output"):
+        with self.assertRaisesRegex(InputError, "is in the folder of the output"):
             self.jobs(self.out / "texts.jsonl")
         with self.assertRaisesRegex(InputError, "no file in any of them"):
             self.jobs(self.out)
@@ -139,7 +140,7 @@ class ChainsTest(JobsTest):
         self.add("b.jsonl.gz", "a")
         self.add("c.jsonl", "c")
         conversion = self.conversion(chain=Chain.ALL)
-        self.assertEqual((len(conversion.sessions[0].facts["sessions"]), conversion.twice), (2, 1))
+        self.assertEqual((len(conversion.sessions[0].facts["sessions"]), conversion.duplicates), (2, 1))
 
 
 class ConversionTest(JobsTest):
@@ -156,27 +157,34 @@ class ConversionTest(JobsTest):
         self.add("a.jsonl", "a")
         self.add("again.jsonl.gz", "a")
         conversion = self.conversion()
-        self.assertEqual((len(conversion.sessions), conversion.twice), (1, 1))
+        self.assertEqual((len(conversion.sessions), conversion.duplicates), (1, 1))
 
-    def test_the_report_tells_what_was_not_read(self) -> None:
+    def report(self, **options: Any) -> str:
+        return markdown(conversion_report(self.conversion(**options).to_record()))
+
+    def test_the_report_lists_what_was_not_read(self) -> None:
         self.foreign()
-        made = recording("a").line(type="frobnicate").line(type="frobnicate").raw("?")
+        made = recording("a").line(type="frobnicate").line(type="frobnicate").raw("?").raw("{").raw("[]")
         made.write(self.folder / "a.jsonl")
         self.add("b.jsonl", "a-clean-one")
-        report = conversion_markdown(self.conversion().to_record())
-        self.assertIn("1 files found in folders", report)
-        self.assertRegex(report, r"type-[0-9a-f]{12} \(2\) \| 1 \| 13 \|")
+        report = self.report()
+        self.assertIn("1 file found in folders", report)
+        self.assertRegex(
+            report,
+            r"type-[0-9a-f]{12} \(2\) \| 3 \| 13, 14: is no JSON, or only a part of it; 15: is JSON, but no object \|",
+        )
         self.assertNotIn("frobnicate", report)
-        kept = conversion_markdown(self.conversion(keep_text=True).to_record())
-        self.assertIn("frobnicate (2)", kept)
+        self.assertIn("frobnicate (2)", self.report(keep_text=True))
 
-    def test_the_report_tells_when_everything_was_read(self) -> None:
-        self.add("a.jsonl", "a")
-        self.assertIn("Every line was of a known type", conversion_markdown(self.conversion().to_record()))
+    def test_the_report_says_when_everything_was_read_and_which_file_was_cut_off(self) -> None:
+        path = recording("a", turns=60).write(self.folder / "a.jsonl.gz")
+        self.assertIn("Every line was of a known type", self.report())
+        path.write_bytes(path.read_bytes()[:-200])
+        self.assertRegex(self.report(), r"claude-code-\w+ was read only in part: the compressed data is cut off\.")
 
-    def test_any_words_can_stand_in_the_report(self) -> None:
+    def test_the_report_is_in_ascii_whatever_the_words(self) -> None:
         recording("a").line(type="täg | `x`\n# y").write(self.folder / "a.jsonl")
-        report = conversion_markdown(self.conversion(keep_text=True).to_record())
+        report = self.report(keep_text=True)
         report.encode("ascii")
         self.assertNotIn("\n# y", report)
 

@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from clawvm_transcripts.counts import SessionCounts, count_sessions
-from clawvm_transcripts.detection import FORMATS, Source, detect, events_of
+from clawvm_transcripts.detection import detect, events_of
+from clawvm_transcripts.reading import Source
 
 TRACES = Path(__file__).resolve().parents[2].parent / "shared" / "traces"
 MANIFEST = TRACES / "MANIFEST.json"
@@ -24,7 +25,7 @@ ABOUT_THE_FILE = frozenset({"session", "file", "format", "licence", "source", "s
 def sessions_in(name: str) -> tuple[str, str, tuple[SessionCounts, ...]]:
     """The format, the digest and the counts of every session of a file."""
     source = Source(TRACES / name)
-    found = detect(source, FORMATS)
+    found = detect(source)
     counts = tuple(count_sessions(events_of(source, found)))
     return found.id, source.digest, counts
 

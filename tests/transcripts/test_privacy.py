@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import io
 import json
 import re
 import tempfile
 import unittest
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from clawvm_cli.sessions import convert_main
 from clawvm_transcripts.calls import facts_of
 from clawvm_transcripts.counts import COMPACTIONS, RESETS, CompactionAt, SessionCounts, shown_counts
 from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.events import ToolCall
 from clawvm_transcripts.output import Job, convert
 from clawvm_transcripts.pseudonyms import Pseudonyms
-from tests.cli.support import run
 from tests.transcripts.recorded_files import Recording
-from tests.transcripts.recordings import content_of
 
-CONVERT = "workloads/convert_transcripts.py"
-FIXTURES = Path(__file__).parent / "fixtures"
+WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
 
 WORD = re.compile(r"[a-z]{5,}")
+
+
+def converted(*arguments: object) -> str:
+    """Run the command in this process and return what it prints."""
+    printed, messages = io.StringIO(), io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(messages):
+        code = convert_main([*map(str, arguments), "--jobs", "1"])
+    assert code == 0, messages.getvalue()
+    return printed.getvalue()
 
 
 def words_in(text: str) -> set[str]:
@@ -48,7 +56,7 @@ def vocabulary() -> set[str]:
     Names of harnesses, what the schemas of the outputs name (fields, kinds, page types, levels), kinds of calls, and
     the words of the report and of the reasons for which a line is broken.
     """
-    schemas = Path(__file__).resolve().parents[2] / "schemas"
+    schemas = WORKLOADS.parent / "schemas"
     ours = {"signature", "recorded", "demands"} | words_in(" ".join(f"{item.id} {item.title}" for item in FORMATS))
     for name in ("trace", "tool-simulator", "session", "observed", "conversion-report", "manifest"):
         ours |= words_in((schemas / f"{name}.schema.json").read_text("ascii"))
@@ -58,31 +66,13 @@ def vocabulary() -> set[str]:
         "file command search fetch other edit poll prompt rules preference summary instructions read unread"
     )
     ours |= words_in("jsonl state steps active dropped append merge version")  # Updates of plans.
-    ours |= words_in(
-        (Path(__file__).resolve().parents[2] / "workloads/clawvm_transcripts/conversion_report.py").read_text()
-    )
+    ours |= words_in((WORKLOADS / "clawvm_transcripts/jobs.py").read_text())  # The report for people.
     ours |= words_in(" ".join(COMPACTIONS | RESETS))
-    ours |= words_in("trajectory or history holds something else than objects; an action is no text")
-    return ours | words_in("is json or only a part of it, but no object; a record of an unexpected shape; sessions in")
-
-
-class FixturesTest(unittest.TestCase):
-    def test_no_output_of_a_conversion_of_all_fixtures_holds_a_word_of_theirs(self) -> None:
-        inputs: set[str] = set()
-        for path in FIXTURES.rglob("*"):
-            if path.is_file():
-                content = content_of(path)
-                content = gzip.decompress(content) if path.suffix == ".gz" else content
-                inputs |= words_in(content.decode("utf-8", "replace")) | words_in(path.name)
-        self.assertGreater(len(inputs), 400)
-        private = inputs - vocabulary()
-        self.assertGreater(len(private), 250, "the vocabulary hides what there is to find")
-        for chain in ("none", "project", "all"):
-            with tempfile.TemporaryDirectory() as folder:
-                result = run(CONVERT, FIXTURES, "--out", folder, "--chain", chain, "--jobs", 1)
-                self.assertEqual(result.returncode, 0, result.stderr)
-                for place, text in outputs(Path(folder), result.stdout):
-                    self.assertEqual(words_in(text) & private, set(), (chain, place))
+    return ours | words_in(
+        """trajectory or history holds something else than objects; action, content, name is no text; is json or only a
+        part of it, but no object; a record of an unexpected shape; the arguments of an action are no object;
+        sessions in"""
+    )
 
 
 class Striking:
@@ -251,14 +241,13 @@ class StrikingTest(unittest.TestCase):
         for name, records in striking_lines(word):
             (inputs / name).write_text("".join(json.dumps(record) + "\n" for record in records))
         (inputs / f"{word('foreign file')}.txt").write_text(word("foreign text"))
-        result = run(CONVERT, inputs, "--out", out, *options)
-        self.assertEqual(result.returncode, 0, result.stderr)
+        printed = converted(inputs, "--out", out, *options)
         report = json.loads((out / "conversion.report.json").read_bytes())
         self.assertEqual(sorted({harness for session in report["sessions"] for harness in session["harnesses"]}), [
             "claude-code", "codex", "pi"
         ])  # fmt: skip
         self.assertEqual(report["refused_files"], 1)
-        return word, list(outputs(out, result.stdout))
+        return word, list(outputs(out, printed))
 
     def test_no_output_holds_a_word_of_any_place_of_a_session(self) -> None:
         for chain in ("none", "all"):

@@ -1,253 +1,331 @@
-"""From inputs to sessions: which files are read, in which order, and how the format of each is found."""
+"""From bytes to JSON: what is whole is read, whatever surrounds it; the rest is reported where it is."""
 
 import gzip
 import hashlib
 import io
-import itertools
 import json
 import os
-import socket
+import random
 import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
 
 from clawvm_replay.errors import InputError
-from clawvm_transcripts.detection import (
-    FORMATS,
-    HEAD,
-    HEAD_LINES,
-    Format,
-    SessionFile,
+from clawvm_transcripts import reading
+from clawvm_transcripts.events import Broken
+from clawvm_transcripts.reading import (
+    CHUNK,
+    CROWDED,
+    LONGEST_INTEGER,
+    MAXIMUM_DEPTH,
+    MOST_CONTAINERS,
+    MOST_OBJECTS,
+    NO_JSON,
+    NO_OBJECT,
+    TOP,
+    Document,
+    Element,
+    NestingError,
     Source,
-    UnknownFormatError,
-    detect,
-    events_of,
-    head_of,
-    session_files,
+    decoded,
+    documents,
+    json_records,
+    lines_of,
+    parsed,
 )
-from clawvm_transcripts.events import Broken, Prompt, SessionEnd, SessionStart
-from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 
-RECORD = {"type": "user", "sessionId": "s", "uuid": "u", "version": "1", "message": {"content": "Hello."}}
-LINE = json.dumps(RECORD).encode() + b"\n"
+TEXT = b"".join(b'{"line": %d}\n' % number for number in range(3000))
+TOO_DEEP = "JSON is nested too deeply"
 
-KNOWN = ", ".join(item.title for item in FORMATS)
+ONE, TWO = '{"type": "one", "a": {"b": [{"c": 1}]}}', '{"type": "two"}'
+FIRST, SECOND = json.loads(ONE), json.loads(TWO)
 
 
-class Folder(unittest.TestCase):
+def noise(size):
+    return random.Random(7).getrandbits(8 * size).to_bytes(size, "big")
+
+
+class SourceTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def file(self, name, content=LINE):
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def read(self, content):
+        path = self.folder / "session.jsonl"
         path.write_bytes(content)
-        return path
+        source = Source(path)
+        with source.open() as stream:
+            self.content = stream.read()
+        self.assertEqual(source.read, len(self.content))
+        return source
+
+    def test_plain_and_gzip_give_the_same_bytes(self):
+        for content in (b"", b"a", TEXT, noise(2 * CHUNK + 1)):
+            for packed in (content, gzip.compress(content, 1)):
+                source = self.read(packed)
+                self.assertEqual((self.content, source.damage), (content, ""))
+
+    def test_every_pass_reads_and_counts_anew(self):
+        source = self.read(gzip.compress(TEXT)[:-1])
+        self.assertNotEqual(source.damage, "")
+        source.path.write_bytes(TEXT)
+        with source.open() as stream:
+            self.assertEqual((source.read, source.damage), (0, ""))
+            self.assertEqual(stream.read(), TEXT)
+        self.assertEqual(source.digest, hashlib.sha256(TEXT).hexdigest())
+
+    def test_members_in_a_row_are_one_file(self):
+        source = self.read(b"".join(map(gzip.compress, (TEXT, b"", b"the end"))))
+        self.assertEqual((self.content, source.damage), (TEXT + b"the end", ""))
+
+    def test_a_file_that_is_cut_off_gives_all_that_is_there(self):
+        packed = gzip.compress(TEXT, mtime=0)
+        before = -1
+        for size in [*range(2, 40), *range(40, len(packed), 97), *range(len(packed) - 10, len(packed))]:
+            source = self.read(packed[:size])
+            self.assertEqual(source.damage, "the compressed data is cut off")
+            self.assertTrue(TEXT.startswith(self.content))
+            self.assertGreaterEqual(len(self.content), before)
+            before = len(self.content)
+        self.assertEqual(self.content, TEXT)  # Only the checksum is missing.
+
+    def test_damage_ends_the_content_and_is_reported(self):
+        content = noise(1 << 18)
+        packed = bytearray(gzip.compress(content, mtime=0))
+        packed[1 << 17] ^= 0xFF
+        source = self.read(bytes(packed))
+        self.assertEqual(source.damage, "the compressed data is damaged")
+        self.assertGreater(len(self.content), 1 << 16)
+        self.assertEqual(self.content[: 1 << 16], content[: 1 << 16])
+        source = self.read(gzip.compress(TEXT) + b"rubbish")
+        self.assertEqual((self.content, source.damage), (TEXT, "the compressed data is damaged"))
+
+    def test_a_bomb_is_read_in_pieces(self):
+        source = Source(self.folder / "bomb")
+        source.path.write_bytes(gzip.compress(bytes(50 * CHUNK), 1))
+        with source.open() as stream:
+            self.assertEqual(stream.read(10), bytes(10))
+            self.assertLessEqual(source.read, 2 * CHUNK)
+
+    def refused(self, path, reason):
+        with self.assertRaises(InputError) as caught:
+            Source(path).open()
+        self.assertEqual(str(caught.exception), f"{path}: {reason}")
+
+    def test_folders_pipes_and_what_is_not_there_are_refused(self):
+        self.refused(self.folder, "is not a file")
+        self.refused(self.folder / "nowhere", "is not a file")
+        if hasattr(os, "mkfifo"):
+            os.mkfifo(self.folder / "pipe")
+            self.refused(self.folder / "pipe", "is not a file")
+
+    def test_a_file_that_cannot_be_opened_or_read_is_one_line(self):
+        path = self.folder / "secret"
+        path.write_bytes(TEXT)
+        with mock.patch.object(Path, "open", side_effect=PermissionError(13, "Permission denied")):
+            self.refused(path, "cannot be read: Permission denied")
+        raw = mock.Mock(spec=io.BufferedReader)
+        raw.peek.side_effect = OSError(5, "Input/output error")
+        with mock.patch.object(Path, "open", return_value=raw):
+            stream = Source(path).open()
+        with self.assertRaisesRegex(InputError, "secret: cannot be read: Input/output error"):
+            stream.read()
+
+    def test_a_file_that_shrinks_while_it_is_read_ends(self):
+        path = self.folder / "going"
+        path.write_bytes(bytes(8 * CHUNK))
+        with Source(path).open() as stream:
+            stream.read(10)
+            os.truncate(path, 20)
+            self.assertLess(len(stream.read()), 4 * CHUNK)
 
 
-class DetectTest(Folder):
-    def refused(self, content):
-        path = self.file("kettle.jsonl", content)
-        with self.assertRaises(UnknownFormatError) as caught:
-            detect(Source(path), FORMATS)
-        message = str(caught.exception)
-        self.assertTrue(message.startswith(f"{path}: "), message)
-        return message.removeprefix(f"{path}: ")
+class LinesTest(unittest.TestCase):
+    def test_lines_are_numbered_and_the_last_needs_no_end(self):
+        for content, expected in (
+            (b"", []),
+            (b"\n", [b"\n"]),
+            (b"a\nb", [b"a\n", b"b"]),
+            (b"a\r\n\nb\n", [b"a\r\n", b"\n", b"b\n"]),
+        ):
+            self.assertEqual(list(lines_of(io.BytesIO(content))), list(enumerate(expected, 1)))
 
-    def test_the_content_decides_and_not_the_name(self):
-        for name in ("a.jsonl", "b.traj", "c.json.gz", "d"):
-            for content in (LINE, gzip.compress(LINE)):
-                self.assertIs(detect(Source(self.file(name, content)), FORMATS), CLAUDE_CODE)
-
-    def test_what_is_in_no_known_format_is_refused_with_all_that_are_known(self):
-        self.assertIn("Claude Code, ", KNOWN)
-        for content in (b"Boil water.\n", b"{}", bytes(range(256)), b'{"type": "user"}\n', b"%PDF-1.7\n\0\0"):
-            self.assertEqual(self.refused(content), f"is in no known format; known: {KNOWN}")
-        self.assertEqual(self.refused(b"\x1f\x8b"), f"the compressed data is cut off; known: {KNOWN}")
-        self.assertEqual(self.refused(b"\x1f\x8b12"), f"the compressed data is damaged; known: {KNOWN}")
-
-    def test_an_empty_file_is_said_to_be_empty(self):
-        for content in (b"", b" \n\n", gzip.compress(b"")):
-            self.assertEqual(self.refused(content), f"is empty; known: {KNOWN}")
-
-    def test_events_through_a_damaged_gzip_file_are_those_before_the_damage(self):
-        packed = gzip.compress(LINE * 2)
-        source = Source(self.file("cut", packed[:-9]))
-        events = list(events_of(source, detect(source, FORMATS)))
-        self.assertEqual(events[:2], [SessionStart("s", "1"), Prompt("Hello.")])
-        self.assertEqual(source.damage, "the compressed data is cut off")
-
-    def test_a_file_that_vanished_or_became_another_after_detection(self):
-        source = Source(self.file("kettle"))
-        found = detect(source, FORMATS)
-        source.path.write_bytes(b"rubbish\n")
-        broken = Broken(1, "is no JSON, or only a part of it")
-        self.assertEqual(list(events_of(source, found)), [SessionStart(), broken, SessionEnd(1)])
-        source.path.unlink()
-        with self.assertRaisesRegex(InputError, "kettle: is not a file"):
-            list(events_of(source, found))
-
-    def test_formats_that_need_a_path_get_an_uncompressed_file(self):
-        paths = []
-
-        def read(stream):
-            paths.append(Path(stream.name))
-            self.assertEqual(paths[-1].read_bytes(), LINE)
-            yield SessionEnd(1)
-
-        needy = Format("needy", "Needy", lambda head: True, read, needs_path=True)
-        for content in (LINE, gzip.compress(LINE)):
-            source = Source(self.file("kettle", content))
-            self.assertEqual(list(events_of(source, needy)), [SessionEnd(1)])
-            self.assertEqual(source.digest, hashlib.sha256(LINE).hexdigest())
-        plain, unpacked = paths
-        self.assertTrue(plain.samefile(source.path), "a plain file needs no copy of its texts")
-        self.assertFalse(unpacked.exists())
-
-    def test_no_space_to_unpack_is_one_line(self):
-        needy = Format("needy", "Needy", lambda head: True, lambda stream: iter(()), needs_path=True)
-        full = mock.patch("shutil.copyfileobj", side_effect=OSError(28, "No space left on device"))
-        with full, self.assertRaisesRegex(InputError, "kettle: cannot be unpacked: No space left on device"):
-            list(events_of(Source(self.file("kettle", gzip.compress(LINE))), needy))
-
-    def test_formats_have_names_of_their_own(self):
-        self.assertEqual(len({item.id for item in FORMATS}), len(FORMATS))
+    def test_a_line_that_is_too_long_is_skipped(self):
+        with mock.patch.object(reading, "CHUNK", 4):
+            for length, kept in ((9, True), (10, True), (11, False), (12, False), (40, False)):
+                for end in (b"\n", b""):
+                    content = b"a\n" + b"x" * length + end + (b"z\n" if end else b"")
+                    lines = [line for _, line in lines_of(io.BytesIO(content), longest=10)]
+                    expected = [b"a\n", b"x" * length + end if kept else None, *([b"z\n"] if end else [])]
+                    self.assertEqual(lines, expected, (length, end))
 
 
-class HeadTest(unittest.TestCase):
-    def head(self, content):
-        stream = io.BytesIO(content)
-        head = head_of(stream)
-        self.assertLessEqual(stream.tell(), HEAD)
-        return head
+class ParsedTest(unittest.TestCase):
+    def test_whole_objects_alone_or_two_in_a_line(self):
+        self.assertEqual((parsed(ONE), parsed(TWO)), ([FIRST], [SECOND]))
+        for between in ("", " ", "\t  "):
+            self.assertEqual(parsed(ONE + between + TWO), [FIRST, SECOND])
 
-    def test_records_are_the_objects_of_the_first_lines(self):
-        head = self.head(b'\xef\xbb\xbf{"a": 1}\nrubbish\n[1]\n\n{"b": 1}{"c": 1}\n{"d": 1}')
-        self.assertEqual(head.records, ({"a": 1}, {"b": 1}, {"c": 1}, {"d": 1}))
-        self.assertEqual(len(self.head(b'{"a": 1}\n' * 500).records), HEAD_LINES)
+    def test_half_an_object_alone_or_behind_a_whole_one(self):
+        for size in range(1, len(ONE)):
+            self.assertEqual(parsed(ONE[:size]), [NO_JSON], size)
+            self.assertEqual(parsed(TWO + ONE[:size]), [SECOND, NO_JSON], size)
 
-    def test_keys_and_first_elements_of_the_document(self):
-        head = self.head(b'{"name": 1, "list": [{"x": 1}, {"y": 2}], "flat": [1], "none": [],\n "last": {"z": 1}}')
-        self.assertEqual(head.keys, {"name", "list", "flat", "none", "last"})
-        self.assertEqual(head.firsts, {"list": {"x": 1}})
+    def test_half_an_object_before_a_whole_one_wherever_it_was_cut(self):
+        for size in range(1, len(ONE)):
+            self.assertEqual(parsed(ONE[:size] + TWO), [NO_JSON, SECOND], size)
+            if size > 1:
+                self.assertEqual(parsed(ONE[size:] + TWO)[-1], SECOND, size)
 
-    def test_a_line_longer_than_the_head_is_known_by_the_values_before_the_cut(self):
-        long = b'{"parentUuid": null, "type": "user", "message": {"content": "' + b"x" * HEAD + b'"}, "uuid": "u"}\n'
-        cut = {"parentUuid": None, "type": "user"}
-        self.assertEqual(self.head(long + LINE).records, (cut,))
-        self.assertEqual(self.head(LINE + long).records, (RECORD, cut))
-        self.assertEqual(self.head(long).keys, {"parentUuid", "type", "message"})
+    def test_the_whole_one_is_found_behind_more_openings_than_are_tried(self):
+        crowded = '{"list": [' + '{"a": {"b": 1}}, ' * (4 * MOST_OBJECTS) + '{"a": "cut'
+        self.assertEqual(parsed(crowded + ONE), [NO_JSON, FIRST])
 
-    def test_a_first_prompt_with_a_large_picture_is_recognized(self):
-        for before in ({"sessionId": "s"}, {}):
-            picture = {"content": [{"type": "image", "source": {"data": "x" * (2 * HEAD)}}]}
-            record = {"parentUuid": None, "isSidechain": False, **before, "type": "user", "message": picture}
-            content = json.dumps({**record, "uuid": "u", "sessionId": "s"}).encode()
-            self.assertTrue(CLAUDE_CODE.recognizes(self.head(content)))
+    def test_a_part_of_a_broken_object_is_no_record(self):
+        self.assertEqual(parsed('{"a": tru, "b": {"type": "part"}}'), [NO_JSON])
+        self.assertEqual(parsed('{"a": tru, "b": {"c": 1}'), [NO_JSON])
 
-    def test_in_a_binary_file_what_looks_like_a_record_is_none(self):
-        self.assertEqual(self.head(b"SQLite format 3\0\x10\n" + LINE * 2).records, ())
-        self.assertEqual(self.head(b"\0\0" + LINE + b"\0\0\0\n" + LINE).records, (RECORD, RECORD))
+    def test_json_that_is_no_object(self):
+        for text in ("[1]", "1", '"text"', "null", "NaN"):
+            self.assertEqual(parsed(text), [NO_OBJECT])
+
+    def test_a_line_holds_a_bounded_number_of_objects(self):
+        *read, reported = parsed(TWO * (MOST_OBJECTS + 1))
+        self.assertEqual((read, reported), ([SECOND] * MOST_OBJECTS, f"holds more than {MOST_OBJECTS} objects"))
+
+    def test_nul_bytes_around_and_control_characters_inside(self):
+        self.assertEqual(parsed("\x00\x00" + TWO + "\x00"), [SECOND])
+        self.assertEqual(parsed('{"a": "\x00\x1b\t"}'), [{"a": "\x00\x1b\t"}])
+
+    def test_more_containers_than_are_kept_in_memory(self):
+        self.assertEqual(parsed('{"a":[' + "{}," * MOST_CONTAINERS + "1]}"), [CROWDED])
+        self.assertIsInstance(parsed('{"a":[' + "{}," * (MOST_CONTAINERS - 2) + "1]}")[0], dict)
 
 
-class SessionFilesTest(Folder):
-    def names(self, *inputs):
-        return [item.name for item in session_files([self.folder / name for name in inputs])]
+class DecodedTest(unittest.TestCase):
+    def test_nesting_has_the_same_limit_everywhere(self):
+        whole = "[" * MAXIMUM_DEPTH + "]" * MAXIMUM_DEPTH
+        self.assertEqual(decoded(whole), (json.loads(whole), 2 * MAXIMUM_DEPTH))
+        for depth in (MAXIMUM_DEPTH + 1, 800, 3000, 100_000):
+            with self.assertRaises(NestingError):
+                decoded("[" * depth + "]" * depth)
+            self.assertEqual(parsed('{"a":' * depth + "1" + "}" * depth), [TOO_DEEP])
 
-    def test_named_files_and_walked_folders(self):
-        one, two = self.file("one.jsonl"), self.file("more/deep/two.txt")
+    def test_integers_of_absurd_length_become_infinite(self):
+        longest = "9" * LONGEST_INTEGER
+        self.assertEqual(decoded(longest)[0], int(longest))
+        self.assertEqual(decoded("9" * 5000)[0], float("inf"))
+        self.assertEqual(decoded("-" + "9" * 5000)[0], float("-inf"))
+
+    def test_lone_surrogates_are_replaced_and_pairs_are_not(self):
+        for text in ('"\\ud800"', '"\\uDFFF"', '"\\uD83Dx"', '"\\ude00\\ud83d"'):
+            value = decoded(f'{{"key": [{text}]}}')[0]
+            self.assertEqual(set(value["key"][0]) - {"x"}, {"\ufffd"})
+        self.assertEqual(decoded('{"\\ud800": 1}')[0], {"\ufffd": 1})
+        self.assertEqual(decoded('"\\ud83d\\ude00"')[0], "\U0001f600")
+        self.assertEqual(decoded('"\\\\ud800"')[0], "\\ud800")
+
+
+class RecordsTest(unittest.TestCase):
+    def records(self, content):
+        return list(json_records(io.BytesIO(content)))
+
+    def test_numbers_blank_lines_and_all_ends(self):
+        content = f"\ufeff{TWO}\n\r\n{TWO}\r\n  {TWO}".encode()
+        self.assertEqual(self.records(content), [(1, SECOND), (2, None), (3, SECOND), (4, SECOND)])
+        self.assertEqual(self.records(b""), [])
+        self.assertEqual(self.records(b"\xef\xbb\xbf\n"), [(1, None)])
+
+    def test_damage_is_in_its_place(self):
         self.assertEqual(
-            session_files([one, self.folder / "more"]),
-            [SessionFile(two, "deep/two.txt", False), SessionFile(one, "one.jsonl", True)],
+            self.records(f"{ONE[:5]}{TWO}\nrubbish\n{TWO}{ONE[:9]}\n[]\n".encode()),
+            [
+                (1, Broken(1, NO_JSON)),
+                (1, SECOND),
+                (2, Broken(2, NO_JSON)),
+                (3, SECOND),
+                (3, Broken(3, NO_JSON)),
+                (4, Broken(4, NO_OBJECT)),
+            ],
         )
 
-    def test_the_order_of_the_inputs_and_the_place_of_the_folder_have_no_say(self):
-        inputs = ["b", "a", "c/z.jsonl", "c"]
-        for name in ("b/2", "b/1", "a/3", "a/x/0", "c/z.jsonl", "c/y"):
-            self.file(name)
-        orders = {tuple(self.names(*order)) for order in itertools.permutations(inputs)}
-        self.assertEqual(orders, {("1", "2", "3", "x/0", "y", "z.jsonl")})
-        for name in ("zz/one/f2", "aa/two/f1"):
-            self.file(name)
-        self.assertEqual(self.names("zz/one", "aa/two"), ["f1", "f2"])
+    def test_bytes_that_are_no_text_cost_only_themselves(self):
+        self.assertEqual(self.records(b'{"a": "x\xff\xc3y"}\n'), [(1, {"a": "x\ufffd\ufffdy"})])
 
-    def test_equal_names_are_ordered_by_their_inputs(self):
-        for name in ("b/same", "a/same"):
-            self.file(name)
-        for inputs in (("a", "b"), ("b", "a")):
-            paths = [item.path for item in session_files([self.folder / name for name in inputs])]
-            self.assertEqual(paths, [self.folder / "a/same", self.folder / "b/same"])
+    def test_a_line_end_of_another_alphabet_is_none(self):
+        self.assertEqual(self.records('{"a": "x\u2028y\x85z"}\n'.encode()), [(1, {"a": "x\u2028y\x85z"})])
 
-    def test_a_file_reached_twice_is_read_once_and_stays_named(self):
-        path = self.file("in/deep/kettle")
-        (self.folder / "link").symlink_to(path)
-        inputs = [self.folder / "in", path, self.folder / "in/deep", path, self.folder / "link"]
-        for order in (inputs, inputs[::-1]):
-            self.assertEqual(session_files(order), [SessionFile(path, "deep/kettle", True)])
+    def test_a_line_that_is_too_long(self):
+        content = b'{"a": "' + b"x" * (16 << 20) + b'"}\n' + TWO.encode()
+        self.assertEqual(self.records(content), [(1, Broken(1, "line is longer than 16777216 bytes")), (2, SECOND)])
 
-    def test_hidden_things_are_passed_over_unless_they_are_named(self):
-        self.file(".agent/projects/kettle/session")
-        self.file(".agent/.cache/session")
-        self.file(".agent/projects/.hidden")
-        self.assertEqual(self.names("."), [])
-        self.assertEqual(self.names(".agent"), ["projects/kettle/session"])
-        self.assertEqual(self.names(".agent/projects/.hidden"), [".hidden"])
 
-    def test_links_to_folders_are_not_followed_and_circles_end(self):
-        self.file("in/kettle")
-        self.file("out/spoon")
-        (self.folder / "in/out").symlink_to(self.folder / "out")
-        (self.folder / "in/circle").symlink_to(self.folder / "in")
-        (self.folder / "in/self").symlink_to("self")
-        (self.folder / "in/dangling").symlink_to("nowhere")
-        (self.folder / "in/file").symlink_to(self.folder / "out/spoon")
-        self.assertEqual(self.names("in"), ["file", "kettle"])
-        (self.folder / "entry").symlink_to(self.folder / "in")
-        self.assertEqual(self.names("entry"), ["file", "kettle"])
+class DocumentTest(unittest.TestCase):
+    def elements(self, text):
+        return list(Document(text).elements())
 
-    @unittest.skipUnless(hasattr(os, "mkfifo"), "no pipes on this system")
-    def test_pipes_and_sockets_are_passed_over_and_refused_when_named(self):
-        self.file("in/kettle")
-        os.mkfifo(self.folder / "in/pipe")
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(self.folder / "in/socket"))
-            self.assertEqual(self.names("in"), ["kettle"])
-            for name in ("in/pipe", "in/socket"):
-                self.refused(name, "cannot be read: is neither a file nor a folder")
+    def test_elements_and_values_in_the_order_of_the_document(self):
+        document = Document('{"list": [1, {"a": []}], "name": "n",\n "none": [], "name": {"b": 2}}\n')
+        self.assertEqual(
+            list(document.elements()),
+            [
+                Element("list", 0, 1, 1),
+                Element("list", 1, {"a": []}, 1),
+                Element("name", -1, "n", 1),
+                Element("name", -1, {"b": 2}, 2),
+            ],
+        )
+        self.assertEqual(document.keys, {"list", "name", "none"})
 
-    def refused(self, name, reason):
-        with self.assertRaises(InputError) as caught:
-            self.names(name)
-        self.assertEqual(str(caught.exception), f"{self.folder / name}: {reason}")
+    def test_a_document_may_be_an_array_or_nothing(self):
+        self.assertEqual(self.elements("[1,\n2]"), [Element(TOP, 0, 1, 1), Element(TOP, 1, 2, 2)])
+        for text in ("", " \n\t\r\n", "\0\0", "{}", "[]", " {\n} "):
+            self.assertEqual(self.elements(text), [], text)
 
-    def test_what_is_not_there_is_refused(self):
-        (self.folder / "circle").symlink_to("circle")
-        self.refused("nowhere", "cannot be read: No such file or directory")
-        with self.assertRaisesRegex(InputError, "circle: cannot be read: .*symbolic links"):
-            self.names("circle")
-        with self.assertRaisesRegex(InputError, "cannot be read"):
-            session_files([Path("a\0b")])
+    def test_what_precedes_damage_is_read_and_the_damage_has_its_line(self):
+        text = '{"list": [{"a": 1},\n{"b": 2},\n{"c": 3}]}'
+        for size in range(1, len(text)):
+            *read, last = self.elements(text[:size])
+            self.assertEqual(read, self.elements(text)[: len(read)], size)
+            self.assertEqual(last, Broken(text.count("\n", 0, size) + 1, NO_JSON), size)
+        for rubbish in ("nonsense", "{1: 2}", '{"a" 1}', '{"a": 1 "b": 2}', "{} {}", '{"a": 1,}', "[1 2]"):
+            self.assertEqual(self.elements(rubbish)[-1], Broken(1, NO_JSON), rubbish)
 
-    def test_a_folder_that_cannot_be_read_is_refused(self):
-        self.file("in/kettle")
-        denied = PermissionError(13, "Permission denied", str(self.folder / "in"))
-        with mock.patch("os.scandir", side_effect=denied):
-            self.refused("in", "cannot be read: Permission denied")
+    def test_absurd_values_end_it(self):
+        deep = '{"list": [1, ' + "[" * 500 + "]" * 500 + "]}"
+        self.assertEqual(self.elements(deep), [Element("list", 0, 1, 1), Broken(1, TOO_DEEP)])
+        self.assertEqual(self.elements('{"a":[' + "{}," * MOST_CONTAINERS + "1]}"), [Broken(1, CROWDED)])
 
-    def test_names_of_any_bytes_can_be_written_down(self):
-        try:
-            self.file("in/" + os.fsdecode(b"k\xff"))
-        except OSError:
-            self.skipTest("this file system takes no such name")
-        self.assertEqual(self.names("in"), ["k\ufffd"])
 
-    def test_an_empty_folder_holds_nothing(self):
-        (self.folder / "empty").mkdir()
-        self.assertEqual(self.names("empty"), [])
-        self.assertEqual(session_files([]), [])
+class DocumentsTest(unittest.TestCase):
+    def read(self, text):
+        content = text if isinstance(text, bytes) else text.encode()
+        return [(document.lines, list(document.elements())) for document in documents(io.BytesIO(content))]
+
+    def values(self, text):
+        return [[getattr(item, "value", None) for item in items] for _, items in self.read(text)]
+
+    def test_one_in_each_line_or_one_over_many(self):
+        self.assertEqual(self.read('{"a": 1}\n{"a": 2}'), [(1, [Element("a", -1, n, n)]) for n in (1, 2)])
+        for indent in (None, 0, 1):
+            whole = json.dumps({"list": [{"x": 1}, {"y": [{}]}]}, indent=indent)
+            self.assertEqual(self.values(f"{whole}\n{whole}\n"), [[{"x": 1}, {"y": [{}]}]] * 2, indent)
+        self.assertEqual(self.read(b""), [])
+        self.assertEqual(self.values(b'\xef\xbb\xbf{"a": "\xff"}'), [["\ufffd"]])
+
+    def test_a_damaged_one_costs_only_itself(self):
+        self.assertEqual(self.values('{"a": 1}\n{"a": "torn\n{"a": 3}\n'), [[1], [None], [3]])
+        self.assertEqual(self.values('{"a": 1\n{"a": 2}\n'), [[1, None], [2]])
+
+    def test_one_that_is_too_long_is_refused_without_being_kept(self):
+        with mock.patch.object(reading, "MAXIMUM_DOCUMENT", 40):
+            for long in ('{"a": "' + "x" * 99 + '"}', '{"a": [' + "\n1," * 30 + "1]}"):
+                lines = long.count("\n") + 1
+                (_, first), (number, refused), (_, last) = self.read(f'{{"a": 1}}\n{long}\n{{"a": 3}}')
+                self.assertEqual((first[0].value, last[0].value, last[0].line), (1, 3, lines + 2))
+                self.assertEqual((number, refused), (lines, [Broken(2, "document is longer than 40 bytes")]))
 
 
 if __name__ == "__main__":

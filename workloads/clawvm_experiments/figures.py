@@ -17,9 +17,7 @@ __all__ = [
     "MAPPED_WORKLOAD",
     "NAMES",
     "STYLES",
-    "bounds_figures",
     "budget_series",
-    "prompt_cache_figures",
     "session_maps",
 ]
 

@@ -1,1 +1,1 @@
-"""Recorded sessions of real agents: nine formats read into one stream of events, and converted into replay traces."""
+"""Recorded sessions of real agents: read as one stream of events, whatever their format, and converted into traces."""

@@ -1,29 +1,20 @@
-"""From a file to its sessions: the format is detected from the content, never from the name.
-
-================  =====================================================================
-head_of           the beginning of a file
-detect            the format of a file; refuses what is in no known format
-events_of         all events of a file
-SessionFile       a file to read, and whether it was named or found in a folder
-session_files     every file in the inputs, folders walked, in a fixed order
-================  =====================================================================
-"""
+"""From inputs to events: which files are read, and the format of each, which its content decides and never its name."""
 
 from __future__ import annotations
 
 import codecs
-import io
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from clawvm_replay.errors import InputError
-from clawvm_transcripts.events import Event
+from clawvm_transcripts.events import Broken, Event
+from clawvm_transcripts.formats import Format, Head
 from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 from clawvm_transcripts.formats.codex import CODEX
 from clawvm_transcripts.formats.copilot_cli import COPILOT_CLI
@@ -32,12 +23,9 @@ from clawvm_transcripts.formats.openclaw_database import OPENCLAW_DATABASE
 from clawvm_transcripts.formats.openhands import OPENHANDS
 from clawvm_transcripts.formats.pi import OH_MY_PI, OPENCLAW, PI
 from clawvm_transcripts.formats.swe_agent import SWE_AGENT
-from clawvm_transcripts.reading import GZIP_MAGIC, Element, ElementBroken, Format, Head, Source, elements, parsed
+from clawvm_transcripts.reading import GZIP_MAGIC, Document, Source, parsed
 
 __all__ = ["FORMATS", "SessionFile", "UnknownFormatError", "detect", "events_of", "head_of", "session_files"]
-
-
-# --- All formats that are known, in the order in which they are tried.
 
 FORMATS: list[Format] = [
     CLAUDE_CODE,
@@ -51,15 +39,13 @@ FORMATS: list[Format] = [
     SWE_AGENT,
     OPENHANDS,
 ]
-
-
-# --- From a file to its sessions: the format is detected from the content, never from the name.
+"""All known formats, in the order in which they are tried; anybody may append one."""
 
 HEAD = 1 << 20
-"""Bytes looked at to find the format."""
+"""Bytes that are read to find the format."""
 
 HEAD_LINES = 64
-"""Lines looked at to find the format."""
+"""Lines that are read to find the format."""
 
 
 class UnknownFormatError(InputError):
@@ -67,81 +53,63 @@ class UnknownFormatError(InputError):
 
 
 def head_of(stream: BinaryIO) -> Head:
-    """Return the beginning of a file; reads at most ``HEAD`` bytes, and decodes each of them a few times at most."""
+    """Return the beginning of a file; reads at most ``HEAD`` bytes."""
     start = stream.read(HEAD)
     lines = start.removeprefix(codecs.BOM_UTF8).split(b"\n", HEAD_LINES)
     rest = lines.pop()
-    records: list[dict[str, Any]] = []
     if b"\0" in (lines or [rest])[0].strip(b"\0 \t\r"):
         return Head(start)  # Binary: what looks like a record is a row of a database, or a part of something else.
-    for line in lines:
-        records.extend(_objects(line))
+    records = [record for line in lines for record in _objects(line)]
     if len(lines) < HEAD_LINES:
-        # Of the line that the end of the head cuts off, the values before the cut tell enough.
-        records.extend([_Beginning.of(rest).values] if len(start) == HEAD else _objects(rest))
-    beginning = _Beginning.of(start)
-    return Head(start, tuple(records), frozenset(beginning.keys), beginning.firsts)
+        # Of the line that the end of the head cuts off, the values before the cut are enough.
+        records += [_beginning(rest)[1]] if len(start) == HEAD else _objects(rest)
+    keys, _, firsts = _beginning(start)
+    return Head(start, tuple(records), frozenset(keys), firsts)
 
 
 def _objects(line: bytes) -> list[dict[str, Any]]:
     return [item for item in parsed(line.decode("utf-8", "replace").strip()) if isinstance(item, dict)]
 
 
-class _Beginning:
-    """What the beginning of a document tells: its top-level keys, its values, the first elements of its arrays.
-
-    It takes the place of the keys that are asked for, and thereby hears of every key.
-    """
-
-    def __init__(self) -> None:
-        self.keys: dict[str, None] = {}
-        self.values: dict[str, Any] = {}
-        self.firsts: dict[str, dict[str, Any]] = {}
-
-    def __contains__(self, key: object) -> bool:
-        if isinstance(key, str):
-            self.keys[key] = None
-        return True
-
-    @classmethod
-    def of(cls, content: bytes) -> _Beginning:
-        beginning = cls()
-        for item in elements(io.BytesIO(content), cast(Any, beginning)):
-            if not isinstance(item, (Element, ElementBroken)):
-                break
-            if isinstance(item, ElementBroken):
-                continue
-            if item.index < 0:
-                beginning.values[item.key] = item.value
-            elif item.index == 0 and isinstance(item.value, dict):
-                beginning.firsts[item.key] = item.value
-        return beginning
+def _beginning(content: bytes) -> tuple[set[str], dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return the top-level keys of a document, its values, and the first elements of its arrays of objects."""
+    document = Document(content.decode("utf-8-sig", "replace"))
+    values: dict[str, Any] = {}
+    firsts: dict[str, dict[str, Any]] = {}
+    for item in document.elements():
+        if isinstance(item, Broken):
+            break
+        if item.index < 0:
+            values[item.key] = item.value
+        elif item.index == 0 and isinstance(item.value, dict):
+            firsts[item.key] = item.value
+    return document.keys, values, firsts
 
 
-def detect(source: Source, formats: Sequence[Format]) -> Format:
-    """Return the one of *formats* that *source* is in; raises UnknownFormatError with the list of what is known."""
+def detect(source: Source) -> Format:
+    """Return the format of *source*; raises UnknownFormatError with the list of what is known."""
     with source.open() as stream:
         head = head_of(stream)
-    for candidate in formats:
+    for candidate in FORMATS:
         if candidate.recognizes(head):
             return candidate
-    known = ", ".join(item.title for item in formats)
+    known = ", ".join(item.title for item in FORMATS)
     what = "is in no known format" if head.start.strip() else source.damage or "is empty"
     raise UnknownFormatError(f"{source.path}: {what}; known: {known}")
 
 
 def events_of(source: Source, file_format: Format) -> Iterator[Event]:
-    """Yield the events of every session in *source*, in constant memory."""
+    """Yield the events of every session in *source*; memory is bounded whatever the size of the file."""
     with source.open() as stream:
         if not file_format.needs_path:
             yield from file_format.read(stream)
             return
-        if _is_plain(source.path):
-            for _ in iter(lambda: stream.read(HEAD), b""):
-                pass  # Only for its digest.
-            with open(source.path, "rb") as plain:
+        with source.path.open("rb") as plain:
+            if plain.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
+                while stream.read(HEAD):
+                    pass  # Only for its digest.
                 yield from file_format.read(plain)
-            return
+                return
         with tempfile.NamedTemporaryFile(prefix="clawvm-") as copy:
             try:
                 shutil.copyfileobj(stream, copy)
@@ -151,14 +119,9 @@ def events_of(source: Source, file_format: Format) -> Iterator[Event]:
             yield from file_format.read(cast(BinaryIO, copy))
 
 
-def _is_plain(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(len(GZIP_MAGIC)) != GZIP_MAGIC
-
-
 @dataclass(frozen=True, slots=True)
 class SessionFile:
-    """A file to read: ``name`` is its path below the input that holds it; ``named`` tells that it is itself an input.
+    """A file to read: ``name`` is its path below the input that holds it; ``named`` is whether it is itself an input.
 
     A named file in no known format is an error; one found in a folder is only not a session.
     """
@@ -171,8 +134,8 @@ class SessionFile:
 def session_files(inputs: Iterable[Path]) -> list[SessionFile]:
     """Return every regular file in *inputs*, folders walked, each once, sorted by name, then by input.
 
-    The order of the inputs and the place of the folders on the machine have no say. In a folder, whatever begins with
-    a dot is passed over, and links to folders are not followed. Raises InputError for an input that is not there or is
+    Neither the order of the inputs nor the place of the folders on the machine matters. In a folder, whatever begins
+    with a dot is skipped, and links to folders are not followed. Raises InputError for an input that is not there or is
     neither file nor folder, and for a folder that cannot be read.
     """
     found: dict[str, tuple[str, str, Path, bool]] = {}

@@ -1,25 +1,7 @@
 """What every format of recorded session is read into: one stream of events, in the order in which they happened.
 
-=================  ======================================================================================
-SessionStart       a session begins; a file may hold several
-Prompt             words that the user typed
-Instruction        words that the harness put in front of the model: system instructions, project rules
-AssistantMessage   words of the model
-ToolCall           the model asks for a tool
-ToolResult         what the tool gave
-Compaction         the harness replaced the conversation by a summary
-Summary            the words of that summary
-Reset              clear, resume, fork, a further session header
-Rewind             the user went back to an earlier point of the conversation
-Usage              tokens that the provider counted for one request
-Window             the model's context window, where the recording tells it
-Skipped            a line or entry of a type that the reader has no use for
-Broken             a line that is not what the format says, with its number
-SessionEnd         the session is over
-=================  ======================================================================================
-
 A reader yields nothing else; what is common to all formats (counts, pages, demands) is made from these events alone.
-Text is the recording's own; privacy is the business of whoever writes something down.
+Text is the recording's own; whoever writes something down keeps it private.
 """
 
 from __future__ import annotations
@@ -52,7 +34,7 @@ class SessionStart:
     """A session begins: the first event of every session, followed by the rest and one SessionEnd.
 
     ``version`` is the harness's, ``project`` the working directory, ``started`` the recorded time (ISO 8601);
-    each is "" where the recording does not tell it before the first other event.
+    each is "" where the recording does not hold it before the first other event.
     """
 
     session: str = ""
@@ -70,7 +52,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """Words that the harness put in front of the model by itself.
+    """Words that the harness put in front of the model.
 
     ``kind`` is "system" for system instructions, "rules" for a project's rule file, "memory" for remembered
     preferences.
@@ -82,7 +64,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class AssistantMessage:
-    """Words of the model, may be none; events of one reply share a non-empty ``message``, if the format has one."""
+    """Words of the model, perhaps none; events of one reply share a non-empty ``message``, if the format has one."""
 
     text: str
     message: str = ""
@@ -103,7 +85,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool gave; the first ``head`` characters of ``text`` change on every run (times, chunk ids)."""
+    """What a tool returned; the first ``head`` characters of ``text`` change on every run (times, chunk ids)."""
 
     call: str
     text: str
@@ -157,14 +139,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The model's context window in tokens, as the recording tells it."""
+    """The model's context window in tokens, as recorded."""
 
     tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A line or entry that the reader has no use for; ``known`` tells whether the format's reader expects the type."""
+    """A line or entry that the reader has no use for; ``known`` is whether the format's reader expects the type."""
 
     kind: str
     known: bool = False

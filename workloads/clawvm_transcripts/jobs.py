@@ -1,120 +1,250 @@
-"""Which jobs a conversion has: one per file, or one per chain of sessions; and what came out of them together.
-
-=================  ===================================================================================
-Chain              none: every session by itself; all: one chain of them all; project: one per project
-jobs_for           the jobs for some inputs, in an order that only their content decides
-write_conversion   the reports of a finished conversion
-=================  ===================================================================================
-"""
+"""A whole conversion: its jobs, one per file or one per chain of sessions, and the reports of what they read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from clawvm_replay.document import Block, Heading, Number, Paragraph, Table, markdown, plain
 from clawvm_replay.errors import InputError
 from clawvm_replay.output import OutputDirectory
-from clawvm_replay.reports import table
 from clawvm_replay.suite import document
-from clawvm_transcripts.detection import FORMATS, SessionFile, detect, session_files
-from clawvm_transcripts.output import Beginning, Converted, Job, JobResult, beginning_of
-from clawvm_transcripts.reading import Source
+from clawvm_transcripts.detection import SessionFile, detect, events_of, session_files
+from clawvm_transcripts.events import SessionStart
+from clawvm_transcripts.output import Converted, Job, JobResult
+from clawvm_transcripts.reading import CHUNK, Source
 
-__all__ = ["Chain", "Conversion", "conversion_markdown", "jobs_for", "write_conversion"]
+__all__ = ["Chain", "Conversion", "beginning_of", "conversion_report", "jobs_for", "write_conversion"]
 
-
-# --- The report of a conversion for people: what was read, what was skipped, what became pages.
+REPORT_FORMAT = "clawvm.conversion_report"
+REPORT_VERSION = 1
 
 ROWS_MOST = 200
+"""Sessions in the tables of the report for people."""
 
 LONGEST_KIND = 80
 """Characters of an unknown type's name that are shown."""
 
 
-def conversion_markdown(record: dict[str, Any]) -> str:
-    """Return the report of a conversion as Markdown."""
+class Chain(str, Enum):
+    """Which sessions become one trace, replayed as one agent with a reset between any two."""
+
+    NONE = "none"
+    ALL = "all"
+    PROJECT = "project"
+
+
+def beginning_of(path: str) -> tuple[SessionStart, str]:
+    """Return the start of a file's first session, and the file's sha256; raises InputError for an unknown format."""
+    source = Source(Path(path))
+    file_format = detect(source)
+    start = next((event for event in events_of(source, file_format) if isinstance(event, SessionStart)), SessionStart())
+    with source.open() as stream:
+        while stream.read(CHUNK):
+            pass
+    return start, source.digest
+
+
+def jobs_for(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    own: Path | None = None,
+    chain: Chain = Chain.NONE,
+    keep_text: bool = False,
+) -> list[Job]:
+    """Return the jobs for *inputs*, largest first, so that parallel ones end together.
+
+    Sessions of a chain are ordered by the time at which they were recorded; those without one come last, by content.
+    A session without a project is a chain of its own. What is in *own*, the folder of the whole run (*out* unless
+    given), is no input: an earlier run wrote it. Raises InputError for an input that is not there, for a named
+    file in no known format, and when there is nothing to convert.
+    """
+    written = (out if own is None else own).resolve()
+    files = []
+    for file in session_files(inputs):
+        if written not in file.path.resolve().parents:
+            files.append(file)
+        elif file.named:
+            raise InputError(f"{file.path}: is in the folder of the output; name another folder")
+    if not files:
+        raise InputError(f"{', '.join(map(str, inputs))}: no file in any of them")
+    for file in files:
+        if file.named:
+            # What the user named and nobody can read is refused before anything is written.
+            detect(Source(file.path))
+    if chain is Chain.NONE:
+        jobs = [Job(0, (str(file.path),), str(out), keep_text=keep_text, named=file.named) for file in files]
+    else:
+        jobs = list(_chains(files, chain, Job(0, (), str(out), keep_text=keep_text)))
+    jobs.sort(key=lambda job: -sum(map(_size, job.paths)))
+    return [replace(job, number=number) for number, job in enumerate(jobs)]
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0  # It was removed; the job that reads it reports that.
+
+
+def _chains(files: Iterable[SessionFile], chain: Chain, job: Job) -> Iterable[Job]:
+    """Yield *job* for every chain, and one for every file that was found and cannot be read."""
+    members: dict[tuple[str, str], dict[str, tuple[SessionStart, str]]] = {}
+    duplicates: dict[tuple[str, str], int] = {}
+    for file in files:
+        path = str(file.path)
+        try:
+            start, digest = beginning_of(path)
+        except InputError:
+            if file.named:
+                raise
+            yield replace(job, paths=(path,), named=False)
+            continue
+        group = ("", "") if chain is Chain.ALL else (start.project, "" if start.project else digest)
+        chained = members.setdefault(group, {})
+        duplicates[group] = duplicates.get(group, 0) + (digest in chained)
+        chained[digest] = (start, path)
+    for group, chained in sorted(members.items()):
+        ordered = sorted(chained, key=lambda digest: (*_moment(chained[digest][0].started), digest))
+        paths = tuple(chained[digest][1] for digest in ordered)
+        yield replace(job, paths=paths, chain=True, duplicates=duplicates[group])
+
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-]\d\d):?(\d\d))?", re.ASCII | re.I)
+"""A recorded time: date, clock, fraction of a second, hours and minutes of the zone."""
+
+
+def _moment(started: str) -> tuple[int, datetime, str]:
+    """Return what orders recorded times: those that can be read, whatever their zone, then others, then none."""
+    found = _TIME.fullmatch(started.strip())
+    try:
+        if found is None:
+            raise ValueError("no time")
+        date, clock, fraction, hours, minutes = found.groups()
+        # datetime.fromisoformat takes other forms on every version of Python.
+        moment = datetime.strptime(f"{date} {clock}", "%Y-%m-%d %H:%M:%S")
+        zone = timedelta(hours=int(hours), minutes=int(hours[0] + minutes)) if hours else timedelta()
+        return 0, moment - zone + timedelta(microseconds=int((fraction or "0")[:6].ljust(6, "0"))), ""
+    except (ValueError, OverflowError):
+        return 1 if started else 2, datetime.min, started
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A finished conversion: its sessions by name, each once, and what became of the other files."""
+
+    sessions: tuple[Converted, ...]
+    refused: int
+    duplicates: int
+    raw_bytes: int
+
+    @classmethod
+    def of(cls, results: Sequence[JobResult]) -> Conversion:
+        """Return the results of all jobs together, which the order of the jobs does not change."""
+        sessions = [session for result in results for session in result.sessions]
+        by_name = {session.name: session for session in sessions}
+        return cls(
+            tuple(by_name[name] for name in sorted(by_name)),
+            sum(bool(result.refused) for result in results),
+            len(sessions) - len(by_name) + sum(result.duplicates for result in results),
+            sum(result.raw_bytes for result in results),
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the report as plain JSON data."""
+        return {
+            "format": REPORT_FORMAT,
+            "refused_files": self.refused,
+            "sessions": [session.facts for session in self.sessions],
+            "sessions_given_twice": self.duplicates,
+            "version": REPORT_VERSION,
+        }
+
+
+def write_conversion(output: OutputDirectory, conversion: Conversion, folder: str = "") -> None:
+    """Write the reports of a finished conversion into *folder* of the output, where its sessions are."""
+    prefix = f"{folder}/" if folder else ""
+    for session in conversion.sessions:
+        for file in session.files:
+            output.note(replace(file, path=prefix + file.path))
+    record = conversion.to_record()
+    output.write(f"{prefix}conversion.report.json", document(record))
+    output.write(f"{prefix}conversion.report.md", markdown(conversion_report(record)).encode("ascii"))
+
+
+def conversion_report(record: dict[str, Any]) -> list[Block]:
+    """Return the report of a conversion for people: what was read, what was skipped, what became pages."""
     sessions = record["sessions"]
-    parts = ["# ClawVM: converted sessions\n", _lead(record)]
-    if len(sessions) > ROWS_MOST:
-        parts.append(f"The tables hold the first {ROWS_MOST} of {len(sessions)}; conversion.report.json holds all.\n")
-    parts += ["## Counts\n", _counts(sessions[:ROWS_MOST]), "## Pages\n", _pages(sessions[:ROWS_MOST])]
-    parts += ["## Lines that were not read\n", _not_read(sessions)]
-    return "\n".join(parts)
-
-
-def _lead(record: dict[str, Any]) -> str:
-    lines = [
-        f"{_counted(len(record['sessions']), 'session')}. A turn is one reply of the model: the harness assembled one "
-        "prompt for it; a prompt is what the user typed. Names are keyed hashes of what the recording calls things. "
-        "Compactions, resets and rewinds are those that the recording tells: a trace has a reset between any two "
-        "sessions of a chain beside them, and none behind the last reply. A window with a ~ is the largest prompt that "
-        "was compacted by itself.",
-    ]
+    blocks: list[Block] = [Heading(1, "ClawVM: converted sessions")]
+    blocks.append(
+        Paragraph(
+            f"{_counted(len(sessions), 'session')}. A turn is one reply of the model, for which the harness assembled "
+            "one prompt; a user prompt is what the user typed. Names are keyed hashes of what the recording calls "
+            "things. Compactions, resets and rewinds are the recorded ones; the trace of a chain has one more reset "
+            "between any two sessions, and no trace has any after the last reply. A window with a ~ is the largest "
+            "prompt that the harness compacted."
+        )
+    )
     if record["refused_files"]:
-        lines.append(f"{record['refused_files']} files found in folders are in no known format; they were passed over.")
+        found = _counted(record["refused_files"], "file")
+        blocks.append(Paragraph(f"Skipped because they are in no known format: {found} found in folders."))
     if record["sessions_given_twice"]:
-        lines.append(f"{record['sessions_given_twice']} sessions were given more than once and are counted once.")
-    return "\n\n".join(lines) + "\n"
+        given = _counted(record["sessions_given_twice"], "session")
+        blocks.append(Paragraph(f"Counted once although given more than once: {given}."))
+    if len(sessions) > ROWS_MOST:
+        blocks.append(Paragraph(f"The tables show the first {ROWS_MOST} sessions; conversion.report.json has all."))
+    shown = sessions[:ROWS_MOST]
+    blocks += [Heading(2, "Counts"), _counts(shown), Heading(2, "Pages"), _pages(shown)]
+    return [*blocks, Heading(2, "Lines that were not read"), *_not_read(sessions)]
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _sum(facts: dict[str, Any], name: str) -> int:
-    return sum(session[name] for session in facts["sessions"])
+COUNTS = {
+    "calls": "tool_calls",
+    "unanswered": "unanswered_calls",
+    "repeated exactly": "repeated_signatures",
+    "repeated in core, no polls": "repeated_core_nopoll",
+    "reads": "path_reads",
+    "repeated reads": "path_rereads",
+    "recorded compactions": "compactions",
+    "recorded resets": "resets",
+    "recorded rewinds": "rewinds",
+}
+"""Columns of the table of counts and the fields that they sum."""
 
 
-def _counts(sessions: list[dict[str, Any]]) -> str:
-    header = [
-        "session",
-        "harness",
-        "prompts",
-        "turns",
-        "calls",
-        "unanswered",
-        "repeated exactly",
-        "repeated in core, no polls",
-        "reads",
-        "read again",
-        "recorded compactions",
-        "recorded resets",
-        "recorded rewinds",
-    ]
-    names = (
-        "tool_calls",
-        "unanswered_calls",
-        "repeated_signatures",
-        "repeated_core_nopoll",
-        "path_reads",
-        "path_rereads",
-        "compactions",
-        "resets",
-        "rewinds",
-    )
-    return table(
-        header,
+def _counts(sessions: list[dict[str, Any]]) -> Table:
+    return Table.of(
+        ["session", "harness", "user prompts", "turns", *COUNTS],
         (
             (
                 facts["name"],
                 ", ".join(facts["harnesses"]),
                 _sum(facts, "turns"),
                 facts["turns"],
-                *(_sum(facts, name) for name in names),
+                *(_sum(facts, name) for name in COUNTS.values()),
             )
             for facts in sessions
         ),
     )
 
 
-def _pages(sessions: list[dict[str, Any]]) -> str:
+def _sum(facts: dict[str, Any], name: str) -> int:
+    return sum(session[name] for session in facts["sessions"])
+
+
+def _pages(sessions: list[dict[str, Any]]) -> Table:
     kinds = sorted({kind for facts in sessions for kind in facts["pages"]})
-    return table(
+    return Table.of(
         ["session", *kinds, "working set, signatures", "working set, resources", "window"],
         (
             (
@@ -129,179 +259,40 @@ def _pages(sessions: list[dict[str, Any]]) -> str:
     )
 
 
-def _window(recorded: dict[str, Any]) -> str:
+def _window(recorded: dict[str, Any]) -> Number | None:
     if not recorded["window"]:
-        return "-"
-    return f"{'' if recorded['window_is_recorded'] else '~'}{recorded['window']:,}"
+        return None
+    return Number(f"{'' if recorded['window_is_recorded'] else '~'}{recorded['window']:,}")
 
 
-def _not_read(sessions: list[dict[str, Any]]) -> str:
-    rows = []
-    for facts in sessions:
-        for number, session in enumerate(facts["sessions"], start=1):
-            unknown = ", ".join(f"{_in_a_cell(kind)} ({count})" for kind, count in sorted(session["skipped"].items()))
-            broken = [item["line"] for item in facts["broken_lines"] if item["session"] == number]
-            if unknown or session["bad_lines"]:
-                shown = ", ".join(map(str, broken)) + (", ..." if session["bad_lines"] > len(broken) else "")
-                rows.append((facts["name"], unknown or "-", session["bad_lines"], shown or "-"))
-    damaged = "".join(
-        f"{facts['name']} was read only in part: {source['damage']}.\n\n"
+def _not_read(sessions: list[dict[str, Any]]) -> list[Block]:
+    blocks: list[Block] = [
+        Paragraph(f"{facts['name']} was read only in part: {source['damage']}.")
         for facts in sessions
         for source in facts["sources"]
         if source["damage"]
-    )
-    if not rows:
-        lines = "Every line that was read" if damaged else "Every line"
-        return f"{damaged}{lines} was of a known type, and none was broken.\n"
-    return damaged + table(["session", "lines of unknown types", "broken lines", "their numbers"], rows)
+    ]
+    rows = []
+    for facts in sessions:
+        for number, session in enumerate(facts["sessions"], start=1):
+            unknown = ", ".join(f"{_shown(kind)} ({count})" for kind, count in sorted(session["skipped"].items()))
+            if unknown or session["bad_lines"]:
+                broken = [item for item in facts["broken_lines"] if item["session"] == number]
+                rows.append((facts["name"], unknown or None, session["bad_lines"], _reasons(broken) or None))
+    if rows:
+        return [*blocks, Table.of(["session", "lines of unknown types", "broken lines", "the first of them"], rows)]
+    lines = "Every line that was read" if blocks else "Every line"
+    return [*blocks, Paragraph(f"{lines} was of a known type, and none was broken.")]
 
 
-def _in_a_cell(kind: str) -> str:
-    """Return the name of a type so that it can stand in a table, whatever it holds."""
-    return ascii(kind[:LONGEST_KIND])[1:-1].replace("|", "/")
+def _reasons(broken: list[dict[str, Any]]) -> str:
+    """Return the numbers of broken lines by the reason why they were not read."""
+    lines: dict[str, list[str]] = {}
+    for item in broken:
+        lines.setdefault(item["reason"], []).append(str(item["line"]))
+    return "; ".join(f"{', '.join(numbers)}: {plain(reason)}" for reason, numbers in lines.items())
 
 
-# --- Which jobs a conversion has: one per file, or one per chain of sessions; and what came out of them together.
-
-REPORT_FORMAT = "clawvm.conversion_report"
-REPORT_VERSION = 1
-
-
-class Chain(str, Enum):
-    """Which sessions become one trace, replayed as one agent with a reset between any two."""
-
-    NONE = "none"
-    ALL = "all"
-    PROJECT = "project"
-
-
-def jobs_for(
-    inputs: Sequence[Path],
-    out: Path,
-    *,
-    own: Path | None = None,
-    chain: Chain = Chain.NONE,
-    keep_text: bool = False,
-) -> list[Job]:
-    """Return the jobs for *inputs*, largest first, so that parallel ones end together.
-
-    Sessions of a chain are ordered by the time at which they were recorded; those that tell none come last, by content.
-    A session that tells no project is a chain of its own. What lies in *own*, the folder of the whole run (*out* unless
-    given), is no input: it is what an earlier run wrote. Raises InputError for an input that is not there, for a named
-    file in no known format, and when there is nothing to convert.
-    """
-    written = (out if own is None else own).resolve()
-    files = []
-    for file in session_files(inputs):
-        if written not in file.path.resolve().parents:
-            files.append(file)
-        elif file.named:
-            raise InputError(f"{file.path}: lies in the folder of the output; name another folder")
-    if not files:
-        raise InputError(f"{', '.join(map(str, inputs))}: no file in any of them")
-    for file in files:
-        if file.named:
-            # What the user named and nobody can read is refused before anything is written.
-            detect(Source(file.path), FORMATS)
-    if chain is Chain.NONE:
-        jobs = [Job(0, (str(file.path),), str(out), keep_text=keep_text, named=file.named) for file in files]
-    else:
-        jobs = list(_chains(files, chain, Job(0, (), str(out), keep_text=keep_text)))
-    jobs.sort(key=lambda job: -sum(map(_size, job.paths)))
-    return [replace(job, number=number) for number, job in enumerate(jobs)]
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return 0  # It is gone: the job that reads it will say so.
-
-
-def _chains(files: Iterable[SessionFile], chain: Chain, job: Job) -> Iterable[Job]:
-    """Yield *job* for every chain, and by itself for every file that was found and cannot be read."""
-    members: dict[tuple[str, str], list[tuple[str, Beginning]]] = {}
-    for file in files:
-        path = str(file.path)
-        try:
-            beginning = beginning_of(path)
-        except InputError:
-            if file.named:
-                raise
-            yield replace(job, paths=(path,), named=False)
-            continue
-        group = ("", "") if chain is Chain.ALL else (beginning.project, "" if beginning.project else beginning.sha256)
-        members.setdefault(group, []).append((path, beginning))
-    for _, group_members in sorted(members.items()):
-        once = {beginning.sha256: (path, beginning) for path, beginning in group_members}
-        ordered = sorted(once.values(), key=lambda member: (*_moment(member[1].started), member[1].sha256))
-        twice = len(group_members) - len(once)
-        yield replace(job, paths=tuple(path for path, _ in ordered), chain=True, twice=twice)
-
-
-def _moment(started: str) -> tuple[bool, float, str]:
-    """Return what orders recorded times: those that can be read, whatever their zone, then others, then none."""
-    found = _TIME.fullmatch(started.strip())
-    try:
-        if found is None:
-            raise ValueError("no time")
-        date, clock, fraction, zone = found.groups()
-        # datetime.fromisoformat takes other forms on every version of Python.
-        moment = datetime.strptime(f"{date} {clock}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
-        offset = 0 if zone in (None, "Z") else int(zone[:3]) * 3600 + int(zone[0] + zone[-2:]) * 60
-        return (False, moment.timestamp() - offset + float(f"0.{(fraction or '0')[:6]}"), "")
-    except (ValueError, OverflowError):
-        return (True, 0.0 if started else 1.0, started)
-
-
-_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|[+-]\d{2}:?\d{2})?", re.ASCII | re.IGNORECASE
-)
-"""A recorded time: date, clock, fraction of a second, zone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """A finished conversion: its sessions by name, each once, and what became of the other files."""
-
-    sessions: tuple[Converted, ...]
-    refused: int
-    twice: int
-    raw_bytes: int
-
-    @classmethod
-    def of(cls, results: Sequence[JobResult]) -> Conversion:
-        """Return what all jobs gave together; the order of the jobs has no say."""
-        by_name: dict[str, Converted] = {}
-        count = 0
-        for result in results:
-            for session in result.sessions:
-                count += 1
-                by_name[session.name] = session
-        sessions = tuple(by_name[name] for name in sorted(by_name))
-        return cls(
-            sessions,
-            sum(bool(result.refused) for result in results),
-            count - len(sessions) + sum(result.twice for result in results),
-            sum(result.raw_bytes for result in results),
-        )
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the report as plain JSON data."""
-        return {
-            "format": REPORT_FORMAT,
-            "refused_files": self.refused,
-            "sessions": [session.facts for session in self.sessions],
-            "sessions_given_twice": self.twice,
-            "version": REPORT_VERSION,
-        }
-
-
-def write_conversion(output: OutputDirectory, conversion: Conversion, folder: str = "") -> None:
-    """Write the reports of a finished conversion into *folder* of the output, where its sessions are."""
-    prefix = f"{folder}/" if folder else ""
-    for session in conversion.sessions:
-        for file in session.files:
-            output.note(replace(file, path=prefix + file.path))
-    output.write(f"{prefix}conversion.report.json", document(conversion.to_record()))
-    output.write(f"{prefix}conversion.report.md", conversion_markdown(conversion.to_record()).encode("ascii"))
+def _shown(kind: str) -> str:
+    """Return the name of a type so that it can be in a table, whatever it holds."""
+    return plain(ascii(kind[:LONGEST_KIND])[1:-1])

@@ -1,11 +1,4 @@
-"""Names that tell nothing: what a recording calls a file, a command or a session becomes a keyed hash.
-
-=============  ===========================================================================
-Pseudonyms     the same words always get the same name within one conversion
-digest_of      16 bytes that stand for a text, for comparisons only
-hidden_name    the name without the words that --keep-text put into it
-number_of      64 bits that stand for an id, in as little memory as a table of millions needs
-=============  ===========================================================================
+"""Names that reveal nothing: what a recording calls a file, a command or a session becomes a keyed hash.
 
 A plain hash of a short path could be guessed by trying; the key is made from the beginning of the recording itself, so
 that only who has the recording could try. The same input gives the same names, in any directory, under any file name.
@@ -23,12 +16,12 @@ DIGITS = 12
 
 
 def digest_of(text: str) -> bytes:
-    """Return 16 bytes that stand for *text*."""
+    """Return a digest of *text*, of 16 bytes, for comparisons only."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def number_of(name: str) -> int:
-    """Return a number below 2^64 that stands for an id: two of a million have the same in 1 of 30 million cases."""
+    """Return a digest of an id below 2^64: two of a million ids have the same in 1 of 30 million cases."""
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
@@ -36,7 +29,7 @@ _SHOWN = re.compile(rf"(\S+) .*#([0-9a-f]{{{DIGITS}}})", re.DOTALL)
 
 
 def hidden_name(name: str) -> str:
-    """Return the name that stands in place of *name* where no words are kept.
+    """Return the name that takes the place of *name* where no words are kept.
 
     >>> hidden_name("file src/lamp.py #0123456789ab"), hidden_name("file-0123456789ab")
     ('file-0123456789ab', 'file-0123456789ab')
@@ -46,7 +39,7 @@ def hidden_name(name: str) -> str:
 
 
 class Pseudonyms:
-    """Names for words, by a *key* of up to 64 bytes; with *keep_text* the words themselves stand in the name."""
+    """Names for words, by a *key* of up to 64 bytes; with *keep_text* the names hold the words too."""
 
     def __init__(self, key: bytes, *, keep_text: bool = False) -> None:
         self._key = key

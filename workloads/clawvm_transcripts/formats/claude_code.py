@@ -9,107 +9,33 @@ or forked, is one session under the name of its first line.
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Iterator
 from typing import Any
 
-from clawvm_transcripts.events import (
-    AssistantMessage,
-    Compaction,
-    Event,
-    Instruction,
-    Prompt,
-    Reset,
-    Rewind,
-    SessionStart,
-    Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
-    Usage,
+from clawvm_transcripts import events
+from clawvm_transcripts.formats import (
+    HARNESS_LINE,
+    Head,
+    Reader,
+    count_of,
+    line_format,
+    names,
+    required_text,
+    text_of,
+    texts_of,
+    words_of,
 )
-from clawvm_transcripts.formats.message_parts import count_of, text_of, words_of
 from clawvm_transcripts.pseudonyms import number_of
-from clawvm_transcripts.reading import Head, RecordError, line_format
 
-__all__ = ["CLAUDE_CODE", "NumberTable"]
+__all__ = ["CLAUDE_CODE"]
 
-
-# --- A table of millions of numbers in a sixth of the memory that a dictionary of them takes.
-
-SMALLEST = 1 << 10
-
-
-class NumberTable:
-    """Whole numbers below 2^31 by 64-bit keys, which have to be evenly spread, as those of ``number_of`` are.
-
-    An entry takes 18 to 36 bytes; nothing is ever removed.
+WITHOUT_USE = names(
     """
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._allocate(SMALLEST)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def _allocate(self, size: int) -> None:
-        self._mask = size - 1
-        self._keys = array("Q", bytes(8 * size))
-        self._values = array("i", bytes(4 * size))
-
-    def _place(self, key: int) -> int:
-        """Return the place of *key*, or the free one where it belongs."""
-        keys, mask = self._keys, self._mask
-        place = key & mask
-        while keys[place] != key and keys[place]:
-            place = (place + 1) & mask
-        return place
-
-    def get(self, key: int, default: int) -> int:
-        """Return the number under *key*, or *default*."""
-        place = self._place(key or 1)  # 0 marks a free place.
-        return self._values[place] if self._keys[place] else default
-
-    def add(self, key: int, value: int) -> bool:
-        """Put *value* under *key* unless there is one; return whether there was none. O(1) on average."""
-        key = key or 1
-        place = self._place(key)
-        if self._keys[place]:
-            return False
-        self._keys[place], self._values[place] = key, value
-        self._count += 1
-        if 3 * self._count > 2 * len(self._keys):
-            self._grow()
-        return True
-
-    def _grow(self) -> None:
-        keys, values = self._keys, self._values
-        self._allocate(2 * len(keys))
-        for key, value in zip(keys, values):
-            if key:
-                place = self._place(key)
-                self._keys[place], self._values[place] = key, value
-
-
-# --- Claude Code: ``~/.claude/projects/<project>/<session>.jsonl``.
-
-WITHOUT_USE = frozenset(
-    {
-        "agent-name",
-        "ai-title",
-        "custom-title",
-        "file-history-snapshot",
-        "last-prompt",
-        "permission-mode",
-        "pr-link",
-        "queue-operation",
-        "summary",
-        "tag",
-        "worktree-state",
-    }
+    agent-name ai-title custom-title file-history-snapshot last-prompt permission-mode pr-link queue-operation summary
+    tag worktree-state
+    """
 )
-"""Line types that say nothing about memory."""
+"""Line types without any effect on memory."""
 
 OWN_FIELDS = {"file-history-snapshot": "messageId", "summary": "leafUuid"}
 """Lines that may fill the beginning of a file without naming a session, and the field by which they are known."""
@@ -141,35 +67,28 @@ def _is_own(record: dict[str, Any]) -> bool:
     kind = record.get("type")
     if not isinstance(kind, str):
         return False
-    # A long message stands before the names of its line and of the session, so a line that was cut off has neither.
+    # A long message precedes the names of its line and of the session, so a line that was cut off has neither.
     in_tree = "parentUuid" in record and "isSidechain" in record
     by_name = isinstance(record.get("sessionId"), str) and ("uuid" in record or kind in WITHOUT_USE)
     return in_tree or by_name or OWN_FIELDS.get(kind) in record
 
 
-class _Reader:
+class _Reader(Reader):
     def __init__(self) -> None:
         self._started = False
-        self._starts: set[str] = set()  # Starts of the session that were told already.
-        self._usages: set[int] = set()  # Replies whose usage was told already, by their number_of.
-        self._usage = Usage(0)  # The newest.
-        self._prompts = NumberTable()  # Typed prompts on the way from the root to a line, by its number_of.
+        self._starts: set[str] = set()  # Starts of the session that were reported already.
+        self._usages: set[int] = set()  # Replies whose usage was reported already, by their number_of.
+        self._usage = events.Usage(0)  # The newest.
+        self._prompts: dict[int, int] = {}  # Typed prompts on the way from the root to a line, by its number_of.
         self._depth = 0  # The same for the newest line of the conversation.
 
-    def record(self, record: dict[str, Any]) -> Iterator[Event]:
-        kind = record["type"]
-        if not isinstance(kind, str):
-            raise RecordError("the type of a line is no text")
+    def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
+        kind = required_text(record, "type")
         if not self._started and "uuid" in record:
             self._started = True
-            yield SessionStart(
-                text_of(record.get("sessionId")),
-                text_of(record.get("version")),
-                text_of(record.get("cwd")),
-                text_of(record.get("timestamp")),
-            )
+            yield events.SessionStart(*texts_of(record, "sessionId", "version", "cwd", "timestamp"))
         if record.get("isSidechain") is True:
-            yield Skipped("sidechain", known=True)
+            yield events.Skipped("sidechain", known=True)
         elif kind == "assistant":
             yield from self._assistant(record)
         elif kind == "user":
@@ -179,58 +98,56 @@ class _Reader:
         elif kind in ("progress", "attachment"):
             yield from self._side_line(record)
         else:
-            yield Skipped(kind, known=kind in WITHOUT_USE)
+            yield events.Skipped(kind, known=kind in WITHOUT_USE)
             return
         self._place(record)
-
-    def finish(self) -> Iterator[Event]:
-        return iter(())
 
     def _place(self, record: dict[str, Any], typed: int = 0) -> None:
         """Remember how many typed prompts lead to this line."""
         if record.get("isSidechain") is True or not isinstance(record.get("uuid"), str):
             return
         uuid = number_of(record["uuid"])
-        depth = self._before(record) + typed
-        if self._prompts.add(uuid, depth):
-            self._depth = depth
+        if uuid not in self._prompts:
+            parent = record.get("parentUuid") or record.get("logicalParentUuid")
+            self._depth = self._prompts[uuid] = self._depth_of(parent) + typed
 
-    def _before(self, record: dict[str, Any]) -> int:
-        parent = record.get("parentUuid") or record.get("logicalParentUuid")
+    def _depth_of(self, parent: Any) -> int:
         return self._prompts.get(number_of(parent), self._depth) if isinstance(parent, str) else self._depth
 
-    def _assistant(self, record: dict[str, Any]) -> Iterator[Event]:
+    def _assistant(self, record: dict[str, Any]) -> Iterator[events.Event]:
         message = record["message"]
         name = text_of(message.get("id")) or text_of(record.get("uuid"))
         blocks = message["content"]
         if isinstance(blocks, str):
             blocks = [{"type": "text", "text": blocks}]
-        yield AssistantMessage("".join(text_of(block.get("text")) for block in blocks if block["type"] == "text"), name)
+        yield events.AssistantMessage(
+            "".join(text_of(block.get("text")) for block in blocks if block["type"] == "text"), name
+        )
         usage = message.get("usage")
         if isinstance(usage, dict):
-            yield from self._told_usage(usage, name)
+            yield from self._new_usage(usage, name)
         for block in blocks:
             if block["type"] == "tool_use":
-                if not isinstance(block["name"], str):
-                    raise RecordError("the name of a tool is no text")
-                yield ToolCall(text_of(block.get("id")), block["name"], block.get("input", {}), name)
+                yield events.ToolCall(
+                    text_of(block.get("id")), required_text(block, "name"), block.get("input", {}), name
+                )
 
-    def _told_usage(self, usage: dict[str, Any], name: str) -> Iterator[Event]:
-        """Tell the usage of a reply once; its later lines only know more of the output."""
+    def _new_usage(self, usage: dict[str, Any], name: str) -> Iterator[events.Event]:
+        """Report the usage of a reply once; its later lines only know more of the output."""
         cached = count_of(usage.get("cache_read_input_tokens")) or 0
         written = count_of(usage.get("cache_creation_input_tokens")) or 0
         prompt = (count_of(usage.get("input_tokens")) or 0) + cached + written
-        told = Usage(prompt, cached, written, count_of(usage.get("output_tokens")) or 0, name)
+        newest = events.Usage(prompt, cached, written, count_of(usage.get("output_tokens")) or 0, name)
         known = bool(name) and number_of(name) in self._usages
-        if prompt and (not known or (name == self._usage.message and told.output > self._usage.output)):
+        if prompt and (not known or (name == self._usage.message and newest.output > self._usage.output)):
             self._usages.add(number_of(name))
-            self._usage = told
-            yield told
+            self._usage = newest
+            yield newest
 
-    def _user(self, record: dict[str, Any]) -> Iterator[Event]:
+    def _user(self, record: dict[str, Any]) -> Iterator[events.Event]:
         content = record["message"]["content"]
         if record.get("isCompactSummary") is True:
-            yield Summary(words_of(content))
+            yield events.Summary(words_of(content))
             return
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
@@ -238,32 +155,30 @@ class _Reader:
         if results:
             for block in results:
                 failed = block.get("is_error") is True
-                yield ToolResult(text_of(block.get("tool_use_id")), words_of(block.get("content")), failed)
+                yield events.ToolResult(text_of(block.get("tool_use_id")), words_of(block.get("content")), failed)
             return
-        words = "".join(text_of(block.get("text")) for block in content if block["type"] == "text")
+        words = _words(content)
         if record.get("isMeta") is True or INJECTED.match(words):
-            yield Skipped("line written by the harness", known=True)
+            yield HARNESS_LINE
             return
-        parent = record.get("parentUuid")
-        depth = self._prompts.get(number_of(parent), self._depth) if isinstance(parent, str) else self._depth
-        dropped = self._depth - depth
+        dropped = self._depth - self._depth_of(record.get("parentUuid"))
         if dropped > 0:
-            yield Rewind(dropped)
-        yield Prompt(words)
+            yield events.Rewind(dropped)
+        yield events.Prompt(words)
         self._place(record, typed=1)
 
-    def _system(self, record: dict[str, Any]) -> Iterator[Event]:
+    def _system(self, record: dict[str, Any]) -> Iterator[events.Event]:
         if record.get("subtype") != "compact_boundary":
-            yield Skipped(f"system/{record.get('subtype')}", known=True)
+            yield events.Skipped(f"system/{record.get('subtype')}", known=True)
             return
         facts = record.get("compactMetadata") or {}
-        yield Compaction(
+        yield events.Compaction(
             text_of(facts.get("trigger")) or "unknown",
             count_of(facts.get("preTokens")),
             count_of(facts.get("postTokens")),
         )
 
-    def _side_line(self, record: dict[str, Any]) -> Iterator[Event]:
+    def _side_line(self, record: dict[str, Any]) -> Iterator[events.Event]:
         facts = record["data"] if record["type"] == "progress" else record["attachment"]
         hook = facts.get("hookName")
         if isinstance(hook, str) and hook.startswith(SESSION_START):
@@ -272,13 +187,17 @@ class _Reader:
             name = f"{start} {record.get('toolUseID') or facts.get('toolUseID') or record.get('timestamp')}"
             if start in RESETS and name not in self._starts:
                 self._starts.add(name)
-                yield Reset(f"start:{start}")
+                yield events.Reset(f"start:{start}")
         kind, field = INSTRUCTIONS.get(str(facts.get("type")), ("", ""))
         words = facts.get(field)
         if kind and words:
-            yield Instruction(kind, words if isinstance(words, str) else "\n".join(map(str, words)))
+            yield events.Instruction(kind, words if isinstance(words, str) else "\n".join(map(str, words)))
         else:
-            yield Skipped(f"{record['type']}/{facts.get('type')}", known=True)
+            yield events.Skipped(f"{record['type']}/{facts.get('type')}", known=True)
+
+
+def _words(blocks: list[dict[str, Any]]) -> str:
+    return "".join(text_of(block.get("text")) for block in blocks if block["type"] == "text")
 
 
 CLAUDE_CODE = line_format("claude-code", "Claude Code", _recognizes, _Reader)

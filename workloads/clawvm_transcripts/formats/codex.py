@@ -1,153 +1,66 @@
 """Codex: ``~/.codex/sessions/<year>/<month>/<day>/rollout-<time>-<session>.jsonl``.
 
-Records are ``{"timestamp", "type", "payload"}``; the first releases wrote the payloads bare. What was said stands in a
-file twice, as an item of the conversation and as an event for the screen, and what a tool gave up to three times: each
-is told once. A resumed session appends a further header to the same file.
+Records are ``{"timestamp", "type", "payload"}``; the first releases wrote the payloads bare. Words are in a
+file twice, as an item of the conversation and as an event for the screen, and what a tool returned up to three times:
+each is read once. A resumed session appends a further header to the same file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from clawvm_transcripts.events import (
-    AssistantMessage,
-    Compaction,
-    Event,
-    Instruction,
-    Prompt,
-    Reset,
-    Rewind,
-    SessionStart,
-    Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
-    Usage,
-    Window,
+from clawvm_transcripts import events
+from clawvm_transcripts.formats import (
+    HARNESS_LINE,
+    Head,
+    Reader,
+    RecordError,
+    arguments_of,
+    count_of,
+    line_format,
+    names,
+    object_of,
+    required_text,
+    text_of,
+    texts_of,
+    words_of,
 )
-from clawvm_transcripts.formats.message_parts import count_of, text_of, words_of
-from clawvm_transcripts.reading import Head, RecordError, decoded, line_format
+from clawvm_transcripts.pseudonyms import digest_of
 
 __all__ = ["CODEX", "tool_result"]
 
-
-# --- Words that a recording holds twice: as an item of the conversation, and as an event for the screen.
-
-HELD_BACK = 64
-"""Items held back until it is clear whether the file has events for them."""
-
-SAID_AS_EVENT = Skipped("item that stands in the file as an event too", known=True)
-
-
-class SaidTwice:
-    """What one side said: events where the file has any, items where it has none.
-
-    Items are held back until an event follows, which says the same, or the conversation goes on without one
-    (``settle``). *event* makes the common event of the words.
-    """
-
-    def __init__(self, event: Callable[[str], Event]) -> None:
-        self._event = event
-        self._waiting: list[str] = []
-        self._has_events = False
-        self._latest: str | None = None  # The latest words told from an item.
-
-    def event(self, words: str) -> Iterator[Event]:
-        """Tell the words of an event, unless an item told them just now."""
-        self.events_exist()
-        self._waiting.clear()
-        repeated, self._latest = self._latest == words.strip(), None
-        yield SAID_AS_EVENT if repeated else self._event(words)
-
-    def item(self, words: str) -> Iterator[Event]:
-        """Hold the words of an item back, or pass over them if the file has events."""
-        if self._has_events:
-            yield SAID_AS_EVENT
-            return
-        self._waiting.append(words)
-        if len(self._waiting) > HELD_BACK:
-            yield from self.settle()
-
-    def events_exist(self) -> None:
-        """Take note that the file has events, by one that tells no words of this side."""
-        self._has_events = True
-
-    def settle(self) -> Iterator[Event]:
-        """Tell what was held back: no event said it."""
-        for words in self._waiting:
-            self._latest = words.strip()
-            yield self._event(words)
-        self._waiting.clear()
-
-
-# --- The types of record and of injected text that occur in sessions of Codex.
 
 RECORD_TYPES = frozenset({"compacted", "event_msg", "response_item", "session_meta", "turn_context"})
 
 BARE_ITEMS = frozenset({"function_call", "function_call_output", "local_shell_call", "message", "reasoning"})
 """Items of a conversation that the first releases wrote without an envelope."""
 
-ITEMS_WITHOUT_USE = frozenset(
-    {"compaction", "compaction_summary", "context_compaction", "ghost_snapshot", "other", "reasoning"}
-)
+ITEMS_WITHOUT_USE = names("compaction compaction_summary context_compaction ghost_snapshot other reasoning")
 
-EVENTS_WITHOUT_USE = frozenset(
-    {
-        "agent_reasoning",
-        "agent_reasoning_raw_content",
-        "agent_reasoning_section_break",
-        "background_event",
-        "context_compacted",
-        "deprecation_notice",
-        "dynamic_tool_call_request",
-        "dynamic_tool_call_response",
-        "entered_review_mode",
-        "error",
-        "exec_command_begin",
-        "exec_command_end",
-        "exited_review_mode",
-        "image_generation_begin",
-        "image_generation_end",
-        "item_completed",
-        "item_started",
-        "mcp_tool_call_begin",
-        "mcp_tool_call_end",
-        "model_reroute",
-        "patch_apply_begin",
-        "patch_apply_end",
-        "plan_update",
-        "stream_error",
-        "task_complete",
-        "task_started",
-        "terminal_interaction",
-        "thread_goal_updated",
-        "thread_name_updated",
-        "turn_aborted",
-        "turn_complete",
-        "turn_diff",
-        "turn_started",
-        "undo_completed",
-        "undo_started",
-        "view_image_tool_call",
-        "warning",
-        "web_search_begin",
-        "web_search_end",
-    }
+EVENTS_WITHOUT_USE = names(
+    """
+    agent_reasoning agent_reasoning_raw_content agent_reasoning_section_break background_event context_compacted
+    deprecation_notice dynamic_tool_call_request dynamic_tool_call_response entered_review_mode error
+    exec_command_begin exec_command_end exited_review_mode image_generation_begin image_generation_end item_completed
+    item_started mcp_tool_call_begin mcp_tool_call_end model_reroute patch_apply_begin patch_apply_end plan_update
+    stream_error task_complete task_started terminal_interaction thread_goal_updated thread_name_updated turn_aborted
+    turn_complete turn_diff turn_started undo_completed undo_started view_image_tool_call warning web_search_begin
+    web_search_end
+    """
 )
-"""Events that say nothing about memory, or what an item of the conversation says as well."""
+"""Events without any effect on memory, and those that repeat an item of the conversation."""
 
-_RULES = re.compile(r"\s*(?:# AGENTS\.md instructions\b|<user_instructions>)")
+RULES = re.compile(r"\s*(?:# AGENTS\.md instructions\b|<user_instructions>)")
 """How a part of a user message begins in which the harness hands over the project's rules."""
 
-_RULES_FRAME = re.compile(
+RULES_FRAME = re.compile(
     r"\s*(?:# AGENTS\.md instructions[^\n]*\n\s*)?<(INSTRUCTIONS|user_instructions)>(.*)</\1>\s*", re.DOTALL
 )
-"""What stands around those rules; their own words are the last group."""
+"""The frame around those rules; their own words are the last group."""
 
-_INJECTED = re.compile(
+INJECTED = re.compile(
     r"\s*<(?:environment_context|environments|turn_aborted|skill|user_action|user_shell_command|subagent_notification"
     r"|system_reminder|permissions instructions|collaboration_mode|personality_spec|model_switch|hook_prompt)\b"
 )
@@ -155,25 +68,6 @@ _INJECTED = re.compile(
 
 INJECTED_KINDS = ("environment_context", "user_instructions")
 """Kinds of a ``user_message`` event that nobody typed."""
-
-
-def is_rules(words: str) -> bool:
-    """Return whether a part of a user message hands over the project's rules."""
-    return _RULES.match(words) is not None
-
-
-def is_injected(words: str) -> bool:
-    """Return whether the harness wrote a part of a user message that holds no rules."""
-    return _INJECTED.match(words) is not None
-
-
-def own_words(rules: str) -> str:
-    """Return rules without the frame around them, so that the same rules are recognized in any frame or none."""
-    frame = _RULES_FRAME.fullmatch(rules)
-    return (frame[2] if frame else rules).strip()
-
-
-# --- Tool calls and results as Codex records them.
 
 ARGUMENT_FIELDS = ("arguments", "input", "action")
 """Where the call types keep what the tool is given."""
@@ -187,10 +81,10 @@ HEAD_END = re.compile(r"Output:(?:\r?\n|\Z)")
 """The last line of a head."""
 
 HEAD_LINE = re.compile(r"(?:Process [a-z]|Original token count: |Total output lines: |Exit code: |Script [a-z])")
-"""The lines that may stand between the wall time and the end of a head."""
+"""The lines that may be between the wall time and the end of a head."""
 
 WALL_TIME = re.compile(r"^Wall time:? ", re.MULTILINE)
-"""Every head has this line; it stands behind the command, whose own lines may look like the end of a head."""
+"""Every head has this line; it follows the command, whose own lines may look like the end of a head."""
 
 EXIT_CODE = re.compile(r"^(?:Exit code:|Process exited with code) (-?[0-9]{1,9})$", re.MULTILINE)
 SCRIPT_FAILED = "Script failed"
@@ -202,27 +96,27 @@ FAILURE = re.compile(
 """How a result without a head begins when the harness itself refused or lost the call."""
 
 
-def tool_call(kind: str, payload: dict[str, Any]) -> ToolCall:
+def tool_call(kind: str, payload: dict[str, Any]) -> events.ToolCall:
     """Return the call of an item of type *kind*; raises RecordError for a function call without a name."""
     tool = payload.get("name", kind.removesuffix("_call"))
     if not isinstance(tool, str) or (kind in ("function_call", "custom_tool_call") and "name" not in payload):
         raise RecordError("a call without a name")
     call = text_of(payload.get("call_id")) or text_of(payload.get("id"))
     arguments: Any = next((payload[key] for key in ARGUMENT_FIELDS if payload.get(key) is not None), {})
-    if kind == "function_call" and isinstance(arguments, str):
-        arguments = _object_in(arguments)
+    if kind == "function_call" and isinstance(inside := arguments_of(arguments), dict):
+        arguments = inside
     if tool == EXEC and isinstance(arguments, dict):
         arguments = next((value for key in PROGRAM_FIELDS if (value := text_of(arguments.get(key)))), arguments)
     namespace = text_of(payload.get("namespace"))
-    return ToolCall(call, f"{namespace}.{tool}" if namespace else tool, arguments)
+    return events.ToolCall(call, f"{namespace}.{tool}" if namespace else tool, arguments)
 
 
-def tool_result(payload: dict[str, Any]) -> ToolResult:
+def tool_result(payload: dict[str, Any]) -> events.ToolResult:
     """Return the result in an item; its text is the tool's output as recorded, "" where the item holds none."""
     call, output = text_of(payload.get("call_id")) or text_of(payload.get("id")), payload.get("output")
-    failed: bool | None = None  # None where nothing but the text itself may tell.
+    failed: bool | None = None  # None where nothing but the text itself may show it.
     if isinstance(output, str):
-        wrapped = _object_in(output)
+        wrapped = arguments_of(output)
         # Only the harness writes exactly this around an output; a tool that prints JSON is left as it is.
         if isinstance(wrapped, dict) and wrapped.keys() == {"output", "metadata"}:
             metadata, output = wrapped["metadata"], wrapped["output"]
@@ -238,7 +132,7 @@ def tool_result(payload: dict[str, Any]) -> ToolResult:
         failed = (bool(codes) and int(codes[-1]) != 0) or text.startswith(SCRIPT_FAILED)
     elif failed is None:
         failed = FAILURE.match(text) is not None
-    return ToolResult(call, text, failed, head)
+    return events.ToolResult(call, text, failed, head)
 
 
 def _head_length(text: str) -> int:
@@ -249,7 +143,7 @@ def _head_length(text: str) -> int:
     if wall_time is None:
         return 0
     line = text.find("\n", wall_time.start()) + 1
-    # Only lines that a head may have stand between the two, so that an output is never taken for a head.
+    # Only lines that a head may have are between the two, so that an output is never taken for a head.
     while line:
         end = HEAD_END.match(text, line)
         if end:
@@ -258,25 +152,6 @@ def _head_length(text: str) -> int:
             return 0
         line = text.find("\n", line) + 1
     return 0
-
-
-def _object_in(text: str) -> Any:
-    """Return the object that *text* is the JSON of, or *text* itself."""
-    if not text.startswith("{"):
-        return text
-    try:
-        value, end = decoded(text)
-    except ValueError:
-        return text
-    return value if not text[end:].strip() else text
-
-
-# --- Codex: ``~/.codex/sessions/<year>/<month>/<day>/rollout-<time>-<session>.jsonl``.
-
-REMEMBERED = 512
-"""Instructions of which is known that they were told."""
-
-HARNESS_LINE = Skipped("line written by the harness", known=True)
 
 
 def _recognizes(head: Head) -> bool:
@@ -292,16 +167,59 @@ def _is_bare_header(record: dict[str, Any]) -> bool:
     return "type" not in record and isinstance(record.get("timestamp"), str) and {"id", "instructions"} <= record.keys()
 
 
-class _Reader:
+HELD_BACK = 64
+"""Items held back until it is clear whether the file has events for them."""
+
+REPEATED = events.Skipped("item that is in the file as an event too", known=True)
+
+
+class _Speaker:
+    """The words of one side: its events where the file has any, its items where it has none.
+
+    Items are held back until an event follows, which repeats the words, or the conversation goes on without one.
+    *event* makes the common event of the words.
+    """
+
+    def __init__(self, event: Callable[[str], events.Event]) -> None:
+        self._event = event
+        self._waiting: list[str] = []
+        self._latest: str | None = None  # The latest words that came from an item.
+        self.has_events = False
+
+    def event(self, words: str) -> Iterator[events.Event]:
+        """Yield the words of an event, unless an item held them just now."""
+        self.has_events = True
+        self._waiting.clear()
+        repeated, self._latest = self._latest == words.strip(), None
+        yield REPEATED if repeated else self._event(words)
+
+    def item(self, words: str) -> Iterator[events.Event]:
+        """Hold the words of an item back, or skip them if the file has events."""
+        if self.has_events:
+            yield REPEATED
+            return
+        self._waiting.append(words)
+        if len(self._waiting) > HELD_BACK:
+            yield from self.release()
+
+    def release(self) -> Iterator[events.Event]:
+        """Yield what was held back: no event repeats it."""
+        for words in self._waiting:
+            self._latest = words.strip()
+            yield self._event(words)
+        self._waiting.clear()
+
+
+class _Reader(Reader):
     def __init__(self) -> None:
         self._started = False
-        self._instructions: dict[bytes, None] = {}  # Digests of those told, oldest first.
+        self._instructions: set[bytes] = set()  # Digests of those reported.
         self._total: Any = None  # Tokens of the whole session at the newest request.
         self._window = 0
-        self._prompts = SaidTwice(Prompt)
-        self._replies = SaidTwice(AssistantMessage)
+        self._prompts = _Speaker(events.Prompt)
+        self._replies = _Speaker(events.AssistantMessage)
 
-    def record(self, record: dict[str, Any]) -> Iterator[Event]:
+    def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
         kind, payload = _unwrapped(record)
         if kind == "event_msg":
             yield from self._screen_event(payload)
@@ -315,50 +233,44 @@ class _Reader:
             yield from self.finish()
             yield from _compaction(payload)
         else:
-            yield Skipped(kind, known=kind == "state")
+            yield events.Skipped(kind, known=kind == "state")
 
-    def finish(self) -> Iterator[Event]:
-        yield from self._prompts.settle()
-        yield from self._replies.settle()
+    def finish(self) -> Iterator[events.Event]:
+        yield from self._prompts.release()
+        yield from self._replies.release()
 
-    def _session(self, payload: dict[str, Any], record: dict[str, Any]) -> Iterator[Event]:
+    def _session(self, payload: dict[str, Any], record: dict[str, Any]) -> Iterator[events.Event]:
         if self._started:
             yield from self.finish()
-            yield Reset("session_meta_again")
+            yield events.Reset("session_meta_again")
         else:
             self._started = True
-            yield SessionStart(
-                text_of(payload.get("id")) or text_of(payload.get("session_id")),
-                text_of(payload.get("cli_version")),
-                text_of(payload.get("cwd")),
-                text_of(payload.get("timestamp")) or text_of(record.get("timestamp")),
+            name, other_name, version, project, started = texts_of(
+                payload, "id", "session_id", "cli_version", "cwd", "timestamp"
             )
+            yield events.SessionStart(name or other_name, version, project, started or text_of(record.get("timestamp")))
         base = payload.get("base_instructions")
         yield from self._instruction("system", text_of(base.get("text") if isinstance(base, dict) else base))
         yield from self._instruction("rules", text_of(payload.get("instructions")))
 
-    def _turn(self, payload: dict[str, Any]) -> Iterator[Event]:
-        told = False
-        for kind, field in (("system", "developer_instructions"), ("rules", "user_instructions")):
-            for event in self._instruction(kind, text_of(payload.get(field))):
-                told = True
-                yield event
-        if not told:
-            yield Skipped("turn_context", known=True)
+    def _turn(self, payload: dict[str, Any]) -> Iterator[events.Event]:
+        instructions = [
+            *self._instruction("system", text_of(payload.get("developer_instructions"))),
+            *self._instruction("rules", text_of(payload.get("user_instructions"))),
+        ]
+        yield from instructions or (events.Skipped("turn_context", known=True),)
 
-    def _instruction(self, kind: str, words: str) -> Iterator[Event]:
-        """Tell an instruction, unless the same words were told before: several records carry them."""
-        own = own_words(words)
-        digest = hashlib.sha256(own.encode()).digest()
-        if not own or digest in self._instructions:
-            return
-        if len(self._instructions) >= REMEMBERED:
-            del self._instructions[next(iter(self._instructions))]
-        self._instructions[digest] = None
-        yield Instruction(kind, words)
+    def _instruction(self, kind: str, words: str) -> Iterator[events.Event]:
+        """Yield an instruction, unless an earlier record held the same words: several records carry them."""
+        frame = RULES_FRAME.fullmatch(words)
+        own = (frame[2] if frame else words).strip()
+        digest = digest_of(own)
+        if own and digest not in self._instructions:
+            self._instructions.add(digest)
+            yield events.Instruction(kind, words)
 
-    def _item(self, payload: dict[str, Any]) -> Iterator[Event]:
-        kind = _kind(payload)
+    def _item(self, payload: dict[str, Any]) -> Iterator[events.Event]:
+        kind = required_text(payload, "type")
         if kind == "message":
             yield from self._message(payload)
         elif kind.endswith("_call"):
@@ -370,81 +282,80 @@ class _Reader:
             yield from self.finish()
             yield result
         else:
-            yield Skipped(f"response_item/{kind}", known=kind in ITEMS_WITHOUT_USE)
+            yield events.Skipped(f"response_item/{kind}", known=kind in ITEMS_WITHOUT_USE)
 
-    def _message(self, payload: dict[str, Any]) -> Iterator[Event]:
+    def _message(self, payload: dict[str, Any]) -> Iterator[events.Event]:
         role, content = payload.get("role"), payload.get("content")
         if not isinstance(content, (str, list)):
             raise RecordError("a message without content")
         parts = _parts(content)
         if role == "assistant":
-            yield from self._prompts.settle()
+            yield from self._prompts.release()
             yield from self._replies.item("".join(parts))
         elif role == "user":
-            yield from self._replies.settle()
+            yield from self._replies.release()
             yield from self._user_message(parts)
         elif role in ("developer", "system"):
-            told = [event for part in parts for event in self._instruction("system", part)]
-            yield from told or (HARNESS_LINE,)
+            instructions = [event for part in parts for event in self._instruction("system", part)]
+            yield from instructions or (HARNESS_LINE,)
         else:
-            yield Skipped(f"message/{role!s:.40}")
+            yield events.Skipped(f"message/{role!s:.40}")
 
-    def _user_message(self, parts: list[str]) -> Iterator[Event]:
+    def _user_message(self, parts: list[str]) -> Iterator[events.Event]:
         typed = [part for part in parts if _is_typed(part)]
-        rules = [part for part in parts if is_rules(part)]
-        told = [event for part in rules for event in self._instruction("rules", part)]
-        yield from told
+        rules = [event for part in parts if RULES.match(part) for event in self._instruction("rules", part)]
+        yield from rules
         if typed:
             yield from self._prompts.item("".join(typed))
-        elif not told:
+        elif not rules:
             yield HARNESS_LINE
 
-    def _screen_event(self, payload: dict[str, Any]) -> Iterator[Event]:
-        kind = _kind(payload)
+    def _screen_event(self, payload: dict[str, Any]) -> Iterator[events.Event]:
+        kind = required_text(payload, "type")
         if kind == "user_message":
-            words = _required(payload, "message")
-            yield from self._replies.settle()
+            words = required_text(payload, "message")
+            yield from self._replies.release()
             if payload.get("kind") in INJECTED_KINDS or not _is_typed(words):
-                self._prompts.events_exist()
+                self._prompts.has_events = True
                 yield HARNESS_LINE
             else:
                 yield from self._prompts.event(words)
         elif kind == "agent_message":
-            words = _required(payload, "message")
-            yield from self._prompts.settle()
+            words = required_text(payload, "message")
+            yield from self._prompts.release()
             yield from self._replies.event(words)
         elif kind == "token_count":
             yield from self._usage(payload)
         elif kind == "thread_rolled_back":
             yield from self.finish()
-            yield Rewind(count_of(payload.get("num_turns")) or 0)
+            yield events.Rewind(count_of(payload.get("num_turns")) or 0)
         elif kind == "task_started":
-            yield from self._new_window(payload) or (Skipped("event_msg/task_started", known=True),)
+            yield from self._new_window(payload) or (events.Skipped("event_msg/task_started", known=True),)
         else:
-            yield Skipped(f"event_msg/{kind}", known=kind in EVENTS_WITHOUT_USE)
+            yield events.Skipped(f"event_msg/{kind}", known=kind in EVENTS_WITHOUT_USE)
 
-    def _usage(self, payload: dict[str, Any]) -> Iterator[Event]:
-        facts = payload.get("info")
-        latest = facts.get("last_token_usage") if isinstance(facts, dict) else None
-        if not isinstance(facts, dict) or not isinstance(latest, dict):
-            yield Skipped("event_msg/token_count", known=True)
+    def _usage(self, payload: dict[str, Any]) -> Iterator[events.Event]:
+        facts = object_of(payload.get("info"))
+        latest = facts.get("last_token_usage")
+        if not isinstance(latest, dict):
+            yield events.Skipped("event_msg/token_count", known=True)
             return
-        events = self._new_window(facts)
+        found = self._new_window(facts)
         total = facts.get("total_token_usage")
         prompt = count_of(latest.get("input_tokens"))
-        # The same total again is the same request again, told because something else changed.
+        # The same total again is the same request again, written because something else changed.
         if prompt and (total is None or total != self._total):
             cached = min(prompt, count_of(latest.get("cached_input_tokens")) or 0)
-            events.append(Usage(prompt, cached, 0, count_of(latest.get("output_tokens")) or 0))
+            found.append(events.Usage(prompt, cached, 0, count_of(latest.get("output_tokens")) or 0))
         self._total = total
-        yield from events or (Skipped("event_msg/token_count", known=True),)
+        yield from found or (events.Skipped("event_msg/token_count", known=True),)
 
-    def _new_window(self, facts: dict[str, Any]) -> list[Event]:
+    def _new_window(self, facts: dict[str, Any]) -> list[events.Event]:
         tokens = count_of(facts.get("model_context_window"))
         if not tokens or tokens == self._window:
             return []
         self._window = tokens
-        return [Window(tokens)]
+        return [events.Window(tokens)]
 
 
 def _unwrapped(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -454,15 +365,15 @@ def _unwrapped(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             return "session_meta", record
         if "type" not in record and isinstance(record.get("record_type"), str):
             return record["record_type"], record
-        if _kind(record) in BARE_ITEMS:
+        if required_text(record, "type") in BARE_ITEMS:
             return "response_item", record
-    kind, payload = _kind(record), record.get("payload")
+    kind, payload = required_text(record, "type"), record.get("payload")
     if kind in RECORD_TYPES and not isinstance(payload, dict):
         raise RecordError(f"{kind} without a payload")
     return kind, payload if isinstance(payload, dict) else {}
 
 
-def _compaction(payload: dict[str, Any]) -> list[Event]:
+def _compaction(payload: dict[str, Any]) -> list[events.Event]:
     """Return a compaction and the words that it left, but for instructions, which the harness puts there anew."""
     history = payload.get("replacement_history")
     words: list[str] = []
@@ -471,23 +382,12 @@ def _compaction(payload: dict[str, Any]) -> list[Event]:
             parts = _parts(entry.get("content"))
             words.extend(part for part in parts if _is_typed(part))
     text = "\n".join(words) or text_of(payload.get("message"))
-    compaction = Compaction("replacement_history" if isinstance(history, list) else "summary")
-    return [compaction, Summary(text)] if text else [compaction]
+    compaction = events.Compaction("replacement_history" if isinstance(history, list) else "summary")
+    return [compaction, events.Summary(text)] if text else [compaction]
 
 
 def _is_typed(words: str) -> bool:
-    return not is_rules(words) and not is_injected(words)
-
-
-def _kind(record: dict[str, Any]) -> str:
-    return _required(record, "type")
-
-
-def _required(record: dict[str, Any], field: str) -> str:
-    value = record.get(field)
-    if not isinstance(value, str):
-        raise RecordError(f"{field} is no text")
-    return value
+    return RULES.match(words) is None and INJECTED.match(words) is None
 
 
 def _parts(content: Any) -> list[str]:

@@ -12,18 +12,20 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from clawvm_transcripts.events import (
-    AssistantMessage,
-    Event,
-    Instruction,
-    Prompt,
-    SessionStart,
-    Skipped,
-    ToolCall,
-    ToolResult,
+from clawvm_transcripts import events
+from clawvm_transcripts.formats import (
+    HARNESS_LINE,
+    Head,
+    Reader,
+    RecordError,
+    arguments_of,
+    document_format,
+    object_of,
+    text_of,
+    usage_of,
+    words_of,
 )
-from clawvm_transcripts.formats.message_parts import arguments_of, text_of, usage_of, words_of
-from clawvm_transcripts.reading import Element, Head, RecordError, document_format
+from clawvm_transcripts.reading import Element
 
 __all__ = ["MINI_SWE_AGENT"]
 
@@ -32,7 +34,7 @@ TOOL = "bash"
 
 OPENING = re.compile(r"```(?:bash|mswea_bash_command)\s*\n")
 CLOSING = "\n```"
-"""What stands around a command inside a reply."""
+"""The marks around a command inside a reply."""
 
 TYPED = frozenset({"UserInterruption", "UserNewTask", "UserRejection"})
 """Interruptions of the agent that carry words of the user; all others were written by the harness."""
@@ -43,17 +45,17 @@ def _recognizes(head: Head) -> bool:
     return "role" in message and "content" in message and bool(head.keys & {"info", "trajectory_format"})
 
 
-class _Reader:
+class _Reader(Reader):
     def __init__(self) -> None:
-        self._opened = False  # The task was told.
+        self._opened = False  # The task was reported.
         self._asked: deque[str] = deque()  # Calls of the newest reply that have no result yet.
 
-    def element(self, element: Element) -> Iterator[Event]:
-        message, name = element.value, str(element.index)
+    def record(self, record: Element) -> Iterator[events.Event]:
+        message, name = record.value, str(record.index)
         if not isinstance(message, dict):
-            raise RecordError(f"{element.key} holds something else than objects")
-        if element.key == "info":
-            yield SessionStart(version=text_of(message.get("mini_version")))
+            raise RecordError(f"{record.key} holds something else than objects")
+        if record.key == "info":
+            yield events.SessionStart(version=text_of(message.get("mini_version")))
             return
         role, kind = message.get("role"), message.get("type")
         if kind == "function_call_output":
@@ -61,7 +63,7 @@ class _Reader:
         elif message.get("object") == "response":
             yield from self._response(message, name)
         elif role == "system":
-            yield Instruction("system", words_of(message["content"]))
+            yield events.Instruction("system", words_of(message["content"]))
         elif role == "user":
             yield from self._user(message)
         elif role == "assistant":
@@ -69,64 +71,57 @@ class _Reader:
         elif role == "tool":
             yield _result(text_of(message.get("tool_call_id")), message["content"], message)
         else:
-            yield Skipped(str(role or kind), known=role == "exit")
+            yield events.Skipped(str(role or kind), known=role == "exit")
 
-    def finish(self) -> Iterator[Event]:
-        return iter(())
-
-    def _assistant(self, message: dict[str, Any], name: str) -> Iterator[Event]:
-        words, extra = words_of(message["content"]), _extra(message)
+    def _assistant(self, message: dict[str, Any], name: str) -> Iterator[events.Event]:
+        words, extra = words_of(message["content"]), object_of(message.get("extra"))
         calls = [_call(call["function"], call.get("id"), name) for call in message.get("tool_calls") or ()]
         self._asked.clear()
         if not calls:
             commands = _recorded(extra) or _written(words)
-            calls = [ToolCall(f"{name}.{place}", TOOL, {"command": text}, name) for place, text in enumerate(commands)]
+            calls = [
+                events.ToolCall(f"{name}.{place}", TOOL, {"command": text}, name) for place, text in enumerate(commands)
+            ]
             self._asked.extend(call.call for call in calls)
-        response = extra.get("response")
-        yield from _reply(words, calls, response.get("usage") if isinstance(response, dict) else None, name)
+        yield from _reply(words, calls, object_of(extra.get("response")).get("usage"), name)
 
-    def _response(self, message: dict[str, Any], name: str) -> Iterator[Event]:
+    def _response(self, message: dict[str, Any], name: str) -> Iterator[events.Event]:
         items = [item for item in message["output"] if isinstance(item, dict)]
         words = "".join(words_of(item.get("content")) for item in items if item.get("type") == "message")
         calls = [_call(item, item.get("call_id"), name) for item in items if item.get("type") == "function_call"]
         yield from _reply(words, calls, message.get("usage"), name)
 
-    def _user(self, message: dict[str, Any]) -> Iterator[Event]:
-        words, extra = words_of(message["content"]), _extra(message)
+    def _user(self, message: dict[str, Any]) -> Iterator[events.Event]:
+        words, extra = words_of(message["content"]), object_of(message.get("extra"))
         interruption = extra.get("interrupt_type")
         if not self._opened:
             self._opened = True
-            yield Prompt(words)
+            yield events.Prompt(words)
         elif interruption is not None:
-            yield Prompt(words) if interruption in TYPED else Skipped("line written by the harness", known=True)
+            yield events.Prompt(words) if interruption in TYPED else HARNESS_LINE
         elif self._asked:
             yield _result(self._asked.popleft(), words, message)
         elif "actions" in extra:
-            yield Prompt(words)  # A command that the user typed.
+            yield events.Prompt(words)  # A command that the user typed.
         else:
-            yield Skipped("line written by the harness", known=True)
+            yield HARNESS_LINE
 
 
-def _call(function: dict[str, Any], call: Any, message: str) -> ToolCall:
-    return ToolCall(text_of(call), str(function["name"]), arguments_of(function["arguments"]), message)
+def _call(function: dict[str, Any], call: Any, message: str) -> events.ToolCall:
+    return events.ToolCall(text_of(call), str(function["name"]), arguments_of(function["arguments"]), message)
 
 
-def _reply(words: str, calls: list[ToolCall], usage: Any, name: str) -> Iterator[Event]:
-    yield AssistantMessage(words, name)
+def _reply(words: str, calls: list[events.ToolCall], usage: Any, name: str) -> Iterator[events.Event]:
+    yield events.AssistantMessage(words, name)
     counted = usage_of(usage, name)
     if counted is not None:
         yield counted
     yield from calls
 
 
-def _result(call: str, content: Any, message: dict[str, Any]) -> ToolResult:
-    status = _extra(message).get("returncode")
-    return ToolResult(call, words_of(content), isinstance(status, int) and status != 0)
-
-
-def _extra(message: dict[str, Any]) -> dict[str, Any]:
-    extra = message.get("extra")
-    return extra if isinstance(extra, dict) else {}
+def _result(call: str, content: Any, message: dict[str, Any]) -> events.ToolResult:
+    status = object_of(message.get("extra")).get("returncode")
+    return events.ToolResult(call, words_of(content), isinstance(status, int) and status != 0)
 
 
 def _recorded(extra: dict[str, Any]) -> list[str]:
@@ -150,4 +145,4 @@ def _written(words: str) -> list[str]:
     return found if len(found) == 1 else []
 
 
-MINI_SWE_AGENT = document_format("mini-swe-agent", "mini-swe-agent", _recognizes, _Reader, ("messages",), ("info",))
+MINI_SWE_AGENT = document_format("mini-swe-agent", "mini-swe-agent", _recognizes, _Reader, ("info", "messages"))

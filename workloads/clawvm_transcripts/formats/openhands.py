@@ -11,77 +11,44 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clawvm_transcripts.events import (
-    AssistantMessage,
-    Compaction,
-    Event,
-    Instruction,
-    Prompt,
-    SessionStart,
-    Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
+from clawvm_transcripts import events
+from clawvm_transcripts.formats import (
+    Head,
+    Reader,
+    RecordError,
+    document_format,
+    names,
+    object_of,
+    required_text,
+    text_of,
+    usage_of,
 )
-from clawvm_transcripts.formats.message_parts import text_of, usage_of
-from clawvm_transcripts.reading import TOP, Element, Head, RecordError, document_format
+from clawvm_transcripts.reading import TOP, Element
 
 __all__ = ["OPENHANDS"]
 
-CALLS = frozenset(
-    {
-        "browse",
-        "browse_interactive",
-        "call_tool_mcp",
-        "delegate",
-        "edit",
-        "read",
-        "run",
-        "run_ipython",
-        "task_tracking",
-        "write",
-    }
+CALLS = names(
+    """
+    browse browse_interactive call_tool_mcp delegate edit read run run_ipython task_tracking write
+    """
 )
 """Actions that ask for a tool."""
 
 WORDS = {"think": ("thought",), "finish": ("final_thought", "thought"), "reject": ("thought",)}
 """Actions that only hold words of the model, and the arguments that may hold them."""
 
-WITHOUT_USE = frozenset(
-    {
-        "agent_state_changed",
-        "change_agent_state",
-        "condensation_request",
-        "condense",
-        "loop_detection",
-        "loop_recovery",
-        "null",
-        "pause",
-        "recall",
-        "resume",
-        "start",
-        "stop",
-    }
+WITHOUT_USE = names(
+    """
+    agent_state_changed change_agent_state condensation_request condense loop_detection loop_recovery null pause
+    recall resume start stop
+    """
 )
-"""Actions and observations that say nothing about memory."""
+"""Actions and observations without any effect on memory."""
 
-ANSWERS = frozenset(
-    {
-        "browse",
-        "delegate",
-        "download",
-        "edit",
-        "error",
-        "mcp",
-        "read",
-        "run",
-        "run_ipython",
-        "success",
-        "task_tracking",
-        "think",
-        "user_rejected",
-        "write",
-    }
+ANSWERS = names(
+    """
+    browse delegate download edit error mcp read run run_ipython success task_tracking think user_rejected write
+    """
 )
 """Observations that answer the action that they name."""
 
@@ -89,7 +56,7 @@ NAMES = frozenset({"action", "observation"})
 """Every event has one of them."""
 
 RULES = ("repo_instructions", "additional_agent_instructions", "conversation_instructions")
-"""What an observation of a recall may hold beside knowledge."""
+"""What an observation of a recall may hold in addition to knowledge."""
 
 FAILED = "ERROR:\n"
 """How the answer of a file tool begins that did nothing."""
@@ -98,57 +65,58 @@ FAILED = "ERROR:\n"
 def _recognizes(head: Head) -> bool:
     # The first line may be damaged, so the others count, too.
     histories = [record.get("history") for record in head.records]
-    events = [history[0] for history in histories if isinstance(history, list) and history]
-    return any(map(_is_event, [head.firsts.get("history"), head.firsts.get(TOP), *events]))
+    firsts = [history[0] for history in histories if isinstance(history, list) and history]
+    return any(map(_is_event, [head.firsts.get("history"), head.firsts.get(TOP), *firsts]))
 
 
 def _is_event(event: Any) -> bool:
     return isinstance(event, dict) and "id" in event and "source" in event and bool(event.keys() & NAMES)
 
 
-class _Reader:
+class _Reader(Reader):
     def __init__(self) -> None:
         self._session = ""
         self._started = False
         self._reply = ""  # The newest reply.
-        self._response = ""  # The response of the provider whose tokens were told last.
+        self._response = ""  # The response of the provider whose tokens were reported last.
 
-    def element(self, element: Element) -> Iterator[Event]:
-        event = element.value
-        if element.key == "instance_id":
+    def record(self, record: Element) -> Iterator[events.Event]:
+        event = record.value
+        if record.key == "instance_id":
             self._session = text_of(event)
             return
         if not isinstance(event, dict):
             raise RecordError("history holds something else than objects")
         if not self._started:
             self._started = True
-            yield SessionStart(self._session, _version(event), "", text_of(event.get("timestamp")))
+            version = text_of(object_of(event.get("args")).get("openhands_version"))
+            yield events.SessionStart(self._session, version, "", text_of(event.get("timestamp")))
         if "action" in event:
             yield from self._action(event["action"], event)
         else:
             yield from _observation(event["observation"], event)
 
-    def finish(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[events.Event]:
         if not self._started:
-            yield SessionStart(self._session)
+            yield events.SessionStart(self._session)
 
-    def _action(self, action: str, event: dict[str, Any]) -> Iterator[Event]:
+    def _action(self, action: str, event: dict[str, Any]) -> Iterator[events.Event]:
         arguments, name = event["args"], _name(event["id"])
         if not isinstance(arguments, dict):
             raise RecordError("the arguments of an action are no object")
         users = event.get("source") == "user"
         if action == "system":
-            yield Instruction("system", _text(arguments, "content"))
+            yield events.Instruction("system", required_text(arguments, "content"))
         elif action == "message" and users:
-            yield Prompt(_text(arguments, "content"))
+            yield events.Prompt(required_text(arguments, "content"))
         elif action == "message":
-            yield from self._replies(_text(arguments, "content"), name, event)
+            yield from self._replies(required_text(arguments, "content"), name, event)
         elif action == "condensation":
-            yield Compaction(action)
+            yield events.Compaction(action)
             if text_of(arguments.get("summary")):
-                yield Summary(arguments["summary"])
+                yield events.Summary(arguments["summary"])
         elif action in WITHOUT_USE or (users and action in CALLS):
-            yield Skipped(action, known=True)  # The user may run commands, too.
+            yield events.Skipped(action, known=True)  # The user may run commands, too.
         elif action in WORDS:
             words = [text_of(arguments.get(field)) for field in WORDS[action]]
             # They ask for no tool: they belong to the reply before them.
@@ -156,46 +124,41 @@ class _Reader:
         elif action in CALLS:
             yield from self._replies(text_of(arguments.get("thought")), name, event)
             taken = {field: value for field, value in arguments.items() if field != "thought"}
-            yield ToolCall(name, action, taken, name)
+            yield events.ToolCall(name, action, taken, name)
         else:
-            yield Skipped(str(action))
+            yield events.Skipped(str(action))
 
-    def _replies(self, words: str, name: str, event: dict[str, Any]) -> Iterator[Event]:
+    def _replies(self, words: str, name: str, event: dict[str, Any]) -> Iterator[events.Event]:
         self._reply = name
-        yield AssistantMessage(words, name)
-        metadata = event.get("tool_call_metadata")
-        response = metadata.get("model_response") if isinstance(metadata, dict) else None
-        if not isinstance(response, dict):
-            return
+        yield events.AssistantMessage(words, name)
+        response = object_of(object_of(event.get("tool_call_metadata")).get("model_response"))
         counted = usage_of(response.get("usage"), name)
-        # A response that asks for several tools stands in each of its actions.
-        told = text_of(response.get("id"))
-        if counted is not None and not (told and told == self._response):
-            self._response = told
+        # A response that asks for several tools is in each of its actions.
+        response_id = text_of(response.get("id"))
+        if counted is not None and not (response_id and response_id == self._response):
+            self._response = response_id
             yield counted
 
 
-def _observation(kind: str, event: dict[str, Any]) -> Iterator[Event]:
+def _observation(kind: str, event: dict[str, Any]) -> Iterator[events.Event]:
     cause = event.get("cause")
     if kind == "recall":
-        words = list(_recalled(event.get("extras")))
+        words = list(_recalled(object_of(event.get("extras"))))
         if not words:
-            yield Skipped(kind, known=True)
+            yield events.Skipped(kind, known=True)
         for text in words:
-            yield Instruction("rules", text)
+            yield events.Instruction("rules", text)
     elif kind in ANSWERS and cause is not None:
-        text = _text(event, "content")
+        text = required_text(event, "content")
         extras = event.get("extras")
         failed = kind in ("error", "user_rejected") or event.get("success") is False
         files = kind in ("edit", "read", "write") and isinstance(extras, dict)
-        yield ToolResult(_name(cause), text, failed or (files and text.startswith(FAILED)))
+        yield events.ToolResult(_name(cause), text, failed or (files and text.startswith(FAILED)))
     else:
-        yield Skipped(str(kind), known=kind in WITHOUT_USE or kind == "error")
+        yield events.Skipped(str(kind), known=kind in WITHOUT_USE or kind == "error")
 
 
-def _recalled(extras: Any) -> Iterator[str]:
-    if not isinstance(extras, dict):
-        return
+def _recalled(extras: dict[str, Any]) -> Iterator[str]:
     for field in RULES:
         if text_of(extras.get(field)):
             yield extras[field]
@@ -204,21 +167,10 @@ def _recalled(extras: Any) -> Iterator[str]:
             yield knowledge["content"]
 
 
-def _version(event: dict[str, Any]) -> str:
-    arguments = event.get("args")
-    return text_of(arguments.get("openhands_version")) if isinstance(arguments, dict) else ""
-
-
 def _name(number: Any) -> str:
     if isinstance(number, bool) or not isinstance(number, (int, str)):
         raise RecordError("an event is named by something else than a number")
     return str(number)
 
 
-def _text(holder: dict[str, Any], field: str) -> str:
-    if not isinstance(holder[field], str):
-        raise RecordError(f"{field} is no text")
-    return str(holder[field])
-
-
-OPENHANDS = document_format("openhands", "OpenHands", _recognizes, _Reader, ("history", TOP), ("instance_id",))
+OPENHANDS = document_format("openhands", "OpenHands", _recognizes, _Reader, ("instance_id", "history", TOP))

@@ -1,36 +1,43 @@
-"""pi: ``~/.pi/agent/sessions/<project>/<time>_<session>.jsonl`` (@mariozechner/pi-coding-agent 0.73.1).
+"""The pi family: pi, OpenClaw and Oh My Pi keep JSON lines, a header and then entries that form a tree.
 
-The reader is that of the pi family. pi writes nothing that its descendants OpenClaw and Oh My Pi could not have
-written as well: a file of the family is pi's as long as nothing in its first lines is theirs.
+- pi: ``~/.pi/agent/sessions/<project>/<time>_<session>.jsonl`` (@mariozechner/pi-coding-agent 0.73.1)
+- OpenClaw: ``~/.openclaw/agents/<agent>/sessions/<session>.jsonl`` (before it kept sessions in a database)
+- Oh My Pi: ``~/.omp/agent/sessions/<project>/<time>_<session>.jsonl``
+
+pi writes nothing that its descendants could not have written as well: a file of the family is pi's as long as nothing
+in its first lines is theirs.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from typing import Any
 
-from clawvm_transcripts.events import (
-    AssistantMessage,
-    Compaction,
-    Event,
-    Instruction,
-    Prompt,
-    Reset,
-    Rewind,
-    SessionStart,
-    Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
-    Usage,
+from clawvm_transcripts import events
+from clawvm_transcripts.formats import HARNESS_LINE, Head, Reader, count_of, line_format, names, object_of, text_of
+
+__all__ = ["OH_MY_PI", "OPENCLAW", "PI", "ROOT", "EntryTree", "PiReader", "in_family"]
+
+WITHOUT_USE = names(
+    """
+    credential_pin custom custom_message label mode_change model_change model_usage service_tier_change session_info
+    thinking_level_change title title_change ttsr_injection
+    """
 )
-from clawvm_transcripts.reading import Head, line_format
+"""Entry types without any lasting effect on memory."""
 
-__all__ = ["OH_MY_PI", "OPENCLAW", "PI", "ROOT", "EntryTree", "in_family"]
+ROLES_WITHOUT_USE = names(
+    """
+    bashExecution branchSummary compactionSummary custom developer fileMention hookMessage pythonExecution
+    """
+)
+"""Roles of messages that are no prompt, no answer and no result."""
 
+MIRRORS = frozenset({"delivery-mirror", "gateway-injected"})
+"""Models of provider ``openclaw`` that are none: the gateway's copy of a reply, or a note of its own."""
 
-# --- The tree that the entries of a session form, and where in it the conversation stands.
+RESETS = {"reset": "reset", "reset_boundary": "start:clear"}
+"""Entries from which on the model sees nothing older: OpenClaw's, and Oh My Pi's of ``/clear``."""
 
 ROOT = 0
 """The place above the first entry."""
@@ -41,9 +48,9 @@ class EntryTree:
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
-        self._depths = array("i", [0])
-        self._parents = array("i", [ROOT])
-        self._jumps = array("i", [ROOT])
+        self._depths = [0]
+        self._parents = [ROOT]
+        self._jumps = [ROOT]  # A far ancestor of each entry, so that walking up takes O(log of the depth).
         self._here = ROOT
         self._barrier = ROOT
 
@@ -54,7 +61,7 @@ class EntryTree:
     def move_to(self, place: int) -> int:
         """Go on below *place*; return how many entries of the branch are left behind (0 on the way down).
 
-        A place outside of what stands below the barrier is not gone to. O(log of the depth).
+        A place that is not below the barrier is not gone to. O(log of the depth).
         """
         if place == self._here or self._common(place, self._barrier) != self._barrier:
             return 0
@@ -63,22 +70,21 @@ class EntryTree:
         return left
 
     def append(self, entry: str) -> None:
-        """Add *entry* below the place where the conversation stands, and stand there."""
-        parent = self._here
-        above = self._jumps[parent]
-        far = self._depths[parent] - self._depths[above] == self._depths[above] - self._depths[self._jumps[above]]
-        self._depths.append(self._depths[parent] + 1)
+        """Add *entry* below the current place, and go there."""
+        depths, jumps, parent = self._depths, self._jumps, self._here
+        above = jumps[parent]
+        far = depths[parent] - depths[above] == depths[above] - depths[jumps[above]]
+        depths.append(depths[parent] + 1)
+        jumps.append(jumps[above] if far and parent != ROOT else parent)
         self._parents.append(parent)
-        self._jumps.append(self._jumps[above] if far and parent != ROOT else parent)
-        self._here = len(self._depths) - 1
-        self._places[entry] = self._here
+        self._here = self._places[entry] = len(depths) - 1
 
     def name(self, entry: str) -> None:
-        """Let *entry* stand for the place where the conversation stands."""
+        """Let *entry* be another name of the current place."""
         self._places[entry] = self._here
 
     def set_barrier(self) -> None:
-        """Forbid moves to anything that is not below the place where the conversation stands."""
+        """Forbid moves to anything that is not below the current place."""
         self._barrier = self._here
 
     def _common(self, one: int, other: int) -> int:
@@ -93,50 +99,8 @@ class EntryTree:
         return one
 
 
-# --- Sessions of the pi family (pi, OpenClaw, Oh My Pi): JSON lines, a header and then entries that form a tree.
-
-WITHOUT_USE = frozenset(
-    {
-        "credential_pin",
-        "custom",
-        "custom_message",
-        "label",
-        "mode_change",
-        "model_change",
-        "model_usage",
-        "service_tier_change",
-        "session_info",
-        "thinking_level_change",
-        "title",
-        "title_change",
-        "ttsr_injection",
-    }
-)
-"""Entry types that say nothing about memory, or say it for one turn only."""
-
-ROLES_WITHOUT_USE = frozenset(
-    {
-        "bashExecution",
-        "branchSummary",
-        "compactionSummary",
-        "custom",
-        "developer",
-        "fileMention",
-        "hookMessage",
-        "pythonExecution",
-    }
-)
-"""Roles of messages that are no prompt, no answer and no result."""
-
-MIRRORS = frozenset({"delivery-mirror", "gateway-injected"})
-"""Models of provider ``openclaw`` that are none: the gateway's copy of a reply, or a note of its own."""
-
-RESETS = {"reset": "reset", "reset_boundary": "start:clear"}
-"""Entries from which on the model sees nothing older: OpenClaw's, and Oh My Pi's of ``/clear``."""
-
-
 def in_family(head: Head) -> bool:
-    """Return whether a header or a message of the family stands in the first lines."""
+    """Return whether a header or a message of the family is in the first lines."""
     return any(_is_header(record) or _is_message(record) for record in head.records)
 
 
@@ -158,7 +122,7 @@ def _is_message(record: dict[str, Any]) -> bool:
     )
 
 
-class PiReader:
+class PiReader(Reader):
     """Reads the records of one session of pi, OpenClaw or Oh My Pi."""
 
     def __init__(self) -> None:
@@ -167,25 +131,25 @@ class PiReader:
         self._forked = ""  # When the fork was made, while its copied entries may still be read.
         self._copies = False  # Whether any was read.
 
-    def record(self, record: dict[str, Any]) -> Iterator[Event]:
+    def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
         """Return the events of one record; raises ``RECORD_ERRORS`` before anything is remembered of it."""
         kind = record["type"]
         if kind == "session":
             yield from self._header(record)
             return
-        entry = _text(record.get("id"))
+        entry = text_of(record.get("id"))
         if entry and self._tree.place_of(entry) is not None:
-            yield Skipped("entry again", known=True)
+            yield events.Skipped("entry again", known=True)
             return
         if record.get("appendMode") == "side" and kind != "leaf":
-            yield Skipped("entry beside the conversation", known=True)
+            yield events.Skipped("entry outside the conversation", known=True)
             return
-        events = tuple(self._entry(kind, record, entry))
+        found = tuple(self._entry(kind, record, entry))
         yield from self._fork_behind(record.get("timestamp"))
         dropped = self._move(record, "targetId" if kind == "leaf" else "parentId")
         if dropped:
-            yield Rewind(dropped)
-        yield from events
+            yield events.Rewind(dropped)
+        yield from found
         if not entry:
             return
         if kind == "leaf":
@@ -196,103 +160,105 @@ class PiReader:
             # OpenClaw hangs whatever comes later below the reset, even if it names an older parent.
             self._tree.set_barrier()
 
-    def finish(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[events.Event]:
         """Return the fork of a file that holds nothing but copies."""
         if self._copies:
-            yield Reset("start:fork")
+            yield events.Reset("start:fork")
 
-    def _header(self, record: dict[str, Any]) -> Iterator[Event]:
-        time = _text(record.get("timestamp"))
-        fork = bool(_text(record.get("parentSession")) or _text(record.get("branchedFrom")))
+    def _header(self, record: dict[str, Any]) -> Iterator[events.Event]:
+        time = text_of(record.get("timestamp"))
+        fork = bool(text_of(record.get("parentSession")) or text_of(record.get("branchedFrom")))
         if not self._started:
             self._started = True
             self._forked = time if fork else ""
-            yield SessionStart(_text(record.get("id")), "", _text(record.get("cwd")), time)
+            yield events.SessionStart(text_of(record.get("id")), "", text_of(record.get("cwd")), time)
             return
         # Ids are unique within one session only.
         self._tree = EntryTree()
-        yield Reset("start:fork" if fork else "start:resume")
+        yield events.Reset("start:fork" if fork else "start:resume")
 
-    def _fork_behind(self, time: Any) -> Iterator[Event]:
+    def _fork_behind(self, time: Any) -> Iterator[events.Event]:
         if not self._forked or not isinstance(time, str):
             return
         if time < self._forked:
             self._copies = True
             return
         if self._copies:
-            yield Reset("start:fork")
+            yield events.Reset("start:fork")
         self._forked, self._copies = "", False
 
     def _move(self, record: dict[str, Any], field: str) -> int:
         parent = record.get(field, "")
-        place = ROOT if parent is None else self._tree.place_of(_text(parent))
+        place = ROOT if parent is None else self._tree.place_of(text_of(parent))
         return 0 if place is None else self._tree.move_to(place)
 
-    def _entry(self, kind: Any, record: dict[str, Any], entry: str) -> Iterator[Event]:
+    def _entry(self, kind: Any, record: dict[str, Any], entry: str) -> Iterator[events.Event]:
         if kind == "message":
             yield from _message(record["message"], entry)
         elif kind == "compaction":
             yield _compaction(record)
-            words = _text(record.get("summary"))
+            words = text_of(record.get("summary"))
             if words:
-                yield Summary(words)
+                yield events.Summary(words)
         elif kind == "branch_summary":
-            yield Summary(_text(record["summary"]))
+            yield events.Summary(text_of(record["summary"]))
         elif kind == "session_init":
-            yield Instruction("system", _text(record["systemPrompt"]))
+            yield events.Instruction("system", text_of(record["systemPrompt"]))
         elif kind in RESETS:
-            yield Reset(RESETS[kind])
+            yield events.Reset(RESETS[kind])
         else:
-            yield Skipped(str(kind), known=kind == "leaf" or kind in WITHOUT_USE)
+            yield events.Skipped(str(kind), known=kind == "leaf" or kind in WITHOUT_USE)
 
 
-def _message(message: dict[str, Any], entry: str) -> Iterator[Event]:
+def _message(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
     role = message["role"]
     if role == "assistant":
         yield from _assistant(message, entry)
     elif role == "user":
         words = _words(message["content"])
         if _written_by_harness(message):
-            yield Skipped("line written by the harness", known=True)
+            yield HARNESS_LINE
         elif words:
-            yield Prompt(words)
+            yield events.Prompt(words)
         else:
-            yield Skipped("prompt without words", known=True)
+            yield events.Skipped("prompt without words", known=True)
     elif role == "toolResult":
-        yield ToolResult(_text(message.get("toolCallId")), _words(message["content"]), message.get("isError") is True)
+        yield events.ToolResult(
+            text_of(message.get("toolCallId")), _words(message["content"]), message.get("isError") is True
+        )
     else:
-        yield Skipped(f"message/{role}", known=role in ROLES_WITHOUT_USE)
+        yield events.Skipped(f"message/{role}", known=role in ROLES_WITHOUT_USE)
 
 
-def _assistant(message: dict[str, Any], entry: str) -> Iterator[Event]:
+def _assistant(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
     if message.get("provider") == "openclaw" and message.get("model") in MIRRORS:
-        yield Skipped("reply written by the harness", known=True)
+        yield events.Skipped("reply written by the harness", known=True)
         return
     content = message["content"]
-    yield AssistantMessage(_words(content), entry)
+    yield events.AssistantMessage(_words(content), entry)
     usage = message.get("usage")
     if isinstance(usage, dict):
-        cached, written, output = _count(usage, "cacheRead"), _count(usage, "cacheWrite"), _count(usage, "output")
-        prompt = _count(usage, "input") + cached + written
+        fresh, cached, written, output = (
+            count_of(usage.get(name)) or 0 for name in ("input", "cacheRead", "cacheWrite", "output")
+        )
+        prompt = fresh + cached + written
         if prompt or output:
-            yield Usage(prompt, cached, written, output, entry)
+            yield events.Usage(prompt, cached, written, output, entry)
     for part in content if isinstance(content, list) else ():
         if part["type"] == "toolCall":
-            yield ToolCall(_text(part.get("id")), str(part["name"]), part.get("arguments", {}), entry)
+            yield events.ToolCall(text_of(part.get("id")), str(part["name"]), part.get("arguments", {}), entry)
 
 
 def _written_by_harness(message: dict[str, Any]) -> bool:
-    """Return whether a user message is none: OpenClaw tells its provenance, Oh My Pi to whom it is attributed."""
-    provenance = message.get("provenance")
-    if isinstance(provenance, dict) and provenance.get("kind") in ("inter_session", "internal_system"):
-        return True
-    return message.get("attribution") == "agent"
+    """Return whether a user message is none: OpenClaw records its provenance, Oh My Pi to whom it is attributed."""
+    origin = object_of(message.get("provenance")).get("kind")
+    return origin in ("inter_session", "internal_system") or message.get("attribution") == "agent"
 
 
-def _compaction(record: dict[str, Any]) -> Compaction:
+def _compaction(record: dict[str, Any]) -> events.Compaction:
     by_extension = record.get("fromHook") is True or record.get("fromExtension") is True
-    kind = _text(record.get("method")) or ("extension" if by_extension else "compaction")
-    return Compaction(kind, _tokens(record.get("tokensBefore")), _tokens(record.get("tokensAfter")))
+    kind = text_of(record.get("method")) or ("extension" if by_extension else "compaction")
+    return events.Compaction(kind, count_of(record.get("tokensBefore")), count_of(record.get("tokensAfter")))
 
 
 def _words(content: Any) -> str:
@@ -301,36 +267,15 @@ def _words(content: Any) -> str:
     return "".join(part["text"] for part in content if part["type"] == "text")
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _tokens(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12 else None
-
-
-def _count(usage: dict[str, Any], name: str) -> int:
-    return _tokens(usage.get(name)) or 0
-
-
-# --- Oh My Pi: ``~/.omp/agent/sessions/<project>/<time>_<session>.jsonl``.
-
 HEADER_FIELDS = frozenset(
     {"additionalDirectories", "previousSessionFiles", "providerPromptCacheKey", "title", "titleSource"}
 )
 """Fields of the header that only Oh My Pi writes."""
 
-ENTRY_TYPES = frozenset(
-    {
-        "credential_pin",
-        "mode_change",
-        "model_usage",
-        "reset_boundary",
-        "service_tier_change",
-        "session_init",
-        "title_change",
-        "ttsr_injection",
-    }
+ENTRY_TYPES = names(
+    """
+    credential_pin mode_change model_usage reset_boundary service_tier_change session_init title_change ttsr_injection
+    """
 )
 """Entry types that only Oh My Pi writes."""
 
@@ -356,9 +301,6 @@ def _oh_my_pi_is_own(record: dict[str, Any]) -> bool:
 OH_MY_PI = line_format("oh-my-pi", "Oh My Pi", _oh_my_pi_recognizes, PiReader)
 
 
-# --- OpenClaw: ``~/.openclaw/agents/<agent>/sessions/<session>.jsonl`` (before it kept sessions in a database).
-
-
 def _openclaw_recognizes(head: Head) -> bool:
     return in_family(head) and not OH_MY_PI.recognizes(head) and any(map(_is_own, head.records))
 
@@ -377,9 +319,6 @@ def _is_own(record: dict[str, Any]) -> bool:
 
 
 OPENCLAW = line_format("openclaw", "OpenClaw", _openclaw_recognizes, PiReader)
-
-
-# --- pi: ``~/.pi/agent/sessions/<project>/<time>_<session>.jsonl`` (@mariozechner/pi-coding-agent 0.73.1).
 
 
 def _recognizes(head: Head) -> bool:

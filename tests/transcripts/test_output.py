@@ -1,11 +1,10 @@
-"""A job of conversion: files in, session folders out."""
+"""A job of conversion: files in, session folders out; and what the recording itself says about its prompts."""
 
 import hashlib
 import json
 import os
 import resource
 import tempfile
-import tracemalloc
 import unittest
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,20 @@ from clawvm_replay.replay import replay
 from clawvm_replay.trace_format import FlushEvent, TraceHeader, Turn, open_trace, read_trace
 from clawvm_runtime.policy import POLICIES
 from clawvm_transcripts import output as converting
-from clawvm_transcripts import output as session_output
-from clawvm_transcripts.conversion import SessionConverter, Sinks
-from clawvm_transcripts.counts import SessionCounter
 from clawvm_transcripts.detection import UnknownFormatError
-from clawvm_transcripts.jobs import conversion_markdown
-from clawvm_transcripts.output import Converted, Job, SessionOutput, beginning_of, convert, remove_spools, request_stop
-from clawvm_transcripts.pseudonyms import Pseudonyms
+from clawvm_transcripts.events import Compaction, Event, Prompt, Usage, Window
+from clawvm_transcripts.jobs import beginning_of
+from clawvm_transcripts.output import (
+    MOST_RECORDED_TOKENS,
+    Converted,
+    Job,
+    RecordedUsage,
+    SessionOutput,
+    convert,
+    remove_spools,
+    request_stop,
+)
 from clawvm_transcripts.views import read_observed
-from tests.transcripts.hand_made import Hand, edit, read, run
 from tests.transcripts.recorded_files import Recording, recording
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -71,14 +75,12 @@ class SessionsTest(FolderTest):
         self.assertEqual(facts["sessions"][0]["cross_compaction_repeats"], 1)
         self.assertEqual(self.spools(), [])
 
-    def test_a_compressed_file_that_was_cut_off_is_read_up_to_there_and_the_report_says_so(self) -> None:
-        path = recording(turns=200).write(self.folder / "in.jsonl.gz")
+    def test_a_compressed_file_that_was_cut_off_is_read_up_to_there(self) -> None:
+        path = recording(turns=60).write(self.folder / "in.jsonl.gz")
         path.write_bytes(path.read_bytes()[:-200])
         (session,) = self.convert(path)
         self.assertGreater(session.facts["turns"], 0)
         self.assertEqual(session.facts["sources"][0]["damage"], "the compressed data is cut off")
-        report = conversion_markdown({"sessions": [session.facts], "refused_files": 0, "sessions_given_twice": 0})
-        self.assertIn(f"{session.name} was read only in part: the compressed data is cut off.", report)
         self.assertEqual(self.converted(recording()).facts["sources"][0]["damage"], "")
 
     def test_every_view_is_a_trace_that_replays_and_its_observations_fit_it(self) -> None:
@@ -127,7 +129,7 @@ class SessionsTest(FolderTest):
         path = FIXTURES / "openhands" / "output.jsonl"
         lines = path.read_bytes().splitlines(keepends=True)
         many = self.folder / "many.jsonl"
-        many.write_bytes(b"".join(lines * 40))
+        many.write_bytes(b"".join(lines * 8))
         here = Path("/proc/self/fd")
         most = 0
         ended = SessionOutput.end
@@ -140,7 +142,7 @@ class SessionsTest(FolderTest):
         before = len(list(here.iterdir())) if here.is_dir() else 0
         with patch.object(SessionOutput, "end", counting):
             sessions = self.convert(many)
-        self.assertGreaterEqual(len(sessions), 80)
+        self.assertGreaterEqual(len(sessions), 16)
         self.assertLess(most, before + 12)
         self.assertEqual(
             [session.name.rpartition("-")[2] for session in sessions], [str(n + 1) for n in range(len(sessions))]
@@ -185,7 +187,7 @@ class SessionsTest(FolderTest):
 
     def test_very_long_texts_are_cut(self) -> None:
         made = Recording().prompt("word " * 500)
-        with patch.object(session_output, "LONGEST_TEXT", 100), patch.object(session_output, "LONGEST_WORDS", 10):
+        with patch.object(converting, "LONGEST_TEXT", 100), patch.object(converting, "LONGEST_WORDS", 10):
             session = self.converted(made, keep_text=True)
         lines = (self.out / "sessions" / session.name / "texts.jsonl").read_text("ascii").splitlines()
         self.assertEqual(
@@ -194,7 +196,7 @@ class SessionsTest(FolderTest):
         )
 
     def test_progress_is_told_in_raw_bytes(self) -> None:
-        path = recording(turns=200).write(self.folder / "in.jsonl")
+        path = recording(turns=60).write(self.folder / "in.jsonl")
         told: list[int] = []
         with patch.object(converting, "PROGRESS_BYTES", 1):
             convert(Job(0, (str(path),), str(self.out)), told.append)
@@ -230,10 +232,10 @@ class ChainTest(FolderTest):
 
     def test_beginning_of_a_file(self) -> None:
         path = recording(project="/srv/other", started="2026-05-06T07:08:09Z").write(self.folder / "a.jsonl.gz")
-        beginning = beginning_of(str(path))
-        self.assertEqual((beginning.started, beginning.project), ("2026-05-06T07:08:09Z", "/srv/other"))
+        start, digest = beginning_of(str(path))
+        self.assertEqual((start.started, start.project), ("2026-05-06T07:08:09Z", "/srv/other"))
         (session,) = self.convert(path)
-        self.assertEqual(beginning.sha256, session.facts["sources"][0]["sha256"])
+        self.assertEqual(digest, session.facts["sources"][0]["sha256"])
 
 
 class RefusalTest(FolderTest):
@@ -281,7 +283,7 @@ class RefusalTest(FolderTest):
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
         try:
-            with patch.object(session_output, "CHUNK", 1024), self.assertRaisesRegex(InputError, "File too large"):
+            with patch.object(converting, "SPOOL_CHUNK", 1024), self.assertRaisesRegex(InputError, "File too large"):
                 self.convert(path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -289,7 +291,7 @@ class RefusalTest(FolderTest):
 
     def test_a_job_ends_when_it_is_asked_to(self) -> None:
         made = Recording()
-        for number in range(30):
+        for number in range(10):
             made.call("Bash", {"command": f"make {number}"}, "word " * 25_000)
         path = made.write(self.folder / "in.jsonl")
         self.out.mkdir()
@@ -336,35 +338,54 @@ class ObservationsTest(FolderTest):
             list(read_observed(self.folder / "nowhere"))
 
 
-class MemoryTest(unittest.TestCase):
-    BYTES_PER_CALL = 1200
+def recorded(*events: Event) -> dict[str, Any]:
+    usage = RecordedUsage()
+    for event in events:
+        usage.add(event)
+    assert usage.window == usage.to_record()["window"]
+    return usage.to_record()
 
-    def grown(self, calls: int) -> int:
-        """Return the bytes that a session of so many calls, all different, holds at its end."""
-        names = Pseudonyms(b"key")
-        tracemalloc.start()
-        try:
-            converter = SessionConverter(names, Sinks(lambda view, turn: None, lambda view, observed: None))
-            counter = SessionCounter()
-            converter.begin_session()
-            for number in range(calls // 4):
-                hand = Hand(prefix=f"a-longer-prefix-of-names-{number}")
-                hand.reply(
-                    read(f"/srv/toy/folder/file-{number}.py", "text of a file\n" * 20),
-                    run(f"python3 tool.py --number {number}", f"output {number}"),
-                    edit(f"/srv/toy/folder/file-{number // 2}.py"),
-                    read(f"/srv/toy/folder/file-{number // 3}.py", "lines", number % 90 + 1, number % 90 + 9),
-                )
-                for event in hand.events[1:]:
-                    counter.add(event)
-                    converter.feed(event)
-            return tracemalloc.get_traced_memory()[0]
-        finally:
-            tracemalloc.stop()
 
-    def test_what_a_call_leaves_in_memory_is_bounded(self) -> None:
-        few, many = self.grown(500), self.grown(2000)
-        self.assertLess((many - few) / 1500, self.BYTES_PER_CALL)
+class RecordedUsageTest(unittest.TestCase):
+    def test_usage_is_summed_over_requests(self) -> None:
+        record = recorded(Usage(100, 60, 20, 5), Prompt("x"), Usage(300, 200, 0, 7))
+        self.assertEqual(
+            record,
+            {
+                "cached_tokens": 260,
+                "largest_prompt": 300,
+                "output_tokens": 12,
+                "prompt_tokens": 400,
+                "requests": 2,
+                "window": None,
+                "window_is_recorded": False,
+                "written_tokens": 20,
+            },
+        )
+
+    def test_what_a_later_line_of_a_reply_knows_takes_the_place_of_what_the_first_said(self) -> None:
+        record = recorded(Usage(100, 60, 20, 1, "m"), Usage(100, 60, 20, 578, "m"), Usage(300, 200, 0, 7, "n"))
+        self.assertEqual((record["requests"], record["prompt_tokens"], record["output_tokens"]), (2, 400, 585))
+        self.assertEqual(recorded(Usage(100), Usage(100))["requests"], 2)  # Without ids nobody can tell.
+        joined = recorded(Usage(100, message="m"), Usage(140, message="m"))
+        self.assertEqual((joined["requests"], joined["prompt_tokens"]), (2, 240))
+
+    def test_the_window_is_the_largest_that_was_recorded(self) -> None:
+        record = recorded(Window(200), Compaction("auto", 900), Window(100))
+        self.assertEqual((record["window"], record["window_is_recorded"]), (200, True))
+
+    def test_without_one_it_is_the_largest_prompt_that_was_compacted_by_itself(self) -> None:
+        events = (Compaction("auto", 160), Compaction("manual", 190), Compaction("auto", 170), Compaction("auto"))
+        record = recorded(*events)
+        self.assertEqual((record["window"], record["window_is_recorded"]), (170, False))
+
+    def test_absurd_numbers_are_mistakes(self) -> None:
+        huge = MOST_RECORDED_TOKENS + 1
+        record = recorded(
+            Window(huge), Window(0), Compaction("auto", huge), Compaction("auto", 0), Usage(huge), Usage(1, -5, huge)
+        )
+        self.assertEqual((record["window"], record["requests"], record["cached_tokens"]), (None, 1, 0))
+        self.assertEqual(record["written_tokens"], MOST_RECORDED_TOKENS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reads fixtures with a line or element of 100 MB; prints the peak of memory in bytes, then what went wrong.
+"""Reads fixtures with a line of 120 MB; prints the peak of memory in bytes, then what went wrong.
 
 A process of its own, so that the peak is that of the readers alone. The bytes are made while they are read. Databases
 are not among them: making one with such a row takes the memory that is measured here.
@@ -16,7 +16,10 @@ from tests.transcripts.mutations import documents_in
 from tests.transcripts.recordings import content_of, fixtures_of, frame_errors
 
 PIECE = b"kettle " * 10_000
-TIMES = 100_000_000 // len(PIECE)
+TIMES = 120_000_000 // len(PIECE)
+
+ONE_DOCUMENT = ("mini-swe-agent", "swe-agent")
+"""Formats whose file is one document, which is refused as a whole."""
 
 HOLE = "\x00hole\x00"
 
@@ -24,7 +27,7 @@ PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Pieces(io.RawIOBase):
-    """A stream of *before*, 100 MB, and *after*; counts what was read."""
+    """A stream of *before*, 120 MB, and *after*; counts what was read."""
 
     def __init__(self, before, after):
         self._pieces = itertools.chain([before], itertools.repeat(PIECE, TIMES), [after])
@@ -66,8 +69,9 @@ def failures(file_format, path):
     events = list(file_format.read(io.BufferedReader(Pieces(*middle), 1 << 20)))
     yield frame_errors(events)
     if not any(isinstance(event, Broken) and "longer" in event.reason for event in events):
-        yield "the huge line was not told"
-    if sum(not isinstance(event, (Broken, SessionStart, SessionEnd)) for event in events) < 2:
+        yield "the huge line was not reported"
+    others = sum(not isinstance(event, (Broken, SessionStart, SessionEnd)) for event in events)
+    if others < 2 and file_format.id not in ONE_DOCUMENT:
         yield "nothing else was read"
     pieces = Pieces(*first)
     head = head_of(io.BufferedReader(pieces, 1 << 16))
