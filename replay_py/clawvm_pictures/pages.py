@@ -30,8 +30,6 @@ __all__ = [
     "html",
     "inline_html",
     "map_page",
-    "markdown_html",
-    "markdown_section",
     "page",
     "report_section",
 ]
@@ -240,7 +238,7 @@ def report_section(
     return Section(title, Markup("\n".join(part for part in parts if part)))
 
 
-def page(title: str, sections: Sequence[Section], *, lead: Sequence[Block] | str = ()) -> str:
+def page(title: str, sections: Sequence[Section], *, lead: Sequence[Block] = ()) -> str:
     """Return a whole HTML page in ASCII: title, *lead*, table of contents, sections.
 
     O(length of what it holds).
@@ -254,12 +252,11 @@ def page(title: str, sections: Sequence[Section], *, lead: Sequence[Block] | str
         f'<section><h2 id="{anchor}">{escaped(section.title)}</h2>\n{section.body}\n</section>'
         for anchor, section in zip(anchors, sections)
     )
-    opening = markdown_html(lead) if isinstance(lead, str) else html(lead)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<header><h1>{escaped(title)}</h1>\n{opening}</header>\n{contents}<main>\n{body}\n</main>\n"
+        f"<header><h1>{escaped(title)}</h1>\n{html(lead)}</header>\n{contents}<main>\n{body}\n</main>\n"
         "</body>\n</html>\n"
     )
 
@@ -325,7 +322,3 @@ def map_page(
             table = Table(columns, rows[:_ROWS_MOST])
             sections.append(Section(name, html([*more, table], caption=f"{name} in these turns")))
     return page(title or map_title(record), sections)
-
-
-# Until every caller builds blocks.
-from clawvm_pictures.legacy_markdown import markdown_html, markdown_section  # noqa: E402

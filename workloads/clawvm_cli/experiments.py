@@ -27,7 +27,6 @@ from clawvm_experiments.finishing import (
     TIMINGS,
     Timings,
     read_back,
-    report_text,
     results_documents,
     write_results,
 )
@@ -88,7 +87,7 @@ def _experiment(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder, executor_named(arguments.executor, arguments.jobs) as executor:
         rows = run_plan(plan, Path(folder), resume=False, executor=executor, progress=Progress("cells"))
     (results,) = results_documents(plan, rows).values()
-    print(report_text(experiment.report(read_back(results))), end="")
+    print(markdown(experiment.report(read_back(results))), end="")
     return OK
 
 

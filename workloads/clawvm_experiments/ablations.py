@@ -396,7 +396,6 @@ def _stacked_kinds(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
         value_label="explicit faults",
         categories=[row["name"] for row in rows],
         series=[BarSeries(kind.replace("_", " "), [row["by_kind"][kind] for row in rows]) for kind in kinds],
-        stacked=True,
     )
 
 

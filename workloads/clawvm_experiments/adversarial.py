@@ -3,7 +3,7 @@
 A scenario *holds* when every check holds under ClawVM and every control breaks the checks that it names: a check that
 cannot fail would prove nothing. A failed check is a defect, and the report names it first.
 
-Source: paper, adversarial tests (starvation, churn, cascade reset); the others are ours. ``docs/adversarial.md``.
+Source: paper, adversarial tests (starvation, churn, cascade reset); the others are ours. ``docs/experiments.md``.
 """
 
 from __future__ import annotations

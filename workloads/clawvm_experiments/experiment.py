@@ -23,7 +23,6 @@ __all__ = [
     "QUALITY",
     "Cell",
     "Experiment",
-    "Report",
     "Row",
     "aggregate",
     "displayed",
@@ -31,8 +30,6 @@ __all__ = [
     "family_trace",
     "replay_cell",
 ]
-
-Report = str | Sequence[Block]
 
 Row = dict[str, Any]
 """What running a cell returns: plain JSON data."""
@@ -81,7 +78,7 @@ class Experiment:
     cells: Callable[[bool], Sequence[Cell]]
     run_cell: Callable[[Cell], Row]
     summarize: Callable[[Sequence[Row]], dict[str, Any]]
-    report: Callable[[dict[str, Any]], Report]
+    report: Callable[[dict[str, Any]], Sequence[Block]]
     figures: Callable[[dict[str, Any]], Mapping[str, str]] = _no_files
     attachments: Callable[[dict[str, Any]], Mapping[str, str]] = _no_files
     claims: tuple[Claim, ...] = ()

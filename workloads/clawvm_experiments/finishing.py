@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clawvm_experiments.claims import Judged, claims_record, claims_table, judge, read_claims
-from clawvm_experiments.experiment import Experiment, Report
+from clawvm_experiments.experiment import Experiment
 from clawvm_experiments.figures import MAPPED_BUDGET, MAPPED_WORKLOAD, session_maps
 from clawvm_experiments.opening import FIGURES, opening
 from clawvm_experiments.running import Plan, Rows, end_record, header_record, row_record, source_digest
-from clawvm_pictures.pages import Section, figure, html, markdown_section, page, report_section
+from clawvm_pictures.pages import Section, figure, html, page, report_section
 from clawvm_pictures.svg import Markup
 from clawvm_replay.document import Block, Bullets, Heading, Paragraph, markdown
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory, write_atomically
@@ -30,7 +30,6 @@ __all__ = [
     "Frame",
     "Timings",
     "read_back",
-    "report_text",
     "results_documents",
     "write_results",
 ]
@@ -138,7 +137,7 @@ def write_results(
     for item in plan.experiments:
         output.write(f"{item.id}/results.json", document(documents[f"{item.id}/results.json"]))
         output.write(f"{item.id}/rows.jsonl", _rows_file(plan, rows, item))
-        output.write(f"{item.id}/report.md", report_text(reports[item.id]).encode("utf-8"))
+        output.write(f"{item.id}/report.md", markdown(reports[item.id]).encode("utf-8"))
         for name, text in (*figures[item.id].items(), *item.attachments(results[item.id]).items()):
             output.write(f"{item.id}/{name}", text.encode("utf-8"))
     judged = _judged(plan, {**documents, **timings.documents})
@@ -205,7 +204,7 @@ def _markdown(
     lead: Block,
     front: Sequence[Block],
     claims: Sequence[Block],
-    reports: Mapping[str, Report],
+    reports: Mapping[str, Sequence[Block]],
     figures: _Figures,
 ) -> str:
     """Return everything in one Markdown file; the figures of the first page are links."""
@@ -213,7 +212,7 @@ def _markdown(
     pictures = [Bullets(links)] if front and links else []
     parts = [markdown([Heading(1, frame.title), lead, *front[:2], *pictures, *front[2:]])]
     for item in plan.experiments:
-        parts.append(f"<!-- {item.id} -->\n*{item.question}*\n\n{report_text(reports[item.id])}")
+        parts.append(f"<!-- {item.id} -->\n*{item.question}*\n\n{markdown(reports[item.id])}")
     parts.insert(1 if frame.opens else len(parts), markdown(claims))
     return "\n".join(parts)
 
@@ -224,11 +223,11 @@ def _html(
     lead: Block,
     front: Sequence[Block],
     claims: Sequence[Block],
-    reports: Mapping[str, Report],
+    reports: Mapping[str, Sequence[Block]],
     figures: _Figures,
 ) -> str:
     """Return everything on one page that works offline."""
-    sections = [_section(reports[item.id], figures[item.id], item.question) for item in plan.experiments]
+    sections = [report_section(reports[item.id], figures[item.id], question=item.question) for item in plan.experiments]
     sections += frame.sections()
     sections.insert(0 if frame.opens else len(sections), report_section(claims))
     if front:
@@ -239,14 +238,3 @@ def _html(
 
 def _front_figures(figures: _Figures) -> list[tuple[str, str]]:
     return [(item, name) for item, name in FIGURES if name in figures.get(item, {})]
-
-
-def _section(report: Report, pictures: Mapping[str, str], question: str) -> Section:
-    if isinstance(report, str):
-        return markdown_section(report, pictures, question=question)
-    return report_section(report, pictures, question=question)
-
-
-def report_text(report: Report) -> str:
-    """Return an experiment's report as Markdown."""
-    return report.rstrip("\n") + "\n" if isinstance(report, str) else markdown(report)

@@ -2,7 +2,7 @@
 
 It reads a clock, so it is no row of the registry: its timings are in files of their own and take part in no result.
 Every time is also given as a multiple of a cost that is measured in the same run, one canonical JSON line of a decision
-record, so that two machines can be compared. How to read the report: ``docs/overhead.md``.
+record, so that two machines can be compared. How to read the report: ``docs/experiments.md``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Three kinds of session are replayed: *plain*; *stretched*, where the transcript 
 that a larger budget does not put the compaction off; and at 180 tokens the plain one under Compaction-Hybrid with
 auto-pin, which shows what its failures come from.
 
-Source: paper, task replays; ``docs/tasks.md``.
+Source: paper, task replays; ``docs/experiments.md``.
 """
 
 from __future__ import annotations

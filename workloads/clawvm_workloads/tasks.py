@@ -1,7 +1,7 @@
 """Thirty small single-session tasks in three categories, each of which should end without a lifecycle fault.
 
 A task is a record with a story and a schedule; its class says what happens in one turn. The numbers of tasks and
-categories are the paper's (task replays), the tasks are ours (``docs/tasks.md``).
+categories are the paper's (task replays), the tasks are ours (``docs/experiments.md``).
 """
 
 from __future__ import annotations
