@@ -148,7 +148,7 @@ BY_HAND: Mapping[str, Mapping[str, Any]] = {
 """The constants that the search moved, as they were before it."""
 
 
-class Figure(NamedTuple):
+class CalibratedFigure(NamedTuple):
     """A mean over the 24 cells of a policy, and the published one."""
 
     policy: str
@@ -176,15 +176,15 @@ def measure(shapes: Shapes, policy_ids: Sequence[str] = tuple(TABLE_4)) -> Rows:
     return {policy_id: [row for part in parts for row in part[policy_id]] for policy_id in policy_ids}
 
 
-def calibrated(rows: Rows) -> list[Figure]:
+def calibrated(rows: Rows) -> list[CalibratedFigure]:
     """Return the mean faults and the mean thrash index of every policy in *rows*, with those of Table 4."""
     figures = []
     for policy_id, cells in rows.items():
         published = TABLE_4[policy_id]
         faults = math.fsum(row.explicit_faults for row in cells) / len(cells)
         thrash = math.fsum(row.thrash_index for row in cells) / len(cells)
-        figures.append(Figure(policy_id, "mean faults", faults, published.mean_faults))
-        figures.append(Figure(policy_id, "thrash index", thrash, published.thrash_index))
+        figures.append(CalibratedFigure(policy_id, "mean faults", faults, published.mean_faults))
+        figures.append(CalibratedFigure(policy_id, "thrash index", thrash, published.thrash_index))
     return figures
 
 

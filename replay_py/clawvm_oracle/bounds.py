@@ -9,7 +9,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from clawvm_oracle.demand_sequence import Content, DemandSequence, Prompt, Use
+from clawvm_oracle.demand_sequence import DemandedContent, DemandSequence, Prompt, Use
 from clawvm_oracle.intervals import (
     Interval,
     ReuseOpportunity,
@@ -105,10 +105,10 @@ def any_policy_plan(sequence: DemandSequence) -> list[Prompt]:
     return prompts
 
 
-def _candidates(sequence: DemandSequence, number: int) -> dict[Content, dict[Option, Level]]:
+def _candidates(sequence: DemandSequence, number: int) -> dict[DemandedContent, dict[Option, Level]]:
     """Return the levels to which a prompt can raise each page that the next turn uses, by what that takes and saves."""
     required = sequence.turns[number].required
-    uses: dict[Content, list[Use]] = defaultdict(list)
+    uses: dict[DemandedContent, list[Use]] = defaultdict(list)
     for turn in sequence.turns[number + 1 : number + 2]:  # Nothing follows the last prompt.
         for use in turn.uses:
             if not _served(use, required):
@@ -182,7 +182,7 @@ def _cost_per_saving(sequence: DemandSequence, item: ReuseOpportunity, prices: S
 
 def _keep(sequence: DemandSequence, opportunities: Sequence[ReuseOpportunity]) -> list[Prompt]:
     """Return the prompts that hold what they have to, and every use's page, in this order, that still fits."""
-    prompts: list[dict[Content, Level]] = [dict(turn.required) for turn in sequence.turns]
+    prompts: list[dict[DemandedContent, Level]] = [dict(turn.required) for turn in sequence.turns]
     free = list(sequence.free_tokens())
     for item in opportunities:
         extra = {number: _extra(sequence, item, prompts[number]) for number in item.span.prompts}

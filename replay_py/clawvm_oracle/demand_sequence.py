@@ -21,17 +21,17 @@ from clawvm_runtime.policy import Policy
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
 from clawvm_runtime.vocabulary import Level, level_from_name
 
-__all__ = ["Content", "DemandSequence", "ObservedRun", "Prompt", "TurnNeeds", "Use", "observe_run"]
+__all__ = ["DemandSequence", "DemandedContent", "ObservedRun", "Prompt", "TurnNeeds", "Use", "observe_run"]
 
 
-class Content(NamedTuple):
+class DemandedContent(NamedTuple):
     """A page between two replacements: old content can never serve an access to new content."""
 
     page_id: str
     generation: int
 
 
-Prompt = Mapping[Content, Level]
+Prompt = Mapping[DemandedContent, Level]
 """What one prompt holds; contents at `none` are left out."""
 
 
@@ -41,7 +41,7 @@ class Use(NamedTuple):
     The level that they need, how many there are, and the tokens of one page-in.
     """
 
-    content: Content
+    content: DemandedContent
     level: Level
     times: int
     tokens: int
@@ -70,10 +70,10 @@ class DemandSequence:
     """The turns of a trace under a budget (tokens), with the cost of every level of every content."""
 
     budget: int
-    costs: Mapping[Content, Mapping[Level, int]]
+    costs: Mapping[DemandedContent, Mapping[Level, int]]
     turns: tuple[TurnNeeds, ...]
 
-    def tokens(self, content: Content, level: Level) -> int:
+    def tokens(self, content: DemandedContent, level: Level) -> int:
         """Return what *content* costs at *level* (tokens); nothing at `none`."""
         return self.costs[content][level] if level else 0
 
@@ -122,7 +122,7 @@ def observe_run(trace: Trace, policy: Policy, selector: Selector = select) -> Ob
     return ObservedRun(metrics, sequence, tuple(recorder.prompts))
 
 
-_Accesses = Counter[tuple[Content, Level]]
+_Accesses = Counter[tuple[DemandedContent, Level]]
 
 
 class _Recorder:
@@ -131,16 +131,16 @@ class _Recorder:
     def __init__(self, selector: Selector) -> None:
         self._selector = selector
         self._generation: Counter[str] = Counter()
-        self._present: set[Content] = set()
+        self._present: set[DemandedContent] = set()
         self._served: _Accesses = Counter()
         self._unavoidable: _Accesses = Counter()
         self._boundary = False
         self._turns: list[tuple[_Accesses, _Accesses, bool, Prompt]] = []
-        self.costs: dict[Content, Mapping[Level, int]] = {}
+        self.costs: dict[DemandedContent, Mapping[Level, int]] = {}
         self.prompts: list[Prompt] = []
 
-    def _content(self, page_id: str) -> Content:
-        return Content(page_id, self._generation[page_id])
+    def _content(self, page_id: str) -> DemandedContent:
+        return DemandedContent(page_id, self._generation[page_id])
 
     def event(self, event: Event) -> None:
         kind = event["event"]
@@ -158,7 +158,7 @@ class _Recorder:
 
     def select(self, request: SelectionRequest) -> Selection:
         selection = self._selector(request)
-        required: dict[Content, Level] = {}
+        required: dict[DemandedContent, Level] = {}
         for page in request.pages:
             content = self._content(page.id)
             self.costs.setdefault(content, page.costs)
@@ -174,7 +174,7 @@ class _Recorder:
 
     def turns(self) -> tuple[TurnNeeds, ...]:
         # Costs are read last: the turn in which a page is used may replace it before the request shows it.
-        def cost(access: tuple[Content, Level]) -> int:
+        def cost(access: tuple[DemandedContent, Level]) -> int:
             return self.costs[access[0]][access[1]]
 
         return tuple(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from clawvm_oracle.demand_sequence import Content, DemandSequence, Prompt, Use
+from clawvm_oracle.demand_sequence import DemandedContent, DemandSequence, Prompt, Use
 from clawvm_runtime.vocabulary import Level
 
 __all__ = [
@@ -33,7 +33,7 @@ LARGEST_SEARCHED = 100_000
 class Span(NamedTuple):
     """A content that may be kept at a level, at least, through a range of prompts."""
 
-    content: Content
+    content: DemandedContent
     level: Level
     prompts: range
 
@@ -64,7 +64,7 @@ class ReuseOpportunity:
         return Span(self.use.content, self.use.level, range(self.entered[self.use.level], self.turn))
 
 
-def extra_tokens(sequence: DemandSequence, prompt: Prompt, content: Content, level: Level) -> int:
+def extra_tokens(sequence: DemandSequence, prompt: Prompt, content: DemandedContent, level: Level) -> int:
     """Return the tokens by which holding *content* at *level* exceeds what *prompt* holds of it."""
     held = prompt.get(content, Level.NONE)
     return max(0, sequence.tokens(content, level) - sequence.tokens(content, held))
@@ -93,7 +93,7 @@ def reuse_opportunities(sequence: DemandSequence) -> list[ReuseOpportunity]:
     """
     found = []
     free = sequence.free_tokens()
-    entered: dict[Content, dict[Level, int]] = {}
+    entered: dict[DemandedContent, dict[Level, int]] = {}
     for number, turn in enumerate(sequence.turns):
         for use in turn.uses:
             since = entered.get(use.content, {})
@@ -117,7 +117,7 @@ def reuse_intervals(sequence: DemandSequence, opportunities: Iterable[ReuseOppor
     A layer kept for one use serves the other uses of the turn that need it too: it saves its tokens for each of them.
     Where a prompt has to hold the layer anyway it takes no further tokens.
     """
-    savings: Counter[tuple[int, int, Content, Level]] = Counter()
+    savings: Counter[tuple[int, int, DemandedContent, Level]] = Counter()
     for opportunity in opportunities:
         content = opportunity.use.content
         for level, prompt in opportunity.entered.items():
@@ -139,7 +139,7 @@ def repeated_requirements(sequence: DemandSequence) -> tuple[int, list[tuple[Spa
     free = sequence.free_tokens()
     total = 0
     found = []
-    last: dict[Content, dict[Level, int]] = {}
+    last: dict[DemandedContent, dict[Level, int]] = {}
     for number, turn in enumerate(sequence.turns):
         if turn.boundary:
             last.clear()
@@ -161,7 +161,7 @@ def packable_tokens(sequence: DemandSequence, spans: Iterable[Span]) -> list[int
     A prompt that can hold all of them keeps its free tokens as they are. Raises ValueError under pressure.
     O(prompts x spans across them x free tokens / word size).
     """
-    extras: list[dict[Content, set[int]]] = [{} for _ in sequence.turns]
+    extras: list[dict[DemandedContent, set[int]]] = [{} for _ in sequence.turns]
     for content, level, prompts in spans:
         for number in prompts:
             tokens = extra_tokens(sequence, sequence.turns[number].required, content, level)

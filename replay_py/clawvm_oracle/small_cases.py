@@ -23,7 +23,7 @@ from clawvm_oracle.bounds import (
     is_demand_only,
     reloaded_tokens,
 )
-from clawvm_oracle.demand_sequence import Content, DemandSequence, ObservedRun, Prompt, TurnNeeds, observe_run
+from clawvm_oracle.demand_sequence import DemandedContent, DemandSequence, ObservedRun, Prompt, TurnNeeds, observe_run
 from clawvm_replay.trace_format import (
     Accounting,
     BoundaryEvent,
@@ -173,9 +173,9 @@ def _reloaded(turn: TurnNeeds, held: Prompt, prompt: Prompt) -> int:
 
 def _search(sequence: DemandSequence, cost: _Cost, *, on_demand: bool) -> Optimum:
     """Return the cheapest way through all prompts: every prompt that fits, after every prompt that fits."""
-    best: dict[tuple[tuple[Content, Level], ...], Optimum] = {(): Optimum(0, ())}
+    best: dict[tuple[tuple[DemandedContent, Level], ...], Optimum] = {(): Optimum(0, ())}
     for number, turn in enumerate(sequence.turns):
-        following: dict[tuple[tuple[Content, Level], ...], Optimum] = {}
+        following: dict[tuple[tuple[DemandedContent, Level], ...], Optimum] = {}
         free = [] if on_demand else list(_choices(sequence, number))
         for state, (tokens, prompts) in best.items():
             held = dict(state)
@@ -188,7 +188,9 @@ def _search(sequence: DemandSequence, cost: _Cost, *, on_demand: bool) -> Optimu
     return min(best.values(), key=lambda optimum: optimum.tokens)
 
 
-def _choices(sequence: DemandSequence, number: int, carried: Prompt | None = None) -> Iterator[dict[Content, Level]]:
+def _choices(
+    sequence: DemandSequence, number: int, carried: Prompt | None = None
+) -> Iterator[dict[DemandedContent, Level]]:
     """Yield every prompt that holds what it has to and fits; with *carried* only what that and the turn let in.
 
     Only contents that some turn so far let in and that this prompt or a later turn needs take part.

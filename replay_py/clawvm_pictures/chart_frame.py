@@ -29,7 +29,7 @@ __all__ = [
     "EDGE",
     "TEXT_SIZE",
     "WIDTH",
-    "Frame",
+    "ChartFrame",
     "LegendEntry",
     "Sample",
     "Scale",
@@ -194,7 +194,7 @@ class LegendEntry:
     sample_width: float = 14.0
 
 
-class Frame:
+class ChartFrame:
     """A picture from top to bottom: heading, legend, notes, and what is added to ``parts``; ``y`` is used so far."""
 
     def __init__(self, width: float, title: str) -> None:

@@ -13,7 +13,7 @@ from clawvm_pictures.chart_frame import (
     EDGE,
     TEXT_SIZE,
     WIDTH,
-    Frame,
+    ChartFrame,
     LegendEntry,
     Sample,
     Scale,
@@ -49,7 +49,7 @@ __all__ = [
     "BarSeries",
     "Bin",
     "Dot",
-    "Mark",
+    "MarkedValue",
     "Series",
     "bar_chart",
     "dot_grid",
@@ -86,7 +86,7 @@ def bar_chart(*, title: str, value_label: str, categories: Sequence[str], series
     # A chart with one series is not drawn in black.
     numbers = enumerate(series, start=int(len(series) == 1))
     fills = [f"cvp-fill-{SeriesStyle.numbered(n if one.style is None else one.style).colour}" for n, one in numbers]
-    frame = Frame(WIDTH, title)
+    frame = ChartFrame(WIDTH, title)
     if len(series) > 1:
         frame.legend([LegendEntry(one.name, _square(fill)) for one, fill in zip(series, fills)])
     gutter = _gutter(categories, WIDTH * 0.42)
@@ -152,14 +152,14 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MarkedValue:
     """A named value on the x axis, such as the median."""
 
     name: str
     value: float
 
 
-def histogram(*, title: str, x_label: str, y_label: str, bins: Sequence[Bin], marks: Sequence[Mark] = ()) -> str:
+def histogram(*, title: str, x_label: str, y_label: str, bins: Sequence[Bin], marks: Sequence[MarkedValue] = ()) -> str:
     """Return a histogram as SVG: the count above each bar where it fits, and on hover.
 
     Bins may differ in width; the height is the count, not the density. Raises ValueError for a value that is not
@@ -168,7 +168,7 @@ def histogram(*, title: str, x_label: str, y_label: str, bins: Sequence[Bin], ma
     for one in bins:
         if finite(one.low, "bin") >= finite(one.high, "bin") or one.count < 0:
             raise ValueError(f"a bin from {one.low!r} to {one.high!r} with {one.count!r} values cannot be drawn")
-    frame = Frame(WIDTH, title)
+    frame = ChartFrame(WIDTH, title)
     frame.paragraph(y_label)
     counts = [one.count for one in bins]
     left = tick_gutter(linear_scale(counts, 1, 0))
@@ -201,7 +201,7 @@ def histogram(*, title: str, x_label: str, y_label: str, bins: Sequence[Bin], ma
     return frame.finished(f"Histogram: {y_label} by {x_label}{shown}.", x_label, left, right, bottom)
 
 
-def _placed(marks: Sequence[Mark], scale: Scale) -> list[tuple[Mark, str, float, int]]:
+def _placed(marks: Sequence[MarkedValue], scale: Scale) -> list[tuple[MarkedValue, str, float, int]]:
     """Return each mark with its text, the middle of the text, and the row in which it meets no other text."""
     texts = [shortened(f"{mark.name} {value_text(mark.value)}", WIDTH - 2 * EDGE, TEXT_SIZE) for mark in marks]
     halves = [text_width(text, TEXT_SIZE, bold=True) / 2 for text in texts]
@@ -245,7 +245,7 @@ def dot_grid(
     left = EDGE + gutter + 10
     cell = max(_CELL, min(_WIDEST_CELL, (WIDTH - EDGE - left) / max(1, len(columns))))
     width = max(WIDTH, left + cell * len(columns) + EDGE)
-    frame = Frame(width, title)
+    frame = ChartFrame(width, title)
     used = {dot.holds for line in dots for dot in line}
     frame.legend([LegendEntry(_LOOKS[holds][0], _sign_sample(holds)) for holds in _LOOKS if holds in used], WIDTH)
     frame.paragraph(column_label)

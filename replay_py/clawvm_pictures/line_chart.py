@@ -14,7 +14,7 @@ from clawvm_pictures.chart_frame import (
     EDGE,
     TEXT_SIZE,
     WIDTH,
-    Frame,
+    ChartFrame,
     LegendEntry,
     Sample,
     Scale,
@@ -84,7 +84,7 @@ def line_chart(
     ys = [finite(y, f"{one.name} at {x}") for one in series for x, y in one.points if y is not None]
     ys += [finite(value, "band") for _, *values in edges for value in values]
 
-    frame = Frame(WIDTH, title)
+    frame = ChartFrame(WIDTH, title)
     entries = [LegendEntry(one.name, _sample(style), 30.0) for one, style in zip(series, styles)]
     frame.legend([*entries, *([] if band is None else [LegendEntry(band.name, _band_sample, 30.0)])])
     frame.paragraph(y_label)

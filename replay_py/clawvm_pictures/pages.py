@@ -15,9 +15,9 @@ from clawvm_replay.document import (
     Heading,
     Paragraph,
     Preformatted,
+    ReportVerdict,
     Table,
     Value,
-    Verdict,
     cell_text,
     plain,
 )
@@ -124,7 +124,7 @@ _VERDICTS = {True: "good", False: "bad", None: "neither"}
 
 def _value(value: Value) -> str:
     content = inline_html(cell_text(value))
-    return f'<span class="{_VERDICTS[value.good]}">{content}</span>' if isinstance(value, Verdict) else content
+    return f'<span class="{_VERDICTS[value.good]}">{content}</span>' if isinstance(value, ReportVerdict) else content
 
 
 _STYLE = """

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from clawvm_pictures.chart_frame import EDGE, Frame, LegendEntry, Sample
+from clawvm_pictures.chart_frame import EDGE, ChartFrame, LegendEntry, Sample
 from clawvm_pictures.session_record import (
     ABSENT,
     DESTROYED,
     BoundaryMark,
-    Counts,
+    CellRun,
+    EventCounts,
     FaultMark,
     PageRow,
-    Run,
     SessionRecord,
     read_session,
 )
@@ -186,7 +186,7 @@ class _Map:
         return self.left + (turn - self.record.first) * self.column
 
     def svg(self) -> str:
-        frame = Frame(self.width, self.title)
+        frame = ChartFrame(self.width, self.title)
         frame.paragraph(self.summary)
         for note in self.notes:
             frame.paragraph(note, "cvp-strong")
@@ -293,7 +293,7 @@ class _Map:
         for run in row.runs:
             self.parts.append(self._run(row.page, run, y))
 
-    def _run(self, page: str, run: Run, y: float) -> Markup:
+    def _run(self, page: str, run: CellRun, y: float) -> Markup:
         x, width = self.x(run.first), self.column * (run.last - run.first + 1)
         when = f"turn {run.first}" if run.first == run.last else f"turns {run.first} to {run.last}"
         level = "" if run.level == ABSENT else f": {'none' if run.level == DESTROYED else run.level}"
@@ -394,7 +394,7 @@ def _left_out(record: SessionRecord, shown: Collection[str]) -> list[str]:
     return notes
 
 
-def _counted(counts: Counts) -> str:
+def _counted(counts: EventCounts) -> str:
     parts = [_count(counts.faults, "fault"), _count(counts.page_ins, "page-in")]
     if counts.pressure_faults:
         parts.insert(1, _count(counts.pressure_faults, "fault that pressure caused", "faults that pressure caused"))

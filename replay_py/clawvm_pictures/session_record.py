@@ -16,11 +16,11 @@ __all__ = [
     "ABSENT",
     "DESTROYED",
     "BoundaryMark",
-    "Counts",
+    "CellRun",
+    "EventCounts",
     "FaultMark",
     "PageInMark",
     "PageRow",
-    "Run",
     "SessionRecord",
     "read_session",
 ]
@@ -51,7 +51,7 @@ _REQUIRED = {
 
 
 @dataclass(slots=True)
-class Run:
+class CellRun:
     """Equal cells of a page from turn ``first`` to ``last``: one level, the same sentences, numbers in ranges."""
 
     first: int
@@ -99,7 +99,7 @@ class BoundaryMark(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counts:
+class EventCounts:
     """How many faults are the policy's, how many pressure caused, and how many demands were page-ins."""
 
     faults: int = 0
@@ -123,7 +123,7 @@ class PageRow:
     page: str
     type: str
     ordinal: int
-    runs: list[Run] = field(default_factory=list)
+    runs: list[CellRun] = field(default_factory=list)
     demands: int = 0
 
     def extend(self, turn: int, level: str, facts: Sequence[Fact]) -> None:
@@ -136,7 +136,7 @@ class PageRow:
                 ranges[:] = [(min(low, value), max(high, value)) for (low, high), value in zip(ranges, fact.numbers)]
         else:
             single = [[(value, value) for value in fact.numbers] for fact in facts]
-            self.runs.append(Run(turn, turn, level, sentences, single))
+            self.runs.append(CellRun(turn, turn, level, sentences, single))
 
     @property
     def prompt_order(self) -> tuple[int, int, int]:
@@ -164,11 +164,11 @@ class SessionRecord:
     boundaries: list[BoundaryMark] = field(default_factory=list)
     pressure: dict[int, int] = field(default_factory=dict)
     flushes: dict[int, bool] = field(default_factory=dict)
-    outside: Counts = field(default_factory=Counts)
+    outside: EventCounts = field(default_factory=EventCounts)
 
-    def counts(self, pages: Collection[str]) -> Counts:
+    def counts(self, pages: Collection[str]) -> EventCounts:
         """Return what happened in the window to these pages; "" means recalls."""
-        counts = Counts()
+        counts = EventCounts()
         marks: list[FaultMark | PageInMark] = [*self.faults, *self.page_ins]
         for mark in marks:
             if mark.page in pages:

@@ -17,9 +17,9 @@ __all__ = [
     "Number",
     "Paragraph",
     "Preformatted",
+    "ReportVerdict",
     "Table",
     "Value",
-    "Verdict",
     "cell_text",
     "code",
     "markdown",
@@ -36,14 +36,14 @@ class Number(str):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReportVerdict:
     """A verdict in one word or two; ``good`` gives its colour, None the colour of neither good nor bad."""
 
     word: str
     good: bool | None = None
 
 
-Value = str | float | bool | Verdict | None
+Value = str | float | bool | ReportVerdict | None
 """A cell of a table: integers get thousands separators, floats three digits, None is a dash, booleans yes or no."""
 
 
@@ -118,7 +118,7 @@ def cell_text(value: Value) -> str:
         return f"{value:,.3f}"
     if isinstance(value, int):
         return f"{value:,}"
-    return value.word if isinstance(value, Verdict) else value
+    return value.word if isinstance(value, ReportVerdict) else value
 
 
 def plain(text: str) -> str:
@@ -160,6 +160,6 @@ def _markdown(block: Block) -> str:
 
 def _markdown_cell(value: Value) -> str:
     text = cell_text(value)
-    if isinstance(value, Verdict) and value.good is False:
+    if isinstance(value, ReportVerdict) and value.good is False:
         text = f"**{text}**"
     return re.sub(r"(?<!\\)\|", r"\\|", text)

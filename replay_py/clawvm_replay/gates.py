@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clawvm_replay.document import Table, Verdict, plain
+from clawvm_replay.document import ReportVerdict, Table, plain
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
@@ -245,7 +245,7 @@ def gates_table(gates: Iterable[Mapping[str, Any]]) -> Table:
             (
                 plain(gate["title"]),
                 *(_summary(half["observation"]) for half in gate["halves"]),
-                Verdict(gate["verdict"], gate["verdict"] == "pass"),
+                ReportVerdict(gate["verdict"], gate["verdict"] == "pass"),
             )
             for gate in gates
         ),

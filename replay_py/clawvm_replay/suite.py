@@ -11,7 +11,7 @@ from clawvm_replay.gates import GATES, GateReport, report_record, run_gates
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
 from clawvm_replay.schemas import schema_documents
 from clawvm_replay.suite_report import preliminary_blocks, sweep_blocks
-from clawvm_replay.sweep import Summary, SweepCell, sweep
+from clawvm_replay.sweep import SweepCell, SweepSummary, sweep
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.policy import POLICIES, Policy
@@ -57,7 +57,7 @@ def run_suite(
         output.write(f"tier2/decisions/{outcome.name}.decisions.jsonl", outcome.decisions)
         rows.append(outcome.metrics)
         progress(len(rows), len(cells), outcome.name)
-    summary = Summary(rows, policies)
+    summary = SweepSummary(rows, policies)
     output.write("tier2/results/tier2.summary.json", document(summary.to_record(configuration)))
     output.write("tier2/results/tier2.summary.csv", summary.to_csv().encode("ascii"))
     output.write("tier2/results/tier2.summary.md", markdown(sweep_blocks(summary)).encode("ascii"))

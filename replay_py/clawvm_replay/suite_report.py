@@ -14,7 +14,7 @@ from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, T
 from clawvm_replay.gates import GateReport, gates_table
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.published import CONFIGURATIONS, TABLE_6, TOLERANCE
-from clawvm_replay.sweep import Summary
+from clawvm_replay.sweep import SweepSummary
 from clawvm_runtime.policy import FEATURES, Policy, WritebackMode
 
 __all__ = ["preliminary_blocks", "sweep_blocks"]
@@ -54,7 +54,7 @@ _QUALITY = (
 """Column, field of an aggregate, and whether more (1) or less (-1) of it is better."""
 
 
-def sweep_blocks(summary: Summary) -> list[Block]:
+def sweep_blocks(summary: SweepSummary) -> list[Block]:
     """Return the sweep: aggregates, faults by kind, every cell."""
     return [
         Heading(1, "Tier 2: the sweep"),
@@ -76,7 +76,9 @@ def sweep_blocks(summary: Summary) -> list[Block]:
     ]
 
 
-def preliminary_blocks(reports: Sequence[GateReport], summary: Summary, configuration: dict[str, Any]) -> list[Block]:
+def preliminary_blocks(
+    reports: Sequence[GateReport], summary: SweepSummary, configuration: dict[str, Any]
+) -> list[Block]:
     """Return the report that a reviewer reads from top to bottom in five minutes."""
     workloads, budgets = configuration["workloads"], configuration["budgets"]
     return [
@@ -120,7 +122,7 @@ def preliminary_blocks(reports: Sequence[GateReport], summary: Summary, configur
     ]
 
 
-def _result(reports: Sequence[GateReport], summary: Summary) -> str:
+def _result(reports: Sequence[GateReport], summary: SweepSummary) -> str:
     """Return the opening: the gates, then what was served, then the faults."""
     passed = sum(report.passed for report in reports)
     aggregates = summary.aggregates()
@@ -146,7 +148,7 @@ def _result(reports: Sequence[GateReport], summary: Summary) -> str:
     return text.rstrip()
 
 
-def _unfavourable(reports: Sequence[GateReport], summary: Summary) -> Iterator[str]:
+def _unfavourable(reports: Sequence[GateReport], summary: SweepSummary) -> Iterator[str]:
     """Yield what speaks against ClawVM, or limits what this run can show."""
     policies = {policy.id: policy for policy in summary.policies}
     clawvm = policies.get("clawvm")
@@ -205,7 +207,7 @@ def _keeps_the_contract(policy: Policy) -> bool:
     )
 
 
-def _compared(summary: Summary, policy: Policy, other: Policy) -> Iterator[str]:
+def _compared(summary: SweepSummary, policy: Policy, other: Policy) -> Iterator[str]:
     """Yield how *other*, which differs only in its upgrade score, compares with *policy* cell by cell."""
     theirs = {(row["workload"], row["budget"]): row for row in summary.of_policy(other.id)}
     pairs = [(row, theirs[row["workload"], row["budget"]]) for row in summary.of_policy(policy.id)]
@@ -229,13 +231,13 @@ def _compared(summary: Summary, policy: Policy, other: Policy) -> Iterator[str]:
         yield f"On average {plain(policy.name)} is behind {plain(other.name)} in {_listed(better[False])}{ahead}."
 
 
-def _per_policy(summary: Summary, columns: Mapping[str, str]) -> Table:
+def _per_policy(summary: SweepSummary, columns: Mapping[str, str]) -> Table:
     """Return fields of the aggregates, one row per policy, under the names of *columns*."""
     rows = ((plain(item["name"]), *(item[field] for field in columns.values())) for item in summary.aggregates())
     return Table.of(("policy", *columns), rows)
 
 
-def _quality(summary: Summary) -> Table:
+def _quality(summary: SweepSummary) -> Table:
     rows: list[list[Value]] = []
     for policy, item in zip(summary.policies, summary.aggregates()):
         row: list[Value] = [plain(item["name"])]
@@ -248,7 +250,7 @@ def _quality(summary: Summary) -> Table:
     return Table.of(("policy", *(name for name, _, _ in _QUALITY)), rows)
 
 
-def _by_kind(summary: Summary) -> Table:
+def _by_kind(summary: SweepSummary) -> Table:
     return Table.of(
         ("policy", *map(_words, FAULT_FIELDS)),
         (
@@ -258,7 +260,7 @@ def _by_kind(summary: Summary) -> Table:
     )
 
 
-def _faults_by(field: str, values: Sequence[Any], summary: Summary) -> Table:
+def _faults_by(field: str, values: Sequence[Any], summary: SweepSummary) -> Table:
     """Return the explicit faults of each policy, summed over the cells that share a workload or a budget."""
     faults: Counter[tuple[str, Any]] = Counter()
     for row in summary.rows:
@@ -269,7 +271,7 @@ def _faults_by(field: str, values: Sequence[Any], summary: Summary) -> Table:
     )
 
 
-def _cells(summary: Summary) -> Table:
+def _cells(summary: SweepSummary) -> Table:
     fields = (
         "explicit_faults",
         "success",
@@ -300,7 +302,7 @@ def _cells(summary: Summary) -> Table:
     )
 
 
-def _table_4(summary: Summary) -> Table:
+def _table_4(summary: SweepSummary) -> Table:
     def rows() -> Iterator[tuple[Value, ...]]:
         for item in summary.aggregates():
             published = item["published"] or dict.fromkeys(
@@ -322,7 +324,7 @@ def _table_4(summary: Summary) -> Table:
     )
 
 
-def _shortfalls(summary: Summary, configuration: dict[str, Any]) -> Iterator[str]:
+def _shortfalls(summary: SweepSummary, configuration: dict[str, Any]) -> Iterator[str]:
     """Yield what falls short of the published results."""
     for item in summary.aggregates():
         published = item["published"]

@@ -21,7 +21,7 @@ from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.policy import Policy
 
-__all__ = ["UNSERVED_FIELDS", "CellOutcome", "Summary", "SweepCell", "differences", "run_cell", "sweep"]
+__all__ = ["UNSERVED_FIELDS", "CellOutcome", "SweepCell", "SweepSummary", "differences", "run_cell", "sweep"]
 
 FORMAT_NAME = "clawvm.sweep_summary"
 FORMAT_VERSION = 2
@@ -74,7 +74,7 @@ UNSERVED_FIELDS = (
 """Columns of a row that keep a zero of explicit faults from being read as a success; an aggregate sums them."""
 
 
-class Summary:
+class SweepSummary:
     """Rows with their oracle gap, and an aggregate per policy, as data, CSV and JSON.
 
     The oracle is the first policy of the sweep that looks ahead; without one the gaps are None.

@@ -263,7 +263,7 @@ class CompareTest(CommandTest):
 
     def test_what_is_no_summary_is_one_line(self) -> None:
         self.assertOneLine(run(COMPARE, self.folder, self.folder), 2, "tier2.summary.json")
-        self.assertOneLine(run(COMPARE, TRACE, TRACE), 2, "not a sweep summary")
+        self.assertOneLine(run(COMPARE, TRACE, TRACE), 2, "not clawvm.sweep_summary")
 
 
 class ValidateTest(CommandTest):

@@ -17,7 +17,7 @@ from clawvm_experiments.claims import (
 )
 from clawvm_experiments.registry import EXPERIMENTS
 from clawvm_experiments.sessions.report import SESSIONS_ID
-from clawvm_replay.document import Verdict
+from clawvm_replay.document import ReportVerdict
 
 HOLDS, FAILS, NOT_RUN = "holds", "fails", "not run"
 
@@ -116,7 +116,7 @@ class JudgingTest(unittest.TestCase):
         harmless = judge(claim(must_hold=False), {"gates/results.json": {"findings": {"number": 1}}})
         self.assertEqual(claims_record([good, harmless])["verdict"], "pass")
         self.assertEqual(claims_record([good, bad])["verdict"], "fail")
-        self.assertEqual(claims_table([bad]).rows[0][1], Verdict("fails", False))
+        self.assertEqual(claims_table([bad]).rows[0][1], ReportVerdict("fails", False))
 
     def test_expectations_are_words(self):
         words = {

@@ -14,7 +14,7 @@ from clawvm_replay.document import Heading, Paragraph, markdown
 from clawvm_runtime.policy import PAPER_POLICIES, POLICIES
 from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.formats.pi import PI
-from clawvm_transcripts.reading import Format
+from clawvm_transcripts.formats import Format
 from clawvm_workloads.families import FAMILIES, PAPER_FAMILIES, Family
 from tests.cli.support import ROOT, run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from clawvm_oracle.demand_sequence import Content, DemandSequence, Prompt, TurnNeeds, Use
+from clawvm_oracle.demand_sequence import DemandedContent, DemandSequence, Prompt, TurnNeeds, Use
 from clawvm_replay.trace_builder import TraceBuilder
 from clawvm_replay.trace_format import Accounting
 from clawvm_runtime.vocabulary import Level
@@ -22,8 +22,8 @@ class Needs(NamedTuple):
     boundary: bool = False
 
 
-def content(name: str) -> Content:
-    return Content(name, 0)
+def content(name: str) -> DemandedContent:
+    return DemandedContent(name, 0)
 
 
 def sequence(budget: int, costs: Mapping[str, Mapping[Level, int]], turns: Sequence[Needs]) -> DemandSequence:

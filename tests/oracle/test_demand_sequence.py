@@ -4,7 +4,7 @@ import dataclasses
 import unittest
 
 from clawvm_oracle.bounds import DEMAND_ONLY, brought_in_tokens, reloaded_tokens
-from clawvm_oracle.demand_sequence import Content, Use, observe_run
+from clawvm_oracle.demand_sequence import DemandedContent, Use, observe_run
 from clawvm_oracle.small_cases import small_trace
 from clawvm_replay.trace_builder import LevelCosts
 from clawvm_replay.trace_format import Accounting, BoundaryEvent
@@ -37,7 +37,7 @@ class ExtractionTests(unittest.TestCase):
         self.story.turn(1, demands=[("a", COMPRESSED)])
         first, second = turns_of(self.story)
         self.assertEqual((first.uses, first.unavoidable), ((), 0))
-        self.assertEqual(second.uses, (Use(Content("a", 0), COMPRESSED, 1, 14),))
+        self.assertEqual(second.uses, (Use(DemandedContent("a", 0), COMPRESSED, 1, 14),))
 
     def test_accesses_of_a_turn_are_counted_by_level(self) -> None:
         self.page()
@@ -55,8 +55,8 @@ class ExtractionTests(unittest.TestCase):
         self.story.turn(1, demands=[("a", FULL)])
         turns = turns_of(self.story)
         self.assertEqual(turns[1].uses, ())
-        self.assertEqual(turns[2].uses, (Use(Content("a", 1), FULL, 1, 4),))
-        self.assertEqual(turns[1].required, {Content("a", 1): FULL})
+        self.assertEqual(turns[2].uses, (Use(DemandedContent("a", 1), FULL, 1, 4),))
+        self.assertEqual(turns[1].required, {DemandedContent("a", 1): FULL})
 
     def test_a_tool_that_is_not_deterministic_gives_new_content_within_the_turn(self) -> None:
         inbox = self.story.tool("mail", {}, "inbox", LEVELS, deterministic=False)
@@ -65,7 +65,7 @@ class ExtractionTests(unittest.TestCase):
         self.story.turn(1, demands=[("inbox", FULL)])
         turns = turns_of(self.story)
         self.assertEqual([turn.uses for turn in turns[:2]], [(), ()])
-        self.assertEqual([use.content for use in turns[2].uses], [Content("inbox", 1)])
+        self.assertEqual([use.content for use in turns[2].uses], [DemandedContent("inbox", 1)])
 
     def test_a_named_boundary_makes_the_accesses_after_it_unavoidable(self) -> None:
         self.page()

@@ -15,7 +15,7 @@ from clawvm_pictures.charts import (
     BarSeries,
     Bin,
     Dot,
-    Mark,
+    MarkedValue,
     Series,
     bar_chart,
     dot_grid,
@@ -92,7 +92,7 @@ def bars(*series: BarSeries, categories: tuple[str, ...] = ("a", "b")) -> str:
     return bar_chart(title="t", value_label="faults", categories=categories, series=series)
 
 
-def counted(*bins: Bin, marks: tuple[Mark, ...] = ()) -> str:
+def counted(*bins: Bin, marks: tuple[MarkedValue, ...] = ()) -> str:
     return histogram(title="t", x_label="ratio", y_label="cases", bins=bins, marks=marks)
 
 
@@ -115,10 +115,12 @@ CHARTS: dict[str, Callable[[], str]] = {
     "no bars": lambda: bars(categories=()),
     "no bar series": lambda: bars(),
     "hostile bars": lambda: bars(BarSeries(HOSTILE, [1, 2]), categories=(HOSTILE, HOSTILE * 5)),
-    "histogram": lambda: counted(Bin(0, 0.5, 3), Bin(0.5, 1, 1200), marks=(Mark("median", 0.6), Mark("worst", 0.59))),
+    "histogram": lambda: counted(
+        Bin(0, 0.5, 3), Bin(0.5, 1, 1200), marks=(MarkedValue("median", 0.6), MarkedValue("worst", 0.59))
+    ),
     "no bins": lambda: counted(),
     "empty bins": lambda: counted(Bin(0, 1, 0)),
-    "hostile bins": lambda: counted(Bin(0, 1, 1), marks=(Mark(HOSTILE, 0.5), Mark(HOSTILE * 9, 0.5))),
+    "hostile bins": lambda: counted(Bin(0, 1, 1), marks=(MarkedValue(HOSTILE, 0.5), MarkedValue(HOSTILE * 9, 0.5))),
     "dots": lambda: grid([[Dot(holds, "why") for holds in (True, False, None)]], columns=tuple("abc")),
     "no dots": lambda: grid([], rows=(), columns=()),
     "hostile dots": lambda: grid([[Dot(True, HOSTILE)]], rows=(HOSTILE * 9,), columns=(HOSTILE * 9,)),
@@ -165,7 +167,7 @@ class EveryChartTest(unittest.TestCase):
             lambda: bars(BarSeries("one", [-1, 1])),
             lambda: counted(Bin(1, 1, 3)),
             lambda: counted(Bin(0, 1, -3)),
-            lambda: counted(Bin(0, 1, 3), marks=(Mark("m", math.nan),)),
+            lambda: counted(Bin(0, 1, 3), marks=(MarkedValue("m", math.nan),)),
             lambda: grid([]),
             lambda: grid([[]]),
         )
@@ -264,7 +266,7 @@ class BarChartTest(unittest.TestCase):
 
 class HistogramTest(unittest.TestCase):
     def test_counts_and_marks_are_there_and_marks_do_not_overlap(self) -> None:
-        svg = counted(Bin(0, 0.5, 3), Bin(0.5, 1, 1200), marks=(Mark("median", 0.6), Mark("worst", 0.59)))
+        svg = counted(Bin(0, 0.5, 3), Bin(0.5, 1, 1200), marks=(MarkedValue("median", 0.6), MarkedValue("worst", 0.59)))
         for text in ("3", "1,200", "median 0.6", "worst 0.59"):
             self.assertIn(text, texts(svg))
         self.assertIn("0.5 to 1: 1,200", titles(svg))

@@ -16,8 +16,8 @@ from clawvm_replay.document import (
     Number,
     Paragraph,
     Preformatted,
+    ReportVerdict,
     Table,
-    Verdict,
     code,
     markdown,
     plain,
@@ -99,7 +99,7 @@ class BlocksTest(unittest.TestCase):
         self.assertEqual([td.get("class") for td in reader.named("td")], expected[1:] * 2)
 
     def test_a_verdict_has_its_class_whose_colour_has_contrast_in_light_and_dark(self) -> None:
-        verdicts = [Verdict("holds", True), Verdict("fails", False), Verdict("not run")]
+        verdicts = [ReportVerdict("holds", True), ReportVerdict("fails", False), ReportVerdict("not run")]
         reader = Reader(html([table("claim", "verdict", rows=[["C1", verdict] for verdict in verdicts])]))
         self.assertEqual([span["class"] for span in reader.named("span")], ["good", "bad", "neither"])
         self.assertEqual(reader.of("span"), ["holds", "fails", "not run"])
@@ -127,7 +127,7 @@ class BlocksTest(unittest.TestCase):
             Paragraph(HOSTILE),
             Bullets((HOSTILE,)),
             Preformatted(HOSTILE),
-            table(HOSTILE, HOSTILE, rows=[[HOSTILE, Verdict(HOSTILE)]]),
+            table(HOSTILE, HOSTILE, rows=[[HOSTILE, ReportVerdict(HOSTILE)]]),
         ]
         text = page(HOSTILE, [report_section(blocks, question=HOSTILE), Section(HOSTILE, Markup(""))], lead=blocks)
         self.assertNotIn("<script", text)

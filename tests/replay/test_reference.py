@@ -15,7 +15,7 @@ from clawvm_replay.output import OutputDirectory
 from clawvm_replay.schemas import read_document
 from clawvm_replay.suite import run_suite
 from clawvm_replay.suite_report import preliminary_blocks, sweep_blocks
-from clawvm_replay.sweep import UNSERVED_FIELDS, Summary, SweepCell, differences, run_cell
+from clawvm_replay.sweep import UNSERVED_FIELDS, SweepCell, SweepSummary, differences, run_cell
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES
 
@@ -121,7 +121,7 @@ class ReportTest(unittest.TestCase):
     def blocks(self, rows, *policy_ids):
         policies = [POLICIES[name] for name in policy_ids]
         configuration = {"budgets": [5], "horizon": 3, "policies": list(policy_ids), "workloads": ["daily_assistant"]}
-        return preliminary_blocks(self.gates, Summary(rows, policies), configuration)
+        return preliminary_blocks(self.gates, SweepSummary(rows, policies), configuration)
 
     def rows(self, budget, *policy_ids):
         trace = FAMILIES["daily_assistant"](budget)
@@ -154,7 +154,7 @@ class ReportTest(unittest.TestCase):
 
     def test_every_table_has_a_value_for_every_column(self):
         rows = self.rows(120, "retrieval", "clawvm")
-        summary = Summary(rows, [POLICIES["retrieval"], POLICIES["clawvm"]])
+        summary = SweepSummary(rows, [POLICIES["retrieval"], POLICIES["clawvm"]])
         for block in [*self.blocks(rows, "retrieval", "clawvm"), *sweep_blocks(summary)]:
             if isinstance(block, Table):
                 self.assertEqual({len(row) for row in block.rows}, {len(block.columns)})

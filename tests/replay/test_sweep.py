@@ -5,7 +5,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 from clawvm_replay.metrics import FAULT_FIELDS
-from clawvm_replay.sweep import Summary, SweepCell, differences, run_cell, sweep
+from clawvm_replay.sweep import SweepCell, SweepSummary, differences, run_cell, sweep
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_workloads.families import FAMILIES
 
@@ -70,13 +70,13 @@ class SummaryTest(unittest.TestCase):
 
     def test_faults_of_the_oracle_lower_the_gap(self):
         oracle = dataclasses.replace(self.oracle, explicit_faults=7, page_in_tokens=11)
-        first, second = Summary([self.weak, oracle], [POLICIES["retrieval"], POLICIES["oracle_h3"]]).rows
+        first, second = SweepSummary([self.weak, oracle], [POLICIES["retrieval"], POLICIES["oracle_h3"]]).rows
         self.assertEqual(first["oracle_gap"], self.weak.explicit_faults - 7)
         self.assertEqual(first["oracle_gap_page_in_tokens"], self.weak.page_in_tokens - 11)
         self.assertEqual((second["oracle_gap"], second["oracle_gap_page_in_tokens"]), (0, 0))
 
     def test_without_an_oracle_there_is_no_gap(self):
-        summary = Summary([self.weak], [POLICIES["retrieval"]])
+        summary = SweepSummary([self.weak], [POLICIES["retrieval"]])
         self.assertIsNone(summary.rows[0]["oracle_gap"])
         self.assertIsNone(summary.aggregates()[0]["mean_oracle_gap"])
         self.assertTrue(summary.to_csv().endswith(",,\n"))

@@ -16,16 +16,16 @@ from clawvm_transcripts.conversion import SessionConverter, Sinks
 from clawvm_transcripts.events import (
     AssistantMessage,
     Compaction,
+    CompactionSummary,
     Event,
     Instruction,
     Prompt,
+    RecordedCall,
+    RecordedResult,
     Reset,
     Rewind,
     SessionEnd,
     SessionStart,
-    Summary,
-    ToolCall,
-    ToolResult,
 )
 from clawvm_transcripts.pseudonyms import Pseudonyms
 from clawvm_transcripts.views import Observed, View
@@ -124,16 +124,16 @@ class Hand:
         results = []
         for item in done:
             call = f"{self.prefix}-call-{next(self._numbers):08d}"
-            self.add(ToolCall(call, item.tool, item.arguments, message))
+            self.add(RecordedCall(call, item.tool, item.arguments, message))
             if item.text is not None:
-                results.append(ToolResult(call, item.text, item.failed))
+                results.append(RecordedResult(call, item.text, item.failed))
         return self.add(*results)
 
     def compaction(self, kind: str = "auto", tokens: int | None = None) -> Hand:
         return self.add(Compaction(kind, tokens))
 
     def summary(self, text: str) -> Hand:
-        return self.add(Summary(text))
+        return self.add(CompactionSummary(text))
 
     def reset(self, kind: str) -> Hand:
         return self.add(Reset(kind))

@@ -4,12 +4,12 @@ import unittest
 from typing import Any
 
 from clawvm_transcripts.calls import CallFacts, CallKind, PathRead, command_of, facts_of, inner_calls
-from clawvm_transcripts.events import ToolCall
+from clawvm_transcripts.events import RecordedCall
 from clawvm_transcripts.shell import plain_path
 
 
 def facts(tool: str, arguments: Any) -> CallFacts:
-    return facts_of(ToolCall("1", tool, arguments))
+    return facts_of(RecordedCall("1", tool, arguments))
 
 
 def read_of(tool: str, arguments: Any) -> tuple[CallKind, tuple[PathRead, ...]]:
@@ -150,9 +150,9 @@ class KindTest(unittest.TestCase):
                 self.assertEqual(read_of("Bash", arguments), (CallKind.COMMAND, ()))
 
     def test_the_command_of_a_call(self) -> None:
-        self.assertEqual(command_of(ToolCall("", "exec_command", {"cmd": "ls"})), "ls")
-        self.assertIsNone(command_of(ToolCall("", "Read", {"command": "ls"})))
-        self.assertIsNone(command_of(ToolCall("", "exec", "ls")))
+        self.assertEqual(command_of(RecordedCall("", "exec_command", {"cmd": "ls"})), "ls")
+        self.assertIsNone(command_of(RecordedCall("", "Read", {"command": "ls"})))
+        self.assertIsNone(command_of(RecordedCall("", "exec", "ls")))
 
 
 class EditTest(unittest.TestCase):

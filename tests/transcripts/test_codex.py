@@ -15,17 +15,17 @@ from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
     Compaction,
+    CompactionSummary,
     Event,
     Instruction,
     Prompt,
+    RecordedCall,
+    RecordedResult,
     Reset,
     Rewind,
     SessionEnd,
     SessionStart,
     Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
     Usage,
     Window,
 )
@@ -86,31 +86,31 @@ class WholeSessions(unittest.TestCase):
             Instruction("rules", RULES),
             Prompt("Why does it flicker?"),
             AssistantMessage("I look at the wick."),
-            ToolCall("call_1", "exec_command", {"cmd": "cat wick.py", "workdir": "/toy/lantern"}),
-            ToolCall("call_2", "exec_command", '{"cmd": "cat oil.py"'),
-            ToolResult("call_1", head.format("a1b2c3", 1, 0) + "length = 3\n", head=100),
-            ToolResult("call_2", "failed to parse function arguments: EOF", failed=True),
+            RecordedCall("call_1", "exec_command", {"cmd": "cat wick.py", "workdir": "/toy/lantern"}),
+            RecordedCall("call_2", "exec_command", '{"cmd": "cat oil.py"'),
+            RecordedResult("call_1", head.format("a1b2c3", 1, 0) + "length = 3\n", head=100),
+            RecordedResult("call_2", "failed to parse function arguments: EOF", failed=True),
             Usage(100, 40, 0, 10),
-            ToolCall("call_3", "apply_patch", "*** Begin Patch\n*** Update File: wick.py\n*** End Patch"),
-            ToolResult("call_3", "Success.\n"),
-            ToolCall("", "web_search", {"type": "search", "query": "wick length"}),
-            ToolCall("ws_2", "web_search", {"type": "open_page", "url": "https://lantern.example/wick"}),
-            ToolCall("call_4", "tool_search", {"query": "lamp tools", "limit": 2}),
-            ToolResult("call_4", ""),
-            ToolCall("call_5", "mcp__lamp.light", {}),
+            RecordedCall("call_3", "apply_patch", "*** Begin Patch\n*** Update File: wick.py\n*** End Patch"),
+            RecordedResult("call_3", "Success.\n"),
+            RecordedCall("", "web_search", {"type": "search", "query": "wick length"}),
+            RecordedCall("ws_2", "web_search", {"type": "open_page", "url": "https://lantern.example/wick"}),
+            RecordedCall("call_4", "tool_search", {"query": "lamp tools", "limit": 2}),
+            RecordedResult("call_4", ""),
+            RecordedCall("call_5", "mcp__lamp.light", {}),
             Broken(28, NO_JSON),
             Rewind(1),
             Reset("session_meta_again"),
             Prompt("And the glass?"),
             Compaction("replacement_history"),
-            Summary("And the glass?"),
+            CompactionSummary("And the glass?"),
             Window(12000),
             Usage(200, 50, 0, 10),
             Compaction("summary"),
-            Summary("The glass is clean."),
-            ToolCall("call_6", "exec_command", {"cmd": "make glass"}),
-            ToolResult("call_6", head.format("d4e5f6", 2, 2) + "no sand\n", failed=True, head=100),
-            ToolCall("call_7", "write_stdin", {"session_id": 7, "chars": ""}),
+            CompactionSummary("The glass is clean."),
+            RecordedCall("call_6", "exec_command", {"cmd": "make glass"}),
+            RecordedResult("call_6", head.format("d4e5f6", 2, 2) + "no sand\n", failed=True, head=100),
+            RecordedCall("call_7", "write_stdin", {"session_id": 7, "chars": ""}),
             SessionEnd(47),
         ]
         self.assertEqual(substance(events_in("two-sessions.jsonl")), expected)
@@ -126,12 +126,12 @@ class WholeSessions(unittest.TestCase):
             SessionStart("lantern-2", "0.144.0", "/toy/lantern", "2026-02-03T09:59:59.000Z"),
             Instruction("system", "You keep lanterns."),
             Prompt("Read the wick."),
-            ToolCall("call_1", "exec", '// @exec: {"yield_time_ms": 1000}\n' + PROGRAM),
-            ToolResult("call_1", "Script completed\nWall time 0.2 seconds\nOutput:\nlength = 3\n", head=47),
-            ToolCall("call_2", "exec", PROGRAM),
-            ToolResult("call_2", "Script failed\nWall time 0.1 seconds\nOutput:\nno such file\n", True, 44),
-            ToolCall("call_3", "wait", {"cell_id": "1"}),
-            ToolResult("call_3", "done", failed=True),
+            RecordedCall("call_1", "exec", '// @exec: {"yield_time_ms": 1000}\n' + PROGRAM),
+            RecordedResult("call_1", "Script completed\nWall time 0.2 seconds\nOutput:\nlength = 3\n", head=47),
+            RecordedCall("call_2", "exec", PROGRAM),
+            RecordedResult("call_2", "Script failed\nWall time 0.1 seconds\nOutput:\nno such file\n", True, 44),
+            RecordedCall("call_3", "wait", {"cell_id": "1"}),
+            RecordedResult("call_3", "done", failed=True),
             SessionEnd(9),
         ]
         self.assertEqual(substance(events_in("programs.jsonl")), expected)
@@ -142,8 +142,8 @@ class WholeSessions(unittest.TestCase):
             SessionStart("lantern-3", "0.30.0", "/toy/lantern", "2026-02-03T10:00:01.000Z"),
             Instruction("rules", "Trim the wick first."),
             Prompt("Count the lamps."),
-            ToolCall("call_1", "local_shell", {"type": "exec", "command": ["bash", "-lc", "ls lamps"]}),
-            ToolResult("call_1", output, failed=True, head=len(output) - len("no lamps")),
+            RecordedCall("call_1", "local_shell", {"type": "exec", "command": ["bash", "-lc", "ls lamps"]}),
+            RecordedResult("call_1", output, failed=True, head=len(output) - len("no lamps")),
             AssistantMessage("There are none."),
             Prompt("Then light one."),
             SessionEnd(9),
@@ -154,8 +154,8 @@ class WholeSessions(unittest.TestCase):
         expected: list[Event] = [
             SessionStart("lantern-4", "", "", "2025-07-01T08:00:00.000Z"),
             Prompt("Count the lamps."),
-            ToolCall("call_1", "shell", {"command": ["ls"]}),
-            ToolResult("call_1", "lamp\n", failed=True),
+            RecordedCall("call_1", "shell", {"command": ["ls"]}),
+            RecordedResult("call_1", "lamp\n", failed=True),
             AssistantMessage("One."),
             SessionEnd(8),
         ]
@@ -185,7 +185,7 @@ class SaidTwice(unittest.TestCase):
     def test_an_item_and_its_event_are_one_in_either_order(self) -> None:
         item, event = message("user", "Go."), screen("user_message", message="Go.")
         for records in ([item, event], [event, item]):
-            self.assertEqual(read([*records, call("c")]), [Prompt("Go."), ToolCall("c", "ls", {})])
+            self.assertEqual(read([*records, call("c")]), [Prompt("Go."), RecordedCall("c", "ls", {})])
 
     def test_the_same_words_typed_twice_are_two_prompts(self) -> None:
         item, event = message("user", "Go."), screen("user_message", message="Go.")
@@ -193,11 +193,11 @@ class SaidTwice(unittest.TestCase):
 
     def test_an_item_that_is_no_prompt_stays_none_in_a_file_with_events(self) -> None:
         records = [screen("user_message", message="Go."), call("c"), message("user", "<skill_v9>\nwords"), call("d")]
-        self.assertEqual([type(event) for event in read(records)], [Prompt, ToolCall, ToolCall])
+        self.assertEqual([type(event) for event in read(records)], [Prompt, RecordedCall, RecordedCall])
 
     def test_words_wait_until_the_conversation_goes_on(self) -> None:
         records = [message("user", "Go."), screen("task_started"), message("assistant", "Yes."), call("c")]
-        expected = [Prompt("Go."), AssistantMessage("Yes."), ToolCall("c", "ls", {})]
+        expected = [Prompt("Go."), AssistantMessage("Yes."), RecordedCall("c", "ls", {})]
         self.assertEqual(read(records), expected)
 
     def test_what_both_sides_said_keeps_its_order(self) -> None:
@@ -231,7 +231,8 @@ class SaidTwice(unittest.TestCase):
             screen("agent_message", message="Yes."),
         ]
         self.assertEqual(
-            read(records), [Prompt("Go."), AssistantMessage("Yes."), ToolCall("c", "ls", {}), AssistantMessage("Yes.")]
+            read(records),
+            [Prompt("Go."), AssistantMessage("Yes."), RecordedCall("c", "ls", {}), AssistantMessage("Yes.")],
         )
 
     def test_no_more_than_a_few_words_wait(self) -> None:
@@ -254,14 +255,14 @@ class Prompts(unittest.TestCase):
         )
         for words in injected:
             with self.subTest(words):
-                self.assertEqual(read([message("user", words), call("c")]), [ToolCall("c", "ls", {})])
+                self.assertEqual(read([message("user", words), call("c")]), [RecordedCall("c", "ls", {})])
                 self.assertEqual(read([screen("user_message", message=words)]), [])
 
     def test_events_of_an_injected_kind_are_no_prompts_but_tell_that_there_are_events(self) -> None:
         injected = screen("user_message", message="cwd", kind="environment_context")
         records = [injected, message("user", "Go."), screen("user_message", message="Go.", kind="plain"), call("c")]
-        self.assertEqual(read(records), [Prompt("Go."), ToolCall("c", "ls", {})])
-        self.assertEqual(read([injected, message("user", "Go."), call("c")]), [ToolCall("c", "ls", {})])
+        self.assertEqual(read(records), [Prompt("Go."), RecordedCall("c", "ls", {})])
+        self.assertEqual(read([injected, message("user", "Go."), call("c")]), [RecordedCall("c", "ls", {})])
 
     def test_typed_parts_beside_injected_ones_are_the_prompt(self) -> None:
         records = [message("user", RULES, "<environment_context>x", "Go ", "on.")]
@@ -317,17 +318,17 @@ class Compactions(unittest.TestCase):
             6,
         ]
         kept = ("compacted", {"message": "m", "replacement_history": history})
-        self.assertEqual(read([kept]), [Compaction("replacement_history"), Summary("typed\nsaid")])
+        self.assertEqual(read([kept]), [Compaction("replacement_history"), CompactionSummary("typed\nsaid")])
 
     def test_without_such_words_the_message_is_the_summary(self) -> None:
         for history, kind in ((None, "summary"), (5, "summary"), ([], "replacement_history")):
             record = ("compacted", {"message": "m", "replacement_history": history})
-            self.assertEqual(read([record]), [Compaction(kind), Summary("m")])
+            self.assertEqual(read([record]), [Compaction(kind), CompactionSummary("m")])
         self.assertEqual(read([("compacted", {})]), [Compaction("summary")])
 
 
 class Results(unittest.TestCase):
-    def result(self, output: Any) -> ToolResult:
+    def result(self, output: Any) -> RecordedResult:
         return tool_result({"call_id": "c", "output": output})
 
     def test_the_head_ends_behind_its_last_line(self) -> None:
@@ -340,7 +341,7 @@ class Results(unittest.TestCase):
             "Script running with cell ID 3\nWall time 0.1 seconds\nOutput:\n",
         ):
             for body in ("", "words\nOutput:\nmore", "\n"):
-                self.assertEqual(self.result(head + body), ToolResult("c", head + body, head=len(head)))
+                self.assertEqual(self.result(head + body), RecordedResult("c", head + body, head=len(head)))
         self.assertEqual(self.result("Wall time: 1 seconds\nOutput:").head, 28)
 
     def test_an_output_that_looks_like_a_head_has_none(self) -> None:
@@ -352,7 +353,7 @@ class Results(unittest.TestCase):
             "Exit code: 0\nWall time: 3 seconds\nmy own words\nOutput:\n",
             "Wall time: 3 seconds\n",
         ):
-            self.assertEqual(self.result(text), ToolResult("c", text))
+            self.assertEqual(self.result(text), RecordedResult("c", text))
 
     def test_failures_are_told_by_exit_code_or_by_the_harness(self) -> None:
         head = "Chunk ID: 1a\nWall time: 0.1 seconds\nProcess exited with code {}\nOutput:\n"
@@ -374,13 +375,13 @@ class Results(unittest.TestCase):
     def test_json_that_a_tool_printed_is_its_output(self) -> None:
         wrapped = '{"output": "x", "metadata": {}'
         for text in ('{"output": "x"}', wrapped + ', "more": 1}', wrapped + "} y"):
-            self.assertEqual(self.result(text), ToolResult("c", text))
+            self.assertEqual(self.result(text), RecordedResult("c", text))
 
     def test_outputs_of_any_shape(self) -> None:
         self.assertEqual(self.result([{"text": "a"}, "b", {"text": 3}, {"text": "c"}]).text, "ac")
         self.assertEqual(self.result({"content_items": [{"text": "a"}]}).text, "a")
         for output in (None, 4, True, {}, [], [None], {"content": 5}):
-            self.assertEqual(self.result(output), ToolResult("c", ""))
+            self.assertEqual(self.result(output), RecordedResult("c", ""))
 
 
 class Calls(unittest.TestCase):
@@ -395,16 +396,16 @@ class Calls(unittest.TestCase):
             ('{"a":' * 300 + "1" + "}" * 300, '{"a":' * 300 + "1" + "}" * 300),
         ):
             payload = {"type": "function_call", "name": "t", "arguments": text, "call_id": "c"}
-            self.assertEqual(read([("response_item", payload)]), [ToolCall("c", "t", expected)])
+            self.assertEqual(read([("response_item", payload)]), [RecordedCall("c", "t", expected)])
 
     def test_a_call_without_arguments_has_none(self) -> None:
         for fields in ({}, {"arguments": None}, {"arguments": "{}"}):
             payload = {"type": "function_call", "name": "t", "call_id": "c", **fields}
-            self.assertEqual(read([("response_item", payload)]), [ToolCall("c", "t", {})])
+            self.assertEqual(read([("response_item", payload)]), [RecordedCall("c", "t", {})])
 
     def test_a_call_type_that_is_not_known_yet_is_a_call(self) -> None:
         payload = {"type": "polish_call", "id": "p", "action": {"lamp": 1}}
-        self.assertEqual(read([("response_item", payload)]), [ToolCall("p", "polish", {"lamp": 1})])
+        self.assertEqual(read([("response_item", payload)]), [RecordedCall("p", "polish", {"lamp": 1})])
 
     def test_a_function_call_without_a_name_is_reported(self) -> None:
         for payload in ({"type": "function_call"}, {"type": "custom_tool_call", "name": 3}):
@@ -450,7 +451,7 @@ class Damage(unittest.TestCase):
     def test_what_waits_survives_a_broken_record(self) -> None:
         records = [message("user", "Go."), screen("agent_message", message=5), call("c")]
         events = read(records)
-        self.assertEqual([type(event) for event in events], [Broken, Prompt, ToolCall])
+        self.assertEqual([type(event) for event in events], [Broken, Prompt, RecordedCall])
 
     def test_a_message_without_content_is_reported(self) -> None:
         for content in (None, 5, {}):

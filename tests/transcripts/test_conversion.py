@@ -5,7 +5,7 @@ from typing import Any
 
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.vocabulary import Level, PageType, PinClass
-from clawvm_transcripts.events import ToolCall, ToolResult
+from clawvm_transcripts.events import RecordedCall, RecordedResult
 from clawvm_transcripts.views import View
 from tests.transcripts.hand_made import (
     RESOURCES,
@@ -88,8 +88,8 @@ class DemandsTest(unittest.TestCase):
 
     def test_a_late_result_is_declared_where_it_arrived(self) -> None:
         session = Hand().reply(run("slow", None))
-        (call,) = (event.call for event in session.events if isinstance(event, ToolCall))
-        session.reply(text="meanwhile").add(ToolResult(call, "at last")).reply().reply(run("slow", "at last"))
+        (call,) = (event.call for event in session.events if isinstance(event, RecordedCall))
+        session.reply(text="meanwhile").add(RecordedResult(call, "at last")).reply().reply(run("slow", "at last"))
         found = converted(session)
         self.assertEqual(found.events_before(), [[], ["tool command slow"], [], []])
         self.assertEqual(found.calls(), [[], ["command slow"], [], ["command slow"]])

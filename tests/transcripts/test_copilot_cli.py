@@ -13,16 +13,16 @@ from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
     Compaction,
+    CompactionSummary,
     Event,
     Instruction,
     Prompt,
+    RecordedCall,
+    RecordedResult,
     Reset,
     SessionEnd,
     SessionStart,
     Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
     Window,
 )
 from clawvm_transcripts.formats.copilot_cli import COPILOT_CLI
@@ -58,14 +58,16 @@ class FixtureTest(unittest.TestCase):
                 Prompt("Why does the kettle boil over?"),  # What the user typed, not what was made of it.
                 known("assistant.turn_start"),
                 AssistantMessage("I look at the sensor.", "m1"),
-                ToolCall("c1", "view", {"path": "sensor.py"}, "m1"),
-                ToolCall("c2", "bash", {"command": "grep -n limit sensor.py", "description": "Find the limit"}, "m1"),
+                RecordedCall("c1", "view", {"path": "sensor.py"}, "m1"),
+                RecordedCall(
+                    "c2", "bash", {"command": "grep -n limit sensor.py", "description": "Find the limit"}, "m1"
+                ),
                 known("hook.start"),
                 known("hook.end"),
-                ToolResult("c2", "3:limit = 120"),
-                ToolResult("c1", "limit = 120"),
-                ToolCall("c3", "view", {"path": "lid.py"}, "m1"),
-                ToolResult("c3", "", failed=True),  # An error without a result.
+                RecordedResult("c2", "3:limit = 120"),
+                RecordedResult("c1", "limit = 120"),
+                RecordedCall("c3", "view", {"path": "lid.py"}, "m1"),
+                RecordedResult("c3", "", failed=True),  # An error without a result.
                 known("assistant.turn_end"),
                 known("subagent.started"),
                 known("subagent"),
@@ -81,13 +83,13 @@ class FixtureTest(unittest.TestCase):
                 known("session.compaction_start"),
                 known("session.compaction_complete"),  # It failed.
                 Compaction("manual", 900, 200),
-                Summary("The limit is 120."),
+                CompactionSummary("The limit is 120."),
                 Window(64000),
                 Compaction("truncation", 700, 600),
                 Reset("start:resume"),
                 Reset("start:clear"),
                 Reset("handoff"),
-                Summary("The lid is loose."),
+                CompactionSummary("The lid is loose."),
                 Reset("session_meta_again"),
                 Instruction("system", "You help in a newer terminal."),
                 Prompt("Set the limit to 95."),
@@ -95,7 +97,7 @@ class FixtureTest(unittest.TestCase):
                 Broken(37, "is no JSON, or only a part of it"),
                 Broken(38, "content is no text"),
                 AssistantMessage("I set it.", "m3"),
-                ToolCall("c5", "edit", edit, "m3"),  # Two objects in one line; the call has no result.
+                RecordedCall("c5", "edit", edit, "m3"),  # Two objects in one line; the call has no result.
                 known("abort"),
                 SessionEnd(41),
             ],
@@ -120,7 +122,7 @@ class RecordTest(unittest.TestCase):
     def test_a_tool_of_the_user_is_over_with_its_result(self) -> None:
         start, end = {"toolCallId": "1", "toolName": "bash"}, {"toolCallId": "1", "success": True, "result": {}}
         self.assertEqual(
-            [known("tool.user_requested"), USERS_TOOL, USERS_TOOL, ToolCall("1", "bash", {})],
+            [known("tool.user_requested"), USERS_TOOL, USERS_TOOL, RecordedCall("1", "bash", {})],
             events_in(
                 ("tool.user_requested", start),
                 ("tool.execution_start", start),

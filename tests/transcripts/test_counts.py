@@ -17,17 +17,17 @@ from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
     Compaction,
+    CompactionSummary,
     Event,
     Instruction,
     Prompt,
+    RecordedCall,
+    RecordedResult,
     Reset,
     Rewind,
     SessionEnd,
     SessionStart,
     Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
     Usage,
     Window,
 )
@@ -43,7 +43,7 @@ def counts_of(*events: Event) -> SessionCounts:
 def calls(*arguments: Any, tool: str = "Bash") -> list[Event]:
     """Calls with ids of their own; None stands for a compaction."""
     return [
-        Compaction("auto") if entry is None else ToolCall(f"call {place}", tool, entry)
+        Compaction("auto") if entry is None else RecordedCall(f"call {place}", tool, entry)
         for place, entry in enumerate(arguments)
     ]
 
@@ -53,7 +53,7 @@ def run(command: str) -> dict[str, str]:
 
 
 def counted(tool: str, arguments: Any) -> list[str]:
-    call = ToolCall("1", tool, arguments)
+    call = RecordedCall("1", tool, arguments)
     return counted_paths(call, facts_of(call))
 
 
@@ -63,30 +63,37 @@ class PlainCountsTest(unittest.TestCase):
 
     def test_what_is_counted_once_per_event_or_id(self) -> None:
         messages = [AssistantMessage("a", name) for name in ("m", "m", "n", "", "")]
-        others: list[Event] = [Instruction("rules", "b"), Summary("c"), Usage(1), Window(2)]
+        others: list[Event] = [Instruction("rules", "b"), CompactionSummary("c"), Usage(1), Window(2)]
         for events, field, number in (
-            ([Prompt("a"), Prompt("a"), *others, ToolResult("1", "d")], "turns", 2),
+            ([Prompt("a"), Prompt("a"), *others, RecordedResult("1", "d")], "turns", 2),
             (messages, "assistant_messages", 4),
             ([Rewind(3), Rewind()], "rewinds", 2),
             ([Broken(3, "x"), Broken(4, "x")], "bad_lines", 2),
             ([SessionEnd(9)], "lines", 9),
             ([SessionStart(version="1.2")], "harness_version", "1.2"),
-            ([ToolResult("1", ""), ToolCall("1", "x", {})], "unanswered_calls", 0),
-            ([ToolCall("", "x", {}), ToolCall("", "x", {})], "unanswered_calls", 1),
-            ([*calls(*map(run, "abc")), ToolResult("call 1", ""), ToolResult("stray", "")], "unanswered_calls", 2),
+            ([RecordedResult("1", ""), RecordedCall("1", "x", {})], "unanswered_calls", 0),
+            ([RecordedCall("", "x", {}), RecordedCall("", "x", {})], "unanswered_calls", 1),
+            (
+                [*calls(*map(run, "abc")), RecordedResult("call 1", ""), RecordedResult("stray", "")],
+                "unanswered_calls",
+                2,
+            ),
         ):
             with self.subTest(field, events=events):
                 self.assertEqual(getattr(counts_of(*events), field), number)
         self.assertEqual(counts_of(*others), SessionCounts())
 
     def test_a_call_counts_once_per_id_and_without_an_id_each_time(self) -> None:
-        found = counts_of(*(ToolCall(name, "Bash", run(name)) for name in ("1", "1", "2", "", "")))
+        found = counts_of(*(RecordedCall(name, "Bash", run(name)) for name in ("1", "1", "2", "", "")))
         self.assertEqual(found.tool_calls, 4)
         self.assertEqual((found.distinct_signatures, found.repeated_signatures), (3, 1))
 
     def test_a_result_counts_once_per_id_with_its_characters(self) -> None:
         found = counts_of(
-            ToolResult("1", "four", head=2), ToolResult("1", "four again"), ToolResult("2", "é"), ToolResult("", "x")
+            RecordedResult("1", "four", head=2),
+            RecordedResult("1", "four again"),
+            RecordedResult("2", "é"),
+            RecordedResult("", "x"),
         )
         self.assertEqual((found.tool_results, found.result_chars), (3, 6))
 
@@ -127,7 +134,7 @@ class RepeatsTest(unittest.TestCase):
 
     def test_polls_are_not_among_the_other_repeats(self) -> None:
         found = counts_of(
-            *calls({"id": 1}, {"id": 1}, tool="wait"), *(ToolCall(f"r{n}", "Bash", run("a")) for n in range(3))
+            *calls({"id": 1}, {"id": 1}, tool="wait"), *(RecordedCall(f"r{n}", "Bash", run("a")) for n in range(3))
         )
         self.assertEqual((found.polls, found.repeated_core, found.repeated_core_nopoll), (2, 3, 2))
 
@@ -169,7 +176,7 @@ class PathsTest(unittest.TestCase):
     def test_any_lines_of_a_path_are_the_path(self) -> None:
         found = counts_of(
             *calls(run("sed -n '1,5p' a; head -3 b"), run("cat a"), None, run("cat ./a"), run("nl a")),
-            ToolCall("read", "Read", {"file_path": "a", "offset": 7}),
+            RecordedCall("read", "Read", {"file_path": "a", "offset": 7}),
         )
         self.assertEqual((found.path_reads, found.distinct_paths, found.path_rereads), (6, 2, 4))
         self.assertEqual(found.cross_compaction_path_rereads, 1)
@@ -260,7 +267,7 @@ class SessionsTest(unittest.TestCase):
     def test_facts_that_the_caller_has_are_taken(self) -> None:
         counter = SessionCounter()
         for name in "12":
-            counter.add(ToolCall(name, "x", {name: 1}), facts_of(ToolCall("", "Read", {"path": "a"})))
+            counter.add(RecordedCall(name, "x", {name: 1}), facts_of(RecordedCall("", "Read", {"path": "a"})))
         self.assertEqual(counter.counts().repeated_signatures, 1)
 
     def test_the_record_is_plain_data_with_every_count(self) -> None:
@@ -275,8 +282,8 @@ class SessionsTest(unittest.TestCase):
     def test_texts_are_not_kept(self) -> None:
         counter = SessionCounter()
         for name in "abc":
-            counter.add(ToolCall(name, "Bash", run(f"cat {name} #{'x' * 100_000}")))
-            counter.add(ToolResult(name, "y" * 100_000))
+            counter.add(RecordedCall(name, "Bash", run(f"cat {name} #{'x' * 100_000}")))
+            counter.add(RecordedResult(name, "y" * 100_000))
         kept = [value for table in _tables(counter) for value in table]
         self.assertGreater(len(kept), 9)
         self.assertTrue(all(isinstance(value, int) and value < 2**64 for value in kept))

@@ -13,15 +13,15 @@ from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
     Compaction,
+    CompactionSummary,
     Event,
     Instruction,
     Prompt,
+    RecordedCall,
+    RecordedResult,
     SessionEnd,
     SessionStart,
     Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
     Usage,
 )
 from clawvm_transcripts.formats import Format, arguments_of, usage_of, words_of
@@ -67,15 +67,15 @@ class SweAgentTest(FixtureCase):
                 Instruction("system", "Here is a demonstration."),
                 Prompt("Fix the limit."),
                 AssistantMessage("I open it.", "0"),
-                ToolCall("0", "action", "open sensor.py\n", "0"),
-                ToolResult("0", "[File: sensor.py]\n1:limit = 120"),
+                RecordedCall("0", "action", "open sensor.py\n", "0"),
+                RecordedResult("0", "[File: sensor.py]\n1:limit = 120"),
                 AssistantMessage("Again.", "1"),
-                ToolCall("1", "action", "open sensor.py\n", "1"),
-                ToolResult("1", ""),
+                RecordedCall("1", "action", "open sensor.py\n", "1"),
+                RecordedResult("1", ""),
                 AssistantMessage("Nothing to run.", "2"),
                 known("step without an action"),
                 AssistantMessage("Done.", "5"),
-                ToolCall("5", "action", "submit", "5"),  # The session ends in it.
+                RecordedCall("5", "action", "submit", "5"),  # The session ends in it.
                 HISTORY,
                 HISTORY,
                 SessionEnd(70),
@@ -91,11 +91,11 @@ class SweAgentTest(FixtureCase):
                 Instruction("system", "You are at a shell."),
                 Prompt("Fix the limit."),
                 AssistantMessage("I list.", "0"),
-                ToolCall("0", "action", "ls -F", "0"),
-                ToolResult("0", "sensor.py"),
+                RecordedCall("0", "action", "ls -F", "0"),
+                RecordedResult("0", "sensor.py"),
                 AssistantMessage("I edit.", "1"),
-                ToolCall("1", "action", "edit '120' '95'", "1"),
-                ToolResult("1", "edited"),
+                RecordedCall("1", "action", "edit '120' '95'", "1"),
+                RecordedResult("1", "edited"),
                 *[HISTORY] * 4,
                 SessionEnd(66),
             ],
@@ -110,8 +110,8 @@ class SweAgentTest(FixtureCase):
                     {"action": "ls", "observation": "a", name: [system, task]},
                 ]
                 events = read(SWE_AGENT, json.dumps({"trajectory": steps}))
-                words = [event for event in events if isinstance(event, (Instruction, Prompt, ToolCall))]
-                calls = [ToolCall(number, "action", "ls", number) for number in "01"]
+                words = [event for event in events if isinstance(event, (Instruction, Prompt, RecordedCall))]
+                calls = [RecordedCall(number, "action", "ls", number) for number in "01"]
                 self.assertEqual([Instruction("system", "A shell."), Prompt("Boil."), *calls], words)
 
     def test_steps_come_at_the_end_where_nothing_tells_the_task(self) -> None:
@@ -121,8 +121,8 @@ class SweAgentTest(FixtureCase):
                 SessionStart(),
                 Broken(1, "history holds something else than objects"),
                 AssistantMessage("", "0"),
-                ToolCall("0", "action", "ls", "0"),
-                ToolResult("0", "a"),
+                RecordedCall("0", "action", "ls", "0"),
+                RecordedResult("0", "a"),
                 SessionEnd(1),
             ],
             events,
@@ -140,14 +140,14 @@ class MiniSweAgentTest(FixtureCase):
                 Prompt("Fix the limit."),
                 AssistantMessage("I look.", "2"),
                 Usage(100, cached=40, output=7, message="2"),
-                ToolCall("c1", "bash", {"command": "cat sensor.py"}, "2"),
-                ToolCall("c2", "bash", '{"command": "ls', "2"),  # Arguments that are no JSON.
-                ToolResult("c2", "<returncode>2</returncode>", failed=True),
-                ToolResult("c1", "<output>limit = 120</output>"),
+                RecordedCall("c1", "bash", {"command": "cat sensor.py"}, "2"),
+                RecordedCall("c2", "bash", '{"command": "ls', "2"),  # Arguments that are no JSON.
+                RecordedResult("c2", "<returncode>2</returncode>", failed=True),
+                RecordedResult("c1", "<output>limit = 120</output>"),
                 INJECTED,
                 Prompt("Interrupted by user: use 95"),
                 AssistantMessage("", "7"),
-                ToolCall("c3", "bash", {"command": "sed -i s/120/95/ sensor.py"}, "7"),
+                RecordedCall("c3", "bash", {"command": "sed -i s/120/95/ sensor.py"}, "7"),
                 Broken(100, "a record of an unexpected shape"),
                 Skipped("kettle"),
                 known("exit"),
@@ -164,16 +164,16 @@ class MiniSweAgentTest(FixtureCase):
                 Instruction("system", "Answer with one command."),
                 Prompt("Fix the limit."),
                 AssistantMessage("I look.\n```bash\ncat sensor.py\n```\n", "2"),
-                ToolCall("2.0", "bash", {"command": "cat sensor.py"}, "2"),
-                ToolResult("2.0", "Observation: limit = 120"),
+                RecordedCall("2.0", "bash", {"command": "cat sensor.py"}, "2"),
+                RecordedResult("2.0", "Observation: limit = 120"),
                 AssistantMessage("```bash\na\n```\n```bash\nb\n```", "4"),  # Of two commands none is run.
                 INJECTED,
                 AssistantMessage("```mswea_bash_command\nls\n```", "6"),
-                ToolCall("6.0", "bash", {"command": "ls"}, "6"),
-                ToolResult("6.0", "sensor.py", failed=True),
+                RecordedCall("6.0", "bash", {"command": "ls"}, "6"),
+                RecordedResult("6.0", "sensor.py", failed=True),
                 AssistantMessage("<run>date</run>", "8"),  # Marks of its own: the agent wrote down what it ran.
-                ToolCall("8.0", "bash", {"command": "date"}, "8"),
-                ToolResult("8.0", "Sunday"),
+                RecordedCall("8.0", "bash", {"command": "date"}, "8"),
+                RecordedResult("8.0", "Sunday"),
                 Prompt("User command: date"),
                 AssistantMessage("Not closed.\n```bash\nls", "11"),
                 SessionEnd(1),
@@ -190,8 +190,8 @@ class MiniSweAgentTest(FixtureCase):
                 Prompt("Fix the limit."),
                 AssistantMessage("I look.", "2"),
                 Usage(50, cached=10, output=5, message="2"),
-                ToolCall("c1", "bash", {"command": "cat sensor.py"}, "2"),
-                ToolResult("c1", "limit = 120"),
+                RecordedCall("c1", "bash", {"command": "cat sensor.py"}, "2"),
+                RecordedResult("c1", "limit = 120"),
                 SessionEnd(63),
             ],
         )
@@ -204,7 +204,7 @@ class MiniSweAgentTest(FixtureCase):
             {"role": "user", "content": "Please give a command."},
         ]
         events = read(MINI_SWE_AGENT, json.dumps({"messages": messages}))
-        self.assertEqual([], [event for event in events if isinstance(event, ToolResult)])
+        self.assertEqual([], [event for event in events if isinstance(event, RecordedResult)])
         self.assertEqual(INJECTED, events[-2])
 
     def test_openings_without_an_end_are_no_commands(self) -> None:
@@ -212,7 +212,7 @@ class MiniSweAgentTest(FixtureCase):
             with self.subTest(words[:20]):
                 messages = [{"role": "user", "content": ""}, {"role": "assistant", "content": words}]
                 events = read(MINI_SWE_AGENT, json.dumps({"messages": messages}))
-                self.assertEqual([], [event for event in events if isinstance(event, (ToolCall, Broken))])
+                self.assertEqual([], [event for event in events if isinstance(event, (RecordedCall, Broken))])
 
 
 class OpenHandsTest(FixtureCase):
@@ -231,33 +231,33 @@ class OpenHandsTest(FixtureCase):
                 Instruction("rules", "Use fresh water."),
                 AssistantMessage("I look.", "4"),
                 Usage(100, output=4, message="4"),
-                ToolCall("4", "run", {"command": "cat sensor.py", "is_input": False}, "4"),
-                ToolResult("4", "limit = 120"),
+                RecordedCall("4", "run", {"command": "cat sensor.py", "is_input": False}, "4"),
+                RecordedResult("4", "limit = 120"),
                 AssistantMessage("", "6"),
                 Usage(120, output=4, message="6"),  # One response asked for both files.
-                ToolCall("6", "read", {"path": "lid.py"}, "6"),
+                RecordedCall("6", "read", {"path": "lid.py"}, "6"),
                 AssistantMessage("", "7"),
-                ToolCall("7", "read", {"path": "sensor.py"}, "7"),
-                ToolResult("7", "limit = 120"),
-                ToolResult("6", "ERROR:\nno such file", failed=True),
+                RecordedCall("7", "read", {"path": "sensor.py"}, "7"),
+                RecordedResult("7", "limit = 120"),
+                RecordedResult("6", "ERROR:\nno such file", failed=True),
                 AssistantMessage("The limit is too high.", "7"),  # A thought is no call, but it is answered.
                 Usage(100, output=4, message="7"),
-                ToolResult("10", "Your thought has been logged."),
+                RecordedResult("10", "Your thought has been logged."),
                 known("error"),
                 Compaction("condensation"),
-                Summary("The limit is 120."),
+                CompactionSummary("The limit is 120."),
                 known("agent_state_changed"),
                 AssistantMessage("Shall I?", "15"),
                 Prompt("Please continue."),
                 known("run"),  # The user's own.
                 AssistantMessage("I edit.", "18"),
-                ToolCall("18", "edit", edit, "18"),
-                ToolResult("18", "It failed.", failed=True),
+                RecordedCall("18", "edit", edit, "18"),
+                RecordedResult("18", "It failed.", failed=True),
                 Skipped("boil"),
                 Broken(1, "the arguments of an action are no object"),
                 Broken(1, "history holds something else than objects"),
                 AssistantMessage("Last.", "22"),
-                ToolCall("22", "run", {"command": "make", "is_input": False}, "22"),
+                RecordedCall("22", "run", {"command": "make", "is_input": False}, "22"),
                 AssistantMessage("Done.", "22"),
                 SessionEnd(1),
                 SessionStart("kettle-torn"),
@@ -267,8 +267,8 @@ class OpenHandsTest(FixtureCase):
                 Instruction("system", "You are at a computer."),
                 Prompt("Fix the limit."),
                 AssistantMessage("I list.", "2"),
-                ToolCall("2", "run", {"command": "ls", "is_input": False}, "2"),
-                ToolResult("2", "sensor.py", failed=True),
+                RecordedCall("2", "run", {"command": "ls", "is_input": False}, "2"),
+                RecordedResult("2", "sensor.py", failed=True),
                 SessionEnd(1),
             ],
         )
@@ -282,8 +282,8 @@ class OpenHandsTest(FixtureCase):
                 Instruction("system", "You are at a computer."),
                 Prompt("Fix the limit."),
                 AssistantMessage("I list.", "2"),
-                ToolCall("2", "run", {"command": "ls", "is_input": False}, "2"),
-                ToolResult("2", "sensor.py"),
+                RecordedCall("2", "run", {"command": "ls", "is_input": False}, "2"),
+                RecordedResult("2", "sensor.py"),
                 SessionEnd(47),
             ],
         )

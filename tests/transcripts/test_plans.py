@@ -7,7 +7,7 @@ from unittest.mock import patch
 from clawvm_runtime.vocabulary import PageType
 from clawvm_transcripts import recorded_pages as plans
 from clawvm_transcripts.calls import facts_of
-from clawvm_transcripts.events import ToolCall
+from clawvm_transcripts.events import RecordedCall
 from clawvm_transcripts.evidence import Answer
 from clawvm_transcripts.recorded_pages import PlanChange, PlanKeeper
 from tests.transcripts.hand_made import PlainNames
@@ -18,7 +18,7 @@ class PlansTest(unittest.TestCase):
         self.keeper = PlanKeeper(PlainNames())
 
     def take(self, tool: str, arguments: Any, text: str = "ok", failed: bool = False) -> PlanChange | None:
-        call = ToolCall("1", tool, arguments)
+        call = RecordedCall("1", tool, arguments)
         return self.keeper.take(Answer(facts_of(call), text, failed, 1, call))
 
     def todo(self, **steps: str) -> PlanChange:

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from clawvm_cli.sessions import convert_main
+from clawvm_cli import main
 from clawvm_transcripts.calls import facts_of
 from clawvm_transcripts.counts import COMPACTIONS, RESETS, CompactionAt, SessionCounts, shown_counts
 from clawvm_transcripts.detection import FORMATS
-from clawvm_transcripts.events import ToolCall
+from clawvm_transcripts.events import RecordedCall
 from clawvm_transcripts.output import Job, convert
 from clawvm_transcripts.pseudonyms import Pseudonyms
 from tests.transcripts.recorded_files import Recording
@@ -30,7 +30,7 @@ def converted(*arguments: object) -> str:
     """Run the command in this process and return what it prints."""
     printed, messages = io.StringIO(), io.StringIO()
     with redirect_stdout(printed), redirect_stderr(messages):
-        code = convert_main([*map(str, arguments), "--jobs", "1"])
+        code = main(["convert", *map(str, arguments), "--jobs", "1"])
     assert code == 0, messages.getvalue()
     return printed.getvalue()
 
@@ -296,7 +296,7 @@ class GuessTest(unittest.TestCase):
             (session,) = convert(Job(0, (f"{folder}/in.jsonl",), f"{folder}/out")).sessions
             trace = (Path(folder) / "out/sessions" / session.name / "signatures.trace.jsonl").read_text("ascii")
         (page,) = set(re.findall(r'"id":"(file-[0-9a-f]+)"', trace))
-        core = facts_of(ToolCall("", "Read", {"file_path": "/srv/toy/lamp.py"})).core
+        core = facts_of(RecordedCall("", "Read", {"file_path": "/srv/toy/lamp.py"})).core
         keys = {b"": "no key", bytes.fromhex(session.facts["sources"][0]["sha256"]): "the digest of the file"}
         for key, what in keys.items():
             self.assertNotEqual(Pseudonyms(key).name("file", core), page, what)

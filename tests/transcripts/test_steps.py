@@ -9,15 +9,15 @@ from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
     Compaction,
+    CompactionSummary,
     Event,
     Instruction,
     Prompt,
+    RecordedCall,
+    RecordedResult,
     Reset,
     Rewind,
     Skipped,
-    Summary,
-    ToolCall,
-    ToolResult,
     Usage,
     Window,
 )
@@ -41,8 +41,8 @@ def shapes(*events: Event) -> list[tuple[list[str], list[str]]]:
     ]
 
 
-def call(name: str, message: str = "", tool: str = "Bash", arguments: Any = None) -> ToolCall:
-    return ToolCall(name, tool, {"command": f"run {name}"} if arguments is None else arguments, message)
+def call(name: str, message: str = "", tool: str = "Bash", arguments: Any = None) -> RecordedCall:
+    return RecordedCall(name, tool, {"command": f"run {name}"} if arguments is None else arguments, message)
 
 
 class TurnsTest(unittest.TestCase):
@@ -51,10 +51,10 @@ class TurnsTest(unittest.TestCase):
             Prompt("please"),
             AssistantMessage("I look"),
             call("1"),
-            ToolResult("1", "one"),
+            RecordedResult("1", "one"),
             AssistantMessage("and again"),
             call("2"),
-            ToolResult("2", "two"),
+            RecordedResult("2", "two"),
             Prompt("thanks"),
             AssistantMessage("welcome"),
         )
@@ -64,11 +64,11 @@ class TurnsTest(unittest.TestCase):
         events = (
             AssistantMessage("both", "m1"),
             call("1", "m1"),
-            ToolResult("1", "one"),
+            RecordedResult("1", "one"),
             call("2", "m1"),
-            ToolResult("2", "two"),
+            RecordedResult("2", "two"),
             call("3", "m2"),
-            ToolResult("3", "three"),
+            RecordedResult("3", "three"),
         )
         self.assertEqual(shapes(*events), [([], ["one", "two"]), ([], ["three"])])
 
@@ -84,20 +84,20 @@ class TurnsTest(unittest.TestCase):
             AssistantMessage("start", "m1"),
             call("1", "m1"),
             AssistantMessage("meanwhile", "m2"),
-            ToolResult("1", "late"),
+            RecordedResult("1", "late"),
             AssistantMessage("so", "m3"),
         )
         self.assertEqual(shapes(*events), [([], []), ([], ["late"]), ([], [])])
-        waited = (AssistantMessage("start", "m1"), call("1", "m1"), Prompt("wait"), ToolResult("1", "late"))
+        waited = (AssistantMessage("start", "m1"), call("1", "m1"), Prompt("wait"), RecordedResult("1", "late"))
         self.assertEqual(shapes(*waited), [([], []), (["wait"], ["late"])])
         self.assertEqual(shapes(*waited, Prompt("more")), [([], []), (["wait"], ["late"]), (["more"], [])])
 
     def test_a_result_that_comes_twice_or_for_no_call_is_none(self) -> None:
-        events = (call("1"), ToolResult("1", "one"), ToolResult("1", "one"), ToolResult("9", "whose?"))
+        events = (call("1"), RecordedResult("1", "one"), RecordedResult("1", "one"), RecordedResult("9", "whose?"))
         self.assertEqual(shapes(*events), [([], ["one"])])
 
     def test_a_call_without_an_id_or_without_a_result_has_no_answer(self) -> None:
-        self.assertEqual(shapes(call(""), ToolResult("", "whose?"), call("2")), [([], []), ([], [])])
+        self.assertEqual(shapes(call(""), RecordedResult("", "whose?"), call("2")), [([], []), ([], [])])
 
     def test_a_session_that_ends_in_the_middle_of_a_call_keeps_the_reply(self) -> None:
         self.assertEqual(shapes(Prompt("do"), AssistantMessage("I do", "m"), call("1", "m")), [(["do"], [])])
@@ -107,7 +107,7 @@ class TurnsTest(unittest.TestCase):
             Instruction("system", "be brief"),
             Prompt("one"),
             Compaction("auto"),
-            Summary("so far"),
+            CompactionSummary("so far"),
             Reset("start:clear"),
             Rewind(2),
             Prompt("two"),
@@ -128,12 +128,14 @@ class TurnsTest(unittest.TestCase):
 
 class AnswersTest(unittest.TestCase):
     def test_a_head_that_changes_on_every_run_is_left_out(self) -> None:
-        (step,) = steps_of(call("1"), ToolResult("1", "Wall time: 3\nOutput:\nhello", head=21))
+        (step,) = steps_of(call("1"), RecordedResult("1", "Wall time: 3\nOutput:\nhello", head=21))
         self.assertEqual(step.answers[0].text, "hello")
         self.assertEqual(step.answers[0].tokens, 1)
 
     def test_an_answer_has_the_facts_of_its_call_and_whether_it_failed(self) -> None:
-        (step,) = steps_of(call("1", tool="Read", arguments={"file_path": "a.py"}), ToolResult("1", "no", failed=True))
+        (step,) = steps_of(
+            call("1", tool="Read", arguments={"file_path": "a.py"}), RecordedResult("1", "no", failed=True)
+        )
         answer = step.answers[0]
         self.assertEqual([read.path for read in answer.facts.reads], ["a.py"])
         self.assertTrue(answer.failed)
@@ -141,11 +143,11 @@ class AnswersTest(unittest.TestCase):
 
     def test_only_an_answer_of_a_plan_tool_keeps_its_call(self) -> None:
         made = call("1", tool="TodoWrite", arguments={"todos": []})
-        (step,) = steps_of(made, ToolResult("1", "ok"))
+        (step,) = steps_of(made, RecordedResult("1", "ok"))
         self.assertIs(step.answers[0].call, made)
 
     def test_a_transcript_grows_by_words_arguments_and_results(self) -> None:
-        (step,) = steps_of(Prompt("aaaa bbbb"), AssistantMessage("cccc"), call("1"), ToolResult("1", "dddd"))
+        (step,) = steps_of(Prompt("aaaa bbbb"), AssistantMessage("cccc"), call("1"), RecordedResult("1", "dddd"))
         arguments = len('Bash {"command":"run 1"}') // 4 + 1
         self.assertEqual(step.tokens, 2 + 1 + arguments + 1)
 
@@ -154,16 +156,16 @@ class BoundsTest(unittest.TestCase):
     def test_the_oldest_of_too_many_waiting_calls_is_given_up(self) -> None:
         with patch.object(steps, "MOST_WAITING", 3):
             calls = [call(str(number)) for number in range(4)]
-            (step,) = steps_of(*calls, ToolResult("0", "lost"), ToolResult("1", "one"))
+            (step,) = steps_of(*calls, RecordedResult("0", "lost"), RecordedResult("1", "one"))
         self.assertEqual([answer.text for answer in step.answers], ["one"])
 
     def test_so_are_the_oldest_of_too_many_characters_but_never_the_newest(self) -> None:
         with patch.object(steps, "MOST_WAITING_CHARACTERS", 1000):
             large = [call(str(number), arguments={"command": "x" * 500}) for number in range(2)]
-            results = [ToolResult(str(number), str(number)) for number in range(2)]
+            results = [RecordedResult(str(number), str(number)) for number in range(2)]
             (step,) = steps_of(*large, *results)
             self.assertEqual([answer.text for answer in step.answers], ["1"])
-            (step,) = steps_of(call("0", arguments={"command": "x" * 2000}), ToolResult("0", "0"))
+            (step,) = steps_of(call("0", arguments={"command": "x" * 2000}), RecordedResult("0", "0"))
             self.assertEqual([answer.text for answer in step.answers], ["0"])
 
     def test_answered_calls_wait_no_longer(self) -> None:
@@ -171,14 +173,14 @@ class BoundsTest(unittest.TestCase):
         for number in range(8):
             events.append(call(str(number), arguments={"command": "x" * 300}))
             if number:
-                events.append(ToolResult(str(number - 1), str(number - 1)))
+                events.append(RecordedResult(str(number - 1), str(number - 1)))
         with patch.object(steps, "MOST_WAITING_CHARACTERS", 1000):
             answered = [answer.text for step in steps_of(*events) for answer in step.answers]
         self.assertEqual(answered, list("0123456"))
 
     def test_a_reply_with_too_much_text_is_parted(self) -> None:
         events: list[Event] = [call(str(number), "m") for number in range(6)]
-        events += [ToolResult(str(number), "x" * 500) for number in range(6)]
+        events += [RecordedResult(str(number), "x" * 500) for number in range(6)]
         with patch.object(steps, "MOST_CHARACTERS", 1000):
             self.assertEqual([len(step.answers) for step in steps_of(*events)], [3, 3])
             self.assertEqual(len(steps_of(*(Prompt("x" * 500) for _ in range(6)))), 2)

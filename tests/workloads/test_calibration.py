@@ -4,13 +4,13 @@ import math
 import unittest
 
 import calibrate_families as calibration
-from calibrate_families import COMMITTED, Figure, with_values
+from calibrate_families import COMMITTED, CalibratedFigure, with_values
 
 
 class CalibrationTest(unittest.TestCase):
     def test_nothing_but_zero_is_near_a_published_zero(self):
-        self.assertEqual(Figure("p", "q", 0.0, 0.0).gap, 0.0)
-        self.assertEqual(Figure("p", "q", 0.04, 0.0).gap, math.inf)
+        self.assertEqual(CalibratedFigure("p", "q", 0.0, 0.0).gap, 0.0)
+        self.assertEqual(CalibratedFigure("p", "q", 0.04, 0.0).gap, math.inf)
 
     def test_committed_and_first_values_lie_in_the_ranges(self):
         first = with_values(COMMITTED, calibration.BY_HAND)

@@ -26,7 +26,7 @@ from clawvm_cli.common import (
 )
 from clawvm_cli.experiments import HOW_TO_RESUME, UNFINISHED, check_beginning, print_verdict
 from clawvm_cli.process import OK, in_one_line
-from clawvm_experiments.finishing import Frame, Timings, write_results
+from clawvm_experiments.finishing import ReportFrame, Timings, write_results
 from clawvm_experiments.running import Plan, run_plan
 from clawvm_experiments.sessions.cells import WINDOW, Budget, Options
 from clawvm_experiments.sessions.data import VIEWS, cut_label, session_index
@@ -272,7 +272,7 @@ def _sessions(arguments: argparse.Namespace) -> int:
     for name, page in pages.items():
         output.write(f"{PAGES}/{name}.html", page.encode("ascii", "xmlcharrefreplace"))
     write_conversion(output, conversion, CONVERTED)
-    frame = Frame("ClawVM: recorded sessions", NOTE, opens=False, sections=partial(_page_list, names))
+    frame = ReportFrame("ClawVM: recorded sessions", NOTE, opens=False, sections=partial(_page_list, names))
     judged = write_results(output, plan, rows, Timings(), frame, _configuration(arguments, options))
     shutil.rmtree(unfinished)
     return print_verdict(judged, root / "report.html")

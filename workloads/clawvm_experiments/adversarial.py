@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Verdict
+from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, ReportVerdict, Table
 from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, policy_named
 from clawvm_runtime.selector import select
 from clawvm_workloads.adversarial import SCENARIOS
-from clawvm_workloads.adversarial.scenario import CHECKS, Control, Run, Scenario
+from clawvm_workloads.adversarial.scenario import CHECKS, Control, Scenario, ScenarioRun
 from clawvm_workloads.adversarial.scripts import stale_storm
 from clawvm_workloads.adversarial.traces import LINE_TOKENS, SHORT_TOKENS, measure, pointer_flood
 
@@ -93,7 +93,7 @@ def _control(scenario: Scenario, control: Control) -> Row:
     }
 
 
-def _counts(run: Run) -> Row:
+def _counts(run: ScenarioRun) -> Row:
     return {
         "faults": dict(run.faults),
         "pressure_faults": dict(run.pressure_faults),
@@ -225,8 +225,8 @@ def _words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()) or "none"
 
 
-def _verdict(row: Mapping[str, Any]) -> Verdict:
-    return Verdict("holds" if row["holds"] else "FAILS", row["holds"])
+def _verdict(row: Mapping[str, Any]) -> ReportVerdict:
+    return ReportVerdict("holds" if row["holds"] else "FAILS", row["holds"])
 
 
 def _of(part: int, whole: Sequence[Any]) -> Number:

@@ -30,7 +30,7 @@ from clawvm_oracle.bounds import (
 from clawvm_oracle.demand_sequence import DemandSequence, ObservedRun, observe_run
 from clawvm_oracle.knapsack import ADVERSARIAL_CASES, UNITS, UtilityRecorder, UtilityShare, adversarial_case
 from clawvm_oracle.small_cases import check_small_case, check_unit_case
-from clawvm_pictures.charts import Band, Bin, Mark, histogram, line_chart
+from clawvm_pictures.charts import Band, Bin, MarkedValue, histogram, line_chart
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value, plain
 from clawvm_replay.metrics import DIGITS
 from clawvm_replay.trace_format import Trace
@@ -504,7 +504,7 @@ def _figures(results: dict[str, Any]) -> dict[str, str]:
             x_label="share of the exact optimum (multiple-choice knapsack)",
             y_label="prompts",
             bins=bins[first:],
-            marks=[Mark("worst", reached["minimum"]), Mark("median", reached["median"])],
+            marks=[MarkedValue("worst", reached["minimum"]), MarkedValue("median", reached["median"])],
         ),
     }
 

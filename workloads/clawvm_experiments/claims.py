@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clawvm_replay.document import Table, Verdict
+from clawvm_replay.document import ReportVerdict, Table
 
 __all__ = [
     "KINDS",
@@ -196,7 +196,7 @@ def claims_table(judged: Sequence[Judged]) -> Table:
         (
             (
                 item.claim.id,
-                Verdict(item.verdict, item.holds),
+                ReportVerdict(item.verdict, item.holds),
                 item.claim.statement,
                 item.claim.source,
                 item.claim.kind,

@@ -27,7 +27,7 @@ __all__ = [
     "OVERHEAD",
     "TIMED_CLAIMS",
     "TIMINGS",
-    "Frame",
+    "ReportFrame",
     "Timings",
     "read_back",
     "results_documents",
@@ -58,7 +58,7 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ReportFrame:
     """What surrounds the experiments in the report of a run.
 
     ``note`` ends the lead paragraph. ``opens`` adds the first page of the paper's experiments, with the claims behind
@@ -84,7 +84,7 @@ def _residency() -> list[Section]:
     return [Section("Residency of one session", Markup("\n".join([introduction, *maps])))]
 
 
-EXPERIMENTS = Frame(
+EXPERIMENTS = ReportFrame(
     title="ClawVM: experiments",
     note="No model, no tool and no clock took part: the same code gives these bytes again. The overhead of the "
     "runtime depends on a clock and is reported apart, in [timings/overhead.md](timings/overhead.md).",
@@ -122,7 +122,7 @@ def write_results(
     plan: Plan,
     rows: Rows,
     timings: Timings,
-    frame: Frame = EXPERIMENTS,
+    frame: ReportFrame = EXPERIMENTS,
     configuration: Mapping[str, Any] | None = None,
 ) -> list[Judged]:
     """Write the files of every experiment, the claims, the reports, and the manifest last; return the judged claims.
@@ -200,7 +200,7 @@ _Figures = Mapping[str, Mapping[str, str]]
 
 def _markdown(
     plan: Plan,
-    frame: Frame,
+    frame: ReportFrame,
     lead: Block,
     front: Sequence[Block],
     claims: Sequence[Block],
@@ -219,7 +219,7 @@ def _markdown(
 
 def _html(
     plan: Plan,
-    frame: Frame,
+    frame: ReportFrame,
     lead: Block,
     front: Sequence[Block],
     claims: Sequence[Block],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_replay.document import Block, Heading, Paragraph, Table, Verdict
+from clawvm_replay.document import Block, Heading, Paragraph, ReportVerdict, Table
 from clawvm_replay.gates import GATES, report_record, run_gates
 from clawvm_runtime.policy import POLICIES
 
@@ -50,7 +50,7 @@ def _report(results: dict[str, Any]) -> list[Block]:
                 (
                     gate["title"],
                     *(_observed(half["observation"]) for half in gate["halves"]),
-                    Verdict(gate["verdict"], gate["verdict"] == "pass"),
+                    ReportVerdict(gate["verdict"], gate["verdict"] == "pass"),
                 )
                 for gate in results["gates"]
             ),

@@ -31,7 +31,7 @@ from clawvm_experiments.overhead_cases import (
     size_cases,
     time_reference,
 )
-from clawvm_replay.document import Block, Heading, Paragraph, Table, Value, Verdict
+from clawvm_replay.document import Block, Heading, Paragraph, ReportVerdict, Table, Value
 from clawvm_runtime.canonical import canonical_json
 from clawvm_workloads.families import PAPER_FAMILIES
 
@@ -67,7 +67,7 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class OverheadFigure:
     """One published figure: the field of a row that is compared, the limit, whether the limit itself still meets it."""
 
     field: str
@@ -82,11 +82,11 @@ class Figure:
 
 
 FIGURES = (
-    Figure("median_us", "median, us", "18 to 44", PUBLISHED["median_us_high"], inclusive=True),
-    Figure("p95_us", "p95, us", "below 60", PUBLISHED["p95_us_below"], inclusive=False),
-    Figure("worst_us", "worst, us", "114", PUBLISHED["worst_us"], inclusive=True),
-    Figure("costliest_us", "worst without interruptions, us", "114", PUBLISHED["worst_us"], inclusive=True),
-    Figure("peak_kb", "peak memory, KB", "below 83", PUBLISHED["peak_kb_below"], inclusive=False),
+    OverheadFigure("median_us", "median, us", "18 to 44", PUBLISHED["median_us_high"], inclusive=True),
+    OverheadFigure("p95_us", "p95, us", "below 60", PUBLISHED["p95_us_below"], inclusive=False),
+    OverheadFigure("worst_us", "worst, us", "114", PUBLISHED["worst_us"], inclusive=True),
+    OverheadFigure("costliest_us", "worst without interruptions, us", "114", PUBLISHED["worst_us"], inclusive=True),
+    OverheadFigure("peak_kb", "peak memory, KB", "below 83", PUBLISHED["peak_kb_below"], inclusive=False),
 )
 
 SUBJECTS = {
@@ -299,7 +299,7 @@ def _verdict_table(document: Document) -> Table:
         if verdict is None:
             return "not measured"
         word = "met" if verdict["met"] else "not met"
-        return Verdict(f"{verdict['lowest']:.1f} to {verdict['highest']:.1f}: {word}", verdict["met"])
+        return ReportVerdict(f"{verdict['lowest']:.1f} to {verdict['highest']:.1f}: {word}", verdict["met"])
 
     return Table.of(
         ["per turn", "published", *(name for name, *_ in SUBJECTS.values())],

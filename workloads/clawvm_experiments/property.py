@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_experiments.property_statements import Property, Run, Violation, levels_of, violations_of
+from clawvm_experiments.property_statements import CheckedRun, Property, Violation, levels_of, violations_of
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table
 from clawvm_replay.errors import TraceError
 from clawvm_replay.replay import replay_trace
@@ -54,7 +54,7 @@ class Checked:
     """The violations of one trace; ``run`` is None where a replay did not come to its end."""
 
     expected: Witness
-    run: Run | None
+    run: CheckedRun | None
     violations: tuple[Violation, ...]
 
 
@@ -82,15 +82,15 @@ def check_trace(trace: Trace, policy: Policy = CLAWVM, selector: Selector = sele
     return Checked(expected, run, (*violations_of(expected, run), *_differences(run, again)))
 
 
-def _replayed(trace: Trace, policy: Policy, selector: Selector) -> Run:
+def _replayed(trace: Trace, policy: Policy, selector: Selector) -> CheckedRun:
     decisions = DecisionTrace()
     prompts: list[AssembledPrompt] = []
     metrics = replay_trace(trace, policy, decisions=decisions, observe=prompts.append, selector=selector)
     text = "".join(canonical_json(event) + "\n" for event in decisions.events)
-    return Run(trace.header.budget, tuple(prompts), tuple(decisions.events), text.encode("ascii"), metrics)
+    return CheckedRun(trace.header.budget, tuple(prompts), tuple(decisions.events), text.encode("ascii"), metrics)
 
 
-def _differences(run: Run, again: Run) -> Iterator[Violation]:
+def _differences(run: CheckedRun, again: CheckedRun) -> Iterator[Violation]:
     """Yield where two replays of one trace differ: in a decision, in a prompt, or in what was measured."""
     kind = Property.SAME_BYTES
     if again.decisions != run.decisions:

@@ -13,7 +13,7 @@ from clawvm_runtime.engine import AssembledPrompt
 from clawvm_runtime.vocabulary import FaultKind, Level
 from clawvm_workloads.reference_model import Fate, Levels, Witness, WitnessTurn
 
-__all__ = ["Property", "Run", "Violation", "levels_of", "violations_of"]
+__all__ = ["CheckedRun", "Property", "Violation", "levels_of", "violations_of"]
 
 
 class Property(str, Enum):
@@ -38,7 +38,7 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class CheckedRun:
     """What one replay showed; ``decisions`` are the events as canonical JSON lines."""
 
     budget: int
@@ -57,7 +57,7 @@ def levels_of(prompt: AssembledPrompt) -> dict[str, Level]:
     return {block.page_id: block.level for block in prompt.blocks}
 
 
-def violations_of(expected: Witness, run: Run) -> Iterator[Violation]:
+def violations_of(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
     """Yield what is wrong with *run*, O(events); *expected* must know its prompts."""
     if len(run.prompts) != len(expected.turns):
         yield Violation(Property.INVARIANTS_HOLD, 0, f"{len(expected.turns)} turns, {len(run.prompts)} prompts")
@@ -74,7 +74,7 @@ def _below(required: Levels, held: Levels) -> list[str]:
     return [page_id for page_id, level in required.items() if held.get(page_id, Level.NONE) < level]
 
 
-def _zero_faults(expected: Witness, run: Run) -> Iterator[Violation]:
+def _zero_faults(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
     """No policy-controllable fault is counted, and what would be one does not occur either."""
     kind = Property.ZERO_FAULTS
     counted = {name: getattr(run.metrics, name) for name in FAULT_FIELDS if getattr(run.metrics, name)}
@@ -94,7 +94,7 @@ def _zero_faults(expected: Witness, run: Run) -> Iterator[Violation]:
             yield Violation(kind, event["turn"], "a recall was answered without its reason")
 
 
-def _right_verdicts(expected: Witness, run: Run) -> Iterator[Violation]:
+def _right_verdicts(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
     """Every access is judged against what the model could see, and counted as what it turned out to be."""
     kind = Property.RIGHT_VERDICTS
     due = [
@@ -125,7 +125,7 @@ def _right_verdicts(expected: Witness, run: Run) -> Iterator[Violation]:
         yield Violation(kind, 0, f"(hits, page-ins, their tokens, unmet, alerts) should be {right}, is {counted}")
 
 
-def _pressure_reported(expected: Witness, run: Run) -> Iterator[Violation]:
+def _pressure_reported(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
     """Pressure is reported in exactly the turns that do not fit, with exactly what is missing."""
     kind = Property.PRESSURE_REPORTED
     reported = {event["turn"]: event for event in run.events_of("pressure")}
@@ -144,7 +144,7 @@ def _pressure_reported(expected: Witness, run: Run) -> Iterator[Violation]:
         yield Violation(kind, 0, f"(turns, tokens) is {(len(missing), sum(missing))}, counted as {totals}")
 
 
-def _pressure_faults(expected: Witness, run: Run) -> Iterator[Violation]:
+def _pressure_faults(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
     """Whatever a turn under pressure leaves out is a pressure fault, and nothing else is one."""
     due: Counter[tuple[int, str, str]] = Counter()
     for access in expected.accesses:
@@ -164,7 +164,7 @@ def _pressure_faults(expected: Witness, run: Run) -> Iterator[Violation]:
         yield Violation(Property.PRESSURE_REPORTED, wrong[0][0], detail)
 
 
-def _within_budget(expected: Witness, run: Run) -> Iterator[Violation]:
+def _within_budget(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
     """No prompt exceeds its budget; its blocks are pages once each, at levels they have, at what these cost."""
     kind = Property.WITHIN_BUDGET
     for turn, prompt in zip(expected.turns, run.prompts):
@@ -183,7 +183,7 @@ def _within_budget(expected: Witness, run: Run) -> Iterator[Violation]:
                 yield Violation(kind, turn.number, detail)
 
 
-def _nothing_lost(expected: Witness, run: Run) -> Iterator[Violation]:
+def _nothing_lost(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
     """Every staged update meets the fate that it deserves when the next boundary comes, and its page shows it."""
     kind = Property.NOTHING_LOST
     fates = _fates(run)
@@ -209,7 +209,7 @@ def _nothing_lost(expected: Witness, run: Run) -> Iterator[Violation]:
         yield from _versions(turn_, prompt)
 
 
-def _fates(run: Run) -> dict[int, Fate]:
+def _fates(run: CheckedRun) -> dict[int, Fate]:
     """Return what became of each journal entry, as the decision trace records it."""
     fates: dict[int, Fate] = {}
     for event in run.events:

@@ -22,8 +22,8 @@ __all__ = [
     "STRUCTURED",
     "TASK_BUDGET",
     "Conclusion",
+    "ConclusionOutcome",
     "CountTable",
-    "Outcome",
 ]
 
 STRUCTURED = ("lru", "clawvm", "oracle_h3")
@@ -80,7 +80,7 @@ class CountTable:
         return sum(item.page_in_tokens for item in self.of(policy, budget))
 
 
-class Outcome(NamedTuple):
+class ConclusionOutcome(NamedTuple):
     """Whether a conclusion holds, None where it was not tried; and its number, None where there is none."""
 
     holds: bool | None
@@ -94,12 +94,12 @@ class Conclusion:
     id: str
     statement: str
     number: str
-    judge: Callable[[CountTable], Outcome]
+    judge: Callable[[CountTable], ConclusionOutcome]
 
 
 CONCLUSIONS: dict[str, Conclusion] = {}
 
-Judge = Callable[[CountTable], Outcome]
+Judge = Callable[[CountTable], ConclusionOutcome]
 
 
 def _conclusion(statement: str, number: str) -> Callable[[Judge], Judge]:
@@ -122,10 +122,10 @@ def _ratio(value: float, reference: float) -> float | None:
 @_conclusion(
     "ClawVM, LRU and Oracle have no fault in any cell without pressure", "their faults in those cells; holds at 0"
 )
-def no_faults(table: CountTable) -> Outcome:
+def no_faults(table: CountTable) -> ConclusionOutcome:
     runs = [item for policy in STRUCTURED for item in table.of(policy) if not item.pressure_turns]
     faults = sum(item.explicit_faults for item in runs)
-    return Outcome(bool(runs) and faults == 0, faults if runs else None)
+    return ConclusionOutcome(bool(runs) and faults == 0, faults if runs else None)
 
 
 def _neighbours(table: CountTable) -> list[tuple[int, int]]:
@@ -137,38 +137,38 @@ def _neighbours(table: CountTable) -> list[tuple[int, int]]:
     "Retrieval has more faults in all than Retrieval+Cache, that more than Compaction-Hybrid, that more than ClawVM",
     "smallest difference between neighbours; holds above 0",
 )
-def fault_order(table: CountTable) -> Outcome:
+def fault_order(table: CountTable) -> ConclusionOutcome:
     smallest = min(more - less for more, less in _neighbours(table))
-    return Outcome(smallest > 0, smallest)
+    return ConclusionOutcome(smallest > 0, smallest)
 
 
 @_conclusion(
     "Retrieval+Cache at least halves Retrieval's faults, Compaction-Hybrid at least halves those again",
     "smallest quotient of neighbours; holds from 2",
 )
-def fault_steps(table: CountTable) -> Outcome:
+def fault_steps(table: CountTable) -> ConclusionOutcome:
     steps = _neighbours(table)[:-1]
     known = [ratio for more, less in steps if (ratio := _ratio(more, less)) is not None]
-    return Outcome(all(more > 0 and more >= 2 * less for more, less in steps), min(known, default=None))
+    return ConclusionOutcome(all(more > 0 and more >= 2 * less for more, less in steps), min(known, default=None))
 
 
 @_conclusion(
     "ClawVM's mean thrash index is below every baseline's, and no online policy has a lower one",
     "its quotient by the best baseline's; holds below 1 unless LRU's is lower",
 )
-def thrash_lowest(table: CountTable) -> Outcome:
+def thrash_lowest(table: CountTable) -> ConclusionOutcome:
     own, best = table.thrash("clawvm"), min(table.thrash(policy) for policy in BASELINES)
-    return Outcome(own < best and own <= table.thrash("lru"), _ratio(own, best))
+    return ConclusionOutcome(own < best and own <= table.thrash("lru"), _ratio(own, best))
 
 
 @_conclusion(
     "ClawVM, LRU and Oracle have the same mean thrash index at every budget",
     "spread over the three and all budgets; holds at 0",
 )
-def thrash_equal(table: CountTable) -> Outcome:
+def thrash_equal(table: CountTable) -> ConclusionOutcome:
     values = [table.thrash(policy, budget) for policy in STRUCTURED for budget in table.budgets]
     spread = round(max(values) - min(values), DIGITS)
-    return Outcome(spread == 0, spread)
+    return ConclusionOutcome(spread == 0, spread)
 
 
 def _hybrid_faults(table: CountTable) -> list[int]:
@@ -179,28 +179,28 @@ def _hybrid_faults(table: CountTable) -> list[int]:
     "Compaction-Hybrid has fewer faults at the largest budget than at the smallest",
     "the difference in faults; holds above 0",
 )
-def hybrid_falls(table: CountTable) -> Outcome:
+def hybrid_falls(table: CountTable) -> ConclusionOutcome:
     faults = _hybrid_faults(table)
-    return Outcome(faults[0] > faults[-1], faults[0] - faults[-1])
+    return ConclusionOutcome(faults[0] > faults[-1], faults[0] - faults[-1])
 
 
 @_conclusion(
     "Compaction-Hybrid's faults never rise from one budget to the next", "largest rise in faults; holds up to 0"
 )
-def hybrid_never_rises(table: CountTable) -> Outcome:
+def hybrid_never_rises(table: CountTable) -> ConclusionOutcome:
     faults = _hybrid_faults(table)
     rise = max(after - before for before, after in zip(faults, faults[1:]))
-    return Outcome(rise <= 0, rise)
+    return ConclusionOutcome(rise <= 0, rise)
 
 
 @_conclusion(
     "At the smallest budget Compaction-Hybrid has both bootstrap faults and flush misses",
     "the smaller of the two counts; holds above 0",
 )
-def hybrid_kinds(table: CountTable) -> Outcome:
+def hybrid_kinds(table: CountTable) -> ConclusionOutcome:
     kinds = (FaultKind.POST_COMPACTION_BOOTSTRAP, FaultKind.FLUSH_MISS)
     fewest = min(table.faults(HYBRID, table.budgets[0], [kind]) for kind in kinds)
-    return Outcome(fewest > 0, fewest)
+    return ConclusionOutcome(fewest > 0, fewest)
 
 
 # --- The ablations of ClawVM.
@@ -214,36 +214,36 @@ def _without(table: CountTable, feature: str, kinds: Collection[FaultKind] = tup
 @_conclusion(
     "Each of the four features, when removed, causes faults of its own kinds only", "faults of other kinds; holds at 0"
 )
-def own_kinds(table: CountTable) -> Outcome:
+def own_kinds(table: CountTable) -> ConclusionOutcome:
     others = sum(_without(table, feature, set(FaultKind) - kinds) for feature, kinds in OWN_KINDS.items())
-    return Outcome(others == 0, others)
+    return ConclusionOutcome(others == 0, others)
 
 
 @_conclusion(
     "Each of the four features, when removed, causes at least one fault",
     "fewest faults that one causes; holds above 0",
 )
-def each_needed(table: CountTable) -> Outcome:
+def each_needed(table: CountTable) -> ConclusionOutcome:
     fewest = min(_without(table, feature) for feature in OWN_KINDS)
-    return Outcome(fewest > 0, fewest)
+    return ConclusionOutcome(fewest > 0, fewest)
 
 
 @_conclusion("Removing upgrade scoring or prefetch causes no fault", "faults that they cause; holds at 0")
-def free_features(table: CountTable) -> Outcome:
+def free_features(table: CountTable) -> ConclusionOutcome:
     faults = sum(_without(table, feature) for feature in FREE_FEATURES)
-    return Outcome(faults == 0, faults)
+    return ConclusionOutcome(faults == 0, faults)
 
 
 # --- Page-in tokens.
 
 
-def _tokens_at_most(table: CountTable, policy: str, *others: str) -> Outcome:
+def _tokens_at_most(table: CountTable, policy: str, *others: str) -> ConclusionOutcome:
     own, best = table.page_in_tokens(policy), min(map(table.page_in_tokens, others))
-    return Outcome(own <= best, _ratio(own, best))
+    return ConclusionOutcome(own <= best, _ratio(own, best))
 
 
 @_conclusion("LRU needs no more page-in tokens than ClawVM's utility score", "quotient of the tokens; holds up to 1")
-def lru_tokens(table: CountTable) -> Outcome:
+def lru_tokens(table: CountTable) -> ConclusionOutcome:
     return _tokens_at_most(table, "lru", "clawvm")
 
 
@@ -251,7 +251,7 @@ def lru_tokens(table: CountTable) -> Outcome:
     "The look-ahead oracle needs no more page-in tokens than ClawVM, whose score it extends",
     "quotient of the tokens; holds up to 1",
 )
-def lookahead_saves(table: CountTable) -> Outcome:
+def lookahead_saves(table: CountTable) -> ConclusionOutcome:
     return _tokens_at_most(table, "oracle_h3", "clawvm")
 
 
@@ -259,30 +259,30 @@ def lookahead_saves(table: CountTable) -> Outcome:
     "The look-ahead oracle needs no more page-in tokens than either of LRU and ClawVM",
     "quotient by the better of the two; holds up to 1",
 )
-def lookahead_fewest(table: CountTable) -> Outcome:
+def lookahead_fewest(table: CountTable) -> ConclusionOutcome:
     return _tokens_at_most(table, "oracle_h3", "lru", "clawvm")
 
 
 # --- Task replays, tried under the settings of the simulated harness.
 
 
-def _in_failures(table: CountTable, number: Callable[[Counts], int]) -> Outcome:
+def _in_failures(table: CountTable, number: Callable[[Counts], int]) -> ConclusionOutcome:
     """Return the outcome of a statement about Compaction-Hybrid's failures: the sum of *number* over them must be 0.
 
     Without a failure the statement has no case and does not hold.
     """
     if not table.tasks:
-        return Outcome(None, None)
+        return ConclusionOutcome(None, None)
     failures = [item for item in table.tasks if item.policy == HYBRID and item.explicit_faults]
     total = sum(map(number, failures))
-    return Outcome(total == 0, total) if failures else Outcome(False, None)
+    return ConclusionOutcome(total == 0, total) if failures else ConclusionOutcome(False, None)
 
 
 @_conclusion(
     f"In the tasks at {TASK_BUDGET} tokens Compaction-Hybrid fails, and only by bootstrap faults",
     "other faults in the tasks that fail; holds at 0 if one fails",
 )
-def task_kinds(table: CountTable) -> Outcome:
+def task_kinds(table: CountTable) -> ConclusionOutcome:
     return _in_failures(table, lambda item: item.explicit_faults - item.faults[FaultKind.POST_COMPACTION_BOOTSTRAP])
 
 
@@ -290,13 +290,13 @@ def task_kinds(table: CountTable) -> Outcome:
     f"In the tasks at {TASK_BUDGET} tokens Compaction-Hybrid fails, and only in debugging",
     "failed tasks of other categories; holds at 0 if one fails",
 )
-def task_debugging(table: CountTable) -> Outcome:
+def task_debugging(table: CountTable) -> ConclusionOutcome:
     return _in_failures(table, lambda item: category_of(item.workload) != "debugging")
 
 
 @_conclusion("ClawVM ends every task that is tried without a fault", "faults in its tasks; holds at 0")
-def task_clawvm(table: CountTable) -> Outcome:
+def task_clawvm(table: CountTable) -> ConclusionOutcome:
     if not table.tasks:
-        return Outcome(None, None)
+        return ConclusionOutcome(None, None)
     faults = sum(item.explicit_faults for item in table.tasks if item.policy == "clawvm")
-    return Outcome(faults == 0, faults)
+    return ConclusionOutcome(faults == 0, faults)

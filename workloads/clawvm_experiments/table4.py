@@ -13,7 +13,7 @@ from typing import Any
 from clawvm_experiments.experiment import Cell, Experiment, Row, aggregate, family_cells, replay_cell
 from clawvm_experiments.figures import BUDGET_LABEL, budget_series
 from clawvm_pictures.charts import line_chart
-from clawvm_replay.document import Block, Heading, Number, Paragraph, Table, Verdict
+from clawvm_replay.document import Block, Heading, Number, Paragraph, ReportVerdict, Table
 from clawvm_replay.metrics import DIGITS, FAULT_FIELDS, CellMetrics
 from clawvm_replay.published import (
     CONFIGURATIONS,
@@ -27,7 +27,7 @@ from clawvm_replay.published import (
     Mark,
     PublishedFigure,
 )
-from clawvm_replay.sweep import Summary
+from clawvm_replay.sweep import SweepSummary
 from clawvm_runtime.policy import PAPER_POLICIES, POLICIES
 from clawvm_workloads.families import PAPER_BUDGETS
 
@@ -51,7 +51,7 @@ def _run(cell: Cell) -> Row:
 
 
 def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
-    summary = Summary([CellMetrics(**row) for row in rows], [POLICIES[policy_id] for policy_id in PAPER_POLICIES])
+    summary = SweepSummary([CellMetrics(**row) for row in rows], [POLICIES[policy_id] for policy_id in PAPER_POLICIES])
     aggregates = {item["policy"]: item for item in summary.aggregates()}
     budgets = sorted({row["budget"] for row in rows})
     workloads = list(dict.fromkeys(row["workload"] for row in rows))
@@ -94,7 +94,7 @@ def _total_faults(rows: list[dict[str, Any]]) -> int:
 
 
 def _series(
-    summary: Summary, field: str, values: Sequence[Any], measure: Callable[[list[dict[str, Any]]], float]
+    summary: SweepSummary, field: str, values: Sequence[Any], measure: Callable[[list[dict[str, Any]]], float]
 ) -> dict[str, list[float]]:
     return {
         policy.id: [measure([row for row in summary.of_policy(policy.id) if row[field] == value]) for value in values]
@@ -102,7 +102,7 @@ def _series(
     }
 
 
-def _fault_free_thrash(summary: Summary, workloads: Sequence[str], budgets: Sequence[int]) -> list[dict[str, Any]]:
+def _fault_free_thrash(summary: SweepSummary, workloads: Sequence[str], budgets: Sequence[int]) -> list[dict[str, Any]]:
     """Return the thrash index of every cell of the policies that are published without faults."""
     cells = {(row["policy"], row["workload"], row["budget"]): row["thrash_index"] for row in summary.rows}
     return [
@@ -253,7 +253,7 @@ def _report(results: dict[str, Any]) -> list[Block]:
                     Number(figure["published"]),
                     Number(figure["gap"]),
                     figure["mark"],
-                    Verdict("reproduced" if figure["reproduced"] else "not reproduced", figure["reproduced"]),
+                    ReportVerdict("reproduced" if figure["reproduced"] else "not reproduced", figure["reproduced"]),
                 )
                 for figure in results["figures"]
             ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from clawvm_transcripts.events import ToolCall
+from clawvm_transcripts.events import RecordedCall
 from clawvm_transcripts.shell import CallKind, Effects, PathRead, name_set, patched_paths, plain_path, shell_effects
 from clawvm_transcripts.shell_words import commands_of
 
@@ -88,7 +88,7 @@ def plain_name(tool: str) -> str:
     return name.lower()
 
 
-def facts_of(call: ToolCall) -> CallFacts:
+def facts_of(call: RecordedCall) -> CallFacts:
     """Return the facts of *call*; never raises for arguments of an unexpected shape. Linear in their length."""
     arguments = call.arguments
     signature = core = f"{call.tool} {_text_of(arguments)}"
@@ -100,7 +100,7 @@ def facts_of(call: ToolCall) -> CallFacts:
     return CallFacts(signature, core, effects.kind, effects.reads, effects.edits, steps)
 
 
-def command_of(call: ToolCall) -> str | list[str] | None:
+def command_of(call: RecordedCall) -> str | list[str] | None:
     """Return the command line that a shell tool runs, or the program with its arguments; None for any other call."""
     if plain_name(call.tool) not in _SHELLS or not isinstance(call.arguments, dict):
         return None

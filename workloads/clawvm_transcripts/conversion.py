@@ -16,7 +16,7 @@ from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Turn
 from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import Boundary, Level, PageType
 from clawvm_transcripts.calls import CallFacts, CallKind
-from clawvm_transcripts.events import AssistantMessage, Compaction, Event, Prompt, Reset, Rewind, ToolCall
+from clawvm_transcripts.events import AssistantMessage, Compaction, Event, Prompt, RecordedCall, Reset, Rewind
 from clawvm_transcripts.evidence import Answer, Evidence, Novelty, ReplyStep, StepAssembler, Words
 from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of
 from clawvm_transcripts.recorded_pages import (
@@ -153,7 +153,7 @@ class SessionConverter:
         """Take the next event of the running session; *facts* are those of a ToolCall, if the caller has them."""
         if isinstance(event, Rewind) and self._unanswered and event.dropped <= 1:
             return  # A prompt without a reply was written anew: no turn came between.
-        if isinstance(event, (Prompt, AssistantMessage, ToolCall)):
+        if isinstance(event, (Prompt, AssistantMessage, RecordedCall)):
             self._unanswered = isinstance(event, Prompt)
         for step in self._assembler.feed(event, facts):
             self._step(step)

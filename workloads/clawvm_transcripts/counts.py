@@ -29,13 +29,13 @@ from clawvm_transcripts.events import (
     Compaction,
     Event,
     Prompt,
+    RecordedCall,
+    RecordedResult,
     Reset,
     Rewind,
     SessionEnd,
     SessionStart,
     Skipped,
-    ToolCall,
-    ToolResult,
 )
 from clawvm_transcripts.pseudonyms import Pseudonyms, number_of
 from clawvm_transcripts.shell import name_set, plain_path
@@ -56,7 +56,7 @@ _LONGEST_PIECE = 2000
 """Characters; nobody names files at such length, and splitting takes a microsecond each."""
 
 
-def counted_paths(call: ToolCall, facts: CallFacts) -> list[str]:
+def counted_paths(call: RecordedCall, facts: CallFacts) -> list[str]:
     """Return the paths that *call* adds to the counts of reads, in order; *facts* are its facts."""
     name = plain_name(call.tool)
     if name in (ACTION_TOOL, _OPENHANDS_SHELL):
@@ -187,9 +187,9 @@ class SessionCounter:
         *facts* are those of a ToolCall, for a caller that has them already.
         """
         counts = self._so_far
-        if isinstance(event, ToolCall):
+        if isinstance(event, RecordedCall):
             return self._call(event, facts)
-        if isinstance(event, ToolResult):
+        if isinstance(event, RecordedResult):
             if self._results.take(event.call):
                 counts.result_chars += len(event.text)
         elif isinstance(event, AssistantMessage):
@@ -215,7 +215,7 @@ class SessionCounter:
             counts.lines = event.lines
         return True
 
-    def _call(self, call: ToolCall, facts: CallFacts | None) -> bool:
+    def _call(self, call: RecordedCall, facts: CallFacts | None) -> bool:
         if not self._calls.take(call.call):
             return False
         facts = facts_of(call) if facts is None else facts
@@ -310,7 +310,7 @@ class _Repeats:
         self._last[thing] = stretch
 
 
-def _is_poll(call: ToolCall, facts: CallFacts) -> bool:
+def _is_poll(call: RecordedCall, facts: CallFacts) -> bool:
     if plain_name(call.tool) in POLL_TOOLS:
         return True
     # A program of calls, each of which only polls.

@@ -13,17 +13,17 @@ __all__ = [
     "AssistantMessage",
     "Broken",
     "Compaction",
+    "CompactionSummary",
     "Event",
     "Instruction",
     "Prompt",
+    "RecordedCall",
+    "RecordedResult",
     "Reset",
     "Rewind",
     "SessionEnd",
     "SessionStart",
     "Skipped",
-    "Summary",
-    "ToolCall",
-    "ToolResult",
     "Usage",
     "Window",
 ]
@@ -71,7 +71,7 @@ class AssistantMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class RecordedCall:
     """The model asks for a tool; ``call`` is the id that the result names, "" where the recording has none.
 
     ``arguments`` is plain JSON data: an object, or the text that the tool took.
@@ -84,7 +84,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolResult:
+class RecordedResult:
     """What a tool returned; the first ``head`` characters of ``text`` change on every run (times, chunk ids)."""
 
     call: str
@@ -103,7 +103,7 @@ class Compaction:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class CompactionSummary:
     """The words that a compaction left in place of the conversation."""
 
     text: str
@@ -172,10 +172,10 @@ Event = (
     | Prompt
     | Instruction
     | AssistantMessage
-    | ToolCall
-    | ToolResult
+    | RecordedCall
+    | RecordedResult
     | Compaction
-    | Summary
+    | CompactionSummary
     | Reset
     | Rewind
     | Usage

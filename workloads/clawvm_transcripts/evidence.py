@@ -33,14 +33,14 @@ from clawvm_transcripts.calls import CallFacts, CallKind, PathRead, facts_of
 from clawvm_transcripts.events import (
     AssistantMessage,
     Compaction,
+    CompactionSummary,
     Event,
     Instruction,
     Prompt,
+    RecordedCall,
+    RecordedResult,
     Reset,
     Rewind,
-    Summary,
-    ToolCall,
-    ToolResult,
 )
 from clawvm_transcripts.pseudonyms import digest_of
 
@@ -81,7 +81,7 @@ class Answer:
     text: str
     failed: bool
     tokens: int
-    call: ToolCall | None = None
+    call: RecordedCall | None = None
 
 
 Before = Words | Compaction | Reset | Rewind
@@ -116,7 +116,7 @@ class StepAssembler:
     def __init__(self) -> None:
         self._step = ReplyStep()
         self._interrupted = False  # A result or prompt came since the reply began.
-        self._waiting: dict[str, tuple[CallFacts, ToolCall | None]] = {}
+        self._waiting: dict[str, tuple[CallFacts, RecordedCall | None]] = {}
         self._waiting_characters = 0
 
     def feed(self, event: Event, facts: CallFacts | None = None) -> Iterator[ReplyStep]:
@@ -124,20 +124,20 @@ class StepAssembler:
 
         *facts* are those of a ToolCall, for a caller that has them already.
         """
-        if isinstance(event, (AssistantMessage, ToolCall)):
+        if isinstance(event, (AssistantMessage, RecordedCall)):
             if self._begins_reply(event.message):
                 yield self._next()
             self._step.replied = True
             self._step.message = event.message or self._step.message
             self._interrupted = False
-            if isinstance(event, ToolCall):
+            if isinstance(event, RecordedCall):
                 self._call(event, facts)
             else:
                 self._step.tokens += estimate_tokens(event.text)
-        elif isinstance(event, ToolResult):
+        elif isinstance(event, RecordedResult):
             self._interrupted = True
             self._result(event)
-        elif isinstance(event, (Prompt, Instruction, Summary, Compaction, Reset, Rewind)):
+        elif isinstance(event, (Prompt, Instruction, CompactionSummary, Compaction, Reset, Rewind)):
             if self._step.replied or self._step.answers:
                 yield self._next()
             self._interrupted = True
@@ -160,7 +160,7 @@ class StepAssembler:
         self._interrupted = False
         return done
 
-    def _call(self, call: ToolCall, facts: CallFacts | None) -> None:
+    def _call(self, call: RecordedCall, facts: CallFacts | None) -> None:
         facts = facts_of(call) if facts is None else facts
         self._step.tokens += len(facts.signature) // CHARACTERS_PER_TOKEN + 1
         if not call.call:
@@ -173,13 +173,13 @@ class StepAssembler:
         ):
             self._forget(next(iter(self._waiting)))
 
-    def _forget(self, call: str) -> tuple[CallFacts, ToolCall | None] | None:
+    def _forget(self, call: str) -> tuple[CallFacts, RecordedCall | None] | None:
         waiting = self._waiting.pop(call, None)
         if waiting is not None:
             self._waiting_characters -= len(waiting[0].signature)
         return waiting
 
-    def _result(self, event: ToolResult) -> None:
+    def _result(self, event: RecordedResult) -> None:
         waiting = self._forget(event.call)
         if waiting is None:
             return  # A result that came twice, or one without a call.
@@ -189,11 +189,13 @@ class StepAssembler:
         self._step.characters += len(text)
         self._step.answers.append(Answer(waiting[0], text, event.failed, tokens, waiting[1]))
 
-    def _precede(self, event: Prompt | Instruction | Summary | Compaction | Reset | Rewind) -> None:
+    def _precede(self, event: Prompt | Instruction | CompactionSummary | Compaction | Reset | Rewind) -> None:
         if isinstance(event, (Compaction, Reset, Rewind)):
             self._step.before.append(event)
             return
-        kind = "prompt" if isinstance(event, Prompt) else "summary" if isinstance(event, Summary) else event.kind
+        kind = (
+            "prompt" if isinstance(event, Prompt) else "summary" if isinstance(event, CompactionSummary) else event.kind
+        )
         self._step.before.append(Words(kind, event.text))
         self._step.characters += len(event.text)
         self._step.tokens += estimate_tokens(event.text)

@@ -26,10 +26,10 @@ from clawvm_transcripts.events import (
     Broken,
     Compaction,
     Event,
+    RecordedCall,
     SessionEnd,
     SessionStart,
     Skipped,
-    ToolCall,
     Usage,
     Window,
 )
@@ -417,7 +417,7 @@ class _Session:
             self._counter = SessionCounter()
             self.formats.append(format_id)
             self._converter.begin_session()
-        facts = facts_of(event) if isinstance(event, ToolCall) else None
+        facts = facts_of(event) if isinstance(event, RecordedCall) else None
         if not self._counter.add(event, facts) or isinstance(event, Skipped):
             return
         self._usage.add(event)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from clawvm_transcripts.shell_words import Command, Word, commands_of
+from clawvm_transcripts.shell_words import ShellCommand, Word, commands_of
 
 __all__ = ["CallKind", "Effects", "PathRead", "name_set", "patched_paths", "plain_path", "shell_effects"]
 
@@ -220,7 +220,7 @@ _DEEPEST = 3
 def shell_effects(command: str | Sequence[str]) -> Effects:
     """Return the effects of *command*: a line of shell text, or a program with its arguments; linear in its length."""
     line = _Line()
-    line.take(commands_of(command) if isinstance(command, str) else [Command(words=list(command))])
+    line.take(commands_of(command) if isinstance(command, str) else [ShellCommand(words=list(command))])
     return line.effects()
 
 
@@ -241,7 +241,7 @@ class _Line:
         kind = _KINDS.get(parts.pop(), CallKind.COMMAND) if len(parts) == 1 else CallKind.COMMAND
         return Effects(kind, tuple(self._reads), tuple(dict.fromkeys(self._edits)))
 
-    def take(self, commands: Iterable[Command]) -> None:
+    def take(self, commands: Iterable[ShellCommand]) -> None:
         """Take the next simple commands."""
         for command in commands:
             words = _unwrapped(command.words)
@@ -253,7 +253,7 @@ class _Line:
                 self._visible(words, command)
             self._edits += [plain_path(path) for path in command.writes if path and not path.startswith("/dev/")]
 
-    def _hidden(self, words: Words, command: Command) -> None:
+    def _hidden(self, words: Words, command: ShellCommand) -> None:
         """Take a command whose output goes to a file: it shows nothing, and writing a text is an edit."""
         inner = _Line(self._depth)
         inner._visible(words, command)
@@ -266,7 +266,7 @@ class _Line:
         else:
             self._parts.add(_Part.EDIT)
 
-    def _visible(self, words: Words, command: Command) -> None:
+    def _visible(self, words: Words, command: ShellCommand) -> None:
         name, arguments = (words[0] or "").rpartition("/")[2], words[1:]
         fed, self._flowing = self._flowing and command.piped, False
         if name in _IN_PLACE and any(word is not None and _IN_PLACE[name].match(word) for word in arguments):
@@ -293,7 +293,7 @@ class _Line:
                 self._filter()
             self._parts.add(part)
 
-    def _view(self, shown: _Shown, command: Command, fed: bool) -> _Part:
+    def _view(self, shown: _Shown, command: ShellCommand, fed: bool) -> _Part:
         """Take a program that shows files, or the lines of its input."""
         paths = shown.paths or ([] if command.source is None else [command.source])
         if not paths:
@@ -328,7 +328,7 @@ class _Line:
             self._parts.add(_Part.PROGRAM)
             return
         before = len(self._reads)
-        self._visible(inner, Command(words=list(inner)))
+        self._visible(inner, ShellCommand(words=list(inner)))
         # The names of the files that are read come from the pipe.
         del self._reads[before:]
         self._flowing = False

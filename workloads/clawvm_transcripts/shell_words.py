@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["Command", "Word", "commands_of"]
+__all__ = ["ShellCommand", "Word", "commands_of"]
 
 MOST_TOKENS = 20_000
 """Words, signs and gaps that are looked at in one text; a here-document takes none."""
@@ -20,7 +20,7 @@ Word = str | None
 
 
 @dataclass(slots=True)
-class Command:
+class ShellCommand:
     """One simple command.
 
     ``words`` are the program and its arguments; ``writes`` the files that output is redirected to, ``hides`` whether
@@ -62,7 +62,7 @@ _IN_PARENS = re.compile(r"['\"\\`()\n]|<<-?[ \t]*(?P<mark>\\?[A-Za-z_]\w*|'[^'\n
 _ESCAPED = re.compile(r"\\(?:\n|([\"\\$`]))")
 
 
-def commands_of(text: str) -> list[Command]:
+def commands_of(text: str) -> list[ShellCommand]:
     """Return the simple commands of *text*; never raises, whatever the text."""
     return _CommandReader(text).commands()
 
@@ -70,12 +70,12 @@ def commands_of(text: str) -> list[Command]:
 class _CommandReader:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._found: list[Command] = []
-        self._now = Command()
+        self._found: list[ShellCommand] = []
+        self._now = ShellCommand()
         self._direction = ""  # The redirection whose target comes next.
-        self._waiting: list[tuple[Command, str, bool]] = []  # Here-documents that begin behind the line.
+        self._waiting: list[tuple[ShellCommand, str, bool]] = []  # Here-documents that begin behind the line.
 
-    def commands(self) -> list[Command]:
+    def commands(self) -> list[ShellCommand]:
         position = 0
         for _ in range(MOST_TOKENS):
             if position >= len(self._text):
@@ -100,7 +100,7 @@ class _CommandReader:
         self._direction = ""
         if now.words or now.writes or now.source is not None:
             self._found.append(now)
-            self._now = Command(piped=into_pipe)
+            self._now = ShellCommand(piped=into_pipe)
         elif into_pipe:
             now.piped = True
 

@@ -2,7 +2,7 @@
 
 import unittest
 
-from clawvm_experiments.sessions.cells import Outcome, RerunWatch, rerun_counts
+from clawvm_experiments.sessions.cells import RefetchOutcome, RerunWatch, rerun_counts
 from clawvm_replay.errors import InputError
 from clawvm_transcripts.evidence import Novelty
 from clawvm_transcripts.views import Observed
@@ -38,37 +38,39 @@ class OutcomeTest(unittest.TestCase):
 
     def test_verdict_tells_the_outcome(self):
         outcomes = {
-            "hit": Outcome.RESIDENT,
-            "page_in": Outcome.PAGED_IN,
-            "fault": Outcome.FAULTED,
-            "cold": Outcome.NOT_JUDGED,
+            "hit": RefetchOutcome.RESIDENT,
+            "page_in": RefetchOutcome.PAGED_IN,
+            "fault": RefetchOutcome.FAULTED,
+            "cold": RefetchOutcome.NOT_JUDGED,
         }
         for verdict, outcome in outcomes.items():
             with self.subTest(verdict):
                 self.assertIs(self.outcome(demand(1, "a", verdict)), outcome)
 
     def test_stored_content_for_which_the_next_prompt_has_no_room_is_left_out(self):
-        self.assertIs(self.outcome(demand(1, "a", "page_in"), left_out(1, "a")), Outcome.LEFT_OUT)
+        self.assertIs(self.outcome(demand(1, "a", "page_in"), left_out(1, "a")), RefetchOutcome.LEFT_OUT)
 
     def test_what_the_last_prompt_held_is_kept_even_if_the_next_one_leaves_it_out(self):
-        self.assertIs(self.outcome(demand(1, "a", "hit"), left_out(1, "a")), Outcome.RESIDENT)
+        self.assertIs(self.outcome(demand(1, "a", "hit"), left_out(1, "a")), RefetchOutcome.RESIDENT)
 
     def test_several_pages_have_the_worst_outcome_of_them(self):
         def of(*verdicts):
             return self.outcome(*(demand(1, page, verdict) for page, verdict in zip("ab", verdicts)), pages=("a", "b"))
 
-        self.assertIs(of("hit", "hit"), Outcome.RESIDENT)
-        self.assertIs(of("hit", "page_in"), Outcome.PAGED_IN)
-        self.assertIs(of("page_in", "fault"), Outcome.FAULTED)
-        self.assertIs(of("cold", "page_in"), Outcome.NOT_JUDGED)
+        self.assertIs(of("hit", "hit"), RefetchOutcome.RESIDENT)
+        self.assertIs(of("hit", "page_in"), RefetchOutcome.PAGED_IN)
+        self.assertIs(of("page_in", "fault"), RefetchOutcome.FAULTED)
+        self.assertIs(of("cold", "page_in"), RefetchOutcome.NOT_JUDGED)
 
     def test_other_turns_pages_and_faults_tell_nothing(self):
         events = (demand(2, "a", "fault"), demand(1, "b", "fault"), demand(1, "a", "page_in"), left_out(2, "a"))
         floor = {"event": "fault", "turn": 1, "page": "a", "minimum": "full"}
-        self.assertIs(self.outcome(*events, floor, {"event": "fault", "turn": 1, "query": "q"}), Outcome.PAGED_IN)
+        self.assertIs(
+            self.outcome(*events, floor, {"event": "fault", "turn": 1, "query": "q"}), RefetchOutcome.PAGED_IN
+        )
 
     def test_first_demand_of_a_turn_is_the_one_that_was_observed(self):
-        self.assertIs(self.outcome(demand(1, "a", "fault"), demand(1, "a", "hit")), Outcome.FAULTED)
+        self.assertIs(self.outcome(demand(1, "a", "fault"), demand(1, "a", "hit")), RefetchOutcome.FAULTED)
 
     def test_observation_that_the_trace_does_not_demand_is_an_error_not_a_success(self):
         with self.assertRaisesRegex(InputError, "turn 1"):

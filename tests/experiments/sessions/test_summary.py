@@ -4,7 +4,7 @@ import json
 import random
 import unittest
 
-from clawvm_experiments.sessions.cells import Options, Outcome, Rerun, rerun_counts
+from clawvm_experiments.sessions.cells import Options, RefetchOutcome, Rerun, rerun_counts
 from clawvm_experiments.sessions.data import KINDS
 from clawvm_experiments.sessions.summary import quartiles, ratio, summarize_sessions
 from clawvm_replay.metrics import CellMetrics
@@ -137,9 +137,15 @@ class MediansTest(unittest.TestCase):
 
 class RerunsTest(unittest.TestCase):
     def test_kept_share_is_of_what_could_be_judged(self):
-        outcomes = {Outcome.RESIDENT: 30, Outcome.PAGED_IN: 50, Outcome.LEFT_OUT: 20, Outcome.NOT_JUDGED: 900}
+        outcomes = {
+            RefetchOutcome.RESIDENT: 30,
+            RefetchOutcome.PAGED_IN: 50,
+            RefetchOutcome.LEFT_OUT: 20,
+            RefetchOutcome.NOT_JUDGED: 900,
+        }
         reruns = [
-            rerun(outcome, tokens, under_pressure=outcome is Outcome.LEFT_OUT) for outcome, tokens in outcomes.items()
+            rerun(outcome, tokens, under_pressure=outcome is RefetchOutcome.LEFT_OUT)
+            for outcome, tokens in outcomes.items()
         ]
         results = summarize_sessions([facts("s1")], OPTIONS, [row("s1", "clawvm", refetched=rerun_counts(reruns))])
         findings = results["findings"]
@@ -147,7 +153,7 @@ class RerunsTest(unittest.TestCase):
         self.assertEqual((findings["clawvm_served_share"], findings["clawvm_refetches_not_served"]), (1.0, 0))
 
     def test_re_fetch_that_is_not_served_without_pressure_is_counted_at_any_cut_and_budget(self):
-        lost = rerun_counts([rerun(Outcome.LEFT_OUT, 5), rerun(Outcome.PAGED_IN, 15)])
+        lost = rerun_counts([rerun(RefetchOutcome.LEFT_OUT, 5), rerun(RefetchOutcome.PAGED_IN, 15)])
         rows = [row("s1", "clawvm"), row("s1", "clawvm", cut=100, refetched=lost)]
         findings = summarize_sessions([facts("s1")], OPTIONS, rows)["findings"]
         self.assertEqual((findings["clawvm_refetches_not_served"], findings["clawvm_served_share"]), (1, 0.75))

@@ -28,7 +28,7 @@ __all__ = [
     "WINDOW",
     "Budget",
     "Options",
-    "Outcome",
+    "RefetchOutcome",
     "replay_session",
     "run_session_cell",
     "session_cells",
@@ -128,7 +128,7 @@ def session_cells(facts: Mapping[str, Any], options: Options) -> Iterator[Cell]:
 # --- One cell: a replay that keeps what became of the reruns.
 
 
-class Outcome(str, Enum):
+class RefetchOutcome(str, Enum):
     """What became of a rerun under a policy; one that needs several pages has the worst outcome of them."""
 
     RESIDENT = "resident"  # The last prompt held it at the demanded level: no call was needed.
@@ -143,7 +143,7 @@ class Rerun:
     """What became of one observed call; ``page_in_tokens`` are the tokens of its page-ins."""
 
     observed: Observed
-    outcome: Outcome
+    outcome: RefetchOutcome
     page_in_tokens: int
     under_pressure: bool
 
@@ -193,22 +193,22 @@ class RerunWatch:
                 )
             outcome = _worst(demands.values())
             tokens = 0
-            if outcome is Outcome.PAGED_IN:
+            if outcome is RefetchOutcome.PAGED_IN:
                 tokens = sum(demand.page_in_tokens for place, demand in demands.items() if place not in paid)
                 paid.update(demands)
             yield Rerun(item, outcome, tokens, item.turn in self._pressure)
 
 
-def _worst(demands: Collection[_Demand]) -> Outcome:
+def _worst(demands: Collection[_Demand]) -> RefetchOutcome:
     verdicts = {demand.verdict for demand in demands}
     if "fault" in verdicts:
-        return Outcome.FAULTED
+        return RefetchOutcome.FAULTED
     if not verdicts or "cold" in verdicts:
-        return Outcome.NOT_JUDGED
+        return RefetchOutcome.NOT_JUDGED
     if "page_in" not in verdicts:
-        return Outcome.RESIDENT  # Whether the next prompt holds it or not.
+        return RefetchOutcome.RESIDENT  # Whether the next prompt holds it or not.
     left_out = any(demand.left_out and demand.verdict == "page_in" for demand in demands)
-    return Outcome.LEFT_OUT if left_out else Outcome.PAGED_IN
+    return RefetchOutcome.LEFT_OUT if left_out else RefetchOutcome.PAGED_IN
 
 
 def rerun_counts(reruns: Iterable[Rerun]) -> dict[str, Any]:
@@ -217,15 +217,15 @@ def rerun_counts(reruns: Iterable[Rerun]) -> dict[str, Any]:
     Tokens are those of the recorded results.
     """
     counts: dict[str, Any] = {"calls": 0, "tokens": 0, "page_in_tokens": 0}
-    counts |= {outcome.value: {"calls": 0, "tokens": 0} for outcome in Outcome}
+    counts |= {outcome.value: {"calls": 0, "tokens": 0} for outcome in RefetchOutcome}
     calm = counts["without_pressure"] = {"calls": 0, "tokens": 0, "served_calls": 0, "served_tokens": 0}
     for item in reruns:
         counts["page_in_tokens"] += item.page_in_tokens
-        judged = item.outcome is not Outcome.NOT_JUDGED and not item.under_pressure
+        judged = item.outcome is not RefetchOutcome.NOT_JUDGED and not item.under_pressure
         for part in (counts, counts[item.outcome.value], *([calm] if judged else [])):
             part["calls"] += 1
             part["tokens"] += item.observed.tokens
-        if judged and item.outcome in (Outcome.RESIDENT, Outcome.PAGED_IN):
+        if judged and item.outcome in (RefetchOutcome.RESIDENT, RefetchOutcome.PAGED_IN):
             calm["served_calls"] += 1
             calm["served_tokens"] += item.observed.tokens
     return counts

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Row
-from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget, Options, Outcome
+from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget, Options, RefetchOutcome
 from clawvm_experiments.sessions.data import ALL_FORMATS, KINDS, RESOURCES, SIGNATURES, cut_label
 from clawvm_replay.metrics import DIGITS, FAULT_FIELDS, PRICE_MODELS
 from clawvm_replay.published import REAL_SESSION_FORMAT, REAL_SESSION_MEDIANS
@@ -176,8 +176,8 @@ def _added(counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 total[name] = {key: total.get(name, {}).get(key, 0) + number for key, number in value.items()}
             else:
                 total[name] = total.get(name, 0) + value
-    judged = total["tokens"] - total[Outcome.NOT_JUDGED.value]["tokens"]
-    return {**total, "kept_share": ratio(total[Outcome.RESIDENT.value]["tokens"], judged)}
+    judged = total["tokens"] - total[RefetchOutcome.NOT_JUDGED.value]["tokens"]
+    return {**total, "kept_share": ratio(total[RefetchOutcome.RESIDENT.value]["tokens"], judged)}
 
 
 def _kinds(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:

@@ -128,7 +128,7 @@ class _Reader(Reader):
             yield from self._new_usage(usage, name)
         for block in blocks:
             if block["type"] == "tool_use":
-                yield events.ToolCall(
+                yield events.RecordedCall(
                     text_of(block.get("id")), required_text(block, "name"), block.get("input", {}), name
                 )
 
@@ -147,7 +147,7 @@ class _Reader(Reader):
     def _user(self, record: dict[str, Any]) -> Iterator[events.Event]:
         content = record["message"]["content"]
         if record.get("isCompactSummary") is True:
-            yield events.Summary(words_of(content))
+            yield events.CompactionSummary(words_of(content))
             return
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
@@ -155,7 +155,7 @@ class _Reader(Reader):
         if results:
             for block in results:
                 failed = block.get("is_error") is True
-                yield events.ToolResult(text_of(block.get("tool_use_id")), words_of(block.get("content")), failed)
+                yield events.RecordedResult(text_of(block.get("tool_use_id")), words_of(block.get("content")), failed)
             return
         words = _words(content)
         if record.get("isMeta") is True or INJECTED.match(words):

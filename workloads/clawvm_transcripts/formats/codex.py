@@ -96,7 +96,7 @@ FAILURE = re.compile(
 """How a result without a head begins when the harness itself refused or lost the call."""
 
 
-def tool_call(kind: str, payload: dict[str, Any]) -> events.ToolCall:
+def tool_call(kind: str, payload: dict[str, Any]) -> events.RecordedCall:
     """Return the call of an item of type *kind*; raises RecordError for a function call without a name."""
     tool = payload.get("name", kind.removesuffix("_call"))
     if not isinstance(tool, str) or (kind in ("function_call", "custom_tool_call") and "name" not in payload):
@@ -108,10 +108,10 @@ def tool_call(kind: str, payload: dict[str, Any]) -> events.ToolCall:
     if tool == EXEC and isinstance(arguments, dict):
         arguments = next((value for key in PROGRAM_FIELDS if (value := text_of(arguments.get(key)))), arguments)
     namespace = text_of(payload.get("namespace"))
-    return events.ToolCall(call, f"{namespace}.{tool}" if namespace else tool, arguments)
+    return events.RecordedCall(call, f"{namespace}.{tool}" if namespace else tool, arguments)
 
 
-def tool_result(payload: dict[str, Any]) -> events.ToolResult:
+def tool_result(payload: dict[str, Any]) -> events.RecordedResult:
     """Return the result in an item; its text is the tool's output as recorded, "" where the item holds none."""
     call, output = text_of(payload.get("call_id")) or text_of(payload.get("id")), payload.get("output")
     failed: bool | None = None  # None where nothing but the text itself may show it.
@@ -132,7 +132,7 @@ def tool_result(payload: dict[str, Any]) -> events.ToolResult:
         failed = (bool(codes) and int(codes[-1]) != 0) or text.startswith(SCRIPT_FAILED)
     elif failed is None:
         failed = FAILURE.match(text) is not None
-    return events.ToolResult(call, text, failed, head)
+    return events.RecordedResult(call, text, failed, head)
 
 
 def _head_length(text: str) -> int:
@@ -383,7 +383,7 @@ def _compaction(payload: dict[str, Any]) -> list[events.Event]:
             words.extend(part for part in parts if _is_typed(part))
     text = "\n".join(words) or text_of(payload.get("message"))
     compaction = events.Compaction("replacement_history" if isinstance(history, list) else "summary")
-    return [compaction, events.Summary(text)] if text else [compaction]
+    return [compaction, events.CompactionSummary(text)] if text else [compaction]
 
 
 def _is_typed(words: str) -> bool:

@@ -137,14 +137,16 @@ class _Reader(Reader):
             if call in self._users:
                 yield events.Skipped("tool that the user started", known=True)
             else:
-                yield events.ToolCall(call, required_text(data, "toolName"), data.get("arguments", {}), self._message)
+                yield events.RecordedCall(
+                    call, required_text(data, "toolName"), data.get("arguments", {}), self._message
+                )
         elif kind == "tool.execution_complete":
             if call in self._users:
                 self._users.remove(call)
                 yield events.Skipped("tool that the user started", known=True)
             else:
                 text = text_of(object_of(data.get("result")).get("content"))
-                yield events.ToolResult(call, text, data.get("success") is not True)
+                yield events.RecordedResult(call, text, data.get("success") is not True)
         else:
             yield events.Skipped(kind)
 
@@ -160,7 +162,7 @@ def _user(data: dict[str, Any]) -> Iterator[events.Event]:
 def _summary(data: dict[str, Any], name: str) -> Iterator[events.Event]:
     words = text_of(data.get(name))
     if words:
-        yield events.Summary(words)
+        yield events.CompactionSummary(words)
 
 
 COPILOT_CLI = line_format("copilot-cli", "Copilot CLI", _recognizes, _Reader)

@@ -80,7 +80,8 @@ class _Reader(Reader):
         if not calls:
             commands = _recorded(extra) or _written(words)
             calls = [
-                events.ToolCall(f"{name}.{place}", TOOL, {"command": text}, name) for place, text in enumerate(commands)
+                events.RecordedCall(f"{name}.{place}", TOOL, {"command": text}, name)
+                for place, text in enumerate(commands)
             ]
             self._asked.extend(call.call for call in calls)
         yield from _reply(words, calls, object_of(extra.get("response")).get("usage"), name)
@@ -107,11 +108,11 @@ class _Reader(Reader):
             yield HARNESS_LINE
 
 
-def _call(function: dict[str, Any], call: Any, message: str) -> events.ToolCall:
-    return events.ToolCall(text_of(call), str(function["name"]), arguments_of(function["arguments"]), message)
+def _call(function: dict[str, Any], call: Any, message: str) -> events.RecordedCall:
+    return events.RecordedCall(text_of(call), str(function["name"]), arguments_of(function["arguments"]), message)
 
 
-def _reply(words: str, calls: list[events.ToolCall], usage: Any, name: str) -> Iterator[events.Event]:
+def _reply(words: str, calls: list[events.RecordedCall], usage: Any, name: str) -> Iterator[events.Event]:
     yield events.AssistantMessage(words, name)
     counted = usage_of(usage, name)
     if counted is not None:
@@ -119,9 +120,9 @@ def _reply(words: str, calls: list[events.ToolCall], usage: Any, name: str) -> I
     yield from calls
 
 
-def _result(call: str, content: Any, message: dict[str, Any]) -> events.ToolResult:
+def _result(call: str, content: Any, message: dict[str, Any]) -> events.RecordedResult:
     status = object_of(message.get("extra")).get("returncode")
-    return events.ToolResult(call, words_of(content), isinstance(status, int) and status != 0)
+    return events.RecordedResult(call, words_of(content), isinstance(status, int) and status != 0)
 
 
 def _recorded(extra: dict[str, Any]) -> list[str]:

@@ -114,7 +114,7 @@ class _Reader(Reader):
         elif action == "condensation":
             yield events.Compaction(action)
             if text_of(arguments.get("summary")):
-                yield events.Summary(arguments["summary"])
+                yield events.CompactionSummary(arguments["summary"])
         elif action in WITHOUT_USE or (users and action in CALLS):
             yield events.Skipped(action, known=True)  # The user may run commands, too.
         elif action in WORDS:
@@ -124,7 +124,7 @@ class _Reader(Reader):
         elif action in CALLS:
             yield from self._replies(text_of(arguments.get("thought")), name, event)
             taken = {field: value for field, value in arguments.items() if field != "thought"}
-            yield events.ToolCall(name, action, taken, name)
+            yield events.RecordedCall(name, action, taken, name)
         else:
             yield events.Skipped(str(action))
 
@@ -153,7 +153,7 @@ def _observation(kind: str, event: dict[str, Any]) -> Iterator[events.Event]:
         extras = event.get("extras")
         failed = kind in ("error", "user_rejected") or event.get("success") is False
         files = kind in ("edit", "read", "write") and isinstance(extras, dict)
-        yield events.ToolResult(_name(cause), text, failed or (files and text.startswith(FAILED)))
+        yield events.RecordedResult(_name(cause), text, failed or (files and text.startswith(FAILED)))
     else:
         yield events.Skipped(str(kind), known=kind in WITHOUT_USE or kind == "error")
 

@@ -199,9 +199,9 @@ class PiReader(Reader):
             yield _compaction(record)
             words = text_of(record.get("summary"))
             if words:
-                yield events.Summary(words)
+                yield events.CompactionSummary(words)
         elif kind == "branch_summary":
-            yield events.Summary(text_of(record["summary"]))
+            yield events.CompactionSummary(text_of(record["summary"]))
         elif kind == "session_init":
             yield events.Instruction("system", text_of(record["systemPrompt"]))
         elif kind in RESETS:
@@ -223,7 +223,7 @@ def _message(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
         else:
             yield events.Skipped("prompt without words", known=True)
     elif role == "toolResult":
-        yield events.ToolResult(
+        yield events.RecordedResult(
             text_of(message.get("toolCallId")), _words(message["content"]), message.get("isError") is True
         )
     else:
@@ -246,7 +246,7 @@ def _assistant(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
             yield events.Usage(prompt, cached, written, output, entry)
     for part in content if isinstance(content, list) else ():
         if part["type"] == "toolCall":
-            yield events.ToolCall(text_of(part.get("id")), str(part["name"]), part.get("arguments", {}), entry)
+            yield events.RecordedCall(text_of(part.get("id")), str(part["name"]), part.get("arguments", {}), entry)
 
 
 def _written_by_harness(message: dict[str, Any]) -> bool:

@@ -78,9 +78,9 @@ def _step(step: dict[str, Any], name: str) -> Iterator[events.Event]:
     if not action.strip():
         yield events.Skipped("step without an action", known=True)
         return
-    yield events.ToolCall(name, TOOL, action, name)
+    yield events.RecordedCall(name, TOOL, action, name)
     if isinstance(observation, str):
-        yield events.ToolResult(name, observation)
+        yield events.RecordedResult(name, observation)
 
 
 SWE_AGENT = document_format("swe-agent", "SWE-agent", _recognizes, _Reader, ("trajectory", "history"))

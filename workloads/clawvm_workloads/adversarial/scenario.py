@@ -45,8 +45,8 @@ __all__ = [
     "Check",
     "Control",
     "Harness",
-    "Run",
     "Scenario",
+    "ScenarioRun",
     "Script",
     "from_script",
     "from_trace",
@@ -100,7 +100,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ScenarioRun:
     """What a scenario showed under one policy.
 
     ``faults`` are policy-controllable, ``pressure_faults`` are not; both by kind, kinds without a fault left out.
@@ -124,7 +124,7 @@ class Run:
         return tuple(check.name for check in self.checks if not check.holds)
 
     @classmethod
-    def of(cls, events: Sequence[Event], judge: Callable[[Run], Sequence[Check]]) -> Run:
+    def of(cls, events: Sequence[Event], judge: Callable[[ScenarioRun], Sequence[Check]]) -> ScenarioRun:
         """Return what a decision trace shows, with the checks that *judge* makes of it."""
         faults: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
         for event in events:
@@ -174,7 +174,7 @@ class Scenario:
     id: str
     title: str
     story: str
-    run: Callable[[Policy, Selector, str], Run]
+    run: Callable[[Policy, Selector, str], ScenarioRun]
     controls: tuple[Control, ...]
     budget: int = BUDGET
 
@@ -244,7 +244,7 @@ def _with_fault(
 
 def from_trace(
     build: Callable[[], Trace], checks: Sequence[str], rejections: tuple[str, ...] = ()
-) -> Callable[..., Run]:
+) -> Callable[..., ScenarioRun]:
     """Return how a scenario that is a trace runs; its variants are ``INJECTED_FAULTS``.
 
     *rejections* are the reject codes that its updates must get, in journal order.
@@ -265,14 +265,14 @@ def _run_trace(
     policy: Policy,
     selector: Selector,
     variant: str,
-) -> Run:
+) -> ScenarioRun:
     trace, turns = _trace_and_witness(build)
     decisions = DecisionTrace()
     observed: list[AssembledPrompt] = []
     replay_trace(trace, policy, decisions=decisions, selector=selector, observe=observed.append)
     events, prompts = _with_fault(variant, decisions.events, observed)
 
-    def judge(run: Run) -> list[Check]:
+    def judge(run: ScenarioRun) -> list[Check]:
         judged = [
             _no_fault(run),
             _within_budget(prompts, trace.header.budget),
@@ -283,10 +283,10 @@ def _run_trace(
         ]
         return [check for check in judged if check.name in checks]
 
-    return Run.of(events, judge)
+    return ScenarioRun.of(events, judge)
 
 
-def _no_fault(run: Run) -> Check:
+def _no_fault(run: ScenarioRun) -> Check:
     return Check("no_controllable_fault", not run.faults, f"{sum(run.faults.values())} faults")
 
 
@@ -322,7 +322,7 @@ def _held(name: str, prompts: Sequence[AssembledPrompt], due: Sequence[Levels]) 
     return Check(name, missed == 0 and len(prompts) == len(due), f"{total - missed} of {total} held")
 
 
-def _durability(run: Run, rejections: tuple[str, ...]) -> list[Check]:
+def _durability(run: ScenarioRun, rejections: tuple[str, ...]) -> list[Check]:
     codes = ", ".join(f"{count} {code}" for code, count in sorted(Counter(run.rejected).items())) or "none"
     return [
         Check("nothing_lost", run.lost == 0, f"{run.lost} lost"),
@@ -377,23 +377,23 @@ class Harness:
 Script = Callable[[Harness], Sequence[Check]]
 
 
-def from_script(script: Script, rejections: tuple[str, ...] | None) -> Callable[..., Run]:
+def from_script(script: Script, rejections: tuple[str, ...] | None) -> Callable[..., ScenarioRun]:
     """Return how a scenario that is a script runs; *rejections* is None where it stages no update."""
     return partial(_run_script, script, rejections)
 
 
 def _run_script(
     script: Script, rejections: tuple[str, ...] | None, policy: Policy, selector: Selector, variant: str
-) -> Run:
+) -> ScenarioRun:
     harness = Harness(policy, selector, variant)
     special = script(harness)
     harness.engine._check()
 
-    def judge(run: Run) -> list[Check]:
+    def judge(run: ScenarioRun) -> list[Check]:
         durability = [] if rejections is None else _durability(run, rejections)
         return [_no_fault(run), _within_budget(harness.prompts, BUDGET), *durability, *special]
 
-    return Run.of(harness.decisions.events, judge)
+    return ScenarioRun.of(harness.decisions.events, judge)
 
 
 def values_check(

@@ -26,8 +26,8 @@ from clawvm_workloads.adversarial.scenario import (
     Check,
     Control,
     Harness,
-    Run,
     Scenario,
+    ScenarioRun,
     Script,
     from_script,
     note,
@@ -513,14 +513,14 @@ def _through_journal(made: Storm, validated: bool) -> Check:
     return replace(values, holds=same, observed=f"{len(codes)} rejected, {overwrote} overwritten")
 
 
-def _run_storms(seeds: Sequence[int], policy: Policy, selector: Selector, variant: str) -> Run:
+def _run_storms(seeds: Sequence[int], policy: Policy, selector: Selector, variant: str) -> ScenarioRun:
     """Play the storm of every seed; a check holds if it holds in all of them."""
     runs = [
         from_script(partial(_storm_script, seed), (_STALE,) * storm(seed).stale)(policy, selector, variant)
         for seed in seeds
     ]
     counts = ("pressure_turns", "pressure_tokens", "alerts", "page_ins", "committed", "lost", "overwritten")
-    return Run(
+    return ScenarioRun(
         checks=tuple(_in_all(seeds, checks) for checks in zip(*(run.checks for run in runs))),
         faults=_sums([run.faults for run in runs]),
         pressure_faults=_sums([run.pressure_faults for run in runs]),
