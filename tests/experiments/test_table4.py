@@ -6,8 +6,8 @@ from clawvm_experiments.table4 import EXPERIMENT
 from clawvm_replay.document import markdown
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.published import FAULT_FREE, TABLE_4, Mark, PublishedFigure
-from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
+from clawvm_runtime.policy import PAPER_POLICIES
+from clawvm_workloads.families import PAPER_BUDGETS, PAPER_FAMILIES
 
 FLOATS = {"thrash_index", "mean_level_at_demand", "share_served_at_full", "mean_budget_use"}
 
@@ -29,9 +29,9 @@ def row(policy, workload, budget, *, thrash=0.9, **faults):
 def rows(budgets=PAPER_BUDGETS, change=None):
     """Return rows of every policy; each policy has in each cell the published mean, *change* may replace a row."""
     result = []
-    for policy in POLICIES:
+    for policy in PAPER_POLICIES:
         published = TABLE_4[policy]
-        for workload in FAMILIES:
+        for workload in PAPER_FAMILIES:
             for budget in budgets:
                 made = row(
                     policy, workload, budget, thrash=published.thrash_index, refetch=round(published.mean_faults)

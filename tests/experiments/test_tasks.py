@@ -15,7 +15,7 @@ from clawvm_workloads.tasks import CATEGORIES, TASKS
 ROWS = {}
 
 
-POLICIES = ("compaction_hybrid", "lru", "clawvm")
+POLICIES = ("compaction_hybrid", "clawvm")
 """Enough policies for every statement; the quick run of the experiment has all of them."""
 
 
@@ -131,7 +131,7 @@ class SummaryTest(unittest.TestCase):
         self.assertEqual(results["findings"]["tasks_clawvm_success_300_stretched"], round(29 / 30, 6))
 
     def test_pressure_is_found(self):
-        results = self.change("check_a_claim", {"pressure_turns": 2}, session="plain", budget=300, policy="lru")
+        results = self.change("check_a_claim", {"pressure_turns": 2}, session="plain", budget=300, policy="clawvm")
         self.assertEqual(results["findings"]["tasks_pressure_turns"], 2)
 
     def test_a_quick_run_has_the_same_findings_without_what_needs_all_tasks(self):

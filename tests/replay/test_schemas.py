@@ -45,8 +45,8 @@ from clawvm_workloads.families import FAMILIES
 
 SUFFIX = ".schema.json"
 BUDGET = 120
-SAMPLES_PER_SHAPE = 4
-MUTATIONS = 4
+SAMPLES_PER_SHAPE = 2
+MUTATIONS = 2
 SEED = 12026
 WRONG = (None, True, False, 0, 1, -1, 1.0, 1.5, 10**30, "", "x", "full", "none", [], [1], [[]], {}, {"a": 1})
 
@@ -191,7 +191,8 @@ def conversion() -> tuple[Any, dict[str, list[Any]]]:
 @functools.cache
 def instances() -> dict[str, list[Any]]:
     """Return what the code writes, by the name of the schema that describes it."""
-    lines = [record for family in FAMILIES.values() for record in trace_lines(family(BUDGET))] + small_trace()
+    traces = [FAMILIES[name](BUDGET) for name in ("multi_session", "daily_assistant")]
+    lines = [*(record for trace in traces for record in trace_lines(trace)), *small_trace()]
     report, records = conversion()
     every = {
         **written(),
@@ -322,7 +323,7 @@ class SchemasTest(unittest.TestCase):
 
     def test_a_page_is_valid_exactly_when_it_can_be_made(self) -> None:
         # Only what a single field and the type decide: that costs rise with the level is beyond a schema.
-        cheaper = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL)
+        cheaper = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED)
         choices = itertools.product(PageType, Level, (True, False), (Scope.SESSION, Scope.PROJECT), cheaper)
         for page_type, minimum, active, scope, cheap in choices:
             record = page().to_record()
@@ -417,7 +418,7 @@ class AgreementTest(unittest.TestCase):
                 record = copy.deepcopy(original)
                 put(*place, draw.choice(WRONG))(record)
                 refused += not self.assert_agreement(name, record)
-        self.assertGreater(refused, 100)
+        self.assertGreater(refused, 80)
 
 
 def small_samples() -> Iterator[tuple[str, Any]]:

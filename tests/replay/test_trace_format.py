@@ -327,7 +327,7 @@ WRONG = (None, True, False, 0, -1, 1, 10**30, 1.5, -0.0, math.pi, "", "x", "\ud8
 class MutationTest(TraceFormatCase):
     """Whatever is done to a record, reading returns a trace or raises TraceError, nothing else."""
 
-    ATTEMPTS = 200
+    ATTEMPTS = 60
 
     def read_or_refuse(self, content, label):
         try:

@@ -208,7 +208,7 @@ class DecodedTest(unittest.TestCase):
     def test_nesting_has_the_same_limit_everywhere(self):
         whole = "[" * MAXIMUM_DEPTH + "]" * MAXIMUM_DEPTH
         self.assertEqual(decoded(whole), (json.loads(whole), 2 * MAXIMUM_DEPTH))
-        for depth in (MAXIMUM_DEPTH + 1, 800, 3000, 100_000):
+        for depth in (MAXIMUM_DEPTH + 1, 3000, 20_000):
             with self.assertRaises(NestingError):
                 decoded("[" * depth + "]" * depth)
             self.assertEqual(parsed('{"a":' * depth + "1" + "}" * depth), [TOO_DEEP])
