@@ -119,12 +119,12 @@ class ExperimentCommandsTest(unittest.TestCase):
         self.assert_refused("unknown experiment 'astrology'", "astrology", name="experiment")
 
     def test_one_experiment_prints_its_report_or_writes_the_same_files(self) -> None:
-        done = run("experiment", "gates", "--quick")
+        done = run("experiment", "gates", "--quick", "--jobs", 1)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.strip(), self.whole["gates/report.md"].decode().strip())
         folder = self.root / "gates"
         for arguments in ((), ("--force",)):
-            done = run("experiment", "gates", "--quick", "--out-root", folder, *arguments)
+            done = run("experiment", "gates", "--quick", "--jobs", 1, "--out-root", folder, *arguments)
             self.assertEqual(done.returncode, 0, done.stderr)
         own = tree(folder)
         for name in self.whole:

@@ -100,18 +100,10 @@ def small_trace() -> list[Any]:
 @functools.cache
 def written() -> dict[str, list[Any]]:
     """Return the records of every file that two commands write, by the name of their schema."""
+    policies = ("--policies", "retrieval,compaction_hybrid,oracle_h3")
     commands = (
-        [
-            "suite",
-            "--budgets",
-            str(BUDGET),
-            "--workloads",
-            "multi_session",
-            "--policies",
-            "compaction_hybrid,clawvm,oracle_h3",
-        ],
-        ["suite", "--budgets", str(BUDGET), "--workloads", "daily_assistant", "--policies", "retrieval"],
-        ["experiment", "gates"],
+        ["suite", "--budgets", str(BUDGET), "--workloads", "daily_assistant", *policies, "--jobs", "1"],
+        ["experiment", "gates", "--jobs", "1"],
     )
     records: dict[str, list[Any]] = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -179,7 +171,7 @@ def conversion() -> tuple[Any, dict[str, list[Any]]]:
     """Return the report of a conversion with texts, and the records of its line files by the end of their names."""
     fixtures = Path(__file__).resolve().parents[1] / "transcripts" / "fixtures"
     with tempfile.TemporaryDirectory() as folder:
-        jobs = jobs_for([fixtures / "claude-code", fixtures / "openhands"], Path(folder), keep_text=True)
+        jobs = jobs_for([fixtures / "openhands"], Path(folder), keep_text=True)
         results = Conversion.of([convert(job) for job in jobs])
         records: dict[str, list[Any]] = {}
         for path in sorted(Path(folder).rglob("*.jsonl")):
