@@ -187,7 +187,3 @@ class QuickTest(unittest.TestCase):
 
     def test_report_begins_with_a_heading(self):
         self.assertTrue(markdown(EXPERIMENT.report(EXPERIMENT.summarize(rows(budgets=(180,))))).startswith("## "))
-
-
-if __name__ == "__main__":
-    unittest.main()

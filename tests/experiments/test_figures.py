@@ -36,7 +36,3 @@ class MapTest(unittest.TestCase):
     def test_a_map_has_the_name_of_its_policy(self) -> None:
         maps = figures.session_maps()
         self.assertIn("policy Compaction-Hybrid, budget 120 tokens", maps["compaction_hybrid"])
-
-
-if __name__ == "__main__":
-    unittest.main()

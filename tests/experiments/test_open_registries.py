@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import tempfile
 import unittest
-from pathlib import Path
 from unittest import mock
 
 from clawvm_experiments.claims import Claim
@@ -18,6 +16,7 @@ from clawvm_transcripts.formats.pi import PI
 from clawvm_workloads.families import FAMILIES, PAPER_FAMILIES, Family
 from tests.cli.support import ROOT, run
 from tests.experiments.test_table4 import rows
+from tests.support import temporary_folder
 
 OURS = Experiment(
     id="made_up",
@@ -58,9 +57,7 @@ TOY = Format("toy", "Toy sessions", lambda head: head.start.startswith(b"#toy"),
 
 class OpenRegistriesTest(unittest.TestCase):
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.root = Path(temporary.name)
+        self.root = temporary_folder(self)
         small = dataclasses.replace(POLICIES["clawvm"], id="clawvm_small", name="ClawVM, small")
         for patch in (
             mock.patch.dict(FAMILIES, {"evening_assistant": Family("evening_assistant", None, evening_assistant)}),
@@ -121,7 +118,3 @@ class OpenRegistriesTest(unittest.TestCase):
         self.assertEqual(run("validate", *documents).returncode, 0)
         self.assertIn("Toy sessions", run("convert", "--help").stdout)
         self.assertIn("Toy sessions", run("convert", ROOT / "LICENSE", "--out", self.root / "out").stderr)
-
-
-if __name__ == "__main__":
-    unittest.main()

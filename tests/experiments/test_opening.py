@@ -54,7 +54,3 @@ class OpeningTest(unittest.TestCase):
         self.assertIn("| C3 |", text)
         self.assertNotIn("Sentence C1", text)
         self.assertIn("Every claim that this run judged", self.text(claims=claims[:1]))
-
-
-if __name__ == "__main__":
-    unittest.main()

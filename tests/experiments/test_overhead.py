@@ -313,8 +313,7 @@ class DocumentTests(unittest.TestCase):
             if row["peak_kb"] is not None
         }
         self.assertEqual(
-            with_peak,
-            {("timings", "select"), ("timings", "turn"), ("timings", "turn+trace"), ("families", "turn")},
+            with_peak, {("timings", "select"), ("timings", "turn"), ("timings", "turn+trace"), ("families", "turn")}
         )
 
     def test_a_quick_run_has_the_same_tables_with_fewer_samples(self) -> None:
@@ -440,7 +439,3 @@ class VerdictTests(unittest.TestCase):
         self.assertEqual(found["table_selection_ratio"], 4.0)
         self.assertEqual(found["reference_us"], 10.0)
         self.assertEqual(len(found), 1 + 2 * len(document["verdicts"]) + len(SUBJECTS))
-
-
-if __name__ == "__main__":
-    unittest.main()

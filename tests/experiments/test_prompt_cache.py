@@ -363,7 +363,3 @@ class QuickTest(unittest.TestCase):
         self.assertEqual(sorted(EXPERIMENT.figures(results)), ["cost.svg", "prefix_reuse.svg"])
         full = {cell.id: cell for cell in EXPERIMENT.cells(False)}
         self.assertEqual([full[cell.id] for cell in cells], cells)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -200,7 +200,3 @@ class QuickTest(unittest.TestCase):
 
     def test_report_begins_with_a_heading(self):
         self.assertTrue(markdown(EXPERIMENT.report(EXPERIMENT.summarize(rows()))).startswith("## "))
-
-
-if __name__ == "__main__":
-    unittest.main()

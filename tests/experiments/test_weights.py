@@ -101,7 +101,3 @@ class QuickTest(unittest.TestCase):
         self.assertEqual(known, {"runs": len(quick)})
         self.assertEqual(results["alone"]["recency"]["values"], [0.1, 0.6, 1.2])
         self.assertTrue(markdown(EXPERIMENT.report(results)).startswith("## "))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -293,7 +293,3 @@ class DotGridTest(unittest.TestCase):
         svg = grid([[Dot(True)] * 60], columns=columns)
         self.assertEqual(parsed(svg).attrib["class"], "cvp cvp-wide")
         self.assertTrue(set(columns) <= set(texts(svg)))
-
-
-if __name__ == "__main__":
-    unittest.main()

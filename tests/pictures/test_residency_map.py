@@ -318,7 +318,3 @@ class LargeSessionsTest(unittest.TestCase):
                 anchor = text.attrib.get("text-anchor")
                 begin = x - room if anchor == "end" else x - room / 2 if anchor else x
                 self.assertTrue(begin >= 0 and begin + room <= width, (turns, text.text))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -163,10 +163,7 @@ class SmallSessionsTest(unittest.TestCase):
         self.assertIn("destroyed by a reset", told[3][1][0])
         self.assertEqual(
             told[4][1],
-            [
-                "demanded at full, found at none: fault",
-                "FAULT refetch, retrieved again, counted against the policy",
-            ],
+            ["demanded at full, found at none: fault", "FAULT refetch, retrieved again, counted against the policy"],
         )
         self.assertEqual([(mark.turn, mark.session) for mark in record.boundaries], [(2, "s2")])
 
@@ -229,7 +226,3 @@ class SmallSessionsTest(unittest.TestCase):
     def test_braces_in_a_trace_are_text(self) -> None:
         more = assemble(2, {"p": "full"}, steps=[["p", "{0.__class__}{}{", 10, 2.0, "applied"]])
         self.assertIn("{0.__class__}", self.last(more)[1][0])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -242,7 +242,3 @@ class PaletteTest(unittest.TestCase):
         self.assertEqual(LIGHT.keys(), DARK.keys())
         used = set(re.findall(r"var\(--cvp-([\w-]+)\)", STYLESHEET))
         self.assertLessEqual(used, LIGHT.keys())
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -5,9 +5,7 @@ import dataclasses
 import io
 import json
 import re
-import tempfile
 import unittest
-from pathlib import Path
 from unittest import mock
 
 from clawvm_replay import suite
@@ -21,6 +19,7 @@ from clawvm_replay.sweep import UNSERVED_FIELDS, CellOutcome, SweepCell, SweepSu
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 from tests.cli.support import ROOT
+from tests.support import temporary_folder
 
 REFERENCE = ROOT / "reference" / "tier2" / "results" / "tier2.summary.json"
 COMPLETE = ("lru", "clawvm", "oracle_h3")
@@ -48,9 +47,7 @@ class FreshRunTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.root = Path(folder.name)
+        cls.root = temporary_folder(cls)
         cls.reference = read_document(REFERENCE, "sweep_summary")
         cls.configuration = cls.reference["configuration"]
         traces = [
@@ -180,7 +177,3 @@ class ReportTest(unittest.TestCase):
             if isinstance(block, Table):
                 self.assertEqual({len(row) for row in block.rows}, {len(block.columns)})
         self.assertTrue(re.fullmatch(r"[\x20-\x7e\n]*", markdown(sweep_blocks(summary))))
-
-
-if __name__ == "__main__":
-    unittest.main()

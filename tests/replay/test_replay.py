@@ -124,9 +124,7 @@ class LookaheadTest(unittest.TestCase):
         read = builder.tool("read", {"path": "a"}, "file", LADDER)
         for turn in range(1, 7):
             builder.turn(
-                1,
-                demands=[("plan", Level.FULL)] * (2 if turn == 5 else 0),
-                calls=[read] if turn in (1, 2, 6) else [],
+                1, demands=[("plan", Level.FULL)] * (2 if turn == 5 else 0), calls=[read] if turn in (1, 2, 6) else []
             )
         return builder.trace()
 
@@ -311,11 +309,7 @@ class HarnessTest(unittest.TestCase):
         plan(builder)
         read = builder.tool("read", {"path": "a"}, "file", LADDER)
         builder.turn(
-            101,
-            calls=[read],
-            demands=[("plan", Level.FULL)],
-            lookups=[("q", RecallOutcome.OK)],
-            updates=[note()],
+            101, calls=[read], demands=[("plan", Level.FULL)], lookups=[("q", RecallOutcome.OK)], updates=[note()]
         )
         _, events = events_of(builder.trace())
         order = kinds(events, "tool", "recall", "stage", "boundary", "assemble")
@@ -436,7 +430,3 @@ class TranscriptAccountTest(unittest.TestCase):
         self.assertEqual({account.grow(10**9) for _ in range(5)}, {Due.NOTHING})
         account.compacted()
         self.assertEqual(account.tokens, 0)
-
-
-if __name__ == "__main__":
-    unittest.main()

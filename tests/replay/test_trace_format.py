@@ -459,7 +459,3 @@ class StrictnessTest(TraceFormatCase):
         # The depth at which only the writer gives up differs between Python versions; on 3.11 it is near 990.
         with mock.patch.object(trace_format, "tool_signature", side_effect=RecursionError):
             self.assert_error(SMALL, 3, "nested")
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -440,7 +440,3 @@ class RunTests(unittest.TestCase):
         prompt = engine.prompt_assemble()
         self.assertEqual([block.page_id for block in prompt.blocks], ["boot", "rule", "b", "a"])
         self.assertIn(prompt.text, ("short rule", "long rule"))
-
-
-if __name__ == "__main__":
-    unittest.main()

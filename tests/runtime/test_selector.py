@@ -308,7 +308,3 @@ class PropertyTests(unittest.TestCase):
     def test_the_levels_are_those_of_the_specification_written_naively(self) -> None:
         for seed, request, selection, _pages in self.cases():
             self.assertEqual(selection.levels, by_the_book(request), f"seed {seed}")
-
-
-if __name__ == "__main__":
-    unittest.main()

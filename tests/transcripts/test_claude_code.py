@@ -236,12 +236,7 @@ class DamageTest(unittest.TestCase):
         tool = line("assistant", [{"type": "tool_use", "name": 5, "id": "t"}])
         events = events_of({"type": ["user"]}, tool)
         self.assertEqual(
-            events[1:-1],
-            [
-                Broken(1, "type is no text"),
-                AssistantMessage("", "u"),
-                Broken(2, "name is no text"),
-            ],
+            events[1:-1], [Broken(1, "type is no text"), AssistantMessage("", "u"), Broken(2, "name is no text")]
         )
 
     def test_absurd_counts_are_none(self):
@@ -329,7 +324,3 @@ class BoundariesTest(unittest.TestCase):
                 SessionEnd(6),
             ],
         )
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -457,7 +457,3 @@ class Damage(unittest.TestCase):
         for content in (None, 5, {}):
             (event,) = read([("response_item", {"type": "message", "role": "user", "content": content})])
             self.assertIsInstance(event, Broken)
-
-
-if __name__ == "__main__":
-    unittest.main()

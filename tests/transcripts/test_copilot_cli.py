@@ -142,7 +142,3 @@ class RecordTest(unittest.TestCase):
         for kind, data in shapes:
             with self.subTest(kind=kind, data=data):
                 self.assertEqual([Broken], [type(event) for event in events_in((kind, data))])
-
-
-if __name__ == "__main__":
-    unittest.main()

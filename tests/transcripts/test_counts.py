@@ -298,7 +298,3 @@ def _tables(thing: Any) -> list[Any]:
         elif hasattr(value, "__dict__"):
             found.extend(_tables(value))
     return found
-
-
-if __name__ == "__main__":
-    unittest.main()

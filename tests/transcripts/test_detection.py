@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import socket
-import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -30,6 +29,7 @@ from clawvm_transcripts.formats import Format, Reader, line_format, required_tex
 from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 from clawvm_transcripts.output import Job, convert
 from clawvm_transcripts.reading import Source
+from tests.support import temporary_folder
 
 RECORD = {"type": "user", "sessionId": "s", "uuid": "u", "version": "1", "message": {"content": "Hello."}}
 LINE = json.dumps(RECORD).encode() + b"\n"
@@ -39,9 +39,7 @@ KNOWN = ", ".join(item.title for item in FORMATS)
 
 class Folder(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
+        self.folder = temporary_folder(self)
 
     def file(self, name, content=LINE):
         path = self.folder / name
@@ -271,7 +269,3 @@ class SessionFilesTest(Folder):
         (self.folder / "empty").mkdir()
         self.assertEqual(self.names("empty"), [])
         self.assertEqual(session_files([]), [])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -368,7 +368,3 @@ class MessagePartsTest(unittest.TestCase):
         for usage in (None, {}, {"prompt_tokens": 0}, {"prompt_tokens": True}, {"prompt_tokens": 10**12}):
             with self.subTest(usage=usage):
                 self.assertIsNone(usage_of(usage, "m"))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,7 +1,6 @@
 """Which jobs some inputs make, and what comes out of all of them together."""
 
 import os
-import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -13,15 +12,15 @@ from clawvm_replay.errors import InputError
 from clawvm_transcripts.detection import UnknownFormatError
 from clawvm_transcripts.jobs import Chain, Conversion, conversion_report, jobs_for
 from clawvm_transcripts.output import Job, convert
+from tests.support import temporary_folder
 from tests.transcripts.recorded_files import recording
 
 
 class JobsTest(unittest.TestCase):
     def setUp(self) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name) / "in"
-        self.out = Path(temporary.name) / "out"
+        temporary = temporary_folder(self)
+        self.folder = temporary / "in"
+        self.out = temporary / "out"
 
     def add(self, path: str, name: str, **facts: Any) -> Path:
         return recording(name, **facts).write(self.folder / path)
@@ -187,7 +186,3 @@ class ConversionTest(JobsTest):
         report = self.report(keep_text=True)
         report.encode("ascii")
         self.assertNotIn("\n# y", report)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import resource
-import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from clawvm_transcripts.output import (
     request_stop,
 )
 from clawvm_transcripts.views import read_observed
+from tests.support import temporary_folder
 from tests.transcripts.recorded_files import Recording, recording
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -37,9 +37,7 @@ VIEWS = ("signatures", "resources")
 
 class FolderTest(unittest.TestCase):
     def setUp(self) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name)
+        self.folder = temporary_folder(self)
         self.out = self.folder / "out"
 
     def convert(self, *paths: Path, **options: Any) -> list[Converted]:
@@ -386,7 +384,3 @@ class RecordedUsageTest(unittest.TestCase):
         )
         self.assertEqual((record["window"], record["requests"], record["cached_tokens"]), (None, 1, 0))
         self.assertEqual(record["written_tokens"], MOST_RECORDED_TOKENS)
-
-
-if __name__ == "__main__":
-    unittest.main()

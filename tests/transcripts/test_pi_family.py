@@ -235,8 +235,7 @@ class OpenClaw(unittest.TestCase):
             entry(name="d", parent="l"),
         )
         self.assertEqual(
-            read,
-            [Prompt("a"), Prompt("b"), Rewind(1), *skipped("leaf"), Prompt("c"), Rewind(1), Prompt("d")],
+            read, [Prompt("a"), Prompt("b"), Rewind(1), *skipped("leaf"), Prompt("c"), Rewind(1), Prompt("d")]
         )
 
 
@@ -358,7 +357,3 @@ class Tree(unittest.TestCase):
         read = events(entry(name="r", parent=None), *[r | {"parentId": "r"} for r in records[:2]], *records[2:])
         self.assertEqual(sum(isinstance(event, Prompt) for event in read), 2001)
         self.assertEqual(read[-2], Rewind(1000))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -186,7 +186,3 @@ class DamageTest(unittest.TestCase):
 
     def test_values_of_other_types_absurd_numbers_and_nesting(self):
         self.survive("replacements")
-
-
-if __name__ == "__main__":
-    unittest.main()

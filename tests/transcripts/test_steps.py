@@ -184,7 +184,3 @@ class BoundsTest(unittest.TestCase):
         with patch.object(steps, "MOST_CHARACTERS", 1000):
             self.assertEqual([len(step.answers) for step in steps_of(*events)], [3, 3])
             self.assertEqual(len(steps_of(*(Prompt("x" * 500) for _ in range(6)))), 2)
-
-
-if __name__ == "__main__":
-    unittest.main()

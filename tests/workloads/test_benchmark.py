@@ -53,7 +53,3 @@ class BenchmarkTest(unittest.TestCase):
         for arguments in (("--pages", "0"), ("--turns", "many"), ("--repeats", "-1"), ("--unknown",)):
             code, _, errors = run(*arguments)
             self.assertEqual((code, len(errors.splitlines())), (2, 1), arguments)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -14,16 +14,16 @@ from tests.experiments.sessions.made_up import (
     OBSERVED,
     RESET,
     page,
-    temporary_root,
     tool,
     turns,
     write_session,
 )
+from tests.support import temporary_folder
 
 
 class SessionIndexTest(unittest.TestCase):
     def setUp(self):
-        self.root = temporary_root(self)
+        self.root = temporary_folder(self)
 
     def index(self, cuts=(2, 4, None), **session):
         write_session(self.root, "toy", **session)
@@ -34,11 +34,7 @@ class SessionIndexTest(unittest.TestCase):
         fields = ("turns", "working_set", "compactions", "boundary_turns", "refetch_calls", "refetch_tokens")
         self.assertEqual(
             {label: tuple(there[name] for name in fields) for label, there in by_cut.items()},
-            {
-                "cut0002": (2, 100, 0, [], 0, 0),
-                "cut0004": (4, 100, 1, [4], 1, 61),
-                "whole": (5, 100, 1, [4], 2, 92),
-            },
+            {"cut0002": (2, 100, 0, [], 0, 0), "cut0004": (4, 100, 1, [4], 1, 61), "whole": (5, 100, 1, [4], 2, 92)},
         )
 
     def test_what_the_harness_still_had_is_a_repeat_and_what_an_edit_changed_is_neither(self):
@@ -96,7 +92,7 @@ class SessionIndexTest(unittest.TestCase):
 
     def test_index_is_plain_data_without_the_path(self):
         text = json.dumps(self.index())
-        self.assertNotIn(self.root, text)
+        self.assertNotIn(str(self.root), text)
 
     def test_session_that_is_no_converted_one_is_refused_with_one_line(self):
         write_session(self.root, "old", version=0)
@@ -119,7 +115,3 @@ class SessionIndexTest(unittest.TestCase):
 class CutLabelTest(unittest.TestCase):
     def test_words_say_the_same(self):
         self.assertEqual([cut_words(cut_label(cut)) for cut in (20, None)], ["20 turns", "whole"])
-
-
-if __name__ == "__main__":
-    unittest.main()

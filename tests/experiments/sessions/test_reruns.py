@@ -101,7 +101,3 @@ class RerunCountsTest(unittest.TestCase):
         counts = rerun_counts(watched(again, *events))
         expected = {"calls": 1, "tokens": 7, "served_calls": 0, "served_tokens": 0}
         self.assertEqual(counts["without_pressure"], expected)
-
-
-if __name__ == "__main__":
-    unittest.main()

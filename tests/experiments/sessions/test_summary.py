@@ -229,7 +229,3 @@ class PureTest(unittest.TestCase):
         nothing = summarize_sessions([], Options(), [])["findings"]
         something = summarize_sessions([facts("s1")], OPTIONS, every("s1", (9, 5, 1)))["findings"]
         self.assertEqual(list(nothing), list(something))
-
-
-if __name__ == "__main__":
-    unittest.main()

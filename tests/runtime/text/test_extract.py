@@ -351,7 +351,3 @@ class CostTests(unittest.TestCase):
                 structured(text, page_type)
                 structured(text, page_type, ContentKind.PROSE)
             self.assertLess(time.process_time() - start, 3, unit[:20])
-
-
-if __name__ == "__main__":
-    unittest.main()

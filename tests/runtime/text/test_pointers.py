@@ -163,7 +163,3 @@ class DefinedWordTests(unittest.TestCase):
 
     def test_a_word_is_counted_whatever_stands_beside_it(self) -> None:
         self.assertEqual(words_of("gamma 12→betas|betas 漢→betas"), "betas, gamma")
-
-
-if __name__ == "__main__":
-    unittest.main()
