@@ -208,7 +208,7 @@ class ExplainTest(CommandTest):
         self.assertIn("upgrade to structured: 4 tokens", result.stdout)
         self.assertIn("did not fit what was left", result.stdout)
 
-    def test_a_decision_trace_tells_the_same_as_its_trace(self) -> None:
+    def test_a_decision_trace_explains_the_same_as_its_trace(self) -> None:
         decisions = self.folder / "decisions.jsonl"
         run(REPLAY, TRACE, "--decisions", decisions)
         arguments = ("--turn", 7, "--page", "plan")
@@ -221,7 +221,7 @@ class ExplainTest(CommandTest):
 
 
 class CompareTest(CommandTest):
-    def test_equal_runs_do_not_differ_and_different_ones_are_told_cell_by_cell(self) -> None:
+    def test_equal_runs_do_not_differ_and_different_ones_are_listed_cell_by_cell(self) -> None:
         first, second = self.folder / "first", self.folder / "second"
         small = ("--budgets", "120", "--workloads", "multi_session")
         run(SUITE, "--out-root", first, *small, "--policies", "clawvm,lru")

@@ -91,7 +91,7 @@ class UsageTest(ConvertTest):
 
 
 class ResultTest(ConvertTest):
-    def test_a_foreign_file_in_a_folder_is_passed_over_told_and_counted(self) -> None:
+    def test_a_foreign_file_in_a_folder_is_skipped_reported_and_counted(self) -> None:
         self.add("a.jsonl")
         (self.inputs / "notes.txt").write_text("notes")
         for chain in ("none", "all", "project"):
@@ -101,7 +101,7 @@ class ResultTest(ConvertTest):
             self.assertIn("notes.txt", result.stderr)
             self.assertEqual((self.report()["refused_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
 
-    def test_progress_is_told_on_stderr_and_the_result_on_stdout(self) -> None:
+    def test_progress_is_reported_on_stderr_and_the_result_on_stdout(self) -> None:
         result = self.convert(self.add("a.jsonl"))
         self.assertIn("1/1 files converted", result.stderr)
         self.assertEqual(result.stdout, f"1 sessions in {self.out}; report: {self.out}/conversion.report.md\n")
@@ -228,7 +228,7 @@ class TroubleTest(ConvertTest):
         self.assert_one_line(self.convert(path, out=self.folder / "file" / "deep"), 2, "cannot be used for output")
 
     def test_an_input_that_vanishes_is_reported(self) -> None:
-        # A link to nowhere stands for a file that was there when the folder was read.
+        # A link to nowhere acts as a file that was there when the folder was read.
         path = self.add("a.jsonl")
         whole = sessions.jobs_for
 

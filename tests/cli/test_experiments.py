@@ -99,7 +99,7 @@ class ExperimentCommandsTest(CommandTest):
         self.assert_refused("unknown experiment", "--out-root", folder, "--force", "--experiments", "warp")
         self.assertEqual(tree(folder), self.whole)
 
-    def test_rows_that_cannot_be_gone_on_with_are_refused_before_anything_is_measured(self) -> None:
+    def test_rows_that_cannot_be_resumed_are_refused_before_anything_is_measured(self) -> None:
         unfinished = self.root / "foreign" / experiments.UNFINISHED
         unfinished.mkdir(parents=True)
         (unfinished / "gates.rows.jsonl").write_text('{"record":"header"}\n')

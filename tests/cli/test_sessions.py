@@ -60,7 +60,7 @@ class SessionsTest(CommandTest):
         pages = {name for name in self.whole if name.startswith("pages/")}
         self.assertEqual(pages, {f"pages/{name}.html" for name in sessions})
 
-    def test_the_re_fetch_behind_the_compaction_is_found_and_served(self) -> None:
+    def test_the_refetch_behind_the_compaction_is_found_and_served(self) -> None:
         findings = self.results(self.out)["findings"]
         assert isinstance(findings, dict)
         self.assertEqual(findings["sessions"], 2)

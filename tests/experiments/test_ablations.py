@@ -59,13 +59,13 @@ class Table6Test(unittest.TestCase):
         self.assertEqual(found["without_auto_pin_pinned_at_180"], 4)
         self.assertTrue(found["without_auto_pin_pure"])
 
-    def test_zeros_and_counts_are_told_apart(self):
+    def test_zeros_and_counts_are_distinguished(self):
         # Nothing anywhere: the 14 published zeros reproduced, the 4 counts do not.
         found = findings()
         self.assertEqual((found["table_6_zeros"], found["table_6_zeros_reproduced"]), (14, 14))
         self.assertEqual((found["table_6_counts"], found["table_6_counts_reproduced"]), (4, 0))
 
-    def test_a_count_within_tolerance_comes_out_and_a_broken_zero_does_not(self):
+    def test_a_count_within_tolerance_is_reproduced_and_a_broken_zero_is_not(self):
         found = findings(
             {
                 ("writeback_at_reset", "multi_session", 180): {"flush_miss": 4},
@@ -81,7 +81,7 @@ class Table6Test(unittest.TestCase):
 
 
 class PurityTest(unittest.TestCase):
-    def test_purity_at_180_is_told_apart_from_the_other_budgets(self):
+    def test_purity_at_180_is_distinguished_from_the_other_budgets(self):
         found = findings({("prefetch", "daily_assistant", 120): {"refetch": 1}})
         self.assertTrue(found["all_removals_pure_at_180"])
         self.assertFalse(found["all_removals_pure"])
@@ -148,7 +148,7 @@ class AdditiveTest(unittest.TestCase):
             unlike = {(f"{path}_{len(ADDITIONS)}", "long_horizon", 300): {"refetch": 1}}
             self.assertFalse(findings(unlike)["additive_last_row_equals_clawvm"])
 
-    def test_an_addition_that_raises_the_count_is_told(self):
+    def test_an_addition_that_raises_the_count_is_reported(self):
         results = EXPERIMENT.summarize(rows({("forward_3", "long_horizon", 120): {"refetch": 2}}))
         self.assertFalse(results["findings"]["additive_faults_never_rise"])
         self.assertIn("Additions that raise the count: auto-pin (+2).", markdown(EXPERIMENT.report(results)))

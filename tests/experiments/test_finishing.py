@@ -1,4 +1,4 @@
-"""Behaviour of finishing: every file of an experiment is written and listed; what a clock measured stands apart."""
+"""Behaviour of finishing: every file of an experiment is written and listed; what a clock measured is separate."""
 
 import json
 import unittest
@@ -74,7 +74,7 @@ class FinishingTest(unittest.TestCase):
         for words in ("What is written?", "The number is 3, [1, 2].", "<svg", "The number is this."):
             self.assertIn(words, page)
 
-    def test_what_a_clock_measured_stands_apart_and_is_not_listed(self):
+    def test_what_a_clock_measured_is_separate_and_is_not_listed(self):
         measured = Timings({OVERHEAD: {"findings": {"number": 5}}}, {"timings/overhead.md": "## Overhead\n"})
         judged, files = self.write(timings=measured)
         self.assertEqual(judged, [("C01", "holds"), ("C02", "holds")])

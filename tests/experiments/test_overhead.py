@@ -185,7 +185,7 @@ class OperationTests(unittest.TestCase):
                     engines, taken = self.engines(operation, journal, 3)
                     self.assertEqual(len(taken), 3)
                     for engine in engines:
-                        engine.prompt_assemble()  # Settles what the last operation left open.
+                        engine.prompt_assemble()  # Resolves what the last operation left open.
                         engine._check()
                         self.assertEqual(engine.tally.explicit_faults, 0)
 

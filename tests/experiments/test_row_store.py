@@ -58,7 +58,7 @@ class RowFileTest(unittest.TestCase):
             file.close()
             self.assertEqual(self.path.read_bytes(), content, f"cut at {cut}")
 
-    def test_a_finished_file_that_is_gone_on_with_ends_only_once(self):
+    def test_a_finished_file_that_is_resumed_ends_only_once(self):
         self.filled({"a": {}}, finished=True)
         file = RowFile(self.path, HEADER, resume=True)
         file.add("b", {})

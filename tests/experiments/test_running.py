@@ -15,7 +15,7 @@ RUNS = Counter()
 
 
 class Interrupted(Exception):
-    """Stands for whatever ends a run before its time."""
+    """Acts as whatever ends a run before its time."""
 
 
 def made_up(name, cells):

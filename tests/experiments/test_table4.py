@@ -45,12 +45,12 @@ def figures(results):
 
 
 class VerdictTest(unittest.TestCase):
-    def test_a_mean_comes_out_within_fifteen_per_cent(self):
+    def test_a_mean_is_reproduced_within_fifteen_per_cent(self):
         figure = PublishedFigure("mean", 10.0, Mark.CALIBRATED)
         outcomes = [figure.reproduced(value) for value in (8.49, 8.5, 11.5, 11.51)]
         self.assertEqual(outcomes, [False, True, True, False])
 
-    def test_a_count_comes_out_within_one_even_where_that_is_more_than_fifteen_per_cent(self):
+    def test_a_count_is_reproduced_within_one_even_where_that_is_more_than_fifteen_per_cent(self):
         figure = PublishedFigure("count", 3, Mark.PREDICTION, is_count=True)
         self.assertEqual([figure.reproduced(value) for value in (1, 2, 4, 5)], [False, True, True, False])
         self.assertFalse(PublishedFigure("mean", 3, Mark.PREDICTION).reproduced(4))
@@ -59,7 +59,7 @@ class VerdictTest(unittest.TestCase):
         figure = PublishedFigure("count", 126, Mark.PREDICTION, is_count=True)
         self.assertEqual([figure.reproduced(value) for value in (107, 108, 144, 145)], [False, True, True, False])
 
-    def test_a_published_zero_comes_out_only_as_zero(self):
+    def test_a_published_zero_is_reproduced_only_by_zero(self):
         figure = PublishedFigure("count", 0, Mark.PREDICTION, is_count=True)
         self.assertEqual((figure.reproduced(0), figure.reproduced(1)), (True, False))
         self.assertEqual((figure.gap(0), figure.gap(1)), ("0", "+1"))
@@ -144,7 +144,7 @@ class SummaryTest(unittest.TestCase):
         self.assertFalse(findings["fault_free_thrash_equal_across_upgrade_orders"])
         self.assertIn("and not the same for the three upgrade orders", markdown(EXPERIMENT.report(results)))
 
-    def test_the_order_of_the_policies_is_told_when_it_is_another_one(self):
+    def test_the_order_of_the_policies_is_reported_when_it_is_another_one(self):
         def change(item):
             return {**item, "explicit_faults": item["explicit_faults"] + (80 if item["policy"] == swapped else 0)}
 

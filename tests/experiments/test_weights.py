@@ -79,7 +79,7 @@ class MovesTest(unittest.TestCase):
         self.assertEqual(found["page_in_tokens_default"], 240.0)
         self.assertEqual(found["page_in_tokens_highest"], 480.0)
 
-    def test_each_weight_alone_stands_in_ascending_order_with_the_others_at_their_defaults(self):
+    def test_each_weight_alone_is_in_ascending_order_with_the_others_at_their_defaults(self):
         alone = EXPERIMENT.summarize(rows(lambda weights, workload: {"prefix_reuse": sum(weights)}))["alone"]
         self.assertEqual(alone["pin"]["values"], [0.5, 1.0, 2.0, 3.0, 4.0])
         self.assertEqual(alone["recompute"]["values"], [0.0, 0.2, 0.4, 0.8, 1.2])

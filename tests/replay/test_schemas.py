@@ -124,7 +124,7 @@ def written() -> dict[str, list[Any]]:
 
 
 def decisions_under_pressure() -> list[Any]:
-    """Return the decisions on a demand that exceeds the whole budget, and on every kind of empty look-up."""
+    """Return the decisions on a demand that exceeds the whole budget, and on every kind of empty recall."""
     lookups = tuple(Lookup("why", outcome) for outcome in RecallOutcome)
     turn = Turn(1, events_before=(page(),), demands=(("a", Level.FULL),), lookups=lookups)
     decisions = DecisionTrace()
@@ -139,7 +139,7 @@ def journal_records() -> list[Any]:
     for number, operation in enumerate(("append", "merge", "burn")):
         value: Any = {"k": [None, number]}
         journal.stage(Update("a", "notes", operation, value, "session", "a", update_id=f"u{number}"))
-    # What the words of an update are worth is for validation to say, so the journal holds them all.
+    # Validation decides what an update's words mean, so the journal holds them all.
     journal.stage(Update("a", "", 7, None, None, [], principal=True, base_version="x"))  # type: ignore[arg-type]
     codes = {"merge": RejectCode.POLICY_VIOLATION, "burn": RejectCode.DESTRUCTIVE_OP, 7: RejectCode.SCHEMA_INVALID}
     journal.write_back(
@@ -213,7 +213,7 @@ def distinct(records: Iterable[Any]) -> Iterator[Any]:
 
 
 def kind(record: Any) -> str:
-    """Return what tells apart the records of one schema."""
+    """Return what distinguishes the records of one schema."""
     return str(record.get("event") or record.get("record") or record["format"])
 
 

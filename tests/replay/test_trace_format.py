@@ -142,7 +142,7 @@ class RoundTripTest(TraceFormatCase):
             self.assertEqual(turn, same)
         self.assertEqual("".join(write_trace(header_again, turns_again)).encode("ascii"), again)
 
-    def test_a_flush_stands_where_it_stood(self):
+    def test_a_flush_stays_where_it_was(self):
         records = [*SMALL[:4], {"record": "flush"}, *SMALL[4:]]
         header, turns = read_bytes(encoded(records))
         self.assertEqual(turns[1].events_before[0], FlushEvent())

@@ -56,7 +56,7 @@ def faults(engine: Engine) -> dict[str, int]:
 
 
 def never(_call: ToolCall) -> ToolResult:
-    """Stand for a tool that must not run."""
+    """Replace a tool that must not run."""
     raise AssertionError("the tool was executed")
 
 

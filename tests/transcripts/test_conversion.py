@@ -23,7 +23,7 @@ from tests.transcripts.hand_made import (
     search,
 )
 
-PAGES_OF_TEXT = "a line of text that is long enough to be worth something\n" * 40
+PAGES_OF_TEXT = "a line of text that is long enough to be of use\n" * 40
 
 
 class DemandsTest(unittest.TestCase):

@@ -41,7 +41,7 @@ def counts_of(*events: Event) -> SessionCounts:
 
 
 def calls(*arguments: Any, tool: str = "Bash") -> list[Event]:
-    """Calls with ids of their own; None stands for a compaction."""
+    """Calls with ids of their own; None is a compaction."""
     return [
         Compaction("auto") if entry is None else RecordedCall(f"call {place}", tool, entry)
         for place, entry in enumerate(arguments)

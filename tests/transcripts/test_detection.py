@@ -209,7 +209,7 @@ class SessionFilesTest(Folder):
         for order in (inputs, inputs[::-1]):
             self.assertEqual(session_files(order), [SessionFile(path, "deep/kettle", True)])
 
-    def test_hidden_things_are_passed_over_unless_they_are_named(self):
+    def test_hidden_things_are_skipped_unless_they_are_named(self):
         self.file(".agent/projects/kettle/session")
         self.file(".agent/.cache/session")
         self.file(".agent/projects/.hidden")
@@ -230,7 +230,7 @@ class SessionFilesTest(Folder):
         self.assertEqual(self.names("entry"), ["file", "kettle"])
 
     @unittest.skipUnless(hasattr(os, "mkfifo"), "no pipes on this system")
-    def test_pipes_and_sockets_are_passed_over_and_refused_when_named(self):
+    def test_pipes_and_sockets_are_skipped_and_refused_when_named(self):
         self.file("in/kettle")
         os.mkfifo(self.folder / "in/pipe")
         with socket.socket(socket.AF_UNIX) as server:

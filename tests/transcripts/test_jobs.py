@@ -1,4 +1,4 @@
-"""Which jobs some inputs make, and what comes out of all of them together."""
+"""Which jobs some inputs make, and the results of all of them together."""
 
 import os
 import time
@@ -126,7 +126,7 @@ class ChainsTest(JobsTest):
             [["a.jsonl", "c.jsonl"], ["b.jsonl"], ["d.jsonl"], ["e.jsonl"]],
         )
 
-    def test_a_file_that_was_found_and_is_no_session_is_refused_by_itself(self) -> None:
+    def test_a_file_that_was_found_and_is_no_session_is_refused_alone(self) -> None:
         self.add("a.jsonl", "a")
         foreign = self.foreign()
         self.assertEqual(self.paths(chain=Chain.ALL), [["a.jsonl"], ["notes.txt"]])
@@ -152,7 +152,7 @@ class ConversionTest(JobsTest):
         names = [session.name for session in one.sessions]
         self.assertEqual(names, sorted(names))
 
-    def test_what_is_given_twice_counts_once_and_is_told(self) -> None:
+    def test_what_is_given_twice_counts_once_and_is_reported(self) -> None:
         self.add("a.jsonl", "a")
         self.add("again.jsonl.gz", "a")
         conversion = self.conversion()

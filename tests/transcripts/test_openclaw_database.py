@@ -211,7 +211,7 @@ class Database(unittest.TestCase):
             reported += any(isinstance(event, Broken) for event in read)
         self.assertGreater(reported, 20)
 
-    def test_damage_behind_the_first_rows_keeps_what_stands_before_it(self) -> None:
+    def test_damage_behind_the_first_rows_keeps_what_comes_before_it(self) -> None:
         prompts = [self.row("ape", number, prompt("word" * 200)) for number in range(1, 60)]
         self.make(TABLE, self.row("ape", 0, header("ape")), *prompts)
         content = bytearray(self.path.read_bytes())

@@ -77,7 +77,7 @@ def vocabulary() -> set[str]:
 
 
 class Striking:
-    """Makes words that are nowhere else, and remembers them by the place where they stand."""
+    """Makes words that are nowhere else, and remembers them by their place."""
 
     def __init__(self) -> None:
         self.words: dict[str, str] = {}

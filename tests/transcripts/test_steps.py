@@ -102,7 +102,7 @@ class TurnsTest(unittest.TestCase):
     def test_a_session_that_ends_in_the_middle_of_a_call_keeps_the_reply(self) -> None:
         self.assertEqual(shapes(Prompt("do"), AssistantMessage("I do", "m"), call("1", "m")), [(["do"], [])])
 
-    def test_what_came_before_a_reply_stands_in_its_order(self) -> None:
+    def test_what_came_before_a_reply_is_in_its_order(self) -> None:
         events = (
             Instruction("system", "be brief"),
             Prompt("one"),

@@ -43,7 +43,7 @@ class SessionIndexTest(unittest.TestCase):
         self.assertEqual((whole["edited_lost_calls"], whole["edited_lost_tokens"]), (1, 7))
         self.assertEqual((whole["edited_kept_calls"], whole["edited_kept_tokens"]), (0, 0))
 
-    def test_read_after_an_edit_tells_whether_the_harness_still_had_the_lines(self):
+    def test_read_after_an_edit_shows_whether_the_harness_still_had_the_lines(self):
         observed = [Observed(5, ("a",), Novelty.EDITED, kept, tokens) for kept, tokens in ((True, 3), (False, 4))]
         whole = self.index(observed=observed)["views"]["resources"]["whole"]
         fields = ("edited_kept_calls", "edited_kept_tokens", "edited_lost_calls", "edited_lost_tokens")

@@ -225,6 +225,6 @@ class MapEventsTest(unittest.TestCase):
                 with self.subTest(policy=policy, window=window):
                     drawn = residency_map(thin.events, turns=window)
                     self.assertEqual(drawn, residency_map(whole.events, turns=window))
-            # Outside the windows and the turns before them stand only the levels of what the turn demanded.
+            # Outside the windows and the turns before them are only the levels of what the turn demanded.
             levels = {event["turn"]: event["levels"] for event in thin.events if event["event"] == "assemble"}
             self.assertLessEqual({len(levels[turn]) for turn in (15, 36)}, {0, 1, 2})

@@ -36,7 +36,7 @@ class OutcomeTest(unittest.TestCase):
         (rerun,) = watched([observed(1, *pages)], *events)
         return rerun.outcome
 
-    def test_verdict_tells_the_outcome(self):
+    def test_verdict_names_the_outcome(self):
         outcomes = {
             "hit": RefetchOutcome.RESIDENT,
             "page_in": RefetchOutcome.PAGED_IN,

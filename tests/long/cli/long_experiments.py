@@ -89,7 +89,7 @@ class UnfinishedRunTest(CommandTest):
     def test_a_disk_that_is_full_ends_in_one_line_and_can_be_resumed(self) -> None:
         folder = self.root / "full"
         whole = command(ALL, "--out-root", folder, "--jobs", 1, *SMALL)
-        # A limit on the size of any file stands for a full disk: the same error at the same call.
+        # A limit on the size of any file acts as a full disk: the same error at the same call.
         done = subprocess.run(
             whole,
             capture_output=True,

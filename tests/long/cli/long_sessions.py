@@ -24,7 +24,7 @@ class InterruptedSessionsTest(CommandTest):
     def assert_refused(self, words: str, *arguments: object) -> None:
         self.assert_one_line(run(SESSIONS, *arguments), 2, words)
 
-    def test_an_interrupted_run_is_gone_on_with_and_ends_in_the_same_bytes(self) -> None:
+    def test_an_interrupted_run_is_resumed_and_ends_in_the_same_bytes(self) -> None:
         out = self.folder / "interrupted"
         process = start(SESSIONS, self.inputs, "--out-root", out, *SMALL, "--jobs", 2)
         rows = out / "unfinished/sessions.rows.jsonl"

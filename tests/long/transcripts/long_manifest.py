@@ -1,6 +1,6 @@
 """The counts of recorded sessions equal those of an independent reader.
 
-The recordings are not in the repository. Their folder is looked for beside it: ``../shared/traces`` with its
+The recordings are not in the repository. Their folder is looked for next to it: ``../shared/traces`` with its
 ``MANIFEST.json``.
 """
 
@@ -36,7 +36,7 @@ class ManifestTest(unittest.TestCase):
             raise not_checked("no recorded sessions in ../shared/traces: the counts of real sessions")
         cls.rows = json.loads(MANIFEST.read_text(encoding="utf-8"))["rows"]
 
-    def test_the_manifest_has_rows_and_each_tells_its_counts(self) -> None:
+    def test_the_manifest_has_rows_and_each_has_its_counts(self) -> None:
         self.assertGreater(len(self.rows), 0)
         fields = set(SessionCounts().to_record()) - {"skipped", "known_skipped", "rewinds", "harness_version"}
         for row in self.rows:
