@@ -217,8 +217,8 @@ def by_the_book(request: SelectionRequest) -> Mapping[str, Level]:
     if policy.upgrades is not None:
         steps = []
         for page in book.values():
-            levels = [Level.NONE, *sorted(page.costs)]
-            for below, level in pairwise(levels):
+            available = [Level.NONE, *sorted(page.costs)]
+            for below, level in pairwise(available):
                 if below >= levels[page.id]:
                     score = policy.upgrades(
                         page, request.recency.get(page.id, 0.0), request.future_demands.get(page.id, 0)
