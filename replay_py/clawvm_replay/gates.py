@@ -253,11 +253,10 @@ def gates_table(gates: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def _summary(observation: Mapping[str, Any]) -> str:
-    parts = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(observation["faults"].items())]
-    parts += [f"{observation[name]} {name}" for name in ("overwritten", "committed") if observation[name]]
-    if observation["rejected"]:
-        parts.append(f"{len(observation['rejected'])} rejected")
-    return ", ".join(parts) or "no fault"
+    counts = dict(sorted(observation["faults"].items()))
+    counts.update({name: observation[name] for name in ("overwritten", "committed")})
+    counts["rejected"] = len(observation["rejected"])
+    return ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items() if count) or "no fault"
 
 
 BUDGET = 120

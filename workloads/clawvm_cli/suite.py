@@ -63,9 +63,12 @@ def _suite(arguments: argparse.Namespace) -> int:
         "workloads": list(arguments.workloads),
     }
     output = OutputDirectory(arguments.out_root, force=arguments.force)
-    passed = run_suite(output, traces, policies, configuration, jobs=arguments.jobs, progress=Progress("cells"))
-    print(f"gates: {'PASS' if passed else 'FAIL'}; report: {arguments.out_root / 'preliminary.report.md'}")
-    return OK if passed else FAILED
+    result = run_suite(output, traces, policies, configuration, jobs=arguments.jobs, progress=Progress("cells"))
+    print(
+        f"gates: {'PASS' if result.passed else 'FAIL'}; served: {result.served} of {result.cells} cells; "
+        f"report: {arguments.out_root / 'preliminary.report.md'}"
+    )
+    return OK if result.passed else FAILED
 
 
 def _with_horizon(policy: Policy, horizon: int) -> Policy:
