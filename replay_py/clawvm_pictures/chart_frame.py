@@ -17,9 +17,9 @@ from clawvm_pictures.svg import (
     element,
     hover,
     label,
-    path,
     picture,
     shortened,
+    stroke,
     text_width,
     value_text,
     wrapped,
@@ -144,10 +144,10 @@ def tick_gutter(scale: Scale) -> float:
 
 def x_axis(scale: Scale, left: float, right: float, bottom: float) -> list[Markup]:
     """Return the line below a plot with its ticks and their values."""
-    parts = [element("path", {"class": "cvp-axis", "d": path([(left, bottom), (right, bottom)])})]
+    parts = [stroke("cvp-axis", [(left, bottom), (right, bottom)])]
     for tick, shown in scale.labelled():
         x = scale.position(tick)
-        parts.append(element("path", {"class": "cvp-axis", "d": path([(x, bottom), (x, bottom + 4)])}))
+        parts.append(stroke("cvp-axis", [(x, bottom), (x, bottom + 4)]))
         parts.append(label(shown, x, bottom + 4 + TEXT_SIZE * 1.1, "cvp-quiet", "middle"))
     return parts
 
@@ -159,7 +159,7 @@ def y_axis(scale: Scale, left: float, right: float, *, whole: bool = False) -> l
         if not whole or tick == int(tick):
             y = scale.position(tick)
             style = "cvp-grid" if tick else "cvp-axis"
-            parts.append(element("path", {"class": style, "d": path([(left, y), (right, y)])}))
+            parts.append(stroke(style, [(left, y), (right, y)]))
             parts.append(label(text, left - 6, y + TEXT_SIZE * 0.36, "cvp-quiet", "end"))
     return parts
 

@@ -31,7 +31,9 @@ __all__ = [
     "number",
     "path",
     "picture",
+    "rect",
     "shortened",
+    "stroke",
     "text_width",
     "value_text",
     "wrapped",
@@ -158,6 +160,16 @@ def path(points: Iterable[tuple[float, float]], *, closed: bool = False) -> str:
     """Return the ``d`` attribute of a path through *points*."""
     steps = [f"{number(x)} {number(y)}" for x, y in points]
     return ("M" + "L".join(steps) + ("Z" if closed else "")) if steps else ""
+
+
+def stroke(style: str, points: Iterable[tuple[float, float]], *children: Markup) -> Markup:
+    """Return a path through *points* with classes of the stylesheet."""
+    return element("path", {"class": style, "d": path(points)}, *children)
+
+
+def rect(style: str, x: float, y: float, width: float, height: float, *children: Markup) -> Markup:
+    """Return a rectangle with its upper left corner at (x, y) and classes of the stylesheet."""
+    return element("rect", {"class": style, "x": x, "y": y, "width": width, "height": height}, *children)
 
 
 def picture(

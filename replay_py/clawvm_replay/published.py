@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from types import MappingProxyType
 
 __all__ = [
     "CONFIGURATIONS",
@@ -97,16 +96,14 @@ class PublishedRow:
     thrash_index: float
 
 
-TABLE_4: Mapping[str, PublishedRow] = MappingProxyType(
-    {
-        "retrieval": PublishedRow(67.8, "1626", 3.993),
-        "retrieval_cache": PublishedRow(10.8, "258", 1.642),
-        "compaction_hybrid": PublishedRow(1.5, "34 to 36", 1.017),
-        "lru": PublishedRow(0.0, "0", 0.901),
-        "clawvm": PublishedRow(0.0, "0", 0.901),
-        "oracle_h3": PublishedRow(0.0, "0", 0.901),
-    }
-)
+TABLE_4: Mapping[str, PublishedRow] = {
+    "retrieval": PublishedRow(67.8, "1626", 3.993),
+    "retrieval_cache": PublishedRow(10.8, "258", 1.642),
+    "compaction_hybrid": PublishedRow(1.5, "34 to 36", 1.017),
+    "lru": PublishedRow(0.0, "0", 0.901),
+    "clawvm": PublishedRow(0.0, "0", 0.901),
+    "oracle_h3": PublishedRow(0.0, "0", 0.901),
+}
 
 FAULT_FREE = ("lru", "clawvm", "oracle_h3")
 """The policies without a fault. That they show none was a condition of the choice of our workloads.
@@ -115,15 +112,11 @@ All other figures of Table 4 are calibrated: LRU's and Oracle's thrash index thr
 same hits and alerts where none has a fault.
 """
 
-THRASH_REDUCTION: Mapping[str, float] = MappingProxyType(
-    {"retrieval": -0.774, "retrieval_cache": -0.452, "compaction_hybrid": -0.114}
-)
+THRASH_REDUCTION: Mapping[str, float] = {"retrieval": -0.774, "retrieval_cache": -0.452, "compaction_hybrid": -0.114}
 """ClawVM's mean thrash index against each policy's, as a share of the latter; two calibrated means give each."""
 
 HYBRID_BUDGET = 120
-HYBRID_FAULTS: Mapping[str, int] = MappingProxyType(
-    {"explicit_faults": 26, "post_compaction_bootstrap": 7, "flush_miss": 5}
-)
+HYBRID_FAULTS: Mapping[str, int] = {"explicit_faults": 26, "post_compaction_bootstrap": 7, "flush_miss": 5}
 """Faults of Compaction-Hybrid at 120 tokens, summed over the workloads; the other 14 are not published by kind."""
 
 
@@ -142,16 +135,14 @@ class PublishedAblation:
 
 
 TABLE_6_BUDGET = 180
-TABLE_6: Mapping[str, PublishedAblation] = MappingProxyType(
-    {
-        "pointer_resolution": PublishedAblation(0, 0, 126),
-        "writeback_at_compaction": PublishedAblation(0, 20, 0),
-        "auto_pin": PublishedAblation(9, 0, 0),
-        "writeback_at_reset": PublishedAblation(0, 3, 0),
-        "upgrade_scoring": PublishedAblation(0, 0, 0),
-        "prefetch": PublishedAblation(0, 0, 0),
-    }
-)
+TABLE_6: Mapping[str, PublishedAblation] = {
+    "pointer_resolution": PublishedAblation(0, 0, 126),
+    "writeback_at_compaction": PublishedAblation(0, 20, 0),
+    "auto_pin": PublishedAblation(9, 0, 0),
+    "writeback_at_reset": PublishedAblation(0, 3, 0),
+    "upgrade_scoring": PublishedAblation(0, 0, 0),
+    "prefetch": PublishedAblation(0, 0, 0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +174,10 @@ PORT_PROMPT_CACHE = PublishedCacheUse(share_before=0.98, share_with_port=0.79, c
 
 REAL_SESSIONS = 12
 REAL_SESSION_FORMAT = "claude-code"
-REAL_SESSION_MEDIANS: Mapping[int, Mapping[str, int]] = MappingProxyType(
-    {
-        100: MappingProxyType({"retrieval": 51, "compaction_hybrid": 1, "clawvm": 0}),
-        200: MappingProxyType({"retrieval": 83, "compaction_hybrid": 0, "clawvm": 0}),
-    }
-)
+REAL_SESSION_MEDIANS: Mapping[int, Mapping[str, int]] = {
+    100: {"retrieval": 51, "compaction_hybrid": 1, "clawvm": 0},
+    200: {"retrieval": 83, "compaction_hybrid": 0, "clawvm": 0},
+}
 """Median explicit faults per trace of 12 recorded sessions of Claude Code, by the turns at which they were cut.
 
 The one fault of Compaction-Hybrid is a flush miss. Neither the sessions nor their budgets are public.
