@@ -53,7 +53,7 @@ TEXT_SIZE = 13.0
 HEADING_SIZE = 15.0
 
 Sample = Callable[[float, float], Sequence[Markup]]
-"""Draws the sample of a legend entry from a left end at a middle height."""
+"""Draws the sample of a legend entry, given its left end and its middle height."""
 
 
 def finite(value: float, what: str) -> float:
@@ -85,7 +85,7 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def labelled(self, *, vertical: bool = False) -> list[tuple[float, str]]:
-        """Return the ticks with their texts, without those that would touch the one before on this axis."""
+        """Return the ticks and their texts, without those that would touch their neighbour."""
         chosen: list[tuple[float, str]] = []
         taken = -math.inf
         for tick in sorted(self.ticks, key=self.position):
@@ -153,7 +153,7 @@ def x_axis(scale: Scale, left: float, right: float, bottom: float) -> list[Marku
 
 
 def y_axis(scale: Scale, left: float, right: float, *, whole: bool = False) -> list[Markup]:
-    """Return the lines across a plot with their values; of *whole* numbers only, where a half means nothing."""
+    """Return the grid lines of a plot and their values; with *whole*, only those at whole numbers."""
     parts = []
     for tick, text in scale.labelled(vertical=True):
         if not whole or tick == int(tick):

@@ -124,7 +124,7 @@ def _square(fill: str) -> Sample:
 
 
 def _stack(category: str, values: Sequence[tuple[str, float, str]], scale: Scale, y: float) -> list[Markup]:
-    """Return the bars of one category behind each other, and their sum."""
+    """Return the stacked bars of one category, and their sum."""
     parts = []
     before = 0.0
     for name, value, fill in values:

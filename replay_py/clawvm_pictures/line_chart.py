@@ -111,7 +111,7 @@ def line_chart(
 
 
 class _Point(NamedTuple):
-    """A point at its position, and which series (its own among them) run through it or have a marker that hides its."""
+    """A point, its position, and the series (its own included) whose lines run through it or whose markers hide it."""
 
     x: float
     y: float
@@ -153,7 +153,7 @@ def _groups(members: list[tuple[float, int]], touching: float) -> dict[int, tupl
 
 
 def _line(number: int, row: Sequence[_Point | None], style: SeriesStyle) -> list[Markup]:
-    """Return a series' line in pieces, each as long as the company stays the same: alone dashed, together striped."""
+    """Return a series' line in pieces: dashed where it runs alone, striped where it coincides with others."""
     pieces: list[tuple[tuple[int, ...], list[tuple[float, float]]]] = []
     for before, after in zip(row, row[1:]):
         if before is None or after is None:

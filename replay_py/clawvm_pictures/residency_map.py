@@ -48,13 +48,13 @@ __all__ = ["LEVEL_HEIGHTS", "PAGES_MOST", "TURNS_MOST", "WINDOW_MOST", "fault_lo
 
 
 TURNS_MOST = 300
-"""So many turns are drawn unless a window is asked for."""
+"""Turns drawn unless a window is given."""
 
 PAGES_MOST = 80
-"""So many pages are drawn unless another number is asked for."""
+"""Pages drawn unless another number is given."""
 
 WINDOW_MOST = 2000
-"""The longest window that can be asked for (turns)."""
+"""The longest possible window (turns)."""
 
 LEVEL_HEIGHTS: Mapping[str, float] = {level.label: level / Level.FULL for level in Level}
 
@@ -151,9 +151,11 @@ def residency_map(
     """
     first, last = turns or (1, TURNS_MOST)
     if not 1 <= first <= last:
-        raise InputError(f"a window of turns goes from a first to a last one, from 1; {first} to {last} does not")
+        raise InputError(
+            f"turns {first} to {last} are no window: turns count from 1, and the first must not come after the last"
+        )
     if last - first >= WINDOW_MOST:
-        raise InputError(f"turns {first} to {last} are {last - first + 1}; at most {WINDOW_MOST} fit one picture")
+        raise InputError(f"turns {first} to {last} are {last - first + 1} turns; a picture holds at most {WINDOW_MOST}")
     if pages_most < 1:
         raise InputError(f"a map of {pages_most} pages shows nothing")
     return _Map(read_session(events, first, last), title, pages_most).svg()

@@ -20,7 +20,6 @@ __all__ = [
     "CellRun",
     "EventCounts",
     "FaultMark",
-    "PageInMark",
     "PageRow",
     "SessionRecord",
     "read_session",
@@ -163,7 +162,7 @@ class SessionRecord:
 
 
 def read_session(events: Iterable[Event], first: int, last: int) -> SessionRecord:
-    """Return what happened from turn *first* to *last*, which is moved to the last turn that there is.
+    """Return what happened from turn *first* to *last*, or to the last turn if that is earlier.
 
     Memory follows the window, not the trace. Raises InputError when there is no turn in the window or a turn is
     missing, KeyError and the like for events that are none of a decision trace.

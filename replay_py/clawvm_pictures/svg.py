@@ -146,7 +146,7 @@ def element(name: str, attributes: Mapping[str, Attribute] | None = None, *child
 
 
 def hover(text: str) -> Markup:
-    """Return the title of the element that it is put into as the first child."""
+    """Return a hover text, which must be the first child of its element."""
     return element("title", None, escaped(text))
 
 
@@ -258,7 +258,7 @@ def wrapped(text: str, width: float, size: float, *, bold: bool = False, most: i
 
 
 def value_text(value: float) -> str:
-    """Return a value as people write it: thousands separated, at most four significant digits behind the point.
+    """Return a value for readers: thousands separated, at most four decimals.
 
     Raises ValueError for a value that is not finite.
     """

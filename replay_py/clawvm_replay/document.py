@@ -91,7 +91,7 @@ class Table:
         return cls(tuple(columns), tuple(map(tuple, rows)))
 
     def numeric(self) -> list[bool]:
-        """Return which columns hold nothing but numbers; the first never counts as one."""
+        """Return which columns hold only numbers; the first is never one of them."""
         return [
             column > 0 and all(_is_number(row[column]) for row in self.rows) for column, _ in enumerate(self.columns)
         ]

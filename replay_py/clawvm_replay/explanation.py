@@ -71,7 +71,7 @@ def explain(events: Iterable[Event], turn: int, page: str) -> list[str]:
 
 
 def update_destroyed(destroyed: set[str], event: Event) -> None:
-    """Follow in *destroyed* which pages a reset destroyed and nothing has brought back."""
+    """Track in *destroyed* the pages that a reset destroyed and nothing has brought back."""
     if event["event"] == "session_start":
         destroyed.update(event.get("gone", ()))
     elif event["event"] in ("page", "demand"):
@@ -96,7 +96,7 @@ def fault_text(event: Event) -> str:
 def page_facts(
     events: Sequence[Event], assembled: Event | None, before: Mapping[str, str], destroyed: Collection[str]
 ) -> dict[str, list[Fact]]:
-    """Return the facts of each page that the *events* of one turn decide on, in the order in which they count.
+    """Return the facts about each page that the *events* of one turn affect, in the order in which they apply.
 
     *before* has the levels of the last prompt. O(length of the events).
     """

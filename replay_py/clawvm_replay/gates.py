@@ -26,7 +26,6 @@ from clawvm_runtime.vocabulary import FaultKind, Level, PageType, RecallOutcome
 __all__ = [
     "GATES",
     "Expectation",
-    "Gate",
     "GateReport",
     "Observation",
     "gates_table",
@@ -66,13 +65,6 @@ class Observation:
             pressure_turns=metrics.pressure_turns,
             reasons=tuple(event["outcome"] for event in events if event["event"] == "recall" and event["reasoned"]),
         )
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the observation as plain JSON data."""
-        record = dataclasses.asdict(self)
-        record["rejected"] = list(self.rejected)
-        record["reasons"] = list(self.reasons)
-        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +135,7 @@ class HalfReport:
             "expectation": self.expectation,
             "failures": list(self.failures),
             "half": self.half,
-            "observation": self.observation.to_record(),
+            "observation": dataclasses.asdict(self.observation),
             "policy": self.policy,
             "protection": self.protection,
             "verdict": _verdict(not self.failures),

@@ -14,7 +14,7 @@ from clawvm_runtime.engine import AssembledPrompt, Block
 from clawvm_runtime.faults import Tally, thrash_index
 from clawvm_runtime.vocabulary import FaultKind, Level
 
-__all__ = ["FAULT_FIELDS", "PRICE_MODELS", "CellMetrics", "PriceModel", "PromptMeter", "shared_prefix"]
+__all__ = ["DIGITS", "FAULT_FIELDS", "PRICE_MODELS", "CellMetrics", "PriceModel", "PromptMeter", "shared_prefix"]
 
 DIGITS = 6
 """Digits after the point of every ratio in a report."""

@@ -27,11 +27,7 @@ __all__ = [
     "TOLERANCE",
     "WEIGHT_SWEEP",
     "Mark",
-    "PublishedAblation",
-    "PublishedCacheUse",
     "PublishedFigure",
-    "PublishedRow",
-    "PublishedWeightSweep",
 ]
 
 CONFIGURATIONS = 24

@@ -19,10 +19,10 @@ from typing import Any, BinaryIO, TypeGuard
 from clawvm_replay.errors import InputError, TraceError
 from clawvm_replay.trace_format import BoundedLines, open_trace, parsed, read_trace
 
-__all__ = ["SchemaError", "SchemaViolation", "Schemas", "check_file", "read_document", "schema_documents"]
+__all__ = ["SchemaError", "Schemas", "check_file", "read_document", "schema_documents"]
 
 MAXIMUM_DOCUMENT_BYTES = 256 * 1024 * 1024
-"""A file that is one JSON document may have this many bytes; one that is lines has no limit but that of a line."""
+"""Maximum size of a file that is one JSON document; in a file of lines only the lines are limited."""
 
 _LONGEST = 200  # Characters of each part of a message, which may quote anything.
 _MOST_PER_VALUE = 20

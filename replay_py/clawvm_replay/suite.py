@@ -16,7 +16,7 @@ from clawvm_replay.trace_format import Trace
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.policy import POLICIES, Policy
 
-__all__ = ["SuiteOutcome", "document", "manifest_record", "run_suite", "write_gates"]
+__all__ = ["document", "manifest_record", "run_suite", "write_gates"]
 
 Progress = Callable[[int, int, str], None]
 

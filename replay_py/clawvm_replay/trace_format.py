@@ -21,8 +21,6 @@ from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, Level, RecallOutcome, ToolOutcome, level_from_name
 
 __all__ = [
-    "FORMAT_NAME",
-    "FORMAT_VERSION",
     "Accounting",
     "BoundaryEvent",
     "BoundedLines",
@@ -286,7 +284,7 @@ def parsed(text: bytes) -> Any:
 
 
 def _refused(number: str) -> Any:
-    raise ValueError(f"{number:.80} is no JSON number")
+    raise ValueError(f"{number:.80} is not a JSON number")
 
 
 def _finite(text: str) -> float:
