@@ -63,10 +63,6 @@ def finite(value: float, what: str) -> float:
     return value
 
 
-def _same(value: float) -> float:
-    return value
-
-
 @dataclass(frozen=True, slots=True)
 class Scale:
     """Maps values from *low* to *high* to positions from *start* to *end*; ``ticks`` are the values to label."""
@@ -76,7 +72,7 @@ class Scale:
     start: float
     end: float
     ticks: tuple[float, ...]
-    transform: Callable[[float], float] = _same
+    transform: Callable[[float], float] = float
 
     def position(self, value: float) -> float:
         """Return the position of *value*."""

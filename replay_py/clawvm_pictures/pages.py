@@ -291,7 +291,7 @@ _READING: Sequence[Block] = (
             "A small ring is a page-in: the demand was served from the stored result.",
             "Each kind of fault has a shape of its own. A hollow one was caused by pressure: no policy could have "
             "avoided it.",
-            "`left` in a text counts the tokens that were left when the decision was made.",
+            "`left` in a text is the number of tokens left when the decision was made.",
         )
     ),
 )

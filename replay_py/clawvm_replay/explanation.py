@@ -146,7 +146,7 @@ def _selection_facts(assembled: Event) -> list[tuple[str, Fact]]:
     left = assembled["budget"] - assembled["tokens"]
     left += sum(delta for _, _, delta, _, outcome in steps if outcome == "applied")
     found += [(page, Fact("prefetch: its lowest level fitted")) for page in assembled["prefetched"]]
-    refused = Fact("prefetch refused: its lowest level did not fit; {} tokens were left after it", (left,))
+    refused = Fact("prefetch refused: its lowest level did not fit; {} tokens left after all prefetches", (left,))
     found += [(page, refused) for page in assembled["prefetch_refused"]]
     stopped: set[str] = set()
     for page, level, delta, key, outcome in steps:
@@ -155,7 +155,7 @@ def _selection_facts(assembled: Event) -> list[tuple[str, Fact]]:
             found.append((page, Fact(text, (delta, left, key))))
             left -= delta
         elif outcome == "did_not_fit":
-            text = f"no upgrade to {level}: it needs {{}} tokens, {{}} were left, score per token {{}}"
+            text = f"no upgrade to {level}: it needs {{}} tokens with {{}} left, score per token {{}}"
             found.append((page, Fact(text, (delta, left, key))))
             stopped.add(page)
         elif page not in stopped:
