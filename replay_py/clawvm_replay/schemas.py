@@ -253,17 +253,16 @@ def _loaded(schema: Any, base: str, place: str, references: set[str]) -> Any:
     if not isinstance(schema, dict):
         raise SchemaError(f"{place}: a schema is an object or a boolean")
 
-    def load(part: Any, *steps: str | int) -> Any:
-        return _loaded(part, base, "/".join((place, *map(str, steps))), references)
-
     loaded: dict[str, Any] = {}
     for keyword, argument in schema.items():
+        at = f"{place}/{keyword}"
         if keyword in _WITH_ONE_SCHEMA:
-            loaded[keyword] = load(argument, keyword)
+            loaded[keyword] = _loaded(argument, base, at, references)
         elif keyword in _WITH_SCHEMAS:
-            loaded[keyword] = [load(part, keyword, index) for index, part in enumerate(argument)]
+            loaded[keyword] = [_loaded(part, base, f"{at}/{n}", references) for n, part in enumerate(argument)]
         elif keyword == "properties":
-            loaded[keyword] = {name: load(part, keyword, name) for name, part in argument.items()}
+            parts = argument.items()
+            loaded[keyword] = {name: _loaded(part, base, f"{at}/{name}", references) for name, part in parts}
         elif keyword == "$ref":
             loaded[keyword] = base + argument if argument.startswith("#") else argument
             references.add(loaded[keyword])
