@@ -249,7 +249,7 @@ def _summary(seen: Mapping[str, Any]) -> str:
 BUDGET = 120
 """Token budget of every gate: the smallest of the sweep."""
 
-_NO_JUMP = Accounting(compaction_limit=200, soft_threshold=150, summary_tokens=20)
+_ACCOUNTING = Accounting(compaction_limit=200, soft_threshold=150, summary_tokens=20)
 
 
 def _story(gate_id: str, accounting: Accounting | None = None, *, plan: bool = False) -> TraceBuilder:
@@ -279,11 +279,11 @@ def _note(text: str = "", **more: Any) -> Update:
     return Update(**{**attributes, "evidence_ref": "plan", **more})
 
 
-_PLAN_AT_FLOOR = [("plan", Level.STRUCTURED)]
+_PLAN_DEMAND = [("plan", Level.STRUCTURED)]
 
 
 def _bootstrap_trace() -> Trace:
-    story = _story("gate_bootstrap_after_compaction", _NO_JUMP)
+    story = _story("gate_bootstrap_after_compaction", _ACCOUNTING)
     for call in _reads(story):
         story.turn(35, calls=[call])
     return story.trace()
@@ -291,8 +291,8 @@ def _bootstrap_trace() -> Trace:
 
 def _dirty_reset_trace() -> Trace:
     story = _story("gate_dirty_pages_at_reset", plan=True)
-    story.turn(20, demands=_PLAN_AT_FLOOR, updates=[_note("first")])
-    story.turn(20, demands=_PLAN_AT_FLOOR, updates=[_note("second")])
+    story.turn(20, demands=_PLAN_DEMAND, updates=[_note("first")])
+    story.turn(20, demands=_PLAN_DEMAND, updates=[_note("second")])
     story.reset("session-2")
     story.turn(20)
     return story.trace()
@@ -300,11 +300,11 @@ def _dirty_reset_trace() -> Trace:
 
 def _jump_trace() -> Trace:
     """First a compaction that is approached slowly, then one that a single large result jumps to."""
-    story = _story("gate_threshold_jump_race", _NO_JUMP, plan=True)
-    story.turn(100, demands=_PLAN_AT_FLOOR, updates=[_note("before the slow compaction")])
+    story = _story("gate_threshold_jump_race", _ACCOUNTING, plan=True)
+    story.turn(100, demands=_PLAN_DEMAND, updates=[_note("before the slow compaction")])
     story.turn(60)
     story.turn(60)
-    story.turn(30, demands=_PLAN_AT_FLOOR, updates=[_note("before the jump")])
+    story.turn(30, demands=_PLAN_DEMAND, updates=[_note("before the jump")])
     story.turn(170)
     story.turn(20)
     return story.trace()
@@ -320,7 +320,7 @@ def _recall_trace() -> Trace:
 
 def _unsafe_trace() -> Trace:
     """One good update is committed, then six bad ones and one good one meet a compaction."""
-    story = _story("gate_unsafe_persistence", _NO_JUMP, plan=True)
+    story = _story("gate_unsafe_persistence", _ACCOUNTING, plan=True)
     decision: dict[str, Any] = {"field": "decision", "operation": "set_with_version", "base_version": 0}
     story.turn(60, updates=[_note(**decision, value="keep the schema")])
     story.turn(160)

@@ -157,10 +157,9 @@ class CellMetrics:
         tally: Tally,
         meter: PromptMeter,
         prices: PriceModel,
-        boundaries: dict[str, int],
-        updates: dict[str, int],
+        counts: dict[str, int],
     ) -> CellMetrics:
-        """Return the row of a finished run; *boundaries* and *updates* hold the counts that the fields name."""
+        """Return the row of a finished run; *counts* holds those of boundaries and updates by field."""
         warm = tally.warm_accesses
         at_level = tally.warm_accesses_at_level
         level_sum = sum(int(level) * count for level, count in at_level.items())
@@ -186,8 +185,7 @@ class CellMetrics:
             plain_cost=_ratio(prices.plain * meter.tokens),
             success=tally.explicit_faults == 0,
             served=tally.unmet_demands == 0 and tally.below_floor_turns == 0,
-            **boundaries,
-            **updates,
+            **counts,
         )
 
 
