@@ -5,7 +5,7 @@ A pure function of the rows: whether they came from one process, from many or fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -281,31 +281,35 @@ def _result(results: Results) -> Iterator[str]:
     if "table4" in results:
         table = results["table4"]
         faults = {name: item["total_faults"] for name, item in table["policies"].items()}
-        others = _listed(f"{NAMES[name]} {faults[name]:,}" for name in TABLE_4 if name not in FAULT_FREE)
         free = [NAMES[name] for name in FAULT_FREE if not faults[name]]
-        failing = [f"{NAMES[name]} {faults[name]:,}" for name in FAULT_FREE if faults[name]]
+        shown = [f"{NAMES[name]} {faults[name]:,}" for name in TABLE_4 if faults[name]]
         yield (
-            f"Over {len(table['workloads'])} workloads at {len(table['budgets'])} token budgets, "
-            f"{_listed(free) if free else 'no policy'} show{'s' if len(free) < 2 else ''} no explicit fault"
-            f"{f', {_listed(failing)}' if failing else ''}; {others}."
+            f"In {len(table['workloads'])} workloads at {len(table['budgets'])} token budgets "
+            f"{_listed(free) or 'no policy'} show{'s' if len(free) < 2 else ''} no explicit fault; the explicit faults "
+            f"of the others are {_listed(shown)}."
         )
         yield (
-            f"The paper reports {_listed(TABLE_4[name].total_faults for name in TABLE_4 if name not in FAULT_FREE)} "
-            "for the last three. Our workloads were sized to come close to its numbers, so this agreement is no "
-            "independent evidence."
+            f"The paper reports {_listed([f'{NAMES[name]} {TABLE_4[name].total_faults}' for name in TABLE_4])}. Our "
+            "workloads were sized to come close to these numbers, so the agreement is no independent evidence."
         )
 
 
 def _reproduced(judged: Sequence[Judged], quick: bool) -> Iterator[str]:
     paper = [item for item in judged if item.claim.kind in PAPER_KINDS and item.holds is not None]
-    blind = [item for item in paper if item.claim.kind == "prediction"]
+    unsized = [item for item in paper if item.claim.kind == "prediction"]
     if paper:
-        scope = "that a quick run can judge" if quick else "about the paper"
+        claims = "claims about the paper that a quick run can judge" if quick else "claims about the paper"
+        yield f"Of {len(paper)} {claims}, {_are(paper)} reproduced."
+    if unsized:
         yield (
-            f"Of {len(paper)} claims {scope}, {sum(item.holds is True for item in paper)} are reproduced; of the "
-            f"{len(blind)} predictions among them, which had no part in the sizing, "
-            f"{sum(item.holds is True for item in blind)} are."
+            f"The evidence is in the {len(unsized)} predictions, which had no part in the sizing: {_are(unsized)} "
+            "reproduced."
         )
+
+
+def _are(judged: Sequence[Judged]) -> str:
+    reproduced = sum(item.holds is True for item in judged)
+    return f"{reproduced} {'is' if reproduced == 1 else 'are'}"
 
 
 def _against(results: Results, quick: bool) -> Iterator[str]:
@@ -351,6 +355,6 @@ def _against(results: Results, quick: bool) -> Iterator[str]:
         )
 
 
-def _listed(words: Iterable[str], last: str = "and") -> str:
-    *most, final = words
+def _listed(words: Sequence[str], last: str = "and") -> str:
+    *most, final = words or [""]
     return f"{', '.join(most)} {last} {final}" if most else final
