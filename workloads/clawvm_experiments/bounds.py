@@ -183,7 +183,7 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
     def means(*path: str) -> list[float]:
         """Return the mean over the families of the number at *path*, by budget."""
         at = (rows_with(defined, budget=budget) for budget in budgets)
-        return [_mean([reduce(getitem, path, row) for row in some]) for some in at]
+        return [_mean([_number(row, path) for row in some]) for some in at]
 
     plans = [(row["any_policy_plan"], row["bounds"]["any_policy"]) for row in defined]
     pairs = [(row["policies"][DEMAND_ONLY.id]["reloaded"], row["bounds"]["demand_only"]) for row in defined]
@@ -208,6 +208,11 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "unit": _summed(rows_with(rows, kind="unit")),
     }
     return {"findings": _findings(results), **results}
+
+
+def _number(row: Any, path: Sequence[str]) -> float:
+    number: float = reduce(getitem, path, row)
+    return number
 
 
 def _ratio(value: float, reference: float) -> float | None:

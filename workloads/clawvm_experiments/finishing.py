@@ -212,7 +212,7 @@ def _reports(
 ) -> tuple[str, str]:
     """Return everything in one Markdown file, its figures as links, and on one page that works offline."""
     lead = Paragraph(_lead(plan, judged, frame.note))
-    claims = [Heading(2, "Claims"), Paragraph(_CLAIMS_LEAD), claims_table(judged)]
+    claims: list[Block] = [Heading(2, "Claims"), Paragraph(_CLAIMS_LEAD), claims_table(judged)]
     pictures = {
         f"{item}/{name}": (words, figures[item][name])
         for (item, name), words in FIGURES.items()

@@ -27,7 +27,7 @@ from clawvm_experiments.experiment import (
     rows_with,
     total,
 )
-from clawvm_replay.document import Block, Heading, Paragraph, Table
+from clawvm_replay.document import Block, Heading, Paragraph, Table, Value
 from clawvm_runtime.policy import FEATURES, POLICIES, UPGRADE_SCORES, LinearScore, Policy
 from clawvm_workloads.families import PAPER_BUDGETS
 
@@ -153,12 +153,12 @@ def _report(results: dict[str, Any]) -> list[Block]:
             ["metric", "LRU better", "equal", "LRU worse", "difference"],
             [
                 *(
-                    (QUALITY[metric][0], *_outcomes(counts, metric))
+                    _outcomes(QUALITY[metric][0], counts, metric)
                     for metric, counts in results["paired"].items()
                     if QUALITY[metric][1]
                 ),
                 *(
-                    (f"page-in tokens, {workload}", *_outcomes(counts, "page_in_tokens"))
+                    _outcomes(f"page-in tokens, {workload}", counts, "page_in_tokens")
                     for workload, counts in results["page_in_tokens_by_workload"].items()
                 ),
             ],
@@ -213,8 +213,8 @@ def _overall(rows: Mapping[str, Mapping[str, float]]) -> Table:
     )
 
 
-def _outcomes(counts: Mapping[str, Any], metric: str) -> tuple[float, ...]:
-    return (counts["better"], counts["equal"], counts["worse"], displayed(counts["difference"], metric))
+def _outcomes(name: str, counts: Mapping[str, Any], metric: str) -> tuple[Value, ...]:
+    return (name, counts["better"], counts["equal"], counts["worse"], displayed(counts["difference"], metric))
 
 
 def _figures(results: dict[str, Any]) -> dict[str, str]:
