@@ -129,13 +129,13 @@ class OpeningTest(unittest.TestCase):
     def test_lru_is_compared_as_the_cells_have_it(self):
         text = self.text({"quality": quality()})
         self.assertIn("no more faults than ClawVM's utility scoring", text)
-        self.assertIn("fewer page-in tokens in 12 of 24 cells, as many in 12 and more in 0", text)
+        self.assertIn("fewer page-in tokens in 12 of 24 cells, as many in 12 and more in none", text)
         self.assertIn("has 3 more faults than", self.text({"quality": quality(faults=3)}))
         self.assertIn("more in 2", self.text({"quality": quality(worse=2)}))
 
     def test_features_that_change_no_fault_count_are_named(self):
         text = self.text({"ablations": features(auto_pin=15, prefetch=0, validated_writeback=0)})
-        self.assertIn("Removing prefetch or validated writeback changes no fault count.", text)
+        self.assertIn("Removing prefetch or validated writeback from ClawVM changes no fault count.", text)
         self.assertNotIn("no fault count", self.text({"ablations": features(auto_pin=15)}))
 
     def test_zero_faults_are_said_to_follow_from_the_contract(self):
