@@ -21,8 +21,8 @@ from clawvm_experiments.overhead_cases import (
     Operation,
     Size,
     Work,
+    demands_of,
     disk_cases,
-    make_demands,
     make_pages,
     peak_kb,
     percentile,
@@ -101,11 +101,11 @@ class TableTests(unittest.TestCase):
             pages = make_pages(count)
             self.assertEqual(len({page.id for page in pages}), count)
             known = {page.id for page in pages}
-            self.assertTrue(all(page_id in known for turn in make_demands(count, 50) for page_id, _ in turn))
+            self.assertTrue(all(page_id in known for turn in range(50) for page_id, _ in demands_of(count, turn)))
 
     def test_demands_reach_every_page(self) -> None:
         for count in (10, 20, 80):
-            self.assertEqual(len({page_id for turn in make_demands(count, count) for page_id, _ in turn}), count)
+            self.assertEqual(len({page_id for turn in range(count) for page_id, _ in demands_of(count, turn)}), count)
 
     def test_selection_is_timed_on_the_requests_of_real_turns(self) -> None:
         requests = requests_of(Size(20, 500, 30))

@@ -47,8 +47,8 @@ OVERHEAD = f"{TIMINGS}/overhead.json"
 TIMED_CLAIMS = f"{TIMINGS}/claims.json"
 
 _CLAIMS_LEAD = (
-    "*Calibrated* figures guided the sizes and schedules of our workloads; *predictions* did not, and are shown whether "
-    "or not they are reproduced. A run fails when a claim that must hold does not."
+    "*Calibrated* figures guided the sizes and schedules of our workloads; *predictions* did not, and are shown "
+    "whether or not they are reproduced. A run fails when a claim that must hold does not."
 )
 
 

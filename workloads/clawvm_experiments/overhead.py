@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from clawvm_experiments.overhead_cases import (
     FAMILY_BUDGET,
     OPERATION_PAGES,
-    REFERENCE_PAGES,
+    REFERENCE,
     Size,
     disk_cases,
     family_cases,
@@ -228,7 +228,7 @@ def report(document: Document) -> list[Block]:
         Paragraph(
             f"{environment['implementation']} {environment['python']}, {environment['system']} "
             f"{environment['machine']}; {document['configuration']['repeats']} repeats. No model and no tool runs. *x "
-            f"ref* divides the median by one canonical JSON line of a decision over {REFERENCE_PAGES} pages "
+            f"ref* divides the median by one canonical JSON line of a decision over {REFERENCE.pages} pages "
             f"({reference['bytes']} bytes), here {reference['median_us']:.1f} microseconds: compare that between "
             "machines. *Spread* is the share by which the medians of the repeats differ. *Costliest* is the highest "
             "median of one and the same sample over the repeats, which a single interruption does not reach; *worst* "

@@ -13,7 +13,7 @@ import os
 import statistics
 import tempfile
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +37,7 @@ from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, RecallOutcome
 __all__ = [
     "FAMILY_BUDGET",
     "OPERATION_PAGES",
-    "REFERENCE_PAGES",
+    "REFERENCE",
     "Case",
     "Size",
     "disk_cases",
@@ -164,9 +164,6 @@ DEMANDS_PER_TURN = 2
 FAMILY_BUDGET = 180
 """Tokens: the budget of the published ablation and of the weight sweep."""
 
-REFERENCE_PAGES = 20
-REFERENCE_BUDGET = 500
-REFERENCE_TURNS = 50
 REFERENCE_LINES = 200
 
 # One round of ten pages; larger tables repeat it. Few pages are hard, so that 80 pages still leave space for choices.
@@ -196,6 +193,10 @@ class Size:
     turns: int
 
 
+REFERENCE = Size(pages=20, budget=500, turns=50)
+"""The table whose last assemble decision is the reference, as one canonical JSON line."""
+
+
 def make_pages(count: int) -> list[Page]:
     """Return *count* pages of all types, the same ones every time."""
     pages = []
@@ -216,34 +217,31 @@ def make_pages(count: int) -> list[Page]:
     return pages
 
 
-def make_demands(count: int, turns: int) -> list[Demands]:
-    """Return each turn's demands: a walk through all pages whose strides share no factor with the usual counts."""
+def demands_of(count: int, turn: int) -> Demands:
+    """Return a turn's demands: a walk through all *count* pages whose strides share no factor with the usual counts."""
     wanted = (Level.STRUCTURED, Level.FULL)
     return [
-        [
-            (f"page-{(turn * 7 + index * 3) % count:03}", wanted[(turn + index) % len(wanted)])
-            for index in range(DEMANDS_PER_TURN)
-        ]
-        for turn in range(turns)
+        (f"page-{(turn * 7 + index * 3) % count:03}", wanted[(turn + index) % len(wanted)])
+        for index in range(DEMANDS_PER_TURN)
     ]
 
 
-def started_engine(pages: Sequence[Page], budget: int, policy: str = POLICY, **options: Any) -> Engine:
-    """Return an engine whose first session has these pages; *options* are those of ``Engine``."""
-    engine = Engine(POLICIES[policy], budget, **options)
-    engine.session_start("session-1", pages)
+def started_engine(size: Size, policy: str = POLICY, **options: Any) -> Engine:
+    """Return an engine whose first session has the pages of one size; *options* are those of ``Engine``."""
+    engine = Engine(POLICIES[policy], size.budget, **options)
+    engine.session_start("session-1", make_pages(size.pages))
     return engine
 
 
-def run_turns(engine: Engine, demands: Iterable[Demands], record: Record = lambda sample: None) -> None:
-    """Run one turn for each of *demands*, and time it."""
+def run_turns(engine: Engine, size: Size, record: Record = lambda sample: None) -> None:
+    """Run the turns of one size, and time each."""
 
     def turn(wanted: Demands) -> None:
         engine.post_model(demands=wanted)
         engine.prompt_assemble()
 
-    for wanted in demands:
-        timed(turn, record)(wanted)
+    for number in range(size.turns):
+        timed(turn, record)(demands_of(size.pages, number))
 
 
 def requests_of(size: Size) -> list[SelectionRequest]:
@@ -254,9 +252,7 @@ def requests_of(size: Size) -> list[SelectionRequest]:
         requests.append(request)
         return select(request)
 
-    run_turns(
-        started_engine(make_pages(size.pages), size.budget, selector=recording), make_demands(size.pages, size.turns)
-    )
+    run_turns(started_engine(size, selector=recording), size)
     return requests
 
 
@@ -271,13 +267,9 @@ def _selections(size: Size) -> Work:
 
 
 def _turns(size: Size, policy: str, traced: bool) -> Work:
-    demands = make_demands(size.pages, size.turns)
-
     def work(record: Record) -> None:
-        # The pages are made here, because the engine keeps them: they belong to its memory.
-        pages = make_pages(size.pages)
-        engine = started_engine(pages, size.budget, policy, trace=DecisionTrace(lambda event: None) if traced else None)
-        run_turns(engine, demands, record)
+        trace = DecisionTrace(lambda event: None) if traced else None
+        run_turns(started_engine(size, policy, trace=trace), size, record)
 
     return work
 
@@ -344,10 +336,9 @@ def _page_ids(trace: Trace) -> set[str]:
 
 
 def reference_record() -> Event:
-    """Return the assemble decision of turn ``REFERENCE_TURNS`` on a table of ``REFERENCE_PAGES``."""
+    """Return the last assemble decision over ``REFERENCE``."""
     trace = DecisionTrace()
-    engine = started_engine(make_pages(REFERENCE_PAGES), REFERENCE_BUDGET, trace=trace)
-    run_turns(engine, make_demands(REFERENCE_PAGES, REFERENCE_TURNS))
+    run_turns(started_engine(REFERENCE, trace=trace), REFERENCE)
     return next(event for event in reversed(trace.events) if event["event"] == "assemble")
 
 
@@ -366,80 +357,67 @@ DISK_SAMPLES = 20
 _JOURNAL_NAME = "journal.jsonl"
 _NOTE = "the failing test is test_login; the cause is the session cookie, see the second traceback"
 
-Steps = Iterator[Callable[[], object]]
-"""What is timed, step by step; what runs between two steps is not."""
-
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation in one situation.
 
-    ``steps`` takes a started engine and the number of samples. ``journals`` names where the journal may live
+    ``prepare`` takes a started engine and the number of the sample, from 0; what it returns is timed, it itself is not.
+    ``journals`` names where the journal may live
     (``memory``, ``file``): both where the operation writes to it.
     """
 
     operation: str
     situation: str
-    steps: Callable[[Engine, int], Steps]
+    prepare: Callable[[Engine, int], Callable[[], object]]
     dirty: int | None = None
     policy: str = POLICY
     journals: tuple[str, ...] = ("memory",)
 
 
-def _session_start(engine: Engine, samples: int) -> Steps:
-    pages = make_pages(OPERATION_PAGES)
-    for _ in range(samples):
-        yield partial(Engine(engine.policy, engine.budget).session_start, "session-1", pages)
+def _session_start(engine: Engine, number: int) -> Callable[[], object]:
+    fresh = Engine(engine.policy, engine.budget)
+    return partial(fresh.session_start, "session-1", make_pages(OPERATION_PAGES))
 
 
-def _judge_demands(engine: Engine, samples: int) -> Steps:
-    for demands in make_demands(OPERATION_PAGES, samples):
-        yield partial(engine.post_model, demands=demands)
-        engine.prompt_assemble()
+def _judge_demands(engine: Engine, number: int) -> Callable[[], object]:
+    engine.prompt_assemble()
+    return partial(engine.post_model, demands=demands_of(OPERATION_PAGES, number))
 
 
-def _stage_update(engine: Engine, samples: int) -> Steps:
-    for _ in range(samples):
-        yield partial(engine.post_model, updates=_updates(engine, 1))
-        engine.compaction()
+def _stage_update(engine: Engine, number: int) -> Callable[[], object]:
+    engine.compaction()
+    return partial(engine.post_model, updates=_updates(engine, 1))
 
 
-def _execute_cold(engine: Engine, samples: int) -> Steps:
-    for number in range(samples):
-        call, result = _call(number)
-        yield partial(engine.tool_execute, call, partial(_answer, result))
+def _execute_cold(engine: Engine, number: int) -> Callable[[], object]:
+    call, result = _call(number)
+    return partial(engine.tool_execute, call, lambda _: result)
 
 
-def _answer(result: ToolResult, call: ToolCall) -> ToolResult:
-    return result
+def _execute_again(engine: Engine, number: int) -> Callable[[], object]:
+    again = _execute_cold(engine, 0)
+    if number == 0:
+        again()
+    engine.prompt_assemble()
+    return again
 
 
-def _execute_again(engine: Engine, samples: int) -> Steps:
-    call, result = _call(0)
-    engine.tool_execute(call, partial(_answer, result))
-    for _ in range(samples):
-        engine.prompt_assemble()
-        yield partial(engine.tool_execute, call, _refuse)
+def _assemble(engine: Engine, number: int) -> Callable[[], object]:
+    engine.post_model(demands=demands_of(OPERATION_PAGES, number))
+    return engine.prompt_assemble
 
 
-def _assemble(engine: Engine, samples: int) -> Steps:
-    for demands in make_demands(OPERATION_PAGES, samples):
-        engine.post_model(demands=demands)
-        yield engine.prompt_assemble
+def _boundary(name: str, dirty: int, engine: Engine, number: int) -> Callable[[], object]:
+    """Prepare a boundary or flush that finds *dirty* updates staged, each time in a turn of its own."""
+    engine.prompt_assemble()
+    engine.post_model(updates=_updates(engine, dirty))
+    operation: Callable[..., object] = getattr(engine, name)
+    return partial(operation, f"session-{number + 2}") if name == "reset" else operation
 
 
-def _boundary(name: str, dirty: int, engine: Engine, samples: int) -> Steps:
-    """Time a boundary or flush that finds *dirty* updates staged, each time in a turn of its own."""
-    for number in range(samples):
-        engine.post_model(updates=_updates(engine, dirty))
-        yield partial(engine.reset, f"session-{number + 2}") if name == "reset" else getattr(engine, name)
-        engine.prompt_assemble()
-
-
-def _recall(engine: Engine, samples: int) -> Steps:
-    answer = RecallAnswer(RecallOutcome.OK, ("page-000",))
-    for _ in range(samples):
-        yield partial(engine.recall, "what did we decide?", lambda _: answer)
+def _recall(engine: Engine, number: int) -> Callable[[], object]:
+    return partial(engine.recall, "what did we decide?", lambda _: RecallAnswer(RecallOutcome.OK, ("page-000",)))
 
 
 def _updates(engine: Engine, count: int) -> list[Update]:
@@ -471,10 +449,6 @@ def _call(number: int) -> tuple[ToolCall, ToolResult]:
     return call, ToolResult(ToolOutcome.OK, page)
 
 
-def _refuse(call: ToolCall) -> ToolResult:
-    raise AssertionError(f"{call.tool} must be served from the store")
-
-
 _BOTH = ("memory", "file")
 
 # ClawVM flushes nothing before a boundary, so the flush is timed under the policy that performs one.
@@ -503,12 +477,13 @@ def run_operation(operation: Operation, journal: str, samples: int, record: Reco
         path = Path(folder, _JOURNAL_NAME)
         storage = FileJournalStorage(path, durable=False) if journal == "file" else MemoryJournalStorage()
         with closing(Journal(storage)) as kept:
-            for step in operation.steps(_engine(operation, kept), samples):
-                timed(step, record)()
+            engine = _engine(operation, kept)
+            for number in range(samples):
+                timed(operation.prepare(engine, number), record)()
 
 
 def _engine(operation: Operation, journal: Journal) -> Engine:
-    engine = started_engine(make_pages(OPERATION_PAGES), OPERATION_BUDGET, operation.policy, journal=journal)
+    engine = started_engine(Size(OPERATION_PAGES, OPERATION_BUDGET, 0), operation.policy, journal=journal)
     engine.prompt_assemble()
     return engine
 
@@ -535,8 +510,7 @@ def disk_cases() -> list[Case]:
             storage = MemoryJournalStorage()
             engine = _engine(operation, Journal(storage))
             before = len(storage.read())
-            for step in operation.steps(engine, 1):
-                step()
+            operation.prepare(engine, 0)()
             lines = [canonical_json(record) + "\n" for record in storage.read()[before:]]
             content = "".join(lines).encode("ascii")
             fields = {"what": "fsync", "dirty": operation.dirty, "bytes": len(content)}
