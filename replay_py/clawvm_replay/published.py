@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 __all__ = [
     "CONFIGURATIONS",
@@ -26,8 +25,7 @@ __all__ = [
     "THRASH_REDUCTION",
     "TOLERANCE",
     "WEIGHT_SWEEP",
-    "Mark",
-    "PublishedFigure",
+    "count_reproduced",
 ]
 
 CONFIGURATIONS = 24
@@ -40,47 +38,13 @@ COUNT_TOLERANCE = 1
 """A count is also reproduced if it differs by at most this much; a published zero only by zero."""
 
 
-class Mark(str, Enum):
-    """Whether a published figure took part in choosing the sizes and schedules of our workloads."""
+def count_reproduced(ours: int, published: int) -> bool:
+    """Return whether a count of ours reproduces a published one.
 
-    CALIBRATED = "calibrated"  # Workloads were chosen to come close to it.
-    CONDITION = "condition"  # A workload that broke it was not chosen.
-    PREDICTION = "prediction"  # It had no part in the choice.
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedFigure:
-    """One published figure; ``is_count`` marks a number of faults, as opposed to a mean or a ratio."""
-
-    name: str
-    value: float
-    mark: Mark
-    is_count: bool = False
-
-    def reproduced(self, ours: float) -> bool:
-        """Return whether *ours* is within ``TOLERANCE`` of the figure, a count also within ``COUNT_TOLERANCE``.
-
-        >>> faults = PublishedFigure("flush misses", 3, Mark.PREDICTION, is_count=True)
-        >>> faults.reproduced(4), faults.reproduced(5)
-        (True, False)
-        """
-        if self.value == 0:
-            return ours == 0
-        difference = abs(ours - self.value)
-        if self.is_count and difference <= COUNT_TOLERANCE:
-            return True
-        # The small constant keeps a difference of exactly the tolerance from failing by the rounding of doubles.
-        return difference <= TOLERANCE * abs(self.value) + 1e-9
-
-    def gap(self, ours: float) -> str:
-        """Return the distance of *ours* as text: in per cent, or as a difference where the published figure is zero.
-
-        >>> PublishedFigure("faults", 20, Mark.PREDICTION).gap(23), PublishedFigure("faults", 0, Mark.PREDICTION).gap(2)
-        ('+15.0 %', '+2')
-        """
-        if self.value == 0:
-            return "0" if ours == 0 else f"{ours:+g}"
-        return f"{100 * (ours / self.value - 1):+.1f} %"
+    >>> count_reproduced(4, 3), count_reproduced(144, 126), count_reproduced(145, 126), count_reproduced(1, 0)
+    (True, True, False, False)
+    """
+    return ours == published or (published > 0 and abs(ours - published) <= max(COUNT_TOLERANCE, TOLERANCE * published))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from clawvm_cli.common import (
     Command,
     Progress,
     add_jobs_argument,
+    add_list_argument,
     add_output_arguments,
     budgets_from,
-    names_from,
     positive,
 )
 from clawvm_cli.process import FAILED, OK
@@ -34,12 +34,9 @@ DEFAULT_HORIZON = 3
 
 def _suite_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
-    for name, kind, default, help in (
-        ("--budgets", budgets_from, PAPER_BUDGETS, "token budgets, comma-separated (default: the paper's)"),
-        ("--policies", names_from, PAPER_POLICIES, "policy ids, comma-separated (default: the paper's)"),
-        ("--workloads", names_from, PAPER_FAMILIES, "workload families, comma-separated (default: the paper's)"),
-    ):
-        parser.add_argument(name, type=kind, default=default, metavar="LIST", help=help)
+    add_list_argument(parser, "--budgets", PAPER_BUDGETS, "token budgets", budgets_from)
+    add_list_argument(parser, "--policies", PAPER_POLICIES, "policy ids")
+    add_list_argument(parser, "--workloads", PAPER_FAMILIES, "workload families")
     parser.add_argument(
         "--horizon",
         type=positive,

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clawvm_experiments.experiment import Experiment
-from clawvm_experiments.figures import NAMES, STYLES
+from clawvm_experiments.experiment import NAMES, STYLES, Experiment
 from clawvm_experiments.sessions.cells import Budget, Options, run_session_cell, session_cells
 from clawvm_experiments.sessions.data import ALL_FORMATS, KINDS, RESOURCES, SIGNATURES, cut_words
 from clawvm_experiments.sessions.summary import median_of, ratio, summarize_sessions, totals_of
