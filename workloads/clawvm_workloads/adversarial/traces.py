@@ -41,7 +41,7 @@ from clawvm_workloads.adversarial.scenario import (
     note,
     removal,
 )
-from clawvm_workloads.families import EVIDENCE, open_story, user
+from clawvm_workloads.families import EVIDENCE, open_story, plan_page, preference_page, rule_page, user
 
 __all__ = ["LINE_TOKENS", "SHORT_TOKENS", "TRACES", "flood_trace", "measure", "pointer_flood"]
 
@@ -74,10 +74,6 @@ def _read(story: TraceBuilder, number: int, costs: LevelCosts = FILE, **more: An
     return story.tool("read", {"path": f"file_{number}"}, f"file-{number}", costs, **EVIDENCE, **more)
 
 
-def _rule(story: TraceBuilder, number: int, costs: LevelCosts = RULE) -> None:
-    story.page(f"rule-{number}", PageType.CONSTRAINT, costs, provenance=user(story.next_turn), base_utility=7.0)
-
-
 _NO_PIN = removal("auto_pin", "no_controllable_fault", "floors_hold")
 _LOSES = ("no_controllable_fault", "nothing_lost")
 _NOT_AT_COMPACTION = removal("writeback_at_compaction", *_LOSES)
@@ -93,12 +89,12 @@ def starvation() -> Trace:
     """Three rules fit, six do not: 56 tokens of instructions and 96 of rules under 120."""
     story = _open("starvation", Accounting(300, 240, 40), LONG_GUIDE, LONG_GUIDE)
     for number in (1, 2, 3):
-        _rule(story, number)
+        rule_page(story, f"rule-{number}", RULE)
     first = _read(story, 1)
     story.turn(60)
     story.turn(60, demands=[("rule-1", Level.STRUCTURED)])
     for number in (4, 5, 6):
-        _rule(story, number)
+        rule_page(story, f"rule-{number}", RULE)
     for turn in range(6):  # A compaction falls among them.
         calls = [first if turn % 2 else _read(story, 2 + turn)]
         story.turn(60, calls=calls, demands=[(f"rule-{turn + 1}", Level.STRUCTURED)])
@@ -117,7 +113,7 @@ def starvation() -> Trace:
 )
 def churn() -> Trace:
     story = _open("churn", Accounting(900, 720, 80), GUIDE)
-    _rule(story, 1)
+    rule_page(story, "rule-1", RULE)
     reads = [_read(story, number) for number in range(1, 25)]
     for step in range(3 * len(reads)):
         position = step % len(reads)
@@ -136,8 +132,8 @@ def churn() -> Trace:
 )
 def cascade_reset() -> Trace:
     story = _open("cascade_reset", Accounting(200, 160, 20), GUIDE)
-    story.page("plan", PageType.PLAN, PLAN, provenance=user(1), base_utility=8.0)
-    story.page("taste", PageType.PREFERENCE, TASTE, provenance=Provenance("file", "USER.md"), base_utility=6.0)
+    plan_page(story, PLAN)
+    preference_page(story, "taste", TASTE)
     early = _read(story, 1)
     story.turn(60, calls=[early], updates=[note(value=["in session 1"]), _taste("tone", "dry")])
     story.reset("session-2")
@@ -171,8 +167,8 @@ def _taste(name: str, value: str) -> Update:
 )
 def threshold_jump() -> Trace:
     story = _open("threshold_jump", Accounting(200, 150, 20), GUIDE)
-    story.page("plan", PageType.PLAN, PLAN, provenance=Provenance("file", "PLAN.md"), base_utility=8.0)
-    _rule(story, 1)
+    plan_page(story, PLAN, source=Provenance("file", "PLAN.md"))
+    rule_page(story, "rule-1", RULE)
     for turn in (1, 2):
         story.turn(50, demands=[("plan", Level.STRUCTURED)], updates=[note(value=[f"before jump {turn}"])])
         long_result = _read(story, turn)
@@ -193,8 +189,8 @@ PINNED: dict[str, Any] = {"pin": PinClass.HARD, "minimum": Level.STRUCTURED}
 def _everything_pinned(name: str, results: int) -> tuple[TraceBuilder, list[Call]]:
     """Pin a rule, the plan and *results* tool results, these at `structured`; return their calls."""
     story = _open(name, Accounting(200, 160, 20), GUIDE)
-    _rule(story, 1, SHORT_RULE)
-    story.page("plan", PageType.PLAN, PLAN, provenance=user(1), base_utility=8.0, pin=PinClass.HARD)
+    rule_page(story, "rule-1", SHORT_RULE)
+    plan_page(story, PLAN, pin=PinClass.HARD)
     return story, [_read(story, number, LevelCosts(2, 7, 14, 35), **PINNED) for number in range(1, results + 1)]
 
 
@@ -269,7 +265,7 @@ def flood_trace(pages: int, pointer_tokens: int, budget: int) -> Trace:
     for number in (1, 2, 3):
         costs = LevelCosts(8, 30, 40, 60)
         story.page(f"rule-{number}", PageType.CONSTRAINT, costs, provenance=user(number), base_utility=7.0)
-    story.page("plan", PageType.PLAN, LevelCosts(8, 60, 90, 160), provenance=user(1), base_utility=8.0)
+    plan_page(story, LevelCosts(8, 60, 90, 160))
     costs = LevelCosts(pointer_tokens, 60, 150, FULL_TOKENS)
     for number in range(pages):
         source = Provenance("tool_call", f'read({{"path":"src/module_{number}.py"}})')
