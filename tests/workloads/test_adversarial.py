@@ -15,7 +15,10 @@ from clawvm_workloads.adversarial.scenario import (
     CHECKS,
     DURABILITY,
     INJECTED_FAULTS,
+    NOT_IN_PROMPTS,
+    NOT_IN_TRACE,
     RESIDENCY,
+    UNDERSTATED,
     Check,
     from_trace,
     note,
@@ -177,18 +180,18 @@ class StormTest(unittest.TestCase):
 
 class InjectedFaultsTest(unittest.TestCase):
     def test_every_fault_in_the_reports_of_starvation_breaks_the_check_of_pressure_and_no_other(self):
-        for variant in filter(None, INJECTED_FAULTS):
+        for variant in INJECTED_FAULTS:
             with self.subTest(variant=variant):
                 self.assertEqual(SCENARIOS["starvation"].run(CLAWVM, select, variant).broken, ("pressure_exact",))
 
     def test_one_token_is_missing_in_each_of_the_six_turns(self):
-        run = SCENARIOS["starvation"].run(CLAWVM, select, "understated_pressure")
+        run = SCENARIOS["starvation"].run(CLAWVM, select, UNDERSTATED.variant)
         self.assertEqual((run.pressure_turns, run.pressure_tokens), (6, 426))
 
     def test_pressure_that_only_the_prompts_leave_out_is_still_in_the_decision_trace(self):
-        run = SCENARIOS["starvation"].run(CLAWVM, select, "pressure_not_in_prompts")
+        run = SCENARIOS["starvation"].run(CLAWVM, select, NOT_IN_PROMPTS.variant)
         self.assertEqual((run.pressure_turns, run.pressure_tokens), (6, 432))
-        self.assertEqual(SCENARIOS["starvation"].run(CLAWVM, select, "pressure_not_in_trace").pressure_turns, 0)
+        self.assertEqual(SCENARIOS["starvation"].run(CLAWVM, select, NOT_IN_TRACE.variant).pressure_turns, 0)
 
     def test_an_unknown_variant_is_refused(self):
         with self.assertRaises(ValueError):

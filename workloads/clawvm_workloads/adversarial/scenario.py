@@ -6,8 +6,8 @@ A check that no control can break proves nothing, so every kind of check is brok
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from types import MappingProxyType
@@ -52,6 +52,7 @@ __all__ = [
     "from_trace",
     "note",
     "page",
+    "play",
     "removal",
     "result",
     "values_check",
@@ -111,8 +112,6 @@ class ScenarioRun:
     pressure_faults: Mapping[str, int]
     pressure_turns: int
     pressure_tokens: int
-    alerts: int
-    page_ins: int
     committed: int
     rejected: tuple[str, ...]
     lost: int
@@ -124,26 +123,26 @@ class ScenarioRun:
         return tuple(check.name for check in self.checks if not check.holds)
 
     @classmethod
-    def of(cls, events: Sequence[Event], judge: Callable[[ScenarioRun], Sequence[Check]]) -> ScenarioRun:
-        """Return what a decision trace shows, with the checks that *judge* makes of it."""
-        faults: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    def of(cls, events: Sequence[Event], checks: Iterable[Check] = ()) -> ScenarioRun:
+        """Return what a decision trace shows, with the checks that were made of it."""
+        by_kind: dict[str, list[Event]] = defaultdict(list)
         for event in events:
-            if event["event"] == "fault":
-                faults[event["controllable"]][event["fault"]] += 1
-        run = cls(
-            checks=(),
-            faults=dict(sorted(faults[True].items())),
-            pressure_faults=dict(sorted(faults[False].items())),
-            pressure_turns=sum(event["event"] == "pressure" for event in events),
-            pressure_tokens=sum(event["missing"] for event in events if event["event"] == "pressure"),
-            alerts=sum(event["event"] == "alert" for event in events),
-            page_ins=sum(event["event"] == "demand" and event["verdict"] == "page_in" for event in events),
-            committed=sum(len(event["entries"]) for event in events if event["event"] == "commit"),
-            rejected=tuple(event["code"] for event in events if event["event"] == "reject"),
-            lost=sum(len(event["entries"]) for event in events if event["event"] == "lost"),
-            overwritten=sum(len(event["overwrote"]) for event in events if event["event"] == "commit"),
+            by_kind[event["event"]].append(event)
+        faults, pressure_faults = (
+            Counter(event["fault"] for event in by_kind["fault"] if event["controllable"] is controllable)
+            for controllable in (True, False)
         )
-        return dataclasses.replace(run, checks=tuple(judge(run)))
+        return cls(
+            checks=tuple(checks),
+            faults=dict(sorted(faults.items())),
+            pressure_faults=dict(sorted(pressure_faults.items())),
+            pressure_turns=len(by_kind["pressure"]),
+            pressure_tokens=sum(event["missing"] for event in by_kind["pressure"]),
+            committed=sum(len(event["entries"]) for event in by_kind["commit"]),
+            rejected=tuple(event["code"] for event in by_kind["reject"]),
+            lost=sum(len(event["entries"]) for event in by_kind["lost"]),
+            overwritten=sum(len(event["overwrote"]) for event in by_kind["commit"]),
+        )
 
 
 # --- Controls: what is taken away from ClawVM so that a check must break.
@@ -200,23 +199,16 @@ Falsify = Callable[[int], int]
 
 INJECTED_FAULTS: Mapping[str, tuple[Falsify, Falsify]] = MappingProxyType(
     {
-        "": (lambda tokens: tokens, lambda tokens: tokens),
-        "understated_pressure": (lambda tokens: max(0, tokens - 1), lambda tokens: max(0, tokens - 1)),
-        "overstated_pressure": (lambda tokens: tokens + 1, lambda tokens: tokens + 1),
-        "pressure_not_in_prompts": (lambda tokens: tokens, lambda tokens: 0),
-        "pressure_not_in_trace": (lambda tokens: 0, lambda tokens: tokens),
+        "pressure reported one token too low": (lambda tokens: max(0, tokens - 1), lambda tokens: max(0, tokens - 1)),
+        "pressure reported one token too high": (lambda tokens: tokens + 1, lambda tokens: tokens + 1),
+        "pressure left out of the prompts": (lambda tokens: tokens, lambda tokens: 0),
+        "pressure left out of the decision trace": (lambda tokens: 0, lambda tokens: tokens),
     }
 )
-"""Faults that can be injected into what a run reported about pressure: in its decision trace, and in its prompts."""
+"""Faults injected into the tokens that a run reports as missing: in its decision trace, and in its prompts."""
 
 UNDERSTATED, OVERSTATED, NOT_IN_PROMPTS, NOT_IN_TRACE = (
-    Control(change, ("pressure_exact",), variant=variant)
-    for change, variant in (
-        ("pressure reported one token too low", "understated_pressure"),
-        ("pressure reported one token too high", "overstated_pressure"),
-        ("pressure left out of the prompts", "pressure_not_in_prompts"),
-        ("pressure left out of the decision trace", "pressure_not_in_trace"),
-    )
+    Control(change, ("pressure_exact",), variant=change) for change in INJECTED_FAULTS
 )
 
 
@@ -227,8 +219,10 @@ def _with_fault(
 
     Raises ValueError for an unknown variant.
     """
+    if not variant:
+        return list(events), list(prompts)
     if variant not in INJECTED_FAULTS:
-        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(filter(None, INJECTED_FAULTS))}")
+        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(INJECTED_FAULTS)}")
     in_trace, in_prompts = INJECTED_FAULTS[variant]
     reported = {event["turn"]: event["missing"] for event in events if event["event"] == "pressure"}
     claimed = {prompt.turn: in_trace(reported.get(prompt.turn, 0)) for prompt in prompts}
@@ -272,18 +266,16 @@ def _run_trace(
     replay_trace(trace, policy, decisions=decisions, selector=selector, observe=observed.append)
     events, prompts = _with_fault(variant, decisions.events, observed)
 
-    def judge(run: ScenarioRun) -> list[Check]:
-        judged = [
-            _no_fault(run),
-            _within_budget(prompts, trace.header.budget),
-            _pressure(events, prompts, turns),
-            _held("floors_hold", prompts, [turn.floors_due for turn in turns]),
-            _held("demands_met", prompts, [turn.demands_due for turn in turns]),
-            *_durability(run, rejections),
-        ]
-        return [check for check in judged if check.name in checks]
-
-    return ScenarioRun.of(events, judge)
+    run = ScenarioRun.of(events)
+    judged = (
+        _no_fault(run),
+        _within_budget(prompts, trace.header.budget),
+        _pressure(events, prompts, turns),
+        _held("floors_hold", prompts, [turn.floors_due for turn in turns]),
+        _held("demands_met", prompts, [turn.demands_due for turn in turns]),
+        *_durability(run, rejections),
+    )
+    return dataclasses.replace(run, checks=tuple(check for check in judged if check.name in checks))
 
 
 def _no_fault(run: ScenarioRun) -> Check:
@@ -379,21 +371,19 @@ Script = Callable[[Harness], Sequence[Check]]
 
 def from_script(script: Script, rejections: tuple[str, ...] | None) -> Callable[..., ScenarioRun]:
     """Return how a scenario that is a script runs; *rejections* is None where it stages no update."""
-    return partial(_run_script, script, rejections)
+    return lambda *setting: ScenarioRun.of(*play(script, rejections, *setting))
 
 
-def _run_script(
+def play(
     script: Script, rejections: tuple[str, ...] | None, policy: Policy, selector: Selector, variant: str
-) -> ScenarioRun:
+) -> tuple[Sequence[Event], list[Check]]:
+    """Return the decisions of a script, and its checks: the usual ones, those of durability, and its own."""
     harness = Harness(policy, selector, variant)
-    special = script(harness)
+    own = script(harness)
     harness.engine._check()
-
-    def judge(run: ScenarioRun) -> list[Check]:
-        durability = [] if rejections is None else _durability(run, rejections)
-        return [_no_fault(run), _within_budget(harness.prompts, BUDGET), *durability, *special]
-
-    return ScenarioRun.of(harness.decisions.events, judge)
+    run = ScenarioRun.of(harness.decisions.events)
+    durability = [] if rejections is None else _durability(run, rejections)
+    return harness.decisions.events, [_no_fault(run), _within_budget(harness.prompts, BUDGET), *durability, *own]
 
 
 def values_check(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -32,6 +31,7 @@ from clawvm_workloads.adversarial.scenario import (
     from_script,
     note,
     page,
+    play,
     removal,
     result,
     values_check,
@@ -515,18 +515,11 @@ def _through_journal(made: Storm, validated: bool) -> Check:
 
 def _run_storms(seeds: Sequence[int], policy: Policy, selector: Selector, variant: str) -> ScenarioRun:
     """Play the storm of every seed; a check holds if it holds in all of them."""
-    runs = [
-        from_script(partial(_storm_script, seed), (_STALE,) * storm(seed).stale)(policy, selector, variant)
-        for seed in seeds
+    played = [
+        play(partial(_storm_script, seed), (_STALE,) * storm(seed).stale, policy, selector, variant) for seed in seeds
     ]
-    counts = ("pressure_turns", "pressure_tokens", "alerts", "page_ins", "committed", "lost", "overwritten")
-    return ScenarioRun(
-        checks=tuple(_in_all(seeds, checks) for checks in zip(*(run.checks for run in runs))),
-        faults=_sums([run.faults for run in runs]),
-        pressure_faults=_sums([run.pressure_faults for run in runs]),
-        rejected=tuple(code for run in runs for code in run.rejected),
-        **{name: sum(getattr(run, name) for run in runs) for name in counts},
-    )
+    checks = (_in_all(seeds, each) for each in zip(*(checks for _, checks in played)))
+    return ScenarioRun.of([event for events, _ in played for event in events], checks)
 
 
 def _in_all(seeds: Sequence[int], checks: Sequence[Check]) -> Check:
@@ -534,13 +527,6 @@ def _in_all(seeds: Sequence[int], checks: Sequence[Check]) -> Check:
         if not check.holds:
             return Check(check.name, False, f"seed {seed}: {check.observed}")
     return Check(checks[0].name, True, f"{len(checks)} of {len(checks)} storms; the first: {checks[0].observed}")
-
-
-def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for item in counts:
-        total.update(item)
-    return dict(sorted(total.items()))
 
 
 def stale_storm(seeds: Sequence[int]) -> Scenario:
