@@ -1,44 +1,136 @@
-"""Scenarios that drive the engine itself: colliding signatures, updates in flight at a boundary, stale writers."""
+"""Scenarios that drive the engine itself: colliding signatures, updates in flight at a boundary, stale writers.
+
+They show what a trace cannot hold: contents, committed values, a journal that is opened again.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from clawvm_replay.trace_builder import LevelCosts
 from clawvm_runtime.canonical import tool_signature
-from clawvm_runtime.engine import ToolAnswer
+from clawvm_runtime.decision_trace import DecisionTrace, Event
+from clawvm_runtime.engine import AssembledPrompt, Engine, ToolAnswer, ToolCall, ToolResult
 from clawvm_runtime.errors import PageError
 from clawvm_runtime.journal import EntryStatus, Journal, MemoryJournalStorage
-from clawvm_runtime.pages import Provenance
+from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.selector import Selector
 from clawvm_runtime.updates import Update, ValidationContext, check_update
-from clawvm_runtime.vocabulary import PageType, Principal, RejectCode
+from clawvm_runtime.vocabulary import Level, PageType, Principal, RejectCode, ToolOutcome
 from clawvm_workloads.adversarial.scenario import (
+    BUDGET,
     GUIDE,
     PLAN,
     TASTE,
     Check,
     Control,
-    Harness,
     Scenario,
     ScenarioRun,
-    Script,
-    from_script,
+    durability,
+    no_fault,
     note,
     page,
-    play,
     removal,
-    result,
-    values_check,
+    within_budget,
 )
 from clawvm_workloads.families import user
 
 __all__ = ["SCRIPTS", "Storm", "stale_storm", "storm"]
+
+
+class Harness:
+    """Drives one engine as a harness would, and counts how often each tool ran."""
+
+    def __init__(self, policy: Policy, selector: Selector, variant: str) -> None:
+        self.variant = variant
+        self.decisions = DecisionTrace()
+        self.storage = MemoryJournalStorage()
+        self.engine = Engine(policy, BUDGET, journal=Journal(self.storage), trace=self.decisions, selector=selector)
+        self.prompts: list[AssembledPrompt] = []
+        self.runs: Counter[str] = Counter()
+
+    def call(
+        self, tool: str, arguments: Mapping[str, Any], gives: Page, *, deterministic: bool = True, signature: str = ""
+    ) -> ToolAnswer:
+        """Make a tool call; the tool, if it runs, gives the page *gives*."""
+
+        def execute(call: ToolCall) -> ToolResult:
+            self.runs[tool] += 1
+            return ToolResult(ToolOutcome.OK, gives)
+
+        return self.engine.tool_execute(ToolCall(tool, arguments, Level.FULL, deterministic, signature), execute)
+
+    def stage(self, *updates: Update) -> None:
+        """Stage updates, as a model's reply does."""
+        self.engine.post_model(updates=updates)
+
+    def demand(self, *page_ids: str) -> None:
+        """Ask for pages in full."""
+        self.engine.post_model(demands=[(page_id, Level.FULL) for page_id in page_ids])
+
+    def prompt(self) -> AssembledPrompt:
+        """Assemble the next prompt, which ends the turn."""
+        self.prompts.append(self.engine.prompt_assemble())
+        return self.prompts[-1]
+
+    def in_prompt(self, page_id: str) -> str:
+        """Return the text of a page in the last prompt, "" if it is not in there."""
+        return next((block.text for block in self.prompts[-1].blocks if block.page_id == page_id), "")
+
+
+Script = Callable[[Harness], Sequence[Check]]
+
+
+def from_script(script: Script, rejections: tuple[str, ...] | None) -> Callable[..., ScenarioRun]:
+    """Return how a scenario that is a script runs; *rejections* is None where it stages no update."""
+    return lambda *setting: ScenarioRun.of(*play(script, rejections, *setting))
+
+
+def play(
+    script: Script, rejections: tuple[str, ...] | None, policy: Policy, selector: Selector, variant: str
+) -> tuple[Sequence[Event], list[Check]]:
+    """Return the decisions of a script, and its checks: those of every script, those of durability, and its own."""
+    harness = Harness(policy, selector, variant)
+    own = script(harness)
+    harness.engine._check()
+    run = ScenarioRun.of(harness.decisions.events)
+    checks = [no_fault(run), within_budget(harness.prompts, BUDGET), *durability(run, rejections), *own]
+    return harness.decisions.events, checks
+
+
+def values_check(
+    journal: Journal, expected: Mapping[tuple[str, str], tuple[int, Any]], name: str = "values_exact"
+) -> Check:
+    """Return whether *journal* has committed exactly the *expected* versions and values, by page and field."""
+    committed = [journal.committed(*key) for key in expected]
+    wrong = [
+        f"{key[0]}.{key[1]} is version {found.version}: {found.value!r}"
+        for (key, wanted), found in zip(expected.items(), committed)
+        if (found.version, found.value) != wanted
+    ]
+    return Check(name, not wrong, wrong[0][:160] if wrong else f"{len(expected)} fields as expected")
+
+
+def result(page_id: str, content: str, tokens: int = 40) -> Page:
+    """Return a tool result with a text, in full and as a pointer."""
+    return Page(
+        id=page_id,
+        type=PageType.EVIDENCE,
+        costs={Level.POINTER: 3, Level.FULL: tokens},
+        texts={Level.POINTER: f"[{page_id}]", Level.FULL: content},
+        provenance=Provenance("tool_call", tool_signature("read", {"path": page_id})),
+        base_utility=5.0,
+        recompute_cost=8.0,
+    )
+
+
+# --- The scenarios.
 
 SCRIPTS: list[Scenario] = []
 
