@@ -19,8 +19,7 @@ from clawvm_experiments.sensitivity_conclusions import (
     TASK_BUDGET,
     CountTable,
 )
-from clawvm_experiments.sensitivity_rules import RULE_SETS, Counts
-from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS
+from clawvm_experiments.sensitivity_settings import GROUPS, RULE_SETS, SETTINGS, Counts
 from clawvm_replay.document import markdown
 from clawvm_replay.trace_format import TraceError, read_trace, write_trace
 from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, WritebackMode

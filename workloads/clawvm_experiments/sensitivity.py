@@ -24,8 +24,16 @@ from clawvm_experiments.sensitivity_conclusions import (
     TASK_BUDGET,
     CountTable,
 )
-from clawvm_experiments.sensitivity_rules import RULE_SETS, Counts, count, metrics_counts
-from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, Setting, select_in_one_order
+from clawvm_experiments.sensitivity_settings import (
+    GROUPS,
+    RULE_SETS,
+    SETTINGS,
+    Counts,
+    Setting,
+    count,
+    metrics_counts,
+    select_in_one_order,
+)
 from clawvm_pictures.charts import Dot, dot_grid
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value
 from clawvm_replay.replay import replay_trace
