@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -40,7 +39,6 @@ from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.engine import AssembledPrompt
 from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, Policy
-from clawvm_runtime.vocabulary import FaultKind
 from clawvm_workloads.families import PAPER_BUDGETS, PAPER_FAMILIES
 from clawvm_workloads.generated import generate
 from clawvm_workloads.reference_model import witness
@@ -111,7 +109,7 @@ def run_cell(cell: Cell) -> Row:
 
 
 Run = tuple[str, int, Policy]
-"""Family, budget in tokens, policy."""
+"""Family or task, budget in tokens, policy."""
 
 
 def _runs(setting: Setting, budgets: Sequence[int], ablation_budget: int) -> Iterator[Run]:
@@ -127,18 +125,26 @@ def _runs(setting: Setting, budgets: Sequence[int], ablation_budget: int) -> Ite
 
 @cache
 def _plain_counts(workload: str, budget: int, policy: Policy) -> Counts:
-    return metrics_counts(replay_trace(family_trace(workload, budget), policy))
+    return metrics_counts(replay_trace(_trace(workload, budget), policy))
+
+
+@cache
+def _trace(workload: str, budget: int) -> Trace:
+    return task_trace(workload, budget) if workload in TASKS else family_trace(workload, budget)
 
 
 def _counts(setting: Setting, workload: str, budget: int, policy: Policy) -> Counts:
-    if not setting.changes_runs_of(policy):
-        return _plain_counts(workload, budget, policy)
-    trace, tokens = _trace_and_budget(setting, workload, budget)
-    return metrics_counts(replay_trace(trace, policy, tokens, selector=setting.selector))
+    """Return the counts of a family or task; whatever a setting leaves as it is, is replayed once for all settings."""
+    if setting.changes_runs_of(policy):
+        trace, tokens = _trace_and_budget(setting, workload, budget)
+        counts = metrics_counts(replay_trace(trace, policy, tokens, selector=setting.selector))
+    else:
+        counts = _plain_counts(workload, budget, policy)
+    return dataclasses.replace(counts, workload=workload)
 
 
 def _trace_and_budget(setting: Setting, workload: str, budget: int) -> tuple[Trace, int]:
-    trace = family_trace(workload, budget)
+    trace = _trace(workload, budget)
     if setting.trace_change is not None:
         trace = setting.trace_change(trace)
     return trace, budget * setting.budget_percent // 100
@@ -193,44 +199,21 @@ def _totals(table: CountTable, policy: str, budget: int) -> dict[str, Any]:
     }
 
 
-_COUNTED = (
-    *("workload", "policy", "pressure_faults", "hits", "alerts"),
-    *("page_ins", "page_in_tokens", "unmet_demands", "pressure_turns"),
-)
-
-
 def _digest(counts: Iterable[Counts]) -> str:
-    """Return a digest of the counts of every run in their order: equal if and only if all of them are."""
-    text = json.dumps(
-        [[[getattr(item, name) for name in _COUNTED], [item.faults[kind] for kind in FaultKind]] for item in counts]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@cache
-def _task_trace(task: str, budget: int) -> Trace:
-    return task_trace(task, budget)
-
-
-@cache
-def _plain_task_counts(task: str, budget: int, policy: Policy) -> Counts:
-    return metrics_counts(replay_trace(_task_trace(task, budget), policy))
+    """Return a digest of the counts of every run in their order: equal if and only if all but their budgets are."""
+    return hashlib.sha256(repr([dataclasses.replace(item, budget=0) for item in counts]).encode()).hexdigest()
 
 
 def task_counts(setting: Setting, budgets: Sequence[int]) -> Iterator[Counts]:
     """Yield the counts of every plain task: ClawVM at each of *budgets* (tokens), Compaction-Hybrid at TASK_BUDGET.
 
-    The setting's changes of traces and policies apply. Nothing is yielded without budgets.
+    Nothing is yielded without budgets.
     """
     runs = [("clawvm", budget) for budget in budgets] + ([(HYBRID, TASK_BUDGET)] if budgets else [])
     for policy_id, budget in runs:
         policy = setting.policy(POLICIES[policy_id])
         for task in TASKS:
-            if setting.trace_change is not None and setting.changes_runs_of(policy):
-                counts = metrics_counts(replay_trace(setting.trace_change(_task_trace(task, budget)), policy))
-            else:
-                counts = _plain_task_counts(task, budget, policy)
-            yield dataclasses.replace(counts, workload=task)
+            yield _counts(setting, task, budget, policy)
 
 
 def compare_orders(seeds: int, budgets: Sequence[int]) -> Row:

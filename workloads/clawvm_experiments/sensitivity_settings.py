@@ -56,36 +56,24 @@ def _accounting(change: Callable[[Accounting], Accounting]) -> TraceChange:
     return changed
 
 
-def soft_threshold_scaled(percent: int) -> TraceChange:
-    """Return the change that scales the soft threshold."""
-    return _accounting(lambda old: dataclasses.replace(old, soft_threshold=old.soft_threshold * percent // 100))
+def _scaled(*names: str) -> Callable[[int], TraceChange]:
+    """Return, for any percentage, the change that scales these fields of the accounting."""
+
+    def by_percent(percent: int) -> TraceChange:
+        def change(old: Accounting) -> Accounting:
+            return dataclasses.replace(old, **{name: getattr(old, name) * percent // 100 for name in names})
+
+        return _accounting(change)
+
+    return by_percent
 
 
-def flush_gap_scaled(percent: int) -> TraceChange:
-    """Return the change that scales the gap from the soft threshold to the compaction limit, which stays.
+soft_threshold_scaled = _scaled("soft_threshold")
+summary_scaled = _scaled("summary_tokens")
+limit_scaled = _scaled("compaction_limit", "soft_threshold", "summary_tokens")
+"""Soft threshold and summary stay the same shares of the limit."""
 
-    Up to 100 percent the flush still falls due below the limit, however near to it the threshold was: scaling the
-    threshold itself up would pass the limit, which is no later flush but none.
-    """
-
-    def change(old: Accounting) -> Accounting:
-        gap = (old.compaction_limit - old.soft_threshold) * percent // 100
-        return dataclasses.replace(old, soft_threshold=max(0, old.compaction_limit - gap))
-
-    return _accounting(change)
-
-
-def limit_scaled(percent: int) -> TraceChange:
-    """Return the change that scales the compaction limit; soft threshold and summary stay the same shares of it."""
-    return _accounting(lambda old: Accounting(*(tokens * percent // 100 for tokens in dataclasses.astuple(old))))
-
-
-def summary_scaled(percent: int) -> TraceChange:
-    """Return the change that scales what a compaction leaves of the transcript."""
-    return _accounting(lambda old: dataclasses.replace(old, summary_tokens=old.summary_tokens * percent // 100))
-
-
-flush_at_once = _accounting(lambda old: dataclasses.replace(old, soft_threshold=0))
+flush_at_once = soft_threshold_scaled(0)
 """The soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
 
 flush_never = _accounting(lambda old: dataclasses.replace(old, soft_threshold=old.compaction_limit))
