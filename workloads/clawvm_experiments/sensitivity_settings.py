@@ -73,6 +73,21 @@ summary_scaled = _scaled("summary_tokens")
 limit_scaled = _scaled("compaction_limit", "soft_threshold", "summary_tokens")
 """Soft threshold and summary stay the same shares of the limit."""
 
+
+def flush_gap_scaled(percent: int) -> TraceChange:
+    """Return the change that scales the gap from the soft threshold to the compaction limit, which stays.
+
+    Up to 100 percent the flush still falls due below the limit, however near to it the threshold was: scaling the
+    threshold itself up would pass the limit, which is no later flush but none.
+    """
+
+    def change(old: Accounting) -> Accounting:
+        gap = (old.compaction_limit - old.soft_threshold) * percent // 100
+        return dataclasses.replace(old, soft_threshold=max(0, old.compaction_limit - gap))
+
+    return _accounting(change)
+
+
 flush_at_once = soft_threshold_scaled(0)
 """The soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
 
