@@ -1,26 +1,24 @@
 """The claim as a property: every statement of it on thousands of generated workloads.
 
 Chunks of seeds run under ClawVM; each feature is then removed from it, to show which of them the claim needs. A seed
-that breaks a statement is written as a trace, reduced to what still breaks it. The statements are in
-``property_statements``, the workloads in ``clawvm_workloads.generated``. ``docs/property.md``.
+that breaks a statement is written as a trace. The statements are in ``property_statements``, the workloads in
+``clawvm_workloads.generated``. ``docs/property.md``.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
 from clawvm_experiments.property_statements import CheckedRun, Property, Violation, levels_of, violations_of
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table
-from clawvm_replay.errors import TraceError
 from clawvm_replay.replay import replay_trace
-from clawvm_replay.trace_format import Trace, Turn, read_trace, write_trace
+from clawvm_replay.trace_format import Trace, read_trace, write_trace
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.engine import AssembledPrompt
@@ -29,7 +27,7 @@ from clawvm_runtime.selector import Selector, select
 from clawvm_workloads.generated import generate
 from clawvm_workloads.reference_model import Witness, witness
 
-__all__ = ["EXPERIMENT", "NO_PROTECTIONS", "check_trace", "read_back", "reduced"]
+__all__ = ["EXPERIMENT", "NO_PROTECTIONS", "check_trace", "read_back"]
 
 CLAWVM = POLICIES["clawvm"]
 
@@ -43,7 +41,10 @@ NO_PROTECTIONS = ("upgrade_scoring", "prefetch")
 """Features of ClawVM that spend spare tokens: without them nothing may break."""
 
 MOST_COUNTEREXAMPLES = 3
-"""How many failing seeds of a chunk are reduced; the others are listed as they are."""
+"""How many failing seeds of a chunk are written as traces; the others are only listed."""
+
+ITEMS = ("calls", "demands", "lookups", "updates")
+"""What the turns of a workload are counted by."""
 
 
 # --- One trace: two replays, and every statement about them.
@@ -104,56 +105,6 @@ def _differences(run: CheckedRun, again: CheckedRun) -> Iterator[Violation]:
         yield Violation(kind, 0, "the metrics differ")
 
 
-# --- Counterexamples: a failing trace, reduced to turns and events without which it no longer fails.
-
-EVENTS = ("events_before", "calls", "demands", "lookups", "updates")
-"""What a turn is made of, apart from its transcript."""
-
-
-def reduced(trace: Trace, fails: Callable[[Trace], bool]) -> Trace:
-    """Return *trace* without turns and events that it does not need to fail.
-
-    One greedy pass over the turns, keeping what precedes them if it is needed, and one over the events, O(events)
-    calls of *fails*. A candidate that is no valid trace is left out.
-    """
-
-    def still_fails(turns: Sequence[Turn]) -> Trace | None:
-        try:
-            candidate = read_back(dataclasses.replace(trace, turns=_numbered(turns)))
-            return candidate if fails(candidate) else None
-        except TraceError:
-            return None
-
-    for position in reversed(range(len(trace.turns))):
-        for turns in _without_turn(trace.turns, position):
-            smaller = still_fails(turns)
-            if smaller is not None:
-                trace = smaller
-                break
-    for position in reversed(range(len(trace.turns))):
-        for kind in EVENTS:
-            for index in reversed(range(len(getattr(trace.turns[position], kind)))):
-                events = getattr(trace.turns[position], kind)
-                changes: dict[str, Any] = {kind: events[:index] + events[index + 1 :]}
-                turns = list(trace.turns)
-                turns[position] = dataclasses.replace(turns[position], **changes)
-                trace = still_fails(turns) or trace
-    return trace
-
-
-def _numbered(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    return tuple(dataclasses.replace(turn, number=number, line=0) for number, turn in enumerate(turns, start=1))
-
-
-def _without_turn(turns: Sequence[Turn], position: int) -> Iterator[list[Turn]]:
-    """Yield *turns* without one; then without it, but with what precedes it ahead of the next turn."""
-    rest = [*turns[:position], *turns[position + 1 :]]
-    yield rest
-    if position < len(rest):
-        moved = turns[position].events_before + rest[position].events_before
-        yield [*rest[:position], dataclasses.replace(rest[position], events_before=moved), *rest[position + 1 :]]
-
-
 # --- Cells.
 
 
@@ -192,8 +143,7 @@ def _chunk(first_seed: int, seeds: int) -> Row:
         if checked.violations:
             violations.append({"seed": seed, **_record(checked.violations)})
             if len(violations) <= MOST_COUNTEREXAMPLES:
-                small = reduced(trace, _fails(checked.violations[0].property))
-                violations[-1]["counterexample"] = "".join(write_trace(small.header, small.turns)).splitlines()
+                violations[-1]["counterexample"] = "".join(write_trace(trace.header, trace.turns)).splitlines()
     return {
         "part": "seeds",
         "first_seed": first_seed,
@@ -202,10 +152,6 @@ def _chunk(first_seed: int, seeds: int) -> Row:
         "violations": violations,
         "digest": digest.hexdigest(),
     }
-
-
-def _fails(broken: Property) -> Callable[[Trace], bool]:
-    return lambda trace: any(violation.property is broken for violation in check_trace(trace, CLAWVM).violations)
 
 
 def _counts(trace: Trace, checked: Checked) -> dict[str, int]:
@@ -219,7 +165,7 @@ def _counts(trace: Trace, checked: Checked) -> dict[str, int]:
         "turns under pressure": pressed,
         "accesses": sum(1 for _ in expected.accesses),
         "boundaries": expected.boundaries,
-        **{kind: sum(len(getattr(turn, kind)) for turn in trace.turns) for kind in EVENTS[1:]},
+        **{kind: sum(len(getattr(turn, kind)) for turn in trace.turns) for kind in ITEMS},
     }
 
 
@@ -274,13 +220,9 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "workloads_tried": counts["workloads"],
         "workloads_that_fit": counts["workloads that fit"],
         "workloads_under_pressure": counts["workloads"] - counts["workloads that fit"],
-        "turns_tried": counts["turns"],
         "turns_under_pressure": counts["turns under pressure"],
-        "demands_tried": counts["demands"],
         "tool_calls_tried": counts["calls"],
-        "accesses_tried": counts["accesses"],
-        "updates_tried": counts["updates"],
-        "lookups_tried": counts["lookups"],
+        **{f"{kind}_tried": counts[kind] for kind in ("turns", "demands", "accesses", "updates", "lookups")},
         "boundaries_passed": counts["boundaries"],
         "violations": len(violations),
         "protections": len(protections),
@@ -363,7 +305,7 @@ def report(results: dict[str, Any]) -> list[Block]:
 
 
 def counterexamples(results: dict[str, Any]) -> dict[str, str]:
-    """Return every reduced trace as a file."""
+    """Return every failing trace as a file."""
     return {
         f"counterexample-{row['seed']:06d}.trace.jsonl": "".join(f"{line}\n" for line in row["counterexample"])
         for row in results["violations"]
