@@ -201,7 +201,7 @@ class ExperimentTest(unittest.TestCase):
         report = markdown(EXPERIMENT.report(results))
         self.assertTrue(report.startswith("## "))
         self.assertIn("0 of 7 generated workloads break a statement", report)
-        self.assertIn("no statement breaks without them: prefetch.", report)
+        self.assertIn("Removing these breaks none, so they change no fault count: prefetch.", report)
         self.assertEqual(EXPERIMENT.attachments(results), {})
 
     def test_a_trace_is_read_back_as_it_was_written(self):

@@ -1,4 +1,4 @@
-"""Adversarial scenarios: each under ClawVM, under the other policies, and under ClawVM with something taken away.
+"""Adversarial scenarios: each under every policy, and under ClawVM with one thing taken away.
 
 A scenario *holds* when every check holds under ClawVM and every control breaks the checks that it names: a check that
 cannot fail would prove nothing. A failed check is a defect, and the report names it first.
@@ -186,19 +186,18 @@ def report(results: dict[str, Any]) -> list[Block]:
     return [
         Heading(2, "Adversarial scenarios"),
         Paragraph(
-            f"{failed} of {findings['adversarial_checks_total']} checks fail under ClawVM in "
-            f"{findings['adversarial_scenarios_total']} scenarios, and "
+            f"In {findings['adversarial_scenarios_total']} hostile scenarios, {failed} of "
+            f"{findings['adversarial_checks_total']} checks fail under ClawVM. A control is ClawVM with one thing "
+            "taken away, or with a fault injected into its reports: "
             f"{findings['adversarial_controls_that_break_nothing']} of {findings['adversarial_controls_total']} "
-            "controls do not break what they must. A control is ClawVM with one thing taken away, or with a fault "
-            "injected into its reports."
+            "controls fail to break the checks that they must break."
         ),
         *_defects(results),
         Paragraph(
-            f"{findings['adversarial_checks_broken_only_in_another_scenario']} checks are broken only by a control of "
-            "another scenario, which shows that a check of this kind can fail, not that it would fail in this one; "
-            f"{findings['adversarial_checks_broken_in_their_own_scenario']} are broken by a control of their own "
-            f"scenario, and {findings['adversarial_checks_broken_in_no_scenario']} are of a kind that no control "
-            "breaks."
+            f"A control of its own scenario breaks {findings['adversarial_checks_broken_in_their_own_scenario']} of "
+            f"the checks, and only a control of another scenario breaks "
+            f"{findings['adversarial_checks_broken_only_in_another_scenario']}: these can fail, but were not seen to "
+            f"fail here. No control breaks {findings['adversarial_checks_broken_in_no_scenario']}."
         ),
         Table.of(
             [
@@ -276,18 +275,16 @@ def _flood_reading(results: dict[str, Any]) -> list[Block]:
     return [
         Paragraph(
             "Pointers displace no demand, because floors and demands are installed first, but they displace content: "
-            "the working set (4,800 tokens) is paged in again and again. Removing prefetch does not bring it back: to "
-            "the upgrades a pointer is the step with the highest score per token, and where the step above it is "
-            "cheaper still, the single pass stops at the pointer (`docs/selection.md`). Even without a flood ClawVM "
-            "raises many pages a little; LRU, which scores by recency alone, keeps what was used while there is room. "
-            "Nothing bounds the region of pointers."
+            "the working set (4,800 tokens) is paged in again and again. Removing prefetch does not help: for the "
+            "upgrades a pointer has the highest score per token, and where the step above it is cheaper still, the "
+            "single pass stops at the pointer (`docs/selection.md`). Even without a flood ClawVM raises many pages a "
+            "little; LRU, which scores by recency alone, keeps what was used. Nothing bounds the tokens of pointers."
         ),
         Paragraph(
-            f"Published by others, for an independent port of the rules: {100 * low:.0f} to {100 * high:.0f} % of the "
-            "budget at 1,000 pages and 8,000 tokens, which is 4.7 to 6 tokens a pointer. A pointer line that this "
-            f"runtime makes from a source file costs {LINE_TOKENS} tokens. The budget here is 8,000 tokens; each turn "
-            "demands two results of a working set of twelve in full (400 tokens) and one from anywhere compressed (150 "
-            "tokens)."
+            f"Others published {100 * low:.0f} to {100 * high:.0f} % of the budget for an independent port of the "
+            "rules at 1,000 pages and 8,000 tokens: 4.7 to 6 tokens a pointer. A pointer line that this runtime makes "
+            f"from a source file costs {LINE_TOKENS} tokens. The budget here is 8,000 tokens; each turn demands two "
+            "results of a working set of twelve in full (400 tokens) and any one compressed (150 tokens)."
         ),
         Table.of(
             [

@@ -256,15 +256,16 @@ def report(results: dict[str, Any]) -> list[Block]:
         Heading(2, "The claim as a property"),
         Paragraph(
             f"**{findings['violations']:,} of {findings['workloads_tried']:,} generated workloads break a statement of "
-            "ClawVM's contract.** Zero faults follow from the contract wherever the minimum set fits, and it fits in "
-            f"every turn of {findings['workloads_that_fit']:,} workloads; in the others "
-            f"{findings['turns_under_pressure']:,} turns do not fit, and there faults are reported as pressure."
+            "ClawVM's contract.** Zero faults follow from the contract wherever the minimum set fits: in every turn of "
+            f"{findings['workloads_that_fit']:,} workloads. In the others it does not fit in "
+            f"{findings['turns_under_pressure']:,} turns; faults there are reported as pressure faults."
         ),
         Paragraph(
             f"Tried: {findings['turns_tried']:,} turns, {findings['demands_tried']:,} demands, "
-            f"{findings['tool_calls_tried']:,} tool calls (together {findings['accesses_tried']:,} accesses: a call "
-            f"without a result is none), {findings['updates_tried']:,} updates and {findings['boundaries_passed']:,} "
-            "boundaries. A reference model that shares no logic with the runtime says what each run has to show."
+            f"{findings['tool_calls_tried']:,} tool calls (together {findings['accesses_tried']:,} accesses; a call "
+            f"without a result is no access), {findings['updates_tried']:,} updates and "
+            f"{findings['boundaries_passed']:,} boundaries. A reference model that shares no logic with the runtime "
+            "determines what each run must show."
         ),
     ]
     if results["violations"]:
@@ -283,9 +284,9 @@ def report(results: dict[str, Any]) -> list[Block]:
         ),
         Heading(3, "What breaks without each feature"),
         Paragraph(
-            f"Features that change no fault count, because no statement breaks without them: {', '.join(quiet)}. The "
-            f"removal of {findings['protections_caught']} of {findings['protections']} protections breaks one. Failing "
-            "seeds, by every statement that they break:"
+            f"Removing {findings['protections_caught']} of {findings['protections']} protections breaks a statement. "
+            f"Removing these breaks none, so they change no fault count: {', '.join(quiet)}. Failing seeds, by "
+            "statement:"
         ),
         Table.of(
             ["removed from ClawVM", "must fail", "failing seeds", "first", *(f"`{kind.value}`" for kind in Property)],

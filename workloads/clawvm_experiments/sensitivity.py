@@ -378,18 +378,16 @@ def report(results: dict[str, Any]) -> list[Block]:
     return [
         Heading(2, "Sensitivity of the conclusions"),
         Paragraph(
-            f"{broken} of {findings['conclusions']} conclusions do not hold under some of the {findings['settings']} "
-            f"other settings; {findings['conclusions_that_survive_all']} hold under all of them. Of the {broken}, "
-            f"{findings['conclusions_that_only_recounting_breaks']} break only under other counting rules, never under "
-            "another setting of the harness, the decay or the structure."
+            f"{findings['conclusions_that_survive_all']} of {findings['conclusions']} conclusions hold under all "
+            f"{findings['settings']} other settings. {broken} fail under at least one of them, "
+            f"{findings['conclusions_that_only_recounting_breaks']} of these only under other counting rules, never "
+            "under another harness, decay or structure."
         ),
         Paragraph(
             f"{findings['settings_that_change_a_total']} of the settings change at least one total. The reference "
-            f"model's recount under the default rules {equal} the engine's tally in every run that was recounted. "
-            f"Turns under invariant pressure by default: {findings['pressure_turns_by_default']:,}."
+            f"model's recount under the default rules {equal} the engine's count in every run that was recounted. "
+            f"Turns under pressure by default: {findings['pressure_turns_by_default']:,}."
         ),
-        Heading(3, "What each conclusion depends on"),
-        Bullets(tuple(f"{names[item['id']]} {dependence(item, settings)}." for item in conclusions)),
         Heading(3, "Settings that break each conclusion, by group"),
         Table.of(
             ["conclusion", "by default", "number", "lowest", "highest", *GROUPS.values(), "broken in all", "of"],
@@ -406,15 +404,16 @@ def report(results: dict[str, Any]) -> list[Block]:
             ),
         ),
         Paragraph(
-            "*Of*: the settings under which the conclusion was tried; for those about tasks only the simulated harness."
+            "*Of*: the settings under which the conclusion was tried; for those about tasks only the simulated "
+            "harness. What the number of each conclusion is, and when the conclusion holds:"
         ),
-        Bullets(tuple(f"{names[item['id']]}: {item['number']}" for item in conclusions)),
+        Bullets(tuple(f"{names[item['id']]}: {item['number']}." for item in conclusions)),
         *_details(results),
         Heading(3, "Conclusions and settings"),
         Paragraph(
-            "A bold number breaks the conclusion; a dash marks where it was not tried, or where there is no number. "
-            "*Changed* counts the totals, one for each policy and budget, that differ from the default's: those of "
-            "faults / those of any kind."
+            "Under a setting with a bold number the conclusion fails; a dash: not tried, or no number. *Changed* "
+            "counts the totals, one for each policy and budget, that differ from the default's: those of faults / of "
+            "any kind."
         ),
         Table.of(["setting", "changed", *names.values()], (_matrix_row(item, names) for item in settings)),
     ]
@@ -426,7 +425,7 @@ def conclusion_names(conclusions: Sequence[Mapping[str, Any]]) -> dict[str, str]
 
 
 def _details(results: Mapping[str, Any]) -> list[Block]:
-    """Return which settings are no evidence of their own, and what single decisions change."""
+    """Return which settings repeat the runs of another, and what single decisions change."""
     findings = results["findings"]
     without = "no" if findings["one_order_changes_nothing_without_pressure"] else "SOME"
     equal = ", ".join(
@@ -435,35 +434,18 @@ def _details(results: Mapping[str, Any]) -> list[Block]:
     )
     return [
         Paragraph(
-            f"Settings whose runs are all the default's: {'; '.join(results['runs_of_the_default']) or 'none'}. "
-            "Settings whose runs are all those of another one: "
+            "Settings that repeat other runs are no evidence of their own. All runs equal the default's: "
+            f"{'; '.join(results['runs_of_the_default']) or 'none'}. All runs equal those of another setting: "
             f"{'; '.join(results['runs_of_another']) or 'none'}."
         ),
         Paragraph(
-            f"Rule sets under which Retrieval+Cache has exactly Retrieval's faults: {equal}. Floors and demands in one "
-            f"order change {findings['one_order_changes_under_pressure']} of "
-            f"{findings['one_order_runs_under_pressure']} runs under invariant pressure (generated workloads, and "
+            f"Does Retrieval+Cache have exactly Retrieval's faults? {equal}. Placing floors and demands in one order "
+            f"changes {findings['one_order_changes_under_pressure']} of "
+            f"{findings['one_order_runs_under_pressure']} runs under pressure (generated workloads, and "
             f"families at half budget, of which {findings['one_order_changes_under_pressure_in_families']} change) and "
             f"{without} total or run without it ({findings['one_order_runs_without_pressure']} further runs)."
         ),
     ]
-
-
-def dependence(conclusion: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]) -> str:
-    """Return what *conclusion* (a record of the results) depends on, with the number that each setting gives it."""
-    name = conclusion["id"]
-    others = [item for item in settings if item["id"] != "default" and item["holds"][name] is not None]
-    broken = [item for item in others if not item["holds"][name]]
-    if not conclusion["holds_by_default"]:
-        return f"does not hold by default, and holds under {len(others) - len(broken)} of {len(others)} other settings"
-    if not broken:
-        return f"survives every setting ({len(others)})"
-    groups = []
-    for group, title in GROUPS.items():
-        named = [f"{item['title']} ({_shown(item['numbers'][name])})" for item in broken if item["group"] == group]
-        if named:
-            groups.append(f"{title}: {', '.join(named)}")
-    return f"depends on {len(broken)} of {len(others)} settings - {'; '.join(groups)}"
 
 
 def _matrix_row(item: Mapping[str, Any], names: Mapping[str, str]) -> list[Value]:
