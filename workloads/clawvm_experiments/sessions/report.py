@@ -33,6 +33,15 @@ ACROSS = {
 }
 """Columns of what came again across compactions, changed or not, by the names of the counts."""
 
+PARTS = {
+    "resident": "kept in the prompt",
+    "paged_in": "from the store",
+    "left_out": "left out",
+    "faulted": "tool runs again",
+    "not_judged": "not judged",
+}
+"""What became of refetched tokens."""
+
 VIEW_WORDS = {
     RESOURCES: "by resource (lines of a file that a result still holds count as known)",
     SIGNATURES: "by exact signature (only the same call again)",
@@ -227,9 +236,8 @@ def _fault_sentence(results: Mapping[str, Any]) -> str:
 def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading(3, "The sessions")
     yield Paragraph(
-        "Pages, working set (tokens) and boundaries as the replay has them: a rewind counts as a compaction; a resume, "
-        "a fork, a clear and a further session of a chain count as resets. A window with a ~ is not recorded: it is "
-        "the largest prompt before an automatic compaction."
+        "In a replay, a rewind counts as a compaction; a resume, a fork, a clear and a further session of a chain "
+        "count as resets. A window with a ~ is not recorded: it is the largest prompt before an automatic compaction."
     )
     if len(results["sessions"]) > ROWS_MOST:
         count = f"{ROWS_MOST} of {len(results['sessions']):,}"
@@ -256,10 +264,10 @@ def _shown(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _harness(results: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading(3, "What the recorded harness did")
     yield Paragraph(
-        "*Cost* is that of the recorded prompts as a share of the same prompts without a cache, where usage is "
-        "recorded. *Across compactions* are calls with the core signature, and reads of the path, of one that was last "
-        "made before the newest compaction, whether the content changed or not; a refetch counts only for unchanged "
-        "content, but also after a clear or in a further session. So either number may be the larger one."
+        "*Cost*: what the recorded prompts cost, as a share of the same prompts without a cache. *Across "
+        "compactions*: calls and paths that were last seen before the newest compaction, whether the content changed "
+        "or not. A refetch counts only for unchanged content, but also after a clear or in a further session, so "
+        "either number may be the larger one."
     )
     usage = ("prompt tokens", "cached", "cost")
     groups = [(name, group) for name, group in results["recorded"].items() if name != ALL_FORMATS]
@@ -284,10 +292,9 @@ def _faults(results: Mapping[str, Any]) -> Iterator[Block]:
     names, whole = results["names"], _cut(results["main_cut"])
     yield Heading(3, "Explicit faults: median and quartiles")
     yield Paragraph(
-        "Median (first to third quartile) over sessions, with linear interpolation between sorted values, both ends "
-        "included; a single session is its own median. A session that is no longer than a cut is not in its table. "
-        "*Under pressure* is the share of turns in which the budget is too small for everything needed; what is "
-        "missing in them is no explicit fault (below: *pressure faults*), so zeros at a high share mean little."
+        "Median (first to third quartile) over sessions; quartiles are interpolated, both ends included. A session no "
+        "longer than a cut is not in its table. *Under pressure* is the share of turns whose minimum set exceeds the "
+        "budget; what they miss counts as *pressure faults* (below), so zeros at a high share mean little."
     )
     for view in results["views"]:
         by_format = view == results["views"][0] and len(results["formats"]) > 1
@@ -333,10 +340,10 @@ def _kept(results: Mapping[str, Any]) -> Iterator[Block]:
     reference, view = results["reference_budget"], results["views"][0]
     yield Heading(3, "Refetched tokens: what each policy would have kept")
     yield Paragraph(
-        "Tokens of the recorded results. *Kept in the prompt*: the last prompt held every page of it at the demanded "
-        "level, so no call was needed. *From the store*: no tool runs, but its page-in tokens go into the prompt; a "
-        "page may hold more lines than the call asked for. *Left out*: the store had it, the next prompt had no room. "
-        "*Not judged*: a first access."
+        "Tokens of the recorded results. *Kept in the prompt*: the last prompt held every page at the demanded level, "
+        "so no call was needed. *From the store*: no tool runs, but the page-in tokens go into the prompt; a page may "
+        "hold more lines than the call asked for. *Left out*: the store had it, the next prompt had no room. *Not "
+        "judged*: a first access."
     )
     for each in results["views"]:
         yield Paragraph(f"Refetches at {reference}, demands {VIEW_WORDS[each]}, {_cut(results['main_cut'])}:")
@@ -366,8 +373,7 @@ def _outcomes(first: str, what: str, items: Sequence[tuple[str, Mapping[str, Any
         counts = item[what]
         parts = (counts[part]["tokens"] for part in PARTS)
         rows.append((name, counts["calls"], counts["tokens"], *parts, counts["page_in_tokens"]))
-    header = ["calls", "tokens", "kept in the prompt", "from the store", "left out", "tool runs again", "not judged"]
-    return Table.of([first, *header, "page-in tokens"], rows)
+    return Table.of([first, "calls", "tokens", *PARTS.values(), "page-in tokens"], rows)
 
 
 def _economy(results: Mapping[str, Any]) -> Iterator[Block]:
@@ -392,14 +398,6 @@ def _economy(results: Mapping[str, Any]) -> Iterator[Block]:
 
 
 # --- The figures.
-
-PARTS = {
-    "resident": "kept in the prompt",
-    "paged_in": "from the store, no tool runs",
-    "left_out": "in the store, no room in the prompt",
-    "faulted": "tool runs again",
-    "not_judged": "first access",
-}
 
 
 def session_figures(results: Mapping[str, Any]) -> dict[str, str]:
