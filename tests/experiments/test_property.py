@@ -9,8 +9,7 @@ from unittest import mock
 
 from clawvm_experiments import property as property_experiment
 from clawvm_experiments.experiment import Cell
-from clawvm_experiments.property import EXPERIMENT, NO_PROTECTIONS, check_trace, read_back
-from clawvm_experiments.property_statements import Property
+from clawvm_experiments.property import EXPERIMENT, NO_PROTECTIONS, Property, check_trace, read_back
 from clawvm_replay.document import markdown
 from clawvm_replay.trace_format import Trace, read_trace, write_trace
 from clawvm_runtime import engine, faults

@@ -62,6 +62,9 @@ def open_story(
     return story
 
 
+# Base utilities rank the types: instructions 9 or 10, plan 8, rule 7, preference 6, evidence 5.
+
+
 def plan_page(
     story: TraceBuilder, costs: LevelCosts, page_id: str = "plan", source: Provenance | None = None, **more: Any
 ) -> None:

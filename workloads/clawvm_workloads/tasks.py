@@ -53,6 +53,7 @@ class Task:
         The transcript of a *stretched* session grows with the budget as the compaction limit does: it meets its
         compactions in the same turns at every budget, to within rounding.
         """
+        # Calibrated with the instructions of the debugging tasks (docs/experiments.md, "tasks").
         accounting = accounting_for(budget, limit_in_budgets=3.6, soft_share=0.8, summary_share=0.15)
         growth = self.growth * budget // STRETCH_REFERENCE if stretched else self.growth
         story = open_story(f"task_{self.name}", budget, self.story, accounting, *self.guides)
@@ -78,9 +79,9 @@ class Task:
 class DebuggingTask(Task):
     """Something fails: the agent reads its way through a repository, tests, edits and tests again.
 
-    A new file is read every ``new_file_every`` turns until all are known; in the other turns one is read
-    again, three further each turn. The test suite runs in the turns of ``tests_at``, a file is edited in those of
-    ``edits_at``, the plan takes a finding in those of ``findings_at``.
+    A new file is read every ``new_file_every`` turns until all are known; in the other turns one is read again, three
+    further each turn. The test suite runs in the turns of ``tests_at``, a file is edited in those of ``edits_at``, the
+    plan takes a finding in those of ``findings_at``.
     """
 
     category = "debugging"

@@ -158,15 +158,16 @@ _RESOLUTION_AND_RUNS = removal("pointer_resolution", "no_controllable_fault", "r
 
 
 def _variant(variant: str, change: str, *breaks: str) -> Control:
+    """Return the control that a script itself makes in a variant."""
     return Control(change, breaks, variant=variant)
 
 
-def _start(harness: Harness) -> None:
-    harness.engine.session_start("session-1", [_GUIDE])
+def _start(harness: Harness, *pages: Page) -> None:
+    harness.engine.session_start("session-1", [_GUIDE, *pages])
 
 
 def _crowd(harness: Harness) -> None:
-    """Let two turns pass in which other results take the room, so that nothing read before is resident."""
+    """Let two turns pass in which other results fill the prompt, so that nothing read before is resident."""
     for turn in (1, 2):
         for number in (1, 2):
             name = f"other-{turn}-{number}"
@@ -350,7 +351,7 @@ def _style(operation: str, value: dict[str, str]) -> Update:
 
 def _report(harness: Harness) -> None:
     """Start a session in which a report was read."""
-    harness.engine.session_start("session-1", [_GUIDE, _PLAN, _TASTE])
+    _start(harness, _PLAN, _TASTE)
     harness.call("read", {"path": "report"}, result("report", "the report"))
 
 
@@ -415,7 +416,7 @@ def in_flight_at_reset(harness: Harness) -> list[Check]:
 )
 def in_flight_for_new_page(harness: Harness) -> list[Check]:
     engine = harness.engine
-    engine.session_start("session-1", [_GUIDE, _PLAN, _TASTE])
+    _start(harness, _PLAN, _TASTE)
     harness.prompt()
     engine.declare(page("step-1", PageType.PLAN, PLAN, user(1), base_utility=8.0))
     harness.stage(note(page_id="step-1", evidence_ref="step-1"))
@@ -442,7 +443,7 @@ def in_flight_for_new_page(harness: Harness) -> list[Check]:
 )
 def in_flight_for_replaced_page(harness: Harness) -> list[Check]:
     engine = harness.engine
-    engine.session_start("session-1", [_GUIDE, _PLAN, _TASTE])
+    _start(harness, _PLAN, _TASTE)
     harness.prompt()
     harness.stage(note(value=["before the edit"]))
     engine.replace(page("plan", PageType.PLAN, LevelCosts(3, 12, 16, 26), user(1), base_utility=8.0))
