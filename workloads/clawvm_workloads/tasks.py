@@ -53,7 +53,7 @@ class Task:
         The transcript of a *stretched* session grows with the budget as the compaction limit does: it meets its
         compactions in the same turns at every budget, to within rounding.
         """
-        # Calibrated with the instructions of the debugging tasks (docs/experiments.md, "tasks").
+        # Calibrated: docs/experiments.md, "tasks".
         accounting = accounting_for(budget, limit_in_budgets=3.6, soft_share=0.8, summary_share=0.15)
         growth = self.growth * budget // STRETCH_REFERENCE if stretched else self.growth
         story = open_story(f"task_{self.name}", budget, self.story, accounting, *self.guides)

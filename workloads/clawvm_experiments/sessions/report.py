@@ -1,4 +1,4 @@
-"""The experiment over recorded sessions and its report: what was lost, what it cost, what policies would have kept."""
+"""The report on recorded sessions: what their harness lost, what it cost, and what each policy would have kept."""
 
 from __future__ import annotations
 
@@ -59,8 +59,7 @@ def sessions_experiment(
     return Experiment(
         id=SESSIONS_ID,
         title="Recorded sessions",
-        question="What did the harness of recorded sessions lose, what did it cost, and what would each policy have "
-        "kept?",
+        question="What did the recorded harness lose, what did it cost, and what would each policy have kept?",
         cells=lambda quick: [cell for one in facts for cell in session_cells(one, options)],
         run_cell=partial(run_session_cell, str(root)),
         summarize=partial(summarize_sessions, facts, options),
@@ -123,13 +122,12 @@ def session_report(results: Mapping[str, Any]) -> list[Block]:
         Paragraph(_result(results)),
         Bullets(tuple(_answers(results))),
         Paragraph(
-            "A *turn* is one reply of the model, for which a prompt was assembled; a *prompt* is what a person typed. "
-            "A *refetch* asked again for unchanged content that the recorded harness had lost (by a compaction, a "
-            "clear, another session); a *duplicate* asked for content that was still in its context. *Edited* are "
-            "reads of lines that the agent had read before it edited the file itself, still *in context* or *lost*: "
-            "the recorded session paid for the call, but for the replay it is new content, and no policy gets credit "
-            "or blame. The working set is every page of the session at its largest, once. Policies are replayed, not "
-            "run live: the calls are those of the recording, whatever a policy would have kept."
+            "A *turn* is one reply of the model; a *prompt* is what a person typed. A *refetch* asked again for "
+            "unchanged content that the recorded harness had lost (by a compaction, a clear, another session); a "
+            "*duplicate* asked for content that was still in its context. *Edited* are reads of lines that the agent "
+            "had read before it edited the file itself, still *in context* or *lost*: new content for the replay, so "
+            "no policy gets credit or blame. The *working set* is every page of the session at its largest, once. "
+            "Policies are replayed, not run live: the calls are those of the recording, whatever a policy keeps."
         ),
         *_sessions(results),
         *_harness(results),
