@@ -50,7 +50,7 @@ def cells(quick: bool) -> list[Cell]:
 
 
 def run_cell(cell: Cell) -> Row:
-    """Return what a scenario showed, or what one flood size made of the prompt."""
+    """Return the outcomes of a scenario, or the measures of one flood size."""
     parameters = cell.parameters
     if "flood" in parameters:
         sizes = (parameters["flood"], parameters["pointer_tokens"], parameters["budget"])
@@ -208,7 +208,7 @@ def report(results: dict[str, Any]) -> list[Block]:
         ),
         Heading(3, "Starvation and the published statement"),
         _starvation_reading(results),
-        Heading(3, "Pointer flood: what bare pointers leave"),
+        Heading(3, "Pointer flood: what pointers displace"),
         *_flood_reading(results),
         *(block for row in results["scenarios"] for block in _one(row)),
     ]

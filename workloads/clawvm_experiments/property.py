@@ -45,10 +45,10 @@ MOST_COUNTEREXAMPLES = 3
 """How many failing seeds of a chunk are written as traces; the others are only listed."""
 
 ITEMS = ("calls", "demands", "lookups", "updates")
-"""What the turns of a workload are counted by."""
+"""The kinds of event that are counted in a workload."""
 
 
-# --- The statements: what a replay showed against what the reference model says it must show.
+# --- The statements: each compares a replay with the reference model.
 
 
 class Property(str, Enum):
@@ -85,7 +85,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class CheckedRun:
-    """What one replay showed; ``decisions`` are the events as canonical JSON lines."""
+    """The outcome of one replay; ``decisions`` are the events as canonical JSON lines."""
 
     budget: int
     prompts: tuple[AssembledPrompt, ...]
@@ -99,12 +99,12 @@ class CheckedRun:
 
 
 def levels_of(prompt: AssembledPrompt) -> dict[str, Level]:
-    """Return what a prompt holds."""
+    """Return the levels in a prompt, by page id."""
     return {block.page_id: block.level for block in prompt.blocks}
 
 
 def violations_of(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
-    """Yield what is wrong with *run*, O(events); *expected* must know its prompts."""
+    """Yield the violations in *run*, O(events); *expected* must know its prompts."""
     if len(run.prompts) != len(expected.turns):
         yield Violation(Property.INVARIANTS_HOLD, 0, f"{len(expected.turns)} turns, {len(run.prompts)} prompts")
         return
@@ -121,7 +121,7 @@ def _below(required: Levels, held: Levels) -> list[str]:
 
 
 def _zero_faults(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
-    """No policy-controllable fault is counted, and what would be one does not occur either."""
+    """No policy-controllable fault is counted, and none occurs uncounted."""
     kind = Property.ZERO_FAULTS
     counted = {name: getattr(run.metrics, name) for name in FAULT_FIELDS if getattr(run.metrics, name)}
     faults = [event for event in run.events_of("fault") if event["controllable"]]
@@ -230,7 +230,7 @@ def _within_budget(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
 
 
 def _nothing_lost(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
-    """Every staged update meets the fate that it deserves when the next boundary comes, and its page shows it."""
+    """Every staged update meets the right fate at the next boundary, and its page shows it."""
     kind = Property.NOTHING_LOST
     fates = _fates(run)
     for entry in range(1, max(len(expected.fates), *fates, 0) + 1):
@@ -256,7 +256,7 @@ def _nothing_lost(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
 
 
 def _fates(run: CheckedRun) -> dict[int, Fate]:
-    """Return what became of each journal entry, as the decision trace records it."""
+    """Return the fate of each journal entry, as the decision trace records it."""
     fates: dict[int, Fate] = {}
     for event in run.events:
         if event["event"] == "stage":
@@ -290,7 +290,7 @@ def _versions(turn: WitnessTurn, prompt: AssembledPrompt) -> Iterator[Violation]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The violations of one trace; ``run`` is None where a replay did not come to its end."""
+    """The violations of one trace; ``run`` is None where a replay failed."""
 
     expected: Witness
     run: CheckedRun | None
@@ -314,7 +314,7 @@ def check_trace(trace: Trace, policy: Policy = CLAWVM, selector: Selector = sele
     try:
         run = _replayed(trace, policy, selector)
         again = _replayed(copy, policy, selector)
-    except Exception as error:  # Whatever a replay of a possible trace raises, an invariant or a refusal, is a finding.
+    except Exception as error:  # A valid trace must replay without any error.
         broken = Violation(Property.INVARIANTS_HOLD, 0, f"{type(error).__name__}: {error!s:.200}")
         return Checked(witness(trace), None, (broken,))
     expected = witness(trace, [levels_of(prompt) for prompt in run.prompts])
@@ -393,7 +393,7 @@ def _chunk(first_seed: int, seeds: int) -> Row:
 
 
 def _counts(trace: Trace, checked: Checked) -> dict[str, int]:
-    """Return what one workload holds."""
+    """Return the counts of one workload."""
     expected = checked.expected
     pressed = len(expected.pressed_turns)
     return {

@@ -88,7 +88,7 @@ def cells(quick: bool) -> list[Cell]:
 
 
 def run_cell(cell: Cell) -> Row:
-    """Return what every conclusion becomes under the cell's setting, for each of the cell's rule sets."""
+    """Return the outcome of every conclusion under the cell's setting, for each of the cell's rule sets."""
     parameters = cell.parameters
     setting, rule_ids, orders = SETTINGS[parameters["setting"]], parameters["rules"], parameters["orders"]
     runs = list(_runs(setting, parameters["budgets"], parameters["ablation_budget"]))
@@ -134,7 +134,7 @@ def _trace(workload: str, budget: int) -> Trace:
 
 
 def _counts(setting: Setting, workload: str, budget: int, policy: Policy) -> Counts:
-    """Return the counts of a family or task; whatever a setting leaves as it is, is replayed once for all settings."""
+    """Return the counts of a family or task; runs that a setting does not change are replayed once."""
     if setting.changes_runs_of(policy):
         trace, tokens = _trace_and_budget(setting, workload, budget)
         counts = metrics_counts(replay_trace(trace, policy, tokens, selector=setting.selector))
@@ -308,7 +308,7 @@ def _setting_record(entry: Mapping[str, Any], default: Mapping[str, Any]) -> dic
 
 def _conclusion_record(name: str, default: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     others = [item for item in settings if item["id"] != "default"]
-    broken = [item for item in others if item["holds"][name] is False]  # None: it was not tried there.
+    broken = [item for item in others if item["holds"][name] is False]  # None: not tried.
     numbers = [item["numbers"][name] for item in settings if item["numbers"][name] is not None]
     conclusion = CONCLUSIONS[name]
     return {
@@ -370,7 +370,7 @@ def _order_findings(rows: Sequence[Row], by_id: Mapping[str, Mapping[str, Any]])
 
 
 def report(results: dict[str, Any]) -> list[Block]:
-    """Return the conclusions, what each depends on, and the whole matrix."""
+    """Return the result, the conclusions by group of settings, and the whole matrix."""
     findings, conclusions, settings = results["findings"], results["conclusions"], results["settings"]
     names = conclusion_names(conclusions)
     broken = findings["conclusions"] - findings["conclusions_that_survive_all"]
@@ -420,7 +420,7 @@ def report(results: dict[str, Any]) -> list[Block]:
 
 
 def conclusion_names(conclusions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return by id what tables and figures call each conclusion: its place and its id in words."""
+    """Return, by id, the name of each conclusion in tables and figures."""
     return {item["id"]: f"S{place} {item['id'].replace('_', ' ')}" for place, item in enumerate(conclusions, start=1)}
 
 

@@ -89,7 +89,7 @@ class ConclusionOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """A statement about the counts; ``number`` says what the outcome's number is and when the statement holds."""
+    """A statement about the counts; ``number`` describes the outcome's number and when the statement holds."""
 
     id: str
     statement: str

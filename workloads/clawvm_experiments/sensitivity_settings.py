@@ -92,7 +92,7 @@ flush_at_once = soft_threshold_scaled(0)
 """The soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
 
 flush_never = _accounting(lambda old: dataclasses.replace(old, soft_threshold=old.compaction_limit))
-"""The soft threshold at the compaction limit: whatever passes it is a compaction already."""
+"""The soft threshold at the compaction limit: a transcript that passes it is compacted already."""
 
 compaction_never = _accounting(lambda old: dataclasses.replace(old, compaction_limit=OUT_OF_REACH))
 """The compaction limit out of reach; boundaries that the trace names stay."""
@@ -156,7 +156,7 @@ def growth_even(trace: Trace) -> Trace:
     return _grown(trace, growth)
 
 
-# --- what precedes the turns
+# --- events before the turns
 
 
 def compaction_first(trace: Trace) -> Trace:
@@ -257,7 +257,7 @@ def select_in_one_order(request: SelectionRequest) -> Selection:
 
 
 def select_without_injection(request: SelectionRequest) -> Selection:
-    """Return the selection where the harness keeps nothing: only what the policy installs is there from the start."""
+    """Return the selection without pages that the harness itself keeps: the policy installs everything."""
     return select(dataclasses.replace(request, injected=()))
 
 
@@ -400,7 +400,7 @@ class CountingRules:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """A named rule set; ``title`` says what it changes."""
+    """A named rule set; ``title`` names the change."""
 
     id: str
     title: str
@@ -448,7 +448,7 @@ RULE_SETS: Mapping[str, RuleSet] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What one run amounts to; ``page_in_tokens`` are what the store had to deliver, whatever it was counted as."""
+    """The counts of one run; ``page_in_tokens`` are those that the store had to deliver, however they were counted."""
 
     workload: str
     budget: int

@@ -393,7 +393,7 @@ class Family:
     build: Callable[[int, Any], Trace]
 
     def __call__(self, budget: int, shape: Any = None) -> Trace:
-        """Return the trace for a *budget* in tokens; another *shape* gives another size of the same story."""
+        """Return the trace for a *budget* in tokens; another *shape* varies the same story."""
         return self.build(budget, self.shape if shape is None else shape)
 
 

@@ -107,7 +107,7 @@ class DebuggingTask(Task):
             edited = self.edits_at.index(turn) % len(reads)
             story.replace(f"file-{edited + 1}", PageType.EVIDENCE, self.file, **EVIDENCE)
         if turn in self.tests_at:
-            # Every test run gives something new: running it again is no duplicate.
+            # Every run of the tests has a new result, so it is no duplicate.
             command = {"command": f"run-tests {self.name}"}
             log = LevelCosts(2, 6, 12, 26)
             calls.append(story.tool("shell", command, "test-log", log, deterministic=False, **EVIDENCE))

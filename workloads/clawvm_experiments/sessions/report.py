@@ -31,7 +31,7 @@ ACROSS = {
     "calls across compactions": "cross_compaction_repeats",
     "paths across compactions": "cross_compaction_path_rereads",
 }
-"""Columns of what came again across compactions, changed or not, by the names of the counts."""
+"""Columns of calls and reads repeated across compactions, with the names of their counts."""
 
 PARTS = {
     "resident": "kept in the prompt",
@@ -40,7 +40,7 @@ PARTS = {
     "faulted": "tool runs again",
     "not_judged": "not judged",
 }
-"""What became of refetched tokens."""
+"""The outcomes of refetched tokens, in words."""
 
 VIEW_WORDS = {
     RESOURCES: "by resource (lines of a file that a result still holds count as known)",
@@ -91,13 +91,13 @@ def counted(value: int, one: str, many: str = "") -> str:
 
 
 def window(recorded: Mapping[str, Any]) -> Number | None:
-    """Return the window in tokens, behind a ``~`` if it is not recorded but inferred from what was compacted."""
+    """Return the window in tokens, behind a ``~`` if it is not recorded but inferred from a compaction."""
     tokens = recorded["window"]
     return None if tokens is None else Number(f"{'' if recorded['window_is_recorded'] else '~'}{tokens:,}")
 
 
 def losses(counts: Mapping[str, int]) -> list[int]:
-    """Return what the recorded harness ran again: the values of the columns ``LOSSES``."""
+    """Return the values of the columns ``LOSSES``."""
     return [counts[f"{kind}_{unit}"] for kind in KINDS for unit in ("calls", "tokens")]
 
 
@@ -365,7 +365,7 @@ def _totals(results: Mapping[str, Any], view: str) -> Iterator[dict[str, Any]]:
 
 
 def _outcomes(first: str, what: str, items: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
-    """Return what became of refetched or repeated tokens (*what*), with a row for each item."""
+    """Return the outcomes of refetched or repeated tokens (*what*), with a row for each item."""
     rows = []
     for name, item in items:
         counts = item[what]
@@ -436,7 +436,7 @@ def _fault_figure(results: Mapping[str, Any], title: str, fields: Sequence[str])
 
 
 def _outcome_figure(title: str, rows: Mapping[str, Mapping[str, Any]], *, recorded: bool = False) -> str:
-    """Return a bar of tokens for each row by what became of them; the *recorded* harness ran the tool for all."""
+    """Return a bar of tokens for each row, split by outcome; the *recorded* harness ran the tool for all."""
     counts = [item["refetched"] for item in rows.values()]
     series = []
     for style, (part, words) in enumerate(PARTS.items(), start=1):

@@ -105,7 +105,7 @@ def _recorded(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _recorded_cost(usage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what recorded prompts cost in plain input tokens: cached, written to the cache, and neither."""
+    """Return the cost of recorded prompts in plain input tokens: cached, written to the cache, and neither."""
     sums = _sums(usage, "requests", "prompt_tokens", "cached_tokens", "written_tokens", "output_tokens")
     prompt, cached, written = sums["prompt_tokens"], sums["cached_tokens"], sums["written_tokens"]
     plain = max(0, prompt - cached - written)
@@ -154,7 +154,7 @@ def _faults(rows: Sequence[Row], format_of: Mapping[str, str], formats: Sequence
 
 
 def _totals(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Yield sums over sessions for each view, budget and policy: tokens, prefix reuse, cost, what ran again."""
+    """Yield sums over sessions for each view, budget and policy: tokens, prefix reuse, cost, reruns."""
     for group, own in _groups(rows, "view", "budget_label", "policy"):
         sums = _sums(own, *SUMS)
         cost = PRICES.cached_read * sums["reused_tokens"] + PRICES.write * sums["rewritten_tokens"]
@@ -204,7 +204,7 @@ def _per_session(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
 
 
 def _everywhere(rows: Sequence[Row], policy_id: str) -> dict[str, Any]:
-    """Return what holds of one policy over all cells, whatever view, cut and budget."""
+    """Return the sums of one policy over all cells of every view, cut and budget."""
     own = [row for row in rows if row["policy"] == policy_id]
     calm = [row["refetched"]["without_pressure"] for row in own]
     return {

@@ -1,4 +1,4 @@
-"""What an adversarial scenario is: a hostile session, what must hold in it, and how that can be made to fail.
+"""What an adversarial scenario is: a hostile session, what must hold in it, and controls that make it fail.
 
 A check that no control can break proves nothing, so every kind of check is broken by a control of some scenario.
 """
@@ -51,7 +51,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One must-hold check: whether it held, and what was seen, in words."""
+    """One must-hold check: whether it held, and what was observed."""
 
     name: str
     holds: bool
@@ -64,7 +64,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioRun:
-    """What a scenario showed under one policy.
+    """The outcome of a scenario under one policy.
 
     ``faults`` are policy-controllable, ``pressure_faults`` are not; both by kind, kinds without a fault left out.
     """
@@ -86,7 +86,7 @@ class ScenarioRun:
 
     @classmethod
     def of(cls, events: Sequence[Event], checks: Iterable[Check] = ()) -> ScenarioRun:
-        """Return what a decision trace shows, with the checks that were made of it."""
+        """Return the outcome that a decision trace records, with its checks."""
         by_kind: dict[str, list[Event]] = defaultdict(list)
         for event in events:
             by_kind[event["event"]].append(event)
@@ -164,7 +164,7 @@ def within_budget(prompts: Sequence[AssembledPrompt], budget: int) -> Check:
 
 
 def durability(run: ScenarioRun, rejections: tuple[str, ...] | None) -> list[Check]:
-    """Return what became of updates; *rejections* are the codes that they must get, in journal order.
+    """Return the checks of updates; *rejections* are the codes that they must get, in journal order.
 
     There is nothing to check where a scenario stages no update: there *rejections* is None.
     """
@@ -178,7 +178,7 @@ def durability(run: ScenarioRun, rejections: tuple[str, ...] | None) -> list[Che
     ]
 
 
-# --- What the scenarios are made of.
+# --- Pages and updates of the scenarios.
 
 GUIDE = LevelCosts(3, 20, 26, 40)
 PLAN = LevelCosts(3, 10, 14, 22)

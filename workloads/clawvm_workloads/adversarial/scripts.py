@@ -58,7 +58,7 @@ class Harness:
     def call(
         self, tool: str, arguments: Mapping[str, Any], gives: Page, *, deterministic: bool = True, signature: str = ""
     ) -> ToolAnswer:
-        """Make a tool call; the tool, if it runs, gives the page *gives*."""
+        """Make a tool call; if the tool runs, its result is the page *gives*."""
 
         def execute(call: ToolCall) -> ToolResult:
             self.runs[tool] += 1
@@ -80,7 +80,7 @@ class Harness:
         return self.prompts[-1]
 
     def in_prompt(self, page_id: str) -> str:
-        """Return the text of a page in the last prompt, "" if it is not in there."""
+        """Return the text of a page in the last prompt, "" if it is absent."""
         return next((block.text for block in self.prompts[-1].blocks if block.page_id == page_id), "")
 
 
@@ -482,7 +482,7 @@ SETS_PER_ROUND = 12
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """Rounds of updates, each round ended by a boundary, and what must come of them.
+    """Rounds of updates, each ended by a boundary, and their right outcome.
 
     ``values`` are version and value by page and field, ``winners`` the accepted value of each version of the
     contested field, ``stale`` how many updates must be rejected.
@@ -511,7 +511,7 @@ def storm(seed: int) -> Storm:
             if draw < 0.5:
                 base = read  # Read at the last boundary, like most of the others.
             elif draw < 0.7:
-                base = len(winners)  # Saw what is staged.
+                base = len(winners)  # Saw the staged updates.
             elif draw < 0.9:
                 base = source.randrange(read + 1)  # Read long ago.
             else:

@@ -97,7 +97,7 @@ def _pressure(events: Sequence[Event], prompts: Sequence[AssembledPrompt], turns
 
 
 def _held(name: str, prompts: Sequence[AssembledPrompt], due: Sequence[Levels]) -> Check:
-    """Return whether every prompt holds what is due in its turn."""
+    """Return whether every prompt holds the levels that are due in its turn."""
     missed = total = 0
     for prompt, levels in zip(prompts, due):
         held = {block.page_id: block.level for block in prompt.blocks}
@@ -342,7 +342,7 @@ def pin_flood_overflow() -> Trace:
     return story.trace()
 
 
-# --- Pointer flood: far more pages than a prompt can name, and what bare pointers leave of the budget.
+# --- Pointer flood: far more pages than a prompt can name, whose pointers compete for the budget.
 
 FULL_TOKENS = 400
 
@@ -358,7 +358,7 @@ LINE_TOKENS = estimate_tokens(
         tokens=FULL_TOKENS,
     )
 )
-"""What one of our own pointer lines costs."""
+"""The cost of a pointer line of this runtime."""
 
 TURNS = 24
 WORKING_SET = 12
@@ -413,7 +413,7 @@ def pointer_flood(pages: int, budget: int) -> Scenario:
 
 
 def measure(policy: Policy, pages: int, pointer_tokens: int, budget: int) -> dict[str, Any]:
-    """Return what *policy* makes of a flood: shares of the budget and of the demands, tokens paged in."""
+    """Return the measures of a flood under *policy*: shares of the budget and of the demands, tokens paged in."""
     prompts: list[AssembledPrompt] = []
     metrics = replay_trace(flood_trace(pages, pointer_tokens, budget), policy, observe=prompts.append)
     warm = metrics.accesses - metrics.cold_accesses
