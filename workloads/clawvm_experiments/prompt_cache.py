@@ -181,9 +181,10 @@ def _report(results: dict[str, Any]) -> list[Block]:
         Heading(2, EXPERIMENT.title),
         Paragraph(
             f"In {results['cells']} cells ClawVM reuses {100 * clawvm['prefix_reuse']:.0f} % of its prompt tokens from "
-            f"the cache and pays for {clawvm['costs']['default']:.0f} plain tokens per turn; {NAMES[cheapest]}'s prompts are the cheapest, at "
-            f"{policies[cheapest]['costs']['default']:.0f}. A policy that puts less into its prompts pays less for "
-            f"them: cost is not benefit. {_order_sentence(results['cheapest_first'])}"
+            f"the cache and pays for {clawvm['costs']['default']:.0f} plain tokens per turn; the "
+            f"cheapest prompts are {NAMES[cheapest]}'s, at {policies[cheapest]['costs']['default']:.0f}. A policy that "
+            "puts less into its prompts pays less for them: cost is not benefit. "
+            f"{_order_sentence(results['cheapest_first'])}"
         ),
         policy_table(
             ["prompt tokens per turn", "prefix reuse", "cost without a cache", *map(_price_words, PRICES)],
