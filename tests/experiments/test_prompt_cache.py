@@ -344,7 +344,7 @@ class QuickTest(unittest.TestCase):
         results = EXPERIMENT.summarize([EXPERIMENT.run_cell(cell) for cell in few])
         self.assertEqual(results["findings"], dict.fromkeys(EXPERIMENT.summarize(rows())["findings"]))
         report = markdown(EXPERIMENT.report(results))
-        self.assertTrue(report.startswith("## Prompt-cache cost\n\nClawVM reuses "))
+        self.assertTrue(report.startswith("## Prompt-cache cost\n\nIn 2 cells ClawVM reuses "))
         self.assertIn("| all breaks |", report)
         self.assertEqual(sorted(EXPERIMENT.figures(results)), ["cost.svg", "prefix_reuse.svg"])
         full = {cell.id: cell for cell in EXPERIMENT.cells(False)}

@@ -194,8 +194,9 @@ def _report(results: dict[str, Any]) -> list[Block]:
     return [
         Heading(2, "Ablations"),
         Paragraph(
-            f"Features whose removal changes no fault count: {', '.join(idle) or 'none'}. Published figures of Table 6 "
-            f"that are not reproduced: {_missed(removed) or 'none'}."
+            f"Features whose removal changes no fault count ({len(budgets)} of {len(PAPER_BUDGETS)} budgets): "
+            f"{', '.join(idle) or 'none'}. Published figures of Table 6 that are not reproduced: "
+            f"{_missed(removed) or 'none'}."
         ),
         Heading(3, f"One feature removed from ClawVM, {TABLE_6_BUDGET} tokens, summed over the workloads (Table 6)"),
         Paragraph(

@@ -294,8 +294,9 @@ def _findings(results: Mapping[str, Any]) -> dict[str, Any]:
         "belady_cases_equal": not unit["different"],
         "knapsack_worst_ratio": results["utility"]["clawvm"]["minimum"],
         **{
-            f"{policy_id}_over_demand_only_bound": item["over_demand_only_bound"]
+            f"{policy_id}_{ratio}": item[ratio]
             for policy_id, item in policies.items()
+            for ratio in ("over_any_policy_bound", "over_demand_only_bound")
         },
     }
 

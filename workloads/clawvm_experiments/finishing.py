@@ -295,8 +295,8 @@ def _result(results: Results) -> Iterator[str]:
         f"budgets.{f' The same holds for {_listed(alike)}, which share its structure.' if alike else ''}"
     )
     yield (
-        f"The other policies show, with the paper's totals in brackets, {_listed(others)} faults. This agreement is no "
-        "independent evidence: our workloads were sized to come close to the paper's totals."
+        f"The faults of the other policies, with the paper's totals in brackets, are {_listed(others)}. This agreement "
+        "is no independent evidence: our workloads were sized to come close to the paper's totals."
     )
 
 
@@ -308,8 +308,8 @@ def _reproduced(judged: Sequence[Judged], quick: bool) -> Iterator[str]:
         yield f"Of {len(paper)} {claims}, {_are(paper)} reproduced."
     if unsized:
         yield (
-            f"Only the {len(unsized)} predictions among them had no part in the sizing: of these, {_are(unsized)} "
-            "reproduced, some because the counting rules imply them."
+            f"Only the {len(unsized)} predictions among them had no part in the sizing, and the counting rules alone "
+            f"imply some of these; {_are(unsized)} reproduced."
         )
 
 

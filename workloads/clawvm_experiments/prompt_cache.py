@@ -114,7 +114,7 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
     costs = {policy_id: item["costs"] for policy_id, item in policies.items()}
     ratio = round(costs["clawvm"]["default"] / costs["lru"]["default"], DIGITS)
     return {
-        "complete": complete,
+        "cells": len(budgets) * len(workloads),
         "budgets": budgets,
         "workloads": workloads,
         "policies": policies,
@@ -180,10 +180,11 @@ def _report(results: dict[str, Any]) -> list[Block]:
     return [
         Heading(2, EXPERIMENT.title),
         Paragraph(
-            f"ClawVM reuses {100 * clawvm['prefix_reuse']:.0f} % of its prompt tokens from the cache and pays for "
-            f"{clawvm['costs']['default']:.0f} plain tokens per turn; {NAMES[cheapest]}'s prompts are the cheapest, at "
-            f"{policies[cheapest]['costs']['default']:.0f}. A policy that puts less into its prompts pays less for "
-            f"them: cost is not benefit. {_order_sentence(results['cheapest_first'])}"
+            f"In {results['cells']} cells ClawVM reuses {100 * clawvm['prefix_reuse']:.0f} % of its prompt tokens from "
+            f"the cache and pays for {clawvm['costs']['default']:.0f} plain tokens per turn; the "
+            f"cheapest prompts are {NAMES[cheapest]}'s, at {policies[cheapest]['costs']['default']:.0f}. A policy that "
+            "puts less into its prompts pays less for them: cost is not benefit. "
+            f"{_order_sentence(results['cheapest_first'])}"
         ),
         policy_table(
             ["prompt tokens per turn", "prefix reuse", "cost without a cache", *map(_price_words, PRICES)],
