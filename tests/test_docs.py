@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -100,6 +101,15 @@ class CommandsTest(unittest.TestCase):
         guide = TEXTS[ROOT / "EXPERIMENTS.md"]
         table = guide.split("<!-- claims: begin -->\n")[1].split("<!-- claims: end -->")[0]
         self.assertEqual(table, output_of(["claims"]), "run make claims")
+
+    def test_what_a_zero_does_not_show_is_what_the_committed_run_shows(self):
+        summary = json.loads((ROOT / "reference/tier2/results/tier2.summary.json").read_text(encoding="utf-8"))
+        columns = ("successful_cells", "served_cells", "below_floor_turns", "plan_below_floor_turns")
+        for row in summary["aggregates"]:
+            values = " | ".join(f"{row[column]:,}" for column in columns)
+            with self.subTest(policy=row["name"]):
+                pattern = rf"^\| [^|]*{re.escape(row['name'])}(?:,[^|]*)? \| {re.escape(values)} \|$"
+                self.assertRegex(TEXTS[ROOT / "EXPERIMENTS.md"], re.compile(pattern, re.MULTILINE))
 
     def test_the_docs_name_every_experiment(self):
         from clawvm_experiments.registry import EXPERIMENTS
