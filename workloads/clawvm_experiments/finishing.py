@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 RESULTS_FORMAT_NAME = "clawvm.experiment_results"
-RESULTS_FORMAT_VERSION = 1
+RESULTS_FORMAT_VERSION = 2
 
 TIMINGS = "timings"
 """Folder of what was measured with a clock, and so differs from run to run."""
