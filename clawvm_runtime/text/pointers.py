@@ -17,7 +17,6 @@ from clawvm_runtime.vocabulary import PageType, Scope
 __all__ = ["parse_pointer", "pointer"]
 
 WORDS_MOST = 6
-WORD_SHORTEST = 3
 WORD_LONGEST = 32
 WORD_CJK = 6  # Scripts without spaces: the beginning of a run of letters is a word.
 FIRST_CJK = "\u3040"
@@ -125,27 +124,24 @@ def _telling_words(text: str, origin: str) -> list[str]:
     """Return the words that distinguish a text: frequent, long, composed or defined; no two alike."""
     if len(text) > WORDS_HEAD + WORDS_TAIL:
         text = f"{text[:WORDS_HEAD]}\n{text[-WORDS_TAIL:]}"
-    words = Counter(_WORD.findall(text))
     counts: dict[str, int] = {}
     spelled: dict[str, str] = {}
-    for word, count in words.items():
-        if len(word) < WORD_SHORTEST:
-            continue
+    for word, count in Counter(_WORD.findall(text)).items():
         if word >= FIRST_CJK:
             word = word[:WORD_CJK]
         key = word.lower()
         if key in counts:
             counts[key] += count
-        elif not (key in _STOP_WORDS or len(word) > WORD_LONGEST or word[0].isdigit()):
+        elif key not in _STOP_WORDS and len(word) <= WORD_LONGEST and not word[0].isdigit():
             counts[key] = count
             spelled[key] = word
-    defined = set() if _KEYWORDS.isdisjoint(words) else {word.lower() for word in _DEFINED.findall(text)}
+    defined = {word.lower() for word in _DEFINED.findall(text)} if any(map(text.__contains__, _KEYWORDS)) else ()
     # Whole numbers only: a score must not depend on how a machine rounds.
     scores: dict[str, int] = {}
     for key, count in counts.items():
         word = spelled[key]
         score = min(len(word), 12) * min(count, 15).bit_length()
-        if "_" in word.strip("_") or _COMPOSED.search(word):
+        if (word != key and _COMPOSED.search(word)) or ("_" in word and "_" in word.strip("_")):
             score *= 2
         scores[key] = score * 2 if key in defined else score
     chosen: list[str] = []
@@ -159,10 +155,9 @@ def _telling_words(text: str, origin: str) -> list[str]:
     return chosen
 
 
-_WORD = re.compile(r"\w+")
-_KEYWORD = "def|class|function|func|fn|struct|interface|trait|enum|type|module|const"
-_KEYWORDS = frozenset(_KEYWORD.split("|"))
-_DEFINED = re.compile(rf"\b(?:{_KEYWORD})\s+(\w{{3,32}})\b")
+_WORD = re.compile(r"\w{3,}")
+_KEYWORDS = "def class function func fn struct interface trait enum type module const".split()
+_DEFINED = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\s+(\w{{3,32}})\b")
 _COMPOSED = re.compile(r"[a-z][A-Z]")
 _HASH = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}|(?=(?:\D*\d){4})\w+")
 _STOP_LIST = """
