@@ -124,9 +124,10 @@ def _telling_words(text: str, origin: str) -> list[str]:
     """Return the words that distinguish a text: frequent, long, composed or defined; no two alike."""
     if len(text) > WORDS_HEAD + WORDS_TAIL:
         text = f"{text[:WORDS_HEAD]}\n{text[-WORDS_TAIL:]}"
+    words = Counter(_WORD.findall(text))
     counts: dict[str, int] = {}
     spelled: dict[str, str] = {}
-    for word, count in Counter(_WORD.findall(text)).items():
+    for word, count in words.items():
         if word >= FIRST_CJK:
             word = word[:WORD_CJK]
         key = word.lower()
@@ -135,12 +136,15 @@ def _telling_words(text: str, origin: str) -> list[str]:
         elif key not in _STOP_WORDS and len(word) <= WORD_LONGEST and not word[0].isdigit():
             counts[key] = count
             spelled[key] = word
-    defined = {word.lower() for word in _DEFINED.findall(text)} if any(map(text.__contains__, _KEYWORDS)) else ()
+    defines = "fn " in text or not words.keys().isdisjoint(_KEYWORDS)
+    defined = {word.lower() for word in _DEFINED.findall(text)} if defines else ()
     # Whole numbers only: a score must not depend on how a machine rounds.
     scores: dict[str, int] = {}
     for key, count in counts.items():
         word = spelled[key]
-        score = min(len(word), 12) * min(count, 15).bit_length()
+        score = min(len(word), 12)
+        if count > 1:
+            score *= min(count, 15).bit_length()
         if (word != key and _COMPOSED.search(word)) or ("_" in word and "_" in word.strip("_")):
             score *= 2
         scores[key] = score * 2 if key in defined else score
