@@ -17,6 +17,7 @@ from clawvm_runtime.vocabulary import PageType, Scope
 __all__ = ["parse_pointer", "pointer"]
 
 WORDS_MOST = 6
+WORD_SHORTEST = 3
 WORD_LONGEST = 32
 WORD_CJK = 6  # Scripts without spaces: the beginning of a run of letters is a word.
 FIRST_CJK = "\u3040"
@@ -124,24 +125,19 @@ def _telling_words(text: str, origin: str) -> list[str]:
     """Return the words that distinguish a text: frequent, long, composed or defined; no two alike."""
     if len(text) > WORDS_HEAD + WORDS_TAIL:
         text = f"{text[:WORDS_HEAD]}\n{text[-WORDS_TAIL:]}"
-    words = Counter(_WORD.findall(text))
-    counts: dict[str, int] = {}
-    spelled: dict[str, str] = {}
-    for word, count in words.items():
-        if word >= FIRST_CJK:
-            word = word[:WORD_CJK]
-        key = word.lower()
-        if key in counts:
-            counts[key] += count
-        elif key not in _STOP_WORDS and len(word) <= WORD_LONGEST and not word[0].isdigit():
-            counts[key] = count
-            spelled[key] = word
-    defines = "fn " in text or not words.keys().isdisjoint(_KEYWORDS)
-    defined = {word.lower() for word in _DEFINED.findall(text)} if defines else ()
+    # Cutting ASCII where no word can be is twice as fast as a pattern.
+    words = text.encode().translate(_SPACED).decode().split() if text.isascii() else _WORD.findall(text)
+    spellings = words if text.isascii() else [word[:WORD_CJK] if word >= FIRST_CJK else word for word in words]
+    keys = list(map(str.lower, spellings))
+    spelled = dict(zip(reversed(keys), reversed(spellings)))  # As it is spelled first.
+    counts = Counter(keys)
+    defined = () if _KEYWORDS.isdisjoint(counts) else {word.lower() for word in _DEFINED.findall(text)}
     # Whole numbers only: a score must not depend on how a machine rounds.
     scores: dict[str, int] = {}
     for key, count in counts.items():
         word = spelled[key]
+        if not WORD_SHORTEST <= len(word) <= WORD_LONGEST or key in _STOP_WORDS or word[0].isdigit():
+            continue
         score = min(len(word), 12)
         if count > 1:
             score *= min(count, 15).bit_length()
@@ -159,9 +155,12 @@ def _telling_words(text: str, origin: str) -> list[str]:
     return chosen
 
 
-_WORD = re.compile(r"\w{3,}")
-_KEYWORDS = "def class function func fn struct interface trait enum type module const".split()
-_DEFINED = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\s+(\w{{3,32}})\b")
+_WORD = re.compile(r"\w+")
+_SPACED = bytes(code if _WORD.match(chr(code)) else ord(" ") for code in range(256))
+_KEYWORDS = frozenset("def class function func fn struct interface trait enum type module const".split())
+# The boundary is checked behind the keyword: a pattern that begins with one would try every place of the text.
+_KEYWORD = "|".join(rf"{word}(?<!\w{word})" for word in sorted(_KEYWORDS))
+_DEFINED = re.compile(rf"(?:{_KEYWORD})\s+(\w{{3,32}})\b")
 _COMPOSED = re.compile(r"[a-z][A-Z]")
 _HASH = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}|(?=(?:\D*\d){4})\w+")
 _STOP_LIST = """
