@@ -157,7 +157,8 @@ def _telling_words(text: str, origin: str) -> list[str]:
 
 _WORD = re.compile(r"\w+")
 _SPACED = bytes(code if _WORD.match(chr(code)) else ord(" ") for code in range(256))
-_KEYWORDS = frozenset("def class function func fn struct interface trait enum type module const".split())
+_KEYWORD_LIST = "class const def enum fn func function interface module struct trait type"
+_KEYWORDS = frozenset(_KEYWORD_LIST.split())
 # The boundary is checked behind the keyword: a pattern that begins with one would try every place of the text.
 _KEYWORD = "|".join(rf"{word}(?<!\w{word})" for word in sorted(_KEYWORDS))
 _DEFINED = re.compile(rf"(?:{_KEYWORD})\s+(\w{{3,32}})\b")

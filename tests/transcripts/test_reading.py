@@ -194,7 +194,6 @@ class ParsedTest(unittest.TestCase):
         self.assertEqual(parsed('{"a": "\x00\x1b\t"}'), [{"a": "\x00\x1b\t"}])
 
 
-
 class DecodedTest(unittest.TestCase):
     def test_what_python_cannot_follow_is_no_json(self):
         with self.assertRaises(ValueError):
@@ -274,7 +273,6 @@ class DocumentTest(unittest.TestCase):
             self.assertEqual(last, Broken(text.count("\n", 0, size) + 1, NO_JSON), size)
         for rubbish in ("nonsense", "{1: 2}", '{"a" 1}', '{"a": 1 "b": 2}', "{} {}", '{"a": 1,}', "[1 2]"):
             self.assertEqual(self.elements(rubbish)[-1], Broken(1, NO_JSON), rubbish)
-
 
 
 class DocumentsTest(unittest.TestCase):

@@ -319,7 +319,7 @@ class JobResult:
 
 
 def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResult:
-    """Convert the files of *job*; raises InputError for what cannot be read or written, and when its spools are removed.
+    """Convert the files of *job*; raises InputError for what cannot be read or written (also after ``remove_spools``).
 
     *progress* is called now and then with the number of raw bytes read.
     """
