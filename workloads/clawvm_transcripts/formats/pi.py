@@ -67,7 +67,6 @@ class EntryTree:
         self._places: dict[str, int] = {}
         self._depths = [0]
         self._parents = [ROOT]
-        self._jumps = [ROOT]  # A far ancestor of each entry, so that walking up takes O(log of the depth).
         self._here = ROOT
         self._barrier = ROOT
 
@@ -78,7 +77,7 @@ class EntryTree:
     def move_to(self, place: int) -> int:
         """Go on below *place*; return how many entries of the branch are left behind (0 on the way down).
 
-        A place that is not below the barrier is not gone to. O(log of the depth).
+        A place that is not below the barrier is not gone to. O(entries between the two branches).
         """
         if place == self._here or self._common(place, self._barrier) != self._barrier:
             return 0
@@ -88,13 +87,9 @@ class EntryTree:
 
     def append(self, entry: str) -> None:
         """Add *entry* below the current place, and go there."""
-        depths, jumps, parent = self._depths, self._jumps, self._here
-        above = jumps[parent]
-        far = depths[parent] - depths[above] == depths[above] - depths[jumps[above]]
-        depths.append(depths[parent] + 1)
-        jumps.append(jumps[above] if far and parent != ROOT else parent)
-        self._parents.append(parent)
-        self._here = self._places[entry] = len(depths) - 1
+        self._depths.append(self._depths[self._here] + 1)
+        self._parents.append(self._here)
+        self._here = self._places[entry] = len(self._depths) - 1
 
     def name(self, entry: str) -> None:
         """Let *entry* be another name of the current place."""
@@ -105,14 +100,10 @@ class EntryTree:
         self._barrier = self._here
 
     def _common(self, one: int, other: int) -> int:
-        depths, jumps, parents = self._depths, self._jumps, self._parents
-        if depths[one] < depths[other]:
-            one, other = other, one
-        while depths[one] > depths[other]:
-            one = jumps[one] if depths[jumps[one]] >= depths[other] else parents[one]
         while one != other:
-            apart = jumps[one] != jumps[other]
-            one, other = (jumps[one], jumps[other]) if apart else (parents[one], parents[other])
+            if self._depths[one] < self._depths[other]:
+                one, other = other, one
+            one = self._parents[one]
         return one
 
 
@@ -345,8 +336,8 @@ def _recognizes(head: Head) -> bool:
 PI = line_format("pi", "pi", _recognizes, PiReader)
 
 
-# OpenClaw's database: the table ``transcript_events`` holds ``session_id``, ``seq`` and the entry in ``event_json``; the
-# header is first. From schema 23 on an entry of 1 KiB or more may be in ``event_zstd`` instead. Not read: sessions in
+# OpenClaw's database: the table ``transcript_events`` has ``session_id``, ``seq`` and the entry in ``event_json``, the
+# header first. From schema 23 on an entry of 1 KiB or more may be in ``event_zstd`` instead. Not read: sessions in
 # cold storage, which are in files of their own, and what is only in the write-ahead log of a running agent. Sessions
 # come in the order in which their first rows were written; a line is a row of the session.
 
