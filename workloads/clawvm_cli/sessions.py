@@ -41,7 +41,7 @@ from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.policy import PAPER_POLICIES, policy_named
 from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.jobs import Chain, Conversion, jobs_for, write_conversion
-from clawvm_transcripts.output import Job, JobResult, convert, remove_sessions, remove_spools, request_stop
+from clawvm_transcripts.output import Job, JobResult, convert, remove_sessions, remove_spools
 
 __all__ = ["COMMANDS"]
 
@@ -153,7 +153,7 @@ def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
                 progress(len(results), len(jobs), "")
         except BaseException:
             for folder in {job.out for job in jobs}:
-                request_stop(Path(folder))
+                remove_spools(Path(folder))  # The jobs that are still running end soon.
             raise
     if passed_over > PASSED_OVER_SHOWN:
         _say(f"passed over: {passed_over} files in all")
