@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import gc
 import sys
 import unittest
 from pathlib import Path
@@ -30,7 +31,11 @@ SCRIPTS = [path for folder in ("replay_py", "workloads") for path in (ROOT / fol
 @functools.cache
 def nodes_of(path):
     """Return every node of a file's syntax tree; all tests of the sources share it."""
-    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
+    gc.disable()  # It would go through all these nodes again and again.
+    try:
+        return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
+    finally:
+        gc.enable()
 
 
 @functools.cache

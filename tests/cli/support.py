@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from clawvm_cli import main
@@ -39,6 +41,20 @@ def run(*words: object, cwd: Path | None = None, **environment: str) -> Done:
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         code = main([*map(str, words)])
     return subprocess.CompletedProcess(words, code, stdout.getvalue(), stderr.getvalue())
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Limit the size of every file that this process writes, in bytes: the same error at the same call as a full disk.
+
+    Python ignores SIGXFSZ, so a write beyond the limit raises OSError.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def start(*words: object, **options: object) -> subprocess.Popen[str]:

@@ -74,7 +74,7 @@ class SignalTest(unittest.TestCase):
             "import clawvm_experiments.registry, time\n"
             "time.sleep(60)\n"
         )
-        for delay in (0.0, 0.02, 0.05):
+        for delay in (0.0, 0.03):
             process = subprocess.Popen(
                 [sys.executable, "-S", "-c", program],
                 stdout=subprocess.PIPE,
@@ -111,17 +111,23 @@ class OutputTest(unittest.TestCase):
 
     @unittest.skipUnless(os.path.exists("/dev/full"), "needs /dev/full")
     def test_a_full_standard_output_is_one_line_and_2(self) -> None:
-        for words in (("replay", TRACE), ("--help",), ("replay", "--help")):
+        for words in (("replay", TRACE), ("--help",)):
             done = self.shell(">/dev/full", *words)
             self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), (words, done.stderr))
 
     def test_a_closed_output_changes_no_exit_code(self) -> None:
-        for redirection in (">&-", "2>&-", "2>/dev/full", ">&- 2>&-"):
-            done = self.shell(redirection, "replay", TRACE)
+        for redirection, *words in (
+            (">&-", "replay", TRACE),
+            (">&-", "--help"),
+            ("2>&-", "--help"),
+            ("2>/dev/full", "--help"),
+            (">&- 2>&-", "--help"),
+        ):
+            done = self.shell(redirection, *words)
             self.assertEqual((done.returncode, done.stderr), (0, ""), redirection)
 
     def test_a_closed_pipe_is_no_error(self) -> None:
-        process = start("replay", TRACE)
+        process = start("--help")
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         errors = process.stderr.read()
@@ -130,8 +136,8 @@ class OutputTest(unittest.TestCase):
 
     def test_an_error_that_nobody_reads_keeps_its_exit_code(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            for redirection in ("2>&-", "2>/dev/full"):
-                self.assertEqual(self.shell(redirection, "replay", Path(folder, "none")).returncode, 2, redirection)
+            self.assertEqual(self.shell("2>/dev/full", "replay", Path(folder, "none")).returncode, 2)
+        self.assertEqual(self.shell("2>&-", "magic").returncode, 2)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,21 @@ from clawvm_experiments import adversarial
 from clawvm_experiments.adversarial import EXPERIMENT
 from clawvm_experiments.experiment import Cell
 from clawvm_replay.document import markdown
-from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.adversarial import SCENARIOS
 from clawvm_workloads.adversarial.scenario import Control
 
 ROWS = []
+POLICIES = ("retrieval", "compaction_hybrid", "clawvm")
+"""Enough policies for every statement."""
+
 SMALL = {"pages": 80, "budget": 1300, "seeds": [1]}
 """Sizes of the pointer flood and of the storm that are enough for every check and control."""
 
 
 def setUpModule():
+    patch = mock.patch.object(adversarial, "PAPER_POLICIES", POLICIES)
+    patch.start()
+    unittest.addModuleCleanup(patch.stop)
     for cell in EXPERIMENT.cells(True):
         parameters = {name: SMALL.get(name, value) for name, value in cell.parameters.items()}
         if "flood" in parameters:
@@ -85,7 +90,7 @@ class FindingsTest(unittest.TestCase):
 
     def test_pressure_that_is_not_exact_is_found(self):
         def change(row):
-            row["policies"][2]["broken"].append("pressure_exact")
+            row["policies"][1]["broken"].append("pressure_exact")
 
         findings = changed(change, "starvation")["findings"]
         self.assertIs(findings["starvation_pressure_reported_by_every_policy"], False)
@@ -98,7 +103,7 @@ class FindingsTest(unittest.TestCase):
             row["policies"][0].update(faults={}, pressure_faults={})
 
         def without_report(row):
-            row["policies"][2]["broken"].append("pressure_exact")
+            row["policies"][1]["broken"].append("pressure_exact")
 
         for change in (without_fault, without_report):
             self.assertIs(changed(change, "starvation")["findings"][name], False)
@@ -133,7 +138,7 @@ class FindingsTest(unittest.TestCase):
 
     def test_faults_and_losses_of_clawvm_are_summed(self):
         def change(row):
-            row["policies"][4].update(faults={"refetch": 2, "flush_miss": 1}, lost=4, overwritten=5)
+            row["policies"][2].update(faults={"refetch": 2, "flush_miss": 1}, lost=4, overwritten=5)
 
         findings = changed(change)["findings"]
         self.assertEqual(findings["adversarial_clawvm_controllable_faults"], 3)
@@ -178,7 +183,7 @@ class ReportTest(unittest.TestCase):
         for count, words in ((1, "1 is"), (3, "3 are")):
 
             def change(row, count=count):
-                row["policies"][4].update(faults={"refetch": count}, pressure_faults={"refetch": 10})
+                row["policies"][2].update(faults={"refetch": count}, pressure_faults={"refetch": 10})
 
             report = report_of(changed(change, "starvation"))
             self.assertIn(f"Of ClawVM's {10 + count} faults there {words} policy-controllable", report)

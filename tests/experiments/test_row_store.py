@@ -45,14 +45,14 @@ class RowFileTest(unittest.TestCase):
         self.assertEqual(file.rows["a"]["by_budget"], {"120": 3})
 
     def test_a_file_cut_anywhere_keeps_its_whole_rows_and_can_be_continued(self):
-        rows = {f"cell-{number}": {"value": number, "text": "x" * number} for number in range(6)}
+        rows = {f"cell-{number}": {"value": number} for number in range(3)}
         self.filled(rows, finished=True)
         content = self.path.read_bytes()
         for cut in range(len(content) + 1):
             self.path.write_bytes(content[:cut])
             file = RowFile(self.path, HEADER, resume=True)
             self.assertEqual(file.rows, dict(list(rows.items())[: len(file.rows)]), cut)
-            self.assertEqual(len(file.rows), max(0, min(6, content[:cut].count(b"\n") - 1)), cut)
+            self.assertEqual(len(file.rows), max(0, min(3, content[:cut].count(b"\n") - 1)), cut)
             for cell, row in rows.items():
                 if cell not in file.rows:
                     file.add(cell, row)

@@ -233,17 +233,16 @@ class SettingsTest(unittest.TestCase):
         for setting in SETTINGS.values():
             if setting.trace_change is None:
                 continue
-            for name in ("evidence_heavy", "multi_session"):
-                trace = setting.trace_change(family_trace(name, 120))
-                with self.subTest(setting=setting.id, family=name):
-                    stream = io.BytesIO("".join(write_trace(trace.header, trace.turns)).encode())
-                    if setting.id in OUTSIDE_TRACE_FORMAT:
-                        with self.assertRaises(TraceError):
-                            read_trace(stream, name)
-                        continue
-                    header, turns = read_trace(stream, name)
-                    self.assertEqual(header, trace.header)
-                    self.assertEqual([dataclasses.replace(turn, line=0) for turn in turns], list(trace.turns))
+            trace = setting.trace_change(family_trace("multi_session", 120))
+            with self.subTest(setting=setting.id):
+                stream = io.BytesIO("".join(write_trace(trace.header, trace.turns)).encode())
+                if setting.id in OUTSIDE_TRACE_FORMAT:
+                    with self.assertRaises(TraceError):
+                        read_trace(stream, "changed")
+                    continue
+                header, turns = read_trace(stream, "changed")
+                self.assertEqual(header, trace.header)
+                self.assertEqual([dataclasses.replace(turn, line=0) for turn in turns], list(trace.turns))
 
     def test_exceptions_are_settings_and_are_in_the_docs(self):
         page = (Path(__file__).parents[2] / "docs" / "sensitivity.md").read_text(encoding="utf-8")
@@ -426,23 +425,30 @@ class ResultsTest(unittest.TestCase):
 
 
 class TaskCountsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.default = list(task_counts(SETTINGS["default"], [TASK_BUDGET]))
+
     def test_tasks_by_default(self):
-        counts = list(task_counts(SETTINGS["default"], [TASK_BUDGET]))
+        counts = self.default
         self.assertEqual([item.policy for item in counts], ["clawvm"] * 30 + ["compaction_hybrid"] * 30)
         for name in TASK_VIOLATIONS:
             self.assertTrue(CONCLUSIONS[name].judge(CountTable(made_up_counts(), counts)).holds)
 
     def test_a_setting_changes_the_tasks_of_the_policies_that_notice_it(self):
-        usual, changed = (list(task_counts(SETTINGS[name], [TASK_BUDGET])) for name in ("default", "flush_never"))
-        self.assertEqual(usual[:30], changed[:30])
+        changed = list(task_counts(SETTINGS["flush_never"], [TASK_BUDGET]))
+        self.assertEqual(self.default[:30], changed[:30])
         self.assertGreater(sum(item.faults[FaultKind.FLUSH_MISS] for item in changed[30:]), 0)
 
     def test_no_budget_no_tasks(self):
         self.assertEqual(list(task_counts(SETTINGS["default"], [])), [])
 
 
-FEWER_FAMILIES = mock.patch.object(sensitivity, "PAPER_FAMILIES", ("long_horizon",))
-NO_TASKS = {"task_budgets": [], "orders": None}
+def run_cell(setting, *rules):
+    """Run a cell of one family and two budgets, without tasks and orders."""
+    parameters = {"setting": setting, "rules": ["default", *rules], "budgets": [120, 500], "ablation_budget": 180}
+    with mock.patch.object(sensitivity, "PAPER_FAMILIES", ("multi_session",)):
+        return EXPERIMENT.run_cell(Cell(setting, {**parameters, "task_budgets": [], "orders": None}))
 
 
 class CellsTest(unittest.TestCase):
@@ -473,44 +479,19 @@ class CellsTest(unittest.TestCase):
         for cell in EXPERIMENT.cells(False):
             self.assertEqual(json.loads(json.dumps(cell.parameters)), cell.parameters)
 
-    @FEWER_FAMILIES
     def test_a_cell_with_rule_sets_recounts_like_the_engine(self):
-        cell = Cell(
-            "half_budget",
-            {
-                "setting": "half_budget",
-                "rules": ["default", "strict"],
-                "budgets": [120, 500],
-                "ablation_budget": 180,
-                **NO_TASKS,
-            },
-        )
-        row = EXPERIMENT.run_cell(cell)
+        row = run_cell("half_budget", "strict")
         self.assertTrue(row["recount_equals_engine"])
         self.assertEqual([item["id"] for item in row["tried"]], ["half_budget", "half_budget+strict"])
         self.assertEqual([item["group"] for item in row["tried"]], ["corner", "corner"])
 
-    @FEWER_FAMILIES
     def test_a_recount_that_differs_from_the_engine_is_reported(self):
         wrong = {**RULE_SETS, "default": RULE_SETS["page_in_fault"]}
-        parameters = {
-            "setting": "default",
-            "rules": ["default", "strict"],
-            "budgets": [120, 500],
-            "ablation_budget": 180,
-            **NO_TASKS,
-        }
-        cell = Cell("default", parameters)
         with mock.patch.object(sensitivity, "RULE_SETS", wrong):
-            self.assertFalse(EXPERIMENT.run_cell(cell)["recount_equals_engine"])
+            self.assertFalse(run_cell("default", "strict")["recount_equals_engine"])
 
-    @FEWER_FAMILIES
     def test_structured_policies_are_without_faults_under_another_harness(self):
-        cell = Cell(
-            "limit_x0.5",
-            {"setting": "limit_x0.5", "rules": ["default"], "budgets": [120, 500], "ablation_budget": 180, **NO_TASKS},
-        )
-        (entry,) = EXPERIMENT.run_cell(cell)["tried"]
+        (entry,) = run_cell("limit_x0.5")["tried"]
         for policy in STRUCTURED:
             self.assertEqual([total["faults"] for total in entry["totals"][policy]], [0, 0])
 

@@ -29,9 +29,9 @@ def row(policy, workload, budget, *, thrash=0.9, **faults):
 def rows(budgets=PAPER_BUDGETS, change=None):
     """Return rows of every policy; each policy has in each cell the published mean, *change* may replace a row."""
     result = []
-    for policy in POLICIES:
+    for policy in PAPER_POLICIES:
         published = TABLE_4[policy]
-        for workload in FAMILIES:
+        for workload in PAPER_FAMILIES:
             for budget in budgets:
                 made = row(
                     policy, workload, budget, thrash=published.thrash_index, refetch=round(published.mean_faults)

@@ -15,7 +15,7 @@ from clawvm_workloads.tasks import CATEGORIES, TASKS
 ROWS = {}
 
 
-POLICIES = ("compaction_hybrid", "lru", "clawvm")
+POLICIES = ("compaction_hybrid", "clawvm")
 """Enough policies for every statement; the quick run of the experiment has all of them."""
 
 

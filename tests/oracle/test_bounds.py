@@ -1,6 +1,7 @@
 """The bounds and the plans that come close: by hand, against every policy, and as the engine counts them."""
 
 import dataclasses
+import functools
 import unittest
 
 from clawvm_oracle.bounds import (
@@ -35,6 +36,21 @@ def three(needs):
 
 def demands(*names):
     return [Needs({name: FULL}) for name in names]
+
+
+@functools.cache
+def traces():
+    return [*(FAMILIES[name](120) for name in ("long_horizon", "evidence_heavy")), *map(small_trace, range(8))]
+
+
+def bare_run(trace):
+    """Return the run of *trace* in the bare structure; all tests share it."""
+    return bare_runs()[trace.source]
+
+
+@functools.cache
+def bare_runs():
+    return {trace.source: observe_run(trace, DEMAND_ONLY) for trace in traces()}
 
 
 class ByHandTests(unittest.TestCase):
@@ -106,15 +122,13 @@ class AnyPolicyPlanTests(unittest.TestCase):
 
     def test_played_by_the_engine_it_reaches_the_bound(self) -> None:
         reloaded = 0
-        for name, family in FAMILIES.items():
-            for budget in (120, 240):
-                trace = family(budget)
-                needs = observe_run(trace, DEMAND_ONLY).sequence
-                played = observe_run(trace, DEMAND_ONLY, PlannedSelector(any_policy_plan(needs)))
-                with self.subTest(family=name, budget=budget):
-                    self.assertEqual(played.metrics.page_in_tokens, any_policy_bound(needs))
-                    self.assertEqual(played.met, needs)
-                reloaded += played.metrics.page_in_tokens
+        for trace in traces():
+            needs = bare_run(trace).sequence
+            played = observe_run(trace, DEMAND_ONLY, PlannedSelector(any_policy_plan(needs)))
+            with self.subTest(trace=trace.source):
+                self.assertEqual(played.metrics.page_in_tokens, any_policy_bound(needs))
+                self.assertEqual(played.met, needs)
+            reloaded += played.metrics.page_in_tokens
         self.assertGreater(reloaded, 0)
 
 
@@ -141,15 +155,10 @@ class FamilyTests(unittest.TestCase):
             self.assertLessEqual(fewer, more)
 
 
-def traces():
-    yield from (family(budget) for family in FAMILIES.values() for budget in (120,))
-    yield from (small_trace(seed) for seed in range(12))
-
-
 class PlanTests(unittest.TestCase):
     def test_plan_holds_what_it_has_to_fits_and_lets_nothing_in_unasked(self) -> None:
         for trace in traces():
-            needs = observe_run(trace, DEMAND_ONLY).sequence
+            needs = bare_run(trace).sequence
             held = {}
             for turn, prompt in zip(needs.turns, demand_only_plan(needs)):
                 held = {} if turn.boundary else held
@@ -164,7 +173,7 @@ class PlanTests(unittest.TestCase):
 
     def test_engine_counts_what_the_plan_promises_between_bound_and_bare_structure(self) -> None:
         for trace in traces():
-            bare = observe_run(trace, DEMAND_ONLY)
+            bare = bare_run(trace)
             prompts = demand_only_plan(bare.sequence)
             played = observe_run(trace, DEMAND_ONLY, PlannedSelector(prompts))
             with self.subTest(trace=trace.source):

@@ -31,7 +31,7 @@ def demands(*names):
 
 
 SEED = 20264
-STRINGS = 12
+STRINGS = 8
 
 
 def misses_by_trying(references, capacity):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 from clawvm_cli import main
-from tests.cli.support import ROOT, command, run
+from tests.cli.support import ROOT, run
 from tests.pictures.support import problems, texts
 
 MAP = "map"
@@ -61,7 +60,7 @@ class MapCommandTest(unittest.TestCase):
         decisions = self.folder / "decisions.jsonl"
         run(REPLAY, TRACE, "--policy", "lru", "--decisions", decisions)
         shown = run(MAP, decisions, cwd=self.folder, PYTHONHASHSEED="5", LC_ALL="C.UTF-8", TZ="Asia/Tokyo")
-        self.assertEqual(shown.stdout, run(MAP, TRACE, "--policy", "lru", PYTHONHASHSEED="9").stdout)
+        self.assertEqual(shown.stdout, run(MAP, TRACE, "--policy", "lru").stdout)
 
     def test_a_window_and_a_number_of_pages(self) -> None:
         shown = run(MAP, TRACE, "--turns", "5-9", "--pages-most", 4)
@@ -110,14 +109,6 @@ class MapCommandTest(unittest.TestCase):
                 self.assertRefused((path,), "bad.jsonl", "no prompt" if name == "header only" else "")
         for path in (self.folder / "none", self.folder, ROOT / "LICENSE"):
             self.assertRefused((path,), str(path))
-
-    def test_a_closed_pipe_is_no_error(self) -> None:
-        process = subprocess.Popen(command(MAP, TRACE), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        assert process.stdout is not None and process.stderr is not None
-        process.stdout.close()
-        errors = process.stderr.read()
-        process.stderr.close()
-        self.assertEqual((process.wait(), errors), (0, b""))
 
 
 if __name__ == "__main__":

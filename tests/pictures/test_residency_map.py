@@ -20,7 +20,6 @@ from tests.pictures.test_session_record import assemble, event, small
 SESSIONS = (
     ("evidence_heavy", 180, "clawvm"),
     ("multi_session", 180, "compaction_hybrid"),
-    ("multi_session", 120, "retrieval"),
     ("daily_assistant", 120, "retrieval_cache"),
 )
 
@@ -74,6 +73,11 @@ def drawing(workload: str, budget: int, policy: str) -> str:
     return residency_map(decisions(workload, budget, policy))
 
 
+@cache
+def drawn_map(workload: str, budget: int, policy: str) -> Drawn:
+    return Drawn(drawing(workload, budget, policy))
+
+
 class RealSessionsTest(unittest.TestCase):
     def test_is_well_formed_stands_alone_and_has_the_same_bytes_each_time(self) -> None:
         for session in SESSIONS:
@@ -85,7 +89,7 @@ class RealSessionsTest(unittest.TestCase):
         for session in SESSIONS:
             events = decisions(*session)
             record = read_session(events, 1, 10**6)
-            drawn = Drawn(drawing(*session))
+            drawn = drawn_map(*session)
             self.assertEqual(drawn.runs.keys(), record.rows.keys())
             column = drawn.column(record.turns)
             for page, runs in drawn.runs.items():
@@ -103,7 +107,7 @@ class RealSessionsTest(unittest.TestCase):
     def test_every_fault_is_marked_exactly_where_the_trace_has_it(self) -> None:
         for session in SESSIONS:
             events = decisions(*session)
-            drawn = Drawn(drawing(*session))
+            drawn = drawn_map(*session)
             turns = max(e["turn"] for e in events)
             expected = sorted(
                 (e["page"], e["turn"]) for e in events if e["event"] == "fault" and e["controllable"] and "page" in e
@@ -114,7 +118,7 @@ class RealSessionsTest(unittest.TestCase):
     def test_every_page_in_is_marked_exactly_where_the_trace_has_it(self) -> None:
         for session in SESSIONS:
             events = decisions(*session)
-            drawn = Drawn(drawing(*session))
+            drawn = drawn_map(*session)
             turns = max(e["turn"] for e in events)
             record = read_session(events, 1, 10**6)
             marked = sorted(drawn.place(x, y, turns) for x, y, _ in drawn.marks("cvp-pagein"))
@@ -123,20 +127,20 @@ class RealSessionsTest(unittest.TestCase):
     def test_every_boundary_has_its_line_at_its_turn_and_its_name(self) -> None:
         for session in SESSIONS:
             events = decisions(*session)
-            svg = drawing(*session)
-            drawn = Drawn(svg)
+            shown, hovers = texts(drawing(*session)), titles(drawing(*session))
+            drawn = drawn_map(*session)
             turns = max(e["turn"] for e in events)
             for kind in ("compaction", "reset"):
                 expected = [e["turn"] for e in events if e["event"] == "boundary" and e["boundary"] == kind]
                 lines = [x for x, _, _ in drawn.marks(f"cvp-{kind}")]
                 self.assertEqual([round((x - drawn.left) / drawn.column(turns)) + 1 for x in lines], expected)
-                self.assertEqual(texts(svg).count(kind), len(expected) + bool(expected), "labels and one in the legend")
+                self.assertEqual(shown.count(kind), len(expected) + bool(expected), "labels and one in the legend")
                 for turn in expected:
-                    self.assertTrue(any(t.startswith(f"{kind} before the prompt of turn {turn}") for t in titles(svg)))
+                    self.assertTrue(any(t.startswith(f"{kind} before the prompt of turn {turn}") for t in hovers))
 
     def test_every_turn_number_and_boundary_name_has_room(self) -> None:
         for session in SESSIONS:
-            tree = parsed(drawing(*session))
+            tree = drawn_map(*session).tree
             spans: dict[str, list[tuple[float, float]]] = {}
             for text in tree.iter(SVG + "text"):
                 if "cvp-clear" in text.attrib.get("class", ""):
@@ -178,7 +182,7 @@ class RealSessionsTest(unittest.TestCase):
                 expected += [page_type.replace("_", " "), *pages] if pages else []
             names = [
                 element.text
-                for element in parsed(drawing(*session)).iter(SVG + "text")
+                for element in drawn_map(*session).tree.iter(SVG + "text")
                 if element.attrib.get("class") in ("cvp-small cvp-strong", "cvp-small")
             ]
             self.assertEqual(names, expected)

@@ -45,8 +45,8 @@ from clawvm_workloads.families import FAMILIES
 
 SUFFIX = ".schema.json"
 BUDGET = 120
-SAMPLES_PER_SHAPE = 4
-MUTATIONS = 4
+SAMPLES_PER_SHAPE = 2
+MUTATIONS = 2
 SEED = 12026
 WRONG = (None, True, False, 0, 1, -1, 1.0, 1.5, 10**30, "", "x", "full", "none", [], [1], [[]], {}, {"a": 1})
 
@@ -100,18 +100,10 @@ def small_trace() -> list[Any]:
 @functools.cache
 def written() -> dict[str, list[Any]]:
     """Return the records of every file that two commands write, by the name of their schema."""
+    policies = ("--policies", "retrieval,compaction_hybrid,oracle_h3")
     commands = (
-        [
-            "suite",
-            "--budgets",
-            str(BUDGET),
-            "--workloads",
-            "multi_session",
-            "--policies",
-            "compaction_hybrid,clawvm,oracle_h3",
-        ],
-        ["suite", "--budgets", str(BUDGET), "--workloads", "daily_assistant", "--policies", "retrieval"],
-        ["experiment", "gates"],
+        ["suite", "--budgets", str(BUDGET), "--workloads", "daily_assistant", *policies, "--jobs", "1"],
+        ["experiment", "gates", "--jobs", "1"],
     )
     records: dict[str, list[Any]] = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -179,7 +171,7 @@ def conversion() -> tuple[Any, dict[str, list[Any]]]:
     """Return the report of a conversion with texts, and the records of its line files by the end of their names."""
     fixtures = Path(__file__).resolve().parents[1] / "transcripts" / "fixtures"
     with tempfile.TemporaryDirectory() as folder:
-        jobs = jobs_for([fixtures / "claude-code", fixtures / "openhands"], Path(folder), keep_text=True)
+        jobs = jobs_for([fixtures / "openhands"], Path(folder), keep_text=True)
         results = Conversion.of([convert(job) for job in jobs])
         records: dict[str, list[Any]] = {}
         for path in sorted(Path(folder).rglob("*.jsonl")):
@@ -191,7 +183,8 @@ def conversion() -> tuple[Any, dict[str, list[Any]]]:
 @functools.cache
 def instances() -> dict[str, list[Any]]:
     """Return what the code writes, by the name of the schema that describes it."""
-    lines = [record for family in FAMILIES.values() for record in trace_lines(family(BUDGET))] + small_trace()
+    traces = [FAMILIES[name](BUDGET) for name in ("multi_session", "daily_assistant")]
+    lines = [*(record for trace in traces for record in trace_lines(trace)), *small_trace()]
     report, records = conversion()
     every = {
         **written(),
@@ -322,7 +315,7 @@ class SchemasTest(unittest.TestCase):
 
     def test_a_page_is_valid_exactly_when_it_can_be_made(self) -> None:
         # Only what a single field and the type decide: that costs rise with the level is beyond a schema.
-        cheaper = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL)
+        cheaper = (Level.POINTER, Level.STRUCTURED, Level.COMPRESSED)
         choices = itertools.product(PageType, Level, (True, False), (Scope.SESSION, Scope.PROJECT), cheaper)
         for page_type, minimum, active, scope, cheap in choices:
             record = page().to_record()
@@ -417,7 +410,7 @@ class AgreementTest(unittest.TestCase):
                 record = copy.deepcopy(original)
                 put(*place, draw.choice(WRONG))(record)
                 refused += not self.assert_agreement(name, record)
-        self.assertGreater(refused, 100)
+        self.assertGreater(refused, 80)
 
 
 def small_samples() -> Iterator[tuple[str, Any]]:

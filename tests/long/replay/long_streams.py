@@ -19,6 +19,7 @@ class LongTraceTest(test_trace_format.StreamingTest):
 
 class ManyDamagedTracesTest(test_trace_format.MutationTest):
     ATTEMPTS = 20_000
+    STEP = 1
 
 
 class ManyMutationsTest(test_schemas.AgreementTest):

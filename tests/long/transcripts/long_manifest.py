@@ -15,7 +15,7 @@ from clawvm_transcripts.counts import SessionCounts, count_sessions
 from clawvm_transcripts.detection import detect, events_of
 from clawvm_transcripts.reading import Source
 
-TRACES = Path(__file__).resolve().parents[2].parent / "shared" / "traces"
+TRACES = Path(__file__).resolve().parents[3].parent / "shared" / "traces"
 MANIFEST = TRACES / "MANIFEST.json"
 
 ABOUT_THE_FILE = frozenset({"session", "file", "format", "licence", "source", "sha256_raw", "instance", "chain"})
