@@ -17,7 +17,6 @@ from clawvm_transcripts.formats import Format
 from clawvm_transcripts.formats.pi import PI
 from clawvm_workloads.families import FAMILIES, PAPER_FAMILIES, Family
 from tests.cli.support import ROOT, run
-from tests.experiments.test_table4 import rows
 
 OURS = Experiment(
     id="made_up",

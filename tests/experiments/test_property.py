@@ -199,7 +199,7 @@ class ExperimentTest(unittest.TestCase):
         self.assertEqual((findings["harmless_features"], findings["harmless_features_quiet"]), (1, 1))
         report = markdown(EXPERIMENT.report(results))
         self.assertTrue(report.startswith("## "))
-        self.assertIn("0 of 7 generated workloads break a statement", report)
+        self.assertIn("0 of 4 generated workloads break a statement", report)
         self.assertIn("Removing these breaks none, so they change no fault count: prefetch.", report)
         self.assertEqual(EXPERIMENT.attachments(results), {})
 

@@ -6,8 +6,8 @@ from clawvm_experiments.table4 import EXPERIMENT
 from clawvm_replay.document import markdown
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.published import FAULT_FREE, TABLE_4
-from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
+from clawvm_runtime.policy import PAPER_POLICIES
+from clawvm_workloads.families import PAPER_BUDGETS, PAPER_FAMILIES
 
 FLOATS = {"thrash_index", "mean_level_at_demand", "share_served_at_full", "mean_budget_use"}
 

@@ -130,7 +130,7 @@ class SummaryTest(unittest.TestCase):
         self.assertEqual(results["success"]["stretched"]["clawvm"], [1.0, round(29 / 30, 6)])
 
     def test_pressure_is_found(self):
-        results = self.change("check_a_claim", {"pressure_turns": 2}, session="plain", budget=300, policy="lru")
+        results = self.change("check_a_claim", {"pressure_turns": 2}, session="plain", budget=300, policy="clawvm")
         self.assertEqual(results["pressure_turns"], 2)
 
     def test_a_quick_run_has_the_same_findings_without_what_needs_all_tasks(self):

@@ -20,7 +20,6 @@ from clawvm_replay.suite_report import preliminary_blocks, sweep_blocks
 from clawvm_replay.sweep import UNSERVED_FIELDS, CellOutcome, SweepCell, SweepSummary, differences, run_cell
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
-from tests.cli.support import ROOT
 
 REFERENCE = Path(__file__).resolve().parents[2] / "reference"
 SUMMARY = Path("tier2", "results", "tier2.summary.json")
@@ -59,7 +58,8 @@ class FreshRunTest(unittest.TestCase):
             FAMILIES[name](budget) for name in cls.configuration["workloads"] for budget in cls.configuration["budgets"]
         ]
         policies = [POLICIES[name] for name in cls.configuration["policies"]]
-        cls.outcome = run_suite(OutputDirectory(cls.root), traces, policies, cls.configuration)
+        with mock.patch.object(suite, "sweep", cls.outcomes):
+            cls.outcome = suite.run_suite(OutputDirectory(cls.root), traces, policies, cls.configuration)
         cls.fresh = read_document(cls.root / SUMMARY, "sweep_summary")
         cls.report = (cls.root / "preliminary.report.md").read_text()
         cls.sweep_report = (cls.root / "tier2" / "results" / "tier2.summary.md").read_text()

@@ -7,7 +7,6 @@ import io
 import unittest
 
 import benchmark_policy_engine
-from clawvm_experiments import overhead, overhead_cases
 
 
 class BenchmarkTest(unittest.TestCase):
