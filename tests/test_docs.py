@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,8 @@ COMMAND = re.compile(r"^(?: {4}|.*?`)((?:python3|clawvm|make) [^`\n#]+)", re.MUL
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+NAME = re.compile(r"(?<!`)`([\w./-]*\w)`(?!`)")
+DATA = (".json", ".jsonl", ".md", ".html")
 
 MAIN_OF_SCRIPT = {
     "run_preliminary_suite.py": "suite",
@@ -99,6 +102,15 @@ class CommandsTest(unittest.TestCase):
         table = guide.split("<!-- claims: begin -->\n")[1].split("<!-- claims: end -->")[0]
         self.assertEqual(table, output_of(["claims"]), "run make claims")
 
+    def test_what_a_zero_does_not_show_is_what_the_committed_run_shows(self):
+        summary = json.loads((ROOT / "reference/tier2/results/tier2.summary.json").read_text(encoding="utf-8"))
+        columns = ("successful_cells", "served_cells", "below_floor_turns", "plan_below_floor_turns")
+        for row in summary["aggregates"]:
+            values = " | ".join(f"{row[column]:,}" for column in columns)
+            with self.subTest(policy=row["name"]):
+                pattern = rf"^\| [^|]*{re.escape(row['name'])}(?:,[^|]*)? \| {re.escape(values)} \|$"
+                self.assertRegex(TEXTS[ROOT / "EXPERIMENTS.md"], re.compile(pattern, re.MULTILINE))
+
     def test_the_docs_name_every_experiment(self):
         from clawvm_experiments.registry import EXPERIMENTS
 
@@ -126,6 +138,36 @@ class ExamplesTest(unittest.TestCase):
                 if name != "README.md":
                     with self.subTest(document=name, begins=code[:60]):
                         run_python(code, folder)
+
+
+class NamesTest(unittest.TestCase):
+    """What the documents call by a name exists. The changelog is left out: it lists old names."""
+
+    def names(self):
+        for path, text in TEXTS.items():
+            if path.name != "CHANGELOG.md":
+                for name in sorted(set(NAME.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL)))):
+                    yield path.name, name
+
+    def test_every_file_of_code_exists(self):
+        files = [path.as_posix() for path in [*modules().values(), *SCRIPTS, *ROOT.glob("tests/*.py")]]
+        for document, name in self.names():
+            if name.endswith(".py"):
+                with self.subTest(document=document, name=name):
+                    self.assertTrue(any(file.endswith(f"/{name}") for file in files))
+
+    def test_every_name_occurs_in_the_code_and_in_the_module_that_it_gives(self):
+        words = {name: set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for name, path in modules().items()}
+        known = set().union(*words.values(), *(name.split(".") for name in words))
+        for path in [*SCRIPTS, *ROOT.glob("schemas/*.json"), *ROOT.glob("workloads/*/claims.json")]:
+            known |= set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+        words |= {name.rpartition(".")[2]: found for name, found in words.items()}
+        for document, name in self.names():
+            if re.fullmatch(r"\w+(\.\w+)*", name) and name not in words and not name.endswith((".py", *DATA)):
+                module, _, attribute = name.rpartition(".")
+                with self.subTest(document=document, name=name):
+                    self.assertLessEqual(set(module.split(".")) - {""}, known)
+                    self.assertIn(attribute, words.get(module, known))
 
 
 class LinksTest(unittest.TestCase):

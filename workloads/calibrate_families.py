@@ -207,38 +207,26 @@ def removals(shapes: Shapes) -> dict[str, Counter[str]]:
     return result
 
 
-def complaints(shapes: Shapes, rows: Rows) -> list[str]:
-    """Return what *shapes*, whose cells are *rows*, break of what no calibration may break, one line each."""
-    return [*_broken_cells(rows), *_lost_stories(rows), *_impure_removals(shapes)]
-
-
-def _broken_cells(rows: Rows) -> Iterator[str]:
-    """Turns that no policy could serve, faults of a complete policy, thrash that follows the budget."""
+def complaints(shapes: Shapes, rows: Rows) -> Iterator[str]:
+    """Yield what *shapes*, whose cells are *rows*, break of what no calibration may break, one line each."""
     for policy_id, cells in rows.items():
+        is_free = policy_id in FAULT_FREE
         for row in cells:
             where = f"{row.workload} at {row.budget}, {policy_id}"
             if row.pressure_turns:
                 yield f"{where}: {row.pressure_turns} turns under pressure"
-            if policy_id in FAULT_FREE and row.explicit_faults:
+            if is_free and row.explicit_faults:
                 yield f"{where}: {row.explicit_faults} faults"
-        if policy_id in FAULT_FREE:
-            for name in dict.fromkeys(row.workload for row in cells):
-                if len({row.thrash_index for row in cells if row.workload == name}) > 1:
-                    yield f"{name}, {policy_id}: the thrash index depends on the budget"
-
-
-def _lost_stories(rows: Rows) -> Iterator[str]:
+        for name in shapes:
+            if is_free and len({row.thrash_index for row in cells if row.workload == name}) > 1:
+                yield f"{name}, {policy_id}: the thrash index depends on the budget"
     for row in rows["retrieval"]:
-        if row.budget == PAPER_BUDGETS[0]:
-            for kind in FAULTS_OF_FAMILY[row.workload]:
-                if not getattr(row, kind):
-                    yield f"{row.workload}: no {kind}, which the family exists for"
+        for kind in FAULTS_OF_FAMILY[row.workload]:
+            if row.budget == PAPER_BUDGETS[0] and not getattr(row, kind):
+                yield f"{row.workload}: no {kind}, which the family exists for"
     for row in rows["compaction_hybrid"]:
         if (row.workload, row.budget) == ("long_horizon", PAPER_BUDGETS[0]) and not row.post_compaction_bootstrap:
             yield f"{row.workload}: a compaction of today's harnesses leaves the instructions in place"
-
-
-def _impure_removals(shapes: Shapes) -> Iterator[str]:
     for feature_id, counts in removals(shapes).items():
         required = REQUIRED_FAULT.get(feature_id)
         if required and not counts[required]:
@@ -285,7 +273,7 @@ def search(start: Shapes, ranges: Ranges, report: Callable[[str], None]) -> Shap
                 rows = measure(tried, SEARCHED)
                 found = loss(rows)
                 # The margin keeps two values of equal loss from taking turns for ever.
-                if found < best - 1e-9 and not complaints(tried, rows):
+                if found < best - 1e-9 and not any(complaints(tried, rows)):
                     shapes, best, moved = tried, found, True
                     report(f"{best:.6f} {name}.{field} = {value}")
     return shapes
@@ -318,7 +306,7 @@ def _check(shapes: Shapes) -> int:
     """Print our numbers under *shapes* with the published ones; return FAILED if a calibrated figure is too far off."""
     rows = measure(shapes)
     figures = calibrated(rows)
-    broken = complaints(shapes, rows)
+    broken = list(complaints(shapes, rows))
     near = [abs(figure.gap) <= TOLERANCE for figure in figures]
     blocks: list[Block] = [
         Heading(2, "Calibrated: Table 4, means over 24 cells"),

@@ -495,7 +495,7 @@ def _any_in(words: Iterable[str], lines: Sequence[str]) -> bool:
 
 def _share(lines: Sequence[str], judge: Callable[[str], object]) -> float:
     """Return the share of *lines* that *judge* holds for."""
-    return sum(map(bool, map(judge, lines))) / len(lines)
+    return len(list(filter(judge, lines))) / len(lines)
 
 
 def _kind_by_shares(lines: Sequence[str], fences: int) -> ContentKind:

@@ -125,27 +125,23 @@ def _telling_words(text: str, origin: str) -> list[str]:
     """Return the words that distinguish a text: frequent, long, composed or defined; no two alike."""
     if len(text) > WORDS_HEAD + WORDS_TAIL:
         text = f"{text[:WORDS_HEAD]}\n{text[-WORDS_TAIL:]}"
-    words = Counter(_WORD.findall(text))
-    counts: dict[str, int] = {}
-    spelled: dict[str, str] = {}
-    for word, count in words.items():
-        if len(word) < WORD_SHORTEST:
-            continue
-        if word >= FIRST_CJK:
-            word = word[:WORD_CJK]
-        key = word.lower()
-        if key in counts:
-            counts[key] += count
-        elif not (key in _STOP_WORDS or len(word) > WORD_LONGEST or word[0].isdigit()):
-            counts[key] = count
-            spelled[key] = word
-    defined = set() if _KEYWORDS.isdisjoint(words) else {word.lower() for word in _DEFINED.findall(text)}
+    # Cutting ASCII where no word can be is twice as fast as a pattern.
+    words = text.encode().translate(_SPACED).decode().split() if text.isascii() else _WORD.findall(text)
+    spellings = words if text.isascii() else [word[:WORD_CJK] if word >= FIRST_CJK else word for word in words]
+    keys = list(map(str.lower, spellings))
+    spelled = dict(zip(reversed(keys), reversed(spellings)))  # As it is spelled first.
+    counts = Counter(keys)
+    defined = () if _KEYWORDS.isdisjoint(counts) else {word.lower() for word in _DEFINED.findall(text)}
     # Whole numbers only: a score must not depend on how a machine rounds.
     scores: dict[str, int] = {}
     for key, count in counts.items():
         word = spelled[key]
-        score = min(len(word), 12) * min(count, 15).bit_length()
-        if "_" in word.strip("_") or _COMPOSED.search(word):
+        if not WORD_SHORTEST <= len(word) <= WORD_LONGEST or key in _STOP_WORDS or word[0].isdigit():
+            continue
+        score = min(len(word), 12)
+        if count > 1:
+            score *= min(count, 15).bit_length()
+        if (word != key and _COMPOSED.search(word)) or ("_" in word and "_" in word.strip("_")):
             score *= 2
         scores[key] = score * 2 if key in defined else score
     chosen: list[str] = []
@@ -160,9 +156,12 @@ def _telling_words(text: str, origin: str) -> list[str]:
 
 
 _WORD = re.compile(r"\w+")
-_KEYWORD = "def|class|function|func|fn|struct|interface|trait|enum|type|module|const"
-_KEYWORDS = frozenset(_KEYWORD.split("|"))
-_DEFINED = re.compile(rf"\b(?:{_KEYWORD})\s+(\w{{3,32}})\b")
+_SPACED = bytes(code if _WORD.match(chr(code)) else ord(" ") for code in range(256))
+_KEYWORD_LIST = "class const def enum fn func function interface module struct trait type"
+_KEYWORDS = frozenset(_KEYWORD_LIST.split())
+# The boundary is checked behind the keyword: a pattern that begins with one would try every place of the text.
+_KEYWORD = "|".join(rf"{word}(?<!\w{word})" for word in sorted(_KEYWORDS))
+_DEFINED = re.compile(rf"(?:{_KEYWORD})\s+(\w{{3,32}})\b")
 _COMPOSED = re.compile(r"[a-z][A-Z]")
 _HASH = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}|(?=(?:\D*\d){4})\w+")
 _STOP_LIST = """

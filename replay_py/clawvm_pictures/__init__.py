@@ -1,1 +1,1 @@
-"""Pictures as SVG and a self-contained HTML page, made with the standard library alone."""
+"""Pictures as SVG and self-contained HTML pages, made with the standard library alone."""

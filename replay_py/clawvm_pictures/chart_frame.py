@@ -17,9 +17,9 @@ from clawvm_pictures.svg import (
     element,
     hover,
     label,
-    path,
     picture,
     shortened,
+    stroke,
     text_width,
     value_text,
     wrapped,
@@ -53,17 +53,13 @@ TEXT_SIZE = 13.0
 HEADING_SIZE = 15.0
 
 Sample = Callable[[float, float], Sequence[Markup]]
-"""Draws the sample of a legend entry from a left end at a middle height."""
+"""Draws the sample of a legend entry, given its left end and its middle height."""
 
 
 def finite(value: float, what: str) -> float:
     """Return *value*; raises ValueError that names *what* if it is not a finite number."""
     if not math.isfinite(value):
         raise ValueError(f"{what}: a chart has no place for {value!r}")
-    return value
-
-
-def _same(value: float) -> float:
     return value
 
 
@@ -76,7 +72,7 @@ class Scale:
     start: float
     end: float
     ticks: tuple[float, ...]
-    transform: Callable[[float], float] = _same
+    transform: Callable[[float], float] = float
 
     def position(self, value: float) -> float:
         """Return the position of *value*."""
@@ -85,7 +81,7 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def labelled(self, *, vertical: bool = False) -> list[tuple[float, str]]:
-        """Return the ticks with their texts, without those that would touch the one before on this axis."""
+        """Return the ticks and their texts, without those that would touch their neighbour."""
         chosen: list[tuple[float, str]] = []
         taken = -math.inf
         for tick in sorted(self.ticks, key=self.position):
@@ -144,22 +140,22 @@ def tick_gutter(scale: Scale) -> float:
 
 def x_axis(scale: Scale, left: float, right: float, bottom: float) -> list[Markup]:
     """Return the line below a plot with its ticks and their values."""
-    parts = [element("path", {"class": "cvp-axis", "d": path([(left, bottom), (right, bottom)])})]
+    parts = [stroke("cvp-axis", [(left, bottom), (right, bottom)])]
     for tick, shown in scale.labelled():
         x = scale.position(tick)
-        parts.append(element("path", {"class": "cvp-axis", "d": path([(x, bottom), (x, bottom + 4)])}))
+        parts.append(stroke("cvp-axis", [(x, bottom), (x, bottom + 4)]))
         parts.append(label(shown, x, bottom + 4 + TEXT_SIZE * 1.1, "cvp-quiet", "middle"))
     return parts
 
 
 def y_axis(scale: Scale, left: float, right: float, *, whole: bool = False) -> list[Markup]:
-    """Return the lines across a plot with their values; of *whole* numbers only, where a half means nothing."""
+    """Return the grid lines of a plot and their values; with *whole*, only those at whole numbers."""
     parts = []
     for tick, text in scale.labelled(vertical=True):
         if not whole or tick == int(tick):
             y = scale.position(tick)
             style = "cvp-grid" if tick else "cvp-axis"
-            parts.append(element("path", {"class": style, "d": path([(left, y), (right, y)])}))
+            parts.append(stroke(style, [(left, y), (right, y)]))
             parts.append(label(text, left - 6, y + TEXT_SIZE * 0.36, "cvp-quiet", "end"))
     return parts
 

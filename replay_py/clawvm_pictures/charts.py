@@ -29,16 +29,16 @@ from clawvm_pictures.chart_frame import (
 from clawvm_pictures.line_chart import Band, Series, line_chart
 from clawvm_pictures.svg import (
     SERIES_COLOURS,
-    Attribute,
     Markup,
     element,
     hover,
     label,
     lanes,
     marker,
-    path,
     picture,
+    rect,
     shortened,
+    stroke,
     text_width,
     value_text,
     wrapped,
@@ -108,7 +108,7 @@ def bar_chart(*, title: str, value_label: str, categories: Sequence[str], series
     for tick, text in scale.labelled():
         x = scale.position(tick)
         style = "cvp-grid" if tick else "cvp-axis"
-        frame.parts.append(element("path", {"class": style, "d": path([(x, top - 3), (x, bottom)])}))
+        frame.parts.append(stroke(style, [(x, top - 3), (x, bottom)]))
         frame.parts.append(label(text, x, bottom + TEXT_SIZE * 1.2, "cvp-quiet", "middle"))
     frame.parts += bars
     description = f"Bar chart: {value_label}, for {', '.join(categories) or 'no category'}."
@@ -120,21 +120,20 @@ def _gutter(names: Sequence[str], most: float) -> float:
 
 
 def _square(fill: str) -> Sample:
-    return lambda x, y: [element("rect", {"class": fill, "x": x, "y": y - 6, "width": 14, "height": 12})]
+    return lambda x, y: [rect(fill, x, y - 6, 14, 12)]
 
 
 def _stack(category: str, values: Sequence[tuple[str, float, str]], scale: Scale, y: float) -> list[Markup]:
-    """Return the bars of one category behind each other, and their sum."""
+    """Return the stacked bars of one category, and their sum."""
     parts = []
     before = 0.0
     for name, value, fill in values:
         if value:
             begin, end = scale.position(before), scale.position(before + value)
-            place: dict[str, Attribute] = {"x": begin, "y": y + 1, "width": max(end - begin, _THINNEST)}
-            text = f"{category}, {name}: {value_text(value)}"
-            parts.append(element("rect", {"class": fill, **place, "height": _BAR - 2}, hover(text)))
+            text = hover(f"{category}, {name}: {value_text(value)}")
+            parts.append(rect(fill, begin, y + 1, max(end - begin, _THINNEST), _BAR - 2, text))
             if end - begin > 2 * _THINNEST:
-                parts.append(element("path", {"class": "cvp-seam", "d": path([(end, y), (end, y + _BAR)])}))
+                parts.append(stroke("cvp-seam", [(end, y), (end, y + _BAR)]))
             before += value
     return [*parts, label(value_text(before), scale.position(before) + 5, y + _BAR - 3.5)]
 
@@ -183,17 +182,15 @@ def histogram(*, title: str, x_label: str, y_label: str, bins: Sequence[Bin], ma
     for one in bins:
         begin, end, height = x_scale.position(one.low), x_scale.position(one.high), y_scale.position(one.count)
         shown = value_text(one.count)
-        text = f"{value_text(one.low)} to {value_text(one.high)}: {shown}"
-        place: dict[str, Attribute] = {"x": begin + 0.5, "width": max(end - begin - 1, 0.5)}
-        fill = f"cvp-fill-{SERIES_COLOURS[1]}"
-        bars.append(element("rect", {"class": fill, **place, "y": height, "height": bottom - height}))
-        bars.append(element("rect", {"class": "cvp-hit", **place, "y": top, "height": bottom - top}, hover(text)))
+        text, width = f"{value_text(one.low)} to {value_text(one.high)}: {shown}", max(end - begin - 1, 0.5)
+        bars.append(rect(f"cvp-fill-{SERIES_COLOURS[1]}", begin + 0.5, height, width, bottom - height))
+        bars.append(rect("cvp-hit", begin + 0.5, top, width, bottom - top, hover(text)))
         if one.count and text_width(shown, 12) <= end - begin:
             texts.append(label(shown, (begin + end) / 2, height - 4, "cvp-small cvp-clear", "middle"))
     lines, names = [], []
     for mark, text, middle, lane in placed:
         x, y = x_scale.position(mark.value), frame.y + (lane + 1) * TEXT_SIZE * 1.3
-        lines.append(element("path", {"class": "cvp-mark", "d": path([(x, y + 3), (x, bottom)])}, hover(text)))
+        lines.append(stroke("cvp-mark", [(x, y + 3), (x, bottom)], hover(text)))
         names.append(label(text, middle, y, "cvp-strong cvp-clear", "middle"))
     frame.parts += [*y_axis(y_scale, left, right, whole=True), *bars, *lines, *names, *texts]
     frame.parts += x_axis(x_scale, left, right, bottom)
@@ -260,12 +257,11 @@ def dot_grid(
     for row, line in zip(rows, dots):
         names = wrapped(row, gutter, TEXT_SIZE, most=2)
         height = max(_CELL, TEXT_SIZE * 1.25 * len(names) + 4)
-        parts.append(element("path", {"class": "cvp-grid", "d": path([(EDGE, y), (width - EDGE, y)])}))
+        parts.append(stroke("cvp-grid", [(EDGE, y), (width - EDGE, y)]))
         parts.append(row_name(names, row, EDGE + gutter, y + height / 2))
         for middle, column, dot in zip(middles, columns, line):
             about = f"{row}, {column}: {_LOOKS[dot.holds][0]}" + (f"; {dot.detail}" if dot.detail else "")
-            area: dict[str, Attribute] = {"x": middle - _CELL / 2, "y": y + height / 2 - _CELL / 2}
-            hit = element("rect", {"class": "cvp-hit", **area, "width": _CELL, "height": _CELL})
+            hit = rect("cvp-hit", middle - _CELL / 2, y + height / 2 - _CELL / 2, _CELL, _CELL)
             parts.append(element("g", None, hover(about), hit, _sign(dot.holds, middle, y + height / 2)))
         y += height
     description = f"Grid: {len(rows)} rows ({', '.join(rows)}) by {len(columns)} columns ({', '.join(columns)})."

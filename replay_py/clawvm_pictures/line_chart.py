@@ -27,7 +27,7 @@ from clawvm_pictures.chart_frame import (
     x_axis,
     y_axis,
 )
-from clawvm_pictures.svg import Attribute, Markup, element, hover, marker, path, text_width, value_text
+from clawvm_pictures.svg import Attribute, Markup, element, hover, marker, path, rect, stroke, text_width, value_text
 
 __all__ = ["Band", "Series", "line_chart"]
 
@@ -111,7 +111,7 @@ def line_chart(
 
 
 class _Point(NamedTuple):
-    """A point at its position, and which series (its own among them) run through it or have a marker that hides its."""
+    """A point, its position, and the series (its own included) whose lines run through it or whose markers hide it."""
 
     x: float
     y: float
@@ -153,7 +153,7 @@ def _groups(members: list[tuple[float, int]], touching: float) -> dict[int, tupl
 
 
 def _line(number: int, row: Sequence[_Point | None], style: SeriesStyle) -> list[Markup]:
-    """Return a series' line in pieces, each as long as the company stays the same: alone dashed, together striped."""
+    """Return a series' line in pieces: dashed where it runs alone, striped where it coincides with others."""
     pieces: list[tuple[tuple[int, ...], list[tuple[float, float]]]] = []
     for before, after in zip(row, row[1:]):
         if before is None or after is None:
@@ -165,7 +165,7 @@ def _line(number: int, row: Sequence[_Point | None], style: SeriesStyle) -> list
             pieces.append((together, [before.place, after.place]))
     parts = []
     for together, places in pieces:
-        attributes = _stroke(style, places)
+        attributes = _look(style, places)
         if len(together) > 1:
             attributes["stroke-dasharray"] = f"{_STRIPE:g} {_STRIPE * (len(together) - 1):g}"
             attributes["stroke-dashoffset"] = -_STRIPE * together.index(number)
@@ -173,7 +173,7 @@ def _line(number: int, row: Sequence[_Point | None], style: SeriesStyle) -> list
     return parts
 
 
-def _stroke(style: SeriesStyle, places: Sequence[tuple[float, float]]) -> dict[str, Attribute]:
+def _look(style: SeriesStyle, places: Sequence[tuple[float, float]]) -> dict[str, Attribute]:
     look = f"cvp-line cvp-stroke-{style.colour}"
     return {"class": look, "d": path(places), "stroke-dasharray": style.dash or None}
 
@@ -201,22 +201,21 @@ def _band(name: str, edges: Sequence[tuple[float, float, float]], x_scale: Scale
     parts = _area(lower, upper)
     for (at, low, high), (x, bottom), (_, top) in zip(edges, lower, upper):
         text = f"{name}: {value_text(low)} to {value_text(high)} at {value_text(at)}"
-        place: dict[str, Attribute] = {"class": "cvp-hit", "x": x - 5, "y": top, "width": 10}
-        parts.append(element("rect", {**place, "height": max(bottom - top, 1.0)}, hover(text)))
+        parts.append(rect("cvp-hit", x - 5, top, 10, max(bottom - top, 1.0), hover(text)))
     return parts
 
 
 def _area(lower: Sequence[tuple[float, float]], upper: Sequence[tuple[float, float]]) -> list[Markup]:
     return [
         element("path", {"class": "cvp-band", "d": path([*lower, *reversed(upper)], closed=True)}),
-        element("path", {"class": "cvp-edge", "d": path(lower)}),
-        element("path", {"class": "cvp-edge", "d": path(upper)}),
+        stroke("cvp-edge", lower),
+        stroke("cvp-edge", upper),
     ]
 
 
 def _sample(style: SeriesStyle) -> Sample:
     return lambda x, y: [
-        element("path", _stroke(style, [(x, y), (x + 30, y)])),
+        element("path", _look(style, [(x, y), (x + 30, y)])),
         marker(style.shape, x + 15, y, _RADIUS, f"cvp-halo cvp-fill-{style.colour}"),
     ]
 

@@ -41,7 +41,7 @@ _NOTATION = re.compile(
     r"|\*\*(?=\S)(?P<strong>(?:\\.|[^*\\])+)(?<=\S)\*\*"
     r"|(?<![\w*])\*(?=\S)(?P<emphasis>(?:\\.|[^*\\])+)(?<=\S)\*(?![\w*])"
 )
-"""The notation of ``clawvm_replay.document``; a link to any other scheme stays text."""
+"""The notation of ``clawvm_replay.document``; a link with any other scheme stays text."""
 
 _PERCENT = re.compile(r"(?<=[0-9]) %")
 _SHORT_NAME = 40
@@ -202,7 +202,7 @@ class Section:
 
 
 def figure(svg: str, caption: str = "") -> Markup:
-    """Return a picture of this package with a caption (one line in the notation); a wide one scrolls in its own box."""
+    """Return a picture with a caption (one line in the notation); a wide one scrolls in its own box."""
     text = f"<figcaption>{inline_html(caption)}</figcaption>" if caption else ""
     if not is_wide(svg):
         return Markup(f"<figure>{svg}{text}</figure>")
@@ -291,7 +291,7 @@ _READING: Sequence[Block] = (
             "A small ring is a page-in: the demand was served from the stored result.",
             "Each kind of fault has a shape of its own. A hollow one was caused by pressure: no policy could have "
             "avoided it.",
-            "`left` in a text counts the tokens that were left when the decision was made.",
+            "`left` in a text is the number of tokens left when the decision was made.",
         )
     ),
 )

@@ -23,7 +23,6 @@ from clawvm_pictures.session_record import (
     read_session,
 )
 from clawvm_pictures.svg import (
-    Attribute,
     Markup,
     element,
     hover,
@@ -33,10 +32,13 @@ from clawvm_pictures.svg import (
     number,
     path,
     picture,
+    rect,
     shortened,
+    stroke,
     text_width,
     value_text,
 )
+from clawvm_replay.document import counted, listed
 from clawvm_replay.errors import InputError
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.policy import POLICIES
@@ -46,13 +48,13 @@ __all__ = ["LEVEL_HEIGHTS", "PAGES_MOST", "TURNS_MOST", "WINDOW_MOST", "fault_lo
 
 
 TURNS_MOST = 300
-"""So many turns are drawn unless a window is asked for."""
+"""Turns drawn unless a window is given."""
 
 PAGES_MOST = 80
-"""So many pages are drawn unless another number is asked for."""
+"""Pages drawn unless another number is given."""
 
 WINDOW_MOST = 2000
-"""The longest window that can be asked for (turns)."""
+"""The longest possible window (turns)."""
 
 LEVEL_HEIGHTS: Mapping[str, float] = {level.label: level / Level.FULL for level in Level}
 
@@ -96,21 +98,20 @@ def _legend_entries(record: SessionRecord, faults: Iterable[FaultMark]) -> list[
 def _level_rect(level: str, x: float, bottom: float, width: float, full: float) -> list[Markup]:
     """Return the filled part of a cell that is *full* high; nothing for `none`."""
     height = LEVEL_HEIGHTS[level] * full
-    place: dict[str, Attribute] = {"x": x, "width": width, "y": bottom - height, "height": height}
     style = f"cvp-fill-level-{list(LEVEL_HEIGHTS).index(level)}"
-    return [element("rect", {"class": style, **place})] if height else []
+    return [rect(style, x, bottom - height, width, height)] if height else []
 
 
 def _level_sample(level: str) -> Sample:
     def draw(x: float, y: float) -> list[Markup]:
-        base = element("path", {"class": "cvp-base", "d": path([(x, y + 7.5), (x + 14, y + 7.5)])})
+        base = stroke("cvp-base", [(x, y + 7.5), (x + 14, y + 7.5)])
         return [base, *_level_rect(level, x, y + 7, 14, 14)]
 
     return draw
 
 
 def _destroyed_sample(x: float, y: float) -> list[Markup]:
-    return [element("path", {"class": "cvp-destroyed", "d": path([(x, y), (x + 14, y)])})]
+    return [stroke("cvp-destroyed", [(x, y), (x + 14, y)])]
 
 
 def _page_in_sample(x: float, y: float) -> list[Markup]:
@@ -123,7 +124,7 @@ def _mark_sample(shape: str, style: str, radius: float) -> Sample:
 
 
 def _line_sample(style: str) -> Sample:
-    return lambda x, y: [element("path", {"class": style, "d": path([(x + 5, y - 8), (x + 5, y + 8)])})]
+    return lambda x, y: [stroke(style, [(x + 5, y - 8), (x + 5, y + 8)])]
 
 
 _GRID_WIDTH = 880.0  # What the turns share, as long as each is neither narrower nor wider than the next two.
@@ -150,9 +151,11 @@ def residency_map(
     """
     first, last = turns or (1, TURNS_MOST)
     if not 1 <= first <= last:
-        raise InputError(f"a window of turns goes from a first to a last one, from 1; {first} to {last} does not")
+        raise InputError(
+            f"turns {first} to {last} are no window: turns count from 1, and the first must not come after the last"
+        )
     if last - first >= WINDOW_MOST:
-        raise InputError(f"turns {first} to {last} are {last - first + 1}; at most {WINDOW_MOST} fit one picture")
+        raise InputError(f"turns {first} to {last} are {last - first + 1} turns; a picture holds at most {WINDOW_MOST}")
     if pages_most < 1:
         raise InputError(f"a map of {pages_most} pages shows nothing")
     return _Map(read_session(events, first, last), title, pages_most).svg()
@@ -245,8 +248,7 @@ class _Map:
             if marks:
                 self.parts.append(label(name, self.left - 8, y + 12, "cvp-small cvp-quiet", "end"))
                 for turn, text, drawn in marks:
-                    area: dict[str, Attribute] = {"x": self.x(turn), "y": 0, "width": self.column, "height": _LANE}
-                    hit = element("rect", {"class": "cvp-hit", **area})
+                    hit = rect("cvp-hit", self.x(turn), 0, self.column, _LANE)
                     place = {"transform": f"translate(0 {number(y)})"}
                     self.parts.append(element("g", place, hover(f"turn {turn}: {text}"), hit, drawn))
                 y += _LANE
@@ -260,9 +262,7 @@ class _Map:
 
     def _flush(self, turn: int, performed: bool) -> tuple[int, str, Markup]:
         middle = self.x(turn) + self.column / 2
-        drawn = element(
-            "path", {"class": "cvp-flush" if performed else "cvp-axis", "d": path([(middle, 3), (middle, 13)])}
-        )
+        drawn = stroke("cvp-flush" if performed else "cvp-axis", [(middle, 3), (middle, 13)])
         return turn, f"best-effort flush {'performed' if performed else 'due, but the policy has none'}", drawn
 
     def _turn_numbers(self, y: float) -> None:
@@ -288,8 +288,8 @@ class _Map:
         self.parts.append(element("g", None, hover(about), text))
         there = [run for run in row.runs if run.level not in (ABSENT, DESTROYED)]
         bottom = y + _ROW - 2.5
-        line = "".join(path([(self.x(run.first), bottom), (self.x(run.last + 1), bottom)]) for run in there)
-        self.parts.append(element("path", {"class": "cvp-base", "d": line}))
+        base = "".join(path([(self.x(run.first), bottom), (self.x(run.last + 1), bottom)]) for run in there)
+        self.parts.append(element("path", {"class": "cvp-base", "d": base}))
         for run in row.runs:
             self.parts.append(self._run(row.page, run, y))
 
@@ -298,11 +298,11 @@ class _Map:
         when = f"turn {run.first}" if run.first == run.last else f"turns {run.first} to {run.last}"
         level = "" if run.level == ABSENT else f": {'none' if run.level == DESTROYED else run.level}"
         text = "\n".join([f"{page}, {when}{level}", *run.texts])
-        hit = element("rect", {"class": "cvp-hit", "x": x, "y": y, "width": width, "height": _ROW})
+        hit = rect("cvp-hit", x, y, width, _ROW)
         drawn: list[Markup] = []
         if run.level == DESTROYED:
             middle = y + _ROW - 3 - _CELL / 2
-            drawn.append(element("path", {"class": "cvp-destroyed", "d": path([(x, middle), (x + width, middle)])}))
+            drawn.append(stroke("cvp-destroyed", [(x, middle), (x + width, middle)]))
         elif run.level != ABSENT:
             # A hair narrower, so that the next cell's decision is seen to be another one.
             drawn += _level_rect(run.level, x, y + _ROW - 3, width - min(0.75, self.column / 8), _CELL)
@@ -334,11 +334,9 @@ class _Map:
             x = self.x(mark.turn)
             begins = f", {mark.session} begins" if mark.session else ""
             text = f"{mark.boundary} before the prompt of turn {mark.turn}{begins}"
-            line = path([(x, top if label_top is None else label_top), (x, bottom)])
             # Wider than the line itself, above the cells only, so that the cells below keep their own text.
-            area: dict[str, Attribute] = {"x": x - 4, "y": top - _LANE, "width": 8, "height": grid_top - top + _LANE}
-            hit = element("rect", {"class": "cvp-hit", **area})
-            drawn = element("path", {"class": _boundary_style(mark.boundary), "d": line})
+            hit = rect("cvp-hit", x - 4, top - _LANE, 8, grid_top - top + _LANE)
+            drawn = stroke(_boundary_style(mark.boundary), [(x, top if label_top is None else label_top), (x, bottom)])
             self.parts.append(element("g", None, hover(text), hit, drawn))
 
 
@@ -369,10 +367,10 @@ def _summary(record: SessionRecord) -> str:
     boundaries = Counter(mark.boundary for mark in record.boundaries)
     parts = [
         f"Turns {record.first:,} to {record.last:,} of {record.turns:,}",
-        _count(len(record.rows), "page"),
-        _counted(record.counts({"", *record.rows})),
-        *(_count(number, name) for name, number in sorted(boundaries.items())),
-        _count(len(record.pressure), "turn under pressure", "turns under pressure"),
+        counted(len(record.rows), "page"),
+        _events_counted(record.counts({"", *record.rows})),
+        *(counted(number, name) for name, number in sorted(boundaries.items())),
+        counted(len(record.pressure), "turn under pressure", "turns under pressure"),
     ]
     return ", ".join(parts) + "."
 
@@ -386,23 +384,19 @@ def _left_out(record: SessionRecord, shown: Collection[str]) -> list[str]:
         if first <= last
     ]
     if outside:
-        notes.append(f"Not drawn: turns {' and '.join(outside)}, with {_counted(record.outside)}.")
+        notes.append(f"Not drawn: turns {listed(outside)}, with {_events_counted(record.outside)}.")
     hidden = record.rows.keys() - set(shown)
     if hidden:
-        counted = _counted(record.counts(hidden))
-        notes.append(f"Not drawn: {len(hidden):,} of {len(record.rows):,} pages, with {counted}.")
+        events = _events_counted(record.counts(hidden))
+        notes.append(f"Not drawn: {len(hidden):,} of {len(record.rows):,} pages, with {events}.")
     return notes
 
 
-def _counted(counts: EventCounts) -> str:
-    parts = [_count(counts.faults, "fault"), _count(counts.page_ins, "page-in")]
+def _events_counted(counts: EventCounts) -> str:
+    parts = [counted(counts.faults, "fault"), counted(counts.page_ins, "page-in")]
     if counts.pressure_faults:
-        parts.insert(1, _count(counts.pressure_faults, "fault that pressure caused", "faults that pressure caused"))
+        parts.insert(1, counted(counts.pressure_faults, "fault that pressure caused", "faults that pressure caused"))
     return ", ".join(parts)
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _words(identifier: str) -> str:

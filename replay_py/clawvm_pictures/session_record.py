@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from clawvm_pictures.svg import value_text
 from clawvm_replay.errors import InputError
+from clawvm_replay.explanation import Fact, fault_text, filled, page_facts, update_destroyed
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.vocabulary import TYPE_RULES, PageType, level_from_name
 
@@ -19,7 +20,6 @@ __all__ = [
     "CellRun",
     "EventCounts",
     "FaultMark",
-    "PageInMark",
     "PageRow",
     "SessionRecord",
     "read_session",
@@ -32,22 +32,9 @@ DESTROYED = "destroyed"
 """The level of a page that a reset destroyed and nothing has brought back."""
 
 
-class Fact(NamedTuple):
-    """A sentence about a page in one turn, with a place ``{}`` for each of its numbers."""
-
-    sentence: str
-    numbers: tuple[float, ...] = ()
-
-
 _NOTHING = (Fact("nothing asked for it: not required, not prefetched, no upgrade tried"),)
 _UNDECLARED = (Fact("not declared yet"),)
 _NO_PROMPT = (Fact("no prompt was assembled"),)
-
-_REQUIRED = {
-    "injected": "injected at {level} by the harness until the first boundary",
-    "floor": "floor: auto-pin holds a hard page at {level}",
-    "demand": "demand: this turn needs it at {level}",
-}
 
 
 @dataclass(slots=True)
@@ -62,15 +49,13 @@ class CellRun:
 
     @property
     def texts(self) -> list[str]:
-        """The decision behind the cells, one sentence each."""
-        return [_with_ranges(sentence, ranges) for sentence, ranges in zip(self.sentences, self.ranges)]
+        """The decision behind the cells, one sentence each, with a range where a number differs between them."""
+        return [filled(sentence, map(_range_text, ranges)) for sentence, ranges in zip(self.sentences, self.ranges)]
 
 
-def _with_ranges(sentence: str, ranges: Sequence[tuple[float, float]]) -> str:
-    """Return the sentence with each number, or its lowest and highest value where they differ."""
-    parts = sentence.split("{}")
-    shown = [value_text(low) if low == high else f"{value_text(low)} to {value_text(high)}" for low, high in ranges]
-    return parts[0] + "".join(number + part for number, part in zip(shown, parts[1:]))
+def _range_text(ends: tuple[float, float]) -> str:
+    low, high = map(value_text, ends)
+    return low if low == high else f"{low} to {high}"
 
 
 class FaultMark(NamedTuple):
@@ -177,7 +162,7 @@ class SessionRecord:
 
 
 def read_session(events: Iterable[Event], first: int, last: int) -> SessionRecord:
-    """Return what happened from turn *first* to *last*, which is moved to the last turn that there is.
+    """Return what happened from turn *first* to *last*, or to the last turn if that is earlier.
 
     Memory follows the window, not the trace. Raises InputError when there is no turn in the window or a turn is
     missing, KeyError and the like for events that are none of a decision trace.
@@ -221,7 +206,7 @@ class _Reader:
                 record.page_ins.append(mark)
         record.turns = turn
         if inside:
-            facts = _facts(events, assembled, self._before, self._destroyed)
+            facts = page_facts(events, assembled, self._before, self._destroyed)
             for page, row in record.rows.items():
                 level = DESTROYED if page in self._destroyed else "none"
                 if assembled is None:
@@ -234,22 +219,16 @@ class _Reader:
     def _follow(self, event: Event) -> None:
         """Follow what also counts outside the window."""
         record, kind = self.record, event["event"]
+        update_destroyed(self._destroyed, event)
         if kind == "header":
             record.policy, record.budget = event["policy"], event["budget"]
             record.workload = event.get("workload", "")
-        elif kind == "page":
-            page, turn = event["page"], event["turn"]
-            self._destroyed.discard(page)
-            if page not in record.rows and turn <= record.last:
-                row = record.rows[page] = PageRow(page, event["type"], len(record.rows))
-                for earlier in range(record.first, turn):
-                    row.extend(earlier, ABSENT, _UNDECLARED)
-        elif kind == "session_start":
-            if not record.policy:  # A live harness may write no header.
-                record.policy, record.budget = event["policy"], event["budget"]
-            self._destroyed.update(event.get("gone", ()))
-        elif kind == "demand":
-            self._destroyed.discard(event["page"])
+        elif kind == "session_start" and not record.policy:  # A live harness may write no header.
+            record.policy, record.budget = event["policy"], event["budget"]
+        elif kind == "page" and event["page"] not in record.rows and event["turn"] <= record.last:
+            row = record.rows[event["page"]] = PageRow(event["page"], event["type"], len(record.rows))
+            for earlier in range(record.first, event["turn"]):
+                row.extend(earlier, ABSENT, _UNDECLARED)
 
     def _note(self, event: Event) -> None:
         """Keep what happened to the session in the window."""
@@ -272,7 +251,7 @@ def _marks(events: Sequence[Event], levels: Mapping[str, str]) -> list[FaultMark
     for event in events:
         if event["event"] == "fault":
             page, controllable = event.get("page", ""), event["controllable"]
-            marks.append(FaultMark(page, event["turn"], event["fault"], controllable, _fault_text(event)))
+            marks.append(FaultMark(page, event["turn"], event["fault"], controllable, fault_text(event)))
         # A demand that the prompt did not meet after all is a fault, and nothing was paid.
         elif event["event"] == "demand" and event["verdict"] == "page_in" and _met(event, levels):
             marks.append(PageInMark(event["page"], event["turn"]))
@@ -281,89 +260,3 @@ def _marks(events: Sequence[Event], levels: Mapping[str, str]) -> list[FaultMark
 
 def _met(demand: Event, levels: Mapping[str, str]) -> bool:
     return level_from_name(levels.get(demand["page"], "none")) >= level_from_name(demand["level"])
-
-
-def _fault_text(event: Event) -> str:
-    """Return a fault event in words: kind, cause, whom it is counted against."""
-    parts = [event["fault"].replace("_", " ")]
-    if "cause" in event:
-        parts.append(event["cause"].replace("left_out_of_prompt", "left out of the prompt").replace("_", " "))
-    if "minimum" in event:
-        parts.append(f"at {event['resident']}, below its minimum {event['minimum']}")
-    if "boundary" in event:
-        parts.append(f"staged updates destroyed by the {event['boundary']}")
-    if "outcome" in event:
-        parts.append(f"the recall ended as {event['outcome'].replace('_', ' ')} without saying so")
-    parts.append("counted against the policy" if event["controllable"] else "caused by pressure")
-    return ", ".join(parts)
-
-
-def _facts(
-    events: Sequence[Event], assembled: Event | None, before: Mapping[str, str], destroyed: Collection[str]
-) -> dict[str, list[Fact]]:
-    """Return the facts of each page that the *events* of one turn decide on, in the order in which they count.
-
-    *before* has the levels of the last prompt. O(length of the events).
-    """
-    facts: dict[str, list[Fact]] = {}
-
-    def add(page: str, sentence: str, *numbers: float) -> None:
-        facts.setdefault(page, []).append(Fact(sentence, numbers))
-
-    for event in events:
-        if event["event"] == "boundary":
-            for page in before:
-                add(page, f"the {event['boundary']} before this prompt dropped it from the context")
-        elif event["event"] == "session_start":
-            for page in event.get("gone", ()):
-                add(page, "the reset destroyed it: it was never committed")
-    for page in destroyed:
-        if page not in facts:
-            add(page, "destroyed by a reset; nothing has brought it back")
-    for event in events:
-        if event["event"] == "demand":
-            found = f"demanded at {event['level']}, found at {event['resident']}: {event['verdict'].replace('_', '-')}"
-            if event["verdict"] == "page_in":
-                add(event["page"], found + " of {} tokens", event["page_in_tokens"])
-            else:
-                add(event["page"], found)
-        elif event["event"] == "alert":
-            add(event["page"], "alert: the tool call repeats an earlier one")
-        elif event["event"] == "page" and event["cause"] == "replaced":
-            add(event["page"], "new content took its place")
-    if assembled is not None:
-        for page, fact in _selection_facts(assembled):
-            facts.setdefault(page, []).append(fact)
-    for event in events:
-        if event["event"] == "fault" and "page" in event:
-            add(event["page"], f"FAULT {_fault_text(event)}")
-    return facts
-
-
-def _selection_facts(assembled: Event) -> list[tuple[str, Fact]]:
-    """Return what the selection decided, by page: requirements, prefetches, upgrade steps."""
-    found = []
-    for page, level, reason, fitted in assembled["required"]:
-        sentence = _REQUIRED[reason].format(level=level)
-        found.append((page, Fact(sentence if fitted else sentence + ", but that did not fit")))
-    steps = assembled["steps"]
-    # What was left while a step was tried is what is left at the end and what the steps from there on took.
-    left = assembled["budget"] - assembled["tokens"]
-    left += sum(delta for _, _, delta, _, outcome in steps if outcome == "applied")
-    found += [(page, Fact("prefetch: its lowest level fitted")) for page in assembled["prefetched"]]
-    refused = Fact("prefetch refused: its lowest level did not fit; {} tokens were left after it", (left,))
-    found += [(page, refused) for page in assembled["prefetch_refused"]]
-    stopped: set[str] = set()
-    for page, level, delta, key, outcome in steps:
-        if outcome == "applied":
-            text = f"upgrade to {level}: {{}} tokens of {{}} left, score per token {{}}"
-            found.append((page, Fact(text, (delta, left, key))))
-            left -= delta
-        elif outcome == "did_not_fit":
-            text = f"no upgrade to {level}: it needs {{}} tokens, {{}} were left, score per token {{}}"
-            found.append((page, Fact(text, (delta, left, key))))
-            stopped.add(page)
-        elif page not in stopped:
-            text = f"no upgrade to {level}: tried when the page was not at the level below, score per token {{}}"
-            found.append((page, Fact(text, (key,))))
-    return found

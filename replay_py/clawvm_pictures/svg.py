@@ -31,7 +31,9 @@ __all__ = [
     "number",
     "path",
     "picture",
+    "rect",
     "shortened",
+    "stroke",
     "text_width",
     "value_text",
     "wrapped",
@@ -144,7 +146,7 @@ def element(name: str, attributes: Mapping[str, Attribute] | None = None, *child
 
 
 def hover(text: str) -> Markup:
-    """Return the title of the element that it is put into as the first child."""
+    """Return a hover text, which must be the first child of its element."""
     return element("title", None, escaped(text))
 
 
@@ -158,6 +160,16 @@ def path(points: Iterable[tuple[float, float]], *, closed: bool = False) -> str:
     """Return the ``d`` attribute of a path through *points*."""
     steps = [f"{number(x)} {number(y)}" for x, y in points]
     return ("M" + "L".join(steps) + ("Z" if closed else "")) if steps else ""
+
+
+def stroke(style: str, points: Iterable[tuple[float, float]], *children: Markup) -> Markup:
+    """Return a path through *points* with classes of the stylesheet."""
+    return element("path", {"class": style, "d": path(points)}, *children)
+
+
+def rect(style: str, x: float, y: float, width: float, height: float, *children: Markup) -> Markup:
+    """Return a rectangle with its upper left corner at (x, y) and classes of the stylesheet."""
+    return element("rect", {"class": style, "x": x, "y": y, "width": width, "height": height}, *children)
 
 
 def picture(
@@ -246,7 +258,7 @@ def wrapped(text: str, width: float, size: float, *, bold: bool = False, most: i
 
 
 def value_text(value: float) -> str:
-    """Return a value as people write it: thousands separated, at most four significant digits behind the point.
+    """Return a value for readers: thousands separated, at most four decimals.
 
     Raises ValueError for a value that is not finite.
     """

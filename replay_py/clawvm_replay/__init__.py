@@ -1,1 +1,1 @@
-"""Trace model, simulated harness, replay, metrics, oracle and reports of the ClawVM experiments."""
+"""Traces, their replay through the runtime, metrics, lifecycle gates, sweeps and reports."""

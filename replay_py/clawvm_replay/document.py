@@ -22,6 +22,8 @@ __all__ = [
     "Value",
     "cell_text",
     "code",
+    "counted",
+    "listed",
     "markdown",
     "plain",
 ]
@@ -89,7 +91,7 @@ class Table:
         return cls(tuple(columns), tuple(map(tuple, rows)))
 
     def numeric(self) -> list[bool]:
-        """Return which columns hold nothing but numbers; the first never counts as one."""
+        """Return which columns hold only numbers; the first is never one of them."""
         return [
             column > 0 and all(_is_number(row[column]) for row in self.rows) for column, _ in enumerate(self.columns)
         ]
@@ -107,7 +109,7 @@ def _is_number(value: Value) -> bool:
 def cell_text(value: Value) -> str:
     """Return a value as text in the notation of this module.
 
-    >>> [cell_text(value) for value in (1234567, 0.5, None, True, Verdict("reproduced", True))]
+    >>> [cell_text(value) for value in (1234567, 0.5, None, True, ReportVerdict("reproduced", True))]
     ['1,234,567', '0.500', '-', 'yes', 'reproduced']
     """
     if value is None:
@@ -137,6 +139,25 @@ def code(text: str) -> str:
     "`file 'x'`"
     """
     return f"`{' '.join(text.split()).replace('`', chr(39)) or ' '}`"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "cell"), counted(1200, "access", "accesses")
+    ('1 cell', '1,200 accesses')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(parts: Iterable[str], conjunction: str = "and") -> str:
+    """Return the parts as a list in a sentence.
+
+    >>> listed(("LRU", "ClawVM", "Oracle"))
+    'LRU, ClawVM and Oracle'
+    """
+    *most, last = tuple(parts) or ("",)
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
 
 
 def markdown(blocks: Iterable[Block]) -> str:

@@ -34,12 +34,12 @@ _Result = TypeVar("_Result")
 EXECUTORS = ("serial", "process", "thread", "dask")
 
 PATIENCE = 1.0
-"""Seconds between two looks at whether a parent or a worker is still there."""
+"""Seconds between two checks that a parent or a worker is alive."""
 
 
 @contextmanager
 def executor_named(name: str, jobs: int) -> Iterator[Executor | None]:
-    """Yield the executor with this name and *jobs* workers, and shut it down; None means this very process.
+    """Yield the executor with this name and *jobs* workers, and shut it down; None means this process.
 
     ``dask:ADDRESS`` uses the workers of a running Dask scheduler, whatever *jobs* is. ``module:attribute`` names a
     callable that takes the number of jobs and returns an executor. Raises InputError with one line.

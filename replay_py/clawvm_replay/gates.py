@@ -7,9 +7,9 @@ or the update must be rejected with its reason. Source: paper, Tier 1.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from clawvm_replay.document import ReportVerdict, Table, plain
@@ -21,12 +21,11 @@ from clawvm_runtime.decision_trace import DecisionTrace, Event
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.policy import FEATURES, Policy, WritebackMode
 from clawvm_runtime.updates import Update
-from clawvm_runtime.vocabulary import FaultKind, Level, PageType, RecallOutcome, RejectCode
+from clawvm_runtime.vocabulary import FaultKind, Level, PageType, RecallOutcome
 
 __all__ = [
     "GATES",
     "Expectation",
-    "Gate",
     "GateReport",
     "Observation",
     "gates_table",
@@ -66,13 +65,6 @@ class Observation:
             pressure_turns=metrics.pressure_turns,
             reasons=tuple(event["outcome"] for event in events if event["event"] == "recall" and event["reasoned"]),
         )
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the observation as plain JSON data."""
-        record = dataclasses.asdict(self)
-        record["rejected"] = list(self.rejected)
-        record["reasons"] = list(self.reasons)
-        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +117,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class HalfReport:
-    """What one half showed."""
+    """What one half showed: *half* is "protection off" or "protection on"."""
 
     half: str
     policy: str
@@ -136,22 +128,17 @@ class HalfReport:
     evidence: tuple[Event, ...]
     events: tuple[Event, ...]
 
-    @property
-    def passed(self) -> bool:
-        """Whether the half showed what it must."""
-        return not self.failures
-
     def to_record(self) -> dict[str, Any]:
-        """Return the half as plain JSON data."""
+        """Return the half as plain JSON data, without the events that the gate does not quote."""
         return {
             "evidence": list(self.evidence),
             "expectation": self.expectation,
             "failures": list(self.failures),
             "half": self.half,
-            "observation": self.observation.to_record(),
+            "observation": dataclasses.asdict(self.observation),
             "policy": self.policy,
             "protection": self.protection,
-            "verdict": "pass" if self.passed else "fail",
+            "verdict": _verdict(not self.failures),
         }
 
 
@@ -165,7 +152,7 @@ class GateReport:
     @property
     def passed(self) -> bool:
         """Whether both halves showed what they must."""
-        return all(half.passed for half in self.halves)
+        return not any(half.failures for half in self.halves)
 
     def to_record(self) -> dict[str, Any]:
         """Return the gate as plain JSON data."""
@@ -174,8 +161,12 @@ class GateReport:
             "id": self.gate.id,
             "scenario": self.gate.scenario,
             "title": self.gate.title,
-            "verdict": "pass" if self.passed else "fail",
+            "verdict": _verdict(self.passed),
         }
+
+
+def _verdict(passed: bool) -> str:
+    return "pass" if passed else "fail"
 
 
 def run_gates(gates: Sequence[Gate], protected: Policy) -> list[GateReport]:
@@ -185,7 +176,8 @@ def run_gates(gates: Sequence[Gate], protected: Policy) -> list[GateReport]:
 
 def run_gate(gate: Gate, protected: Policy) -> GateReport:
     """Run both halves of one gate."""
-    removed = ", ".join(f"{name} = {_plain(value)}" for name, value in gate.removal.items())
+    values = {name: value.value if isinstance(value, Enum) else value for name, value in gate.removal.items()}
+    removed = ", ".join(f"{name} = {str(value).lower()}" for name, value in values.items())
     unprotected = dataclasses.replace(protected, id=f"{protected.id}_unprotected", **gate.removal)
     return GateReport(
         gate,
@@ -196,8 +188,8 @@ def run_gate(gate: Gate, protected: Policy) -> GateReport:
     )
 
 
-def _plain(value: Any) -> str:
-    return value.value if isinstance(value, WritebackMode) else str(value).lower()
+_NOT_QUOTED = ("prefetched", "prefetch_refused", "steps")
+"""Details of a selection that are in the decision trace only."""
 
 
 def _run_half(gate: Gate, half: str, policy: Policy, protection: str, expectation: Expectation) -> HalfReport:
@@ -211,28 +203,24 @@ def _run_half(gate: Gate, half: str, policy: Policy, protection: str, expectatio
         expectation=expectation.text,
         observation=observation,
         failures=tuple(expectation.failures(observation)),
-        evidence=tuple(_quoted(event) for event in decisions.events if event["event"] in gate.evidence),
+        evidence=tuple(
+            {name: value for name, value in event.items() if name not in _NOT_QUOTED}
+            for event in decisions.events
+            if event["event"] in gate.evidence
+        ),
         events=tuple(decisions.events),
     )
 
 
-_SELECTION_DETAILS = ("prefetched", "prefetch_refused", "steps")
-
-
-def _quoted(event: Event) -> Event:
-    """Return the event as a report quotes it: the search for upgrades is in the decision trace only."""
-    return {name: value for name, value in event.items() if name not in _SELECTION_DETAILS}
-
-
 def report_record(reports: Sequence[GateReport]) -> dict[str, Any]:
     """Return the report of all gates as plain JSON data."""
-    verdicts = Counter("pass" if report.passed else "fail" for report in reports)
+    passed = sum(report.passed for report in reports)
     return {
-        "failed": verdicts["fail"],
+        "failed": len(reports) - passed,
         "format": FORMAT_NAME,
         "gates": [report.to_record() for report in reports],
-        "passed": verdicts["pass"],
-        "verdict": "fail" if verdicts["fail"] else "pass",
+        "passed": passed,
+        "verdict": _verdict(passed == len(reports)),
         "version": FORMAT_VERSION,
     }
 
@@ -252,75 +240,59 @@ def gates_table(gates: Iterable[Mapping[str, Any]]) -> Table:
     )
 
 
-def _summary(observation: Mapping[str, Any]) -> str:
-    parts = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(observation["faults"].items())]
-    parts += [f"{observation[name]} {name}" for name in ("overwritten", "committed") if observation[name]]
-    if observation["rejected"]:
-        parts.append(f"{len(observation['rejected'])} rejected")
-    return ", ".join(parts) or "no fault"
+def _summary(seen: Mapping[str, Any]) -> str:
+    counts = {**dict(sorted(seen["faults"].items())), **{name: seen[name] for name in ("overwritten", "committed")}}
+    counts["rejected"] = len(seen["rejected"])
+    return ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items() if count) or "no fault"
 
 
 BUDGET = 120
 """Token budget of every gate: the smallest of the sweep."""
 
-_INSTRUCTION = LevelCosts(3, 20, 26, 40)
-_RULE = LevelCosts(2, 8, 10, 16)
-_PLAN = LevelCosts(3, 10, 14, 24)
-_RESULT = LevelCosts(2, 7, 14, 28)
-_NO_JUMP = Accounting(compaction_limit=200, soft_threshold=150, summary_tokens=20)
+_ACCOUNTING = Accounting(compaction_limit=200, soft_threshold=150, summary_tokens=20)
 
 
-def _story(gate_id: str, accounting: Accounting | None = None) -> TraceBuilder:
+def _story(gate_id: str, accounting: Accounting | None = None, *, plan: bool = False) -> TraceBuilder:
+    """Return a trace that begins with the instructions, and where *plan* is set with a plan and a constraint."""
     story = TraceBuilder(gate_id, BUDGET, "", accounting)
-    story.page(
-        "instructions",
-        PageType.BOOTSTRAP_POLICY,
-        _INSTRUCTION,
-        provenance=Provenance("file", "AGENTS.md"),
-        base_utility=2.0,
-    )
+    # All of them come from files, so that a reset alone destroys none: the gates are about the updates to them.
+    for page_id, page_type, costs, source, utility in (
+        ("instructions", PageType.BOOTSTRAP_POLICY, LevelCosts(3, 20, 26, 40), "AGENTS.md", 2.0),
+        ("plan", PageType.PLAN, LevelCosts(3, 10, 14, 24), "PLAN.md", 8.0),
+        ("rule", PageType.CONSTRAINT, LevelCosts(2, 8, 10, 16), "RULES.md", 7.0),
+    )[: 3 if plan else 1]:
+        story.page(page_id, page_type, costs, provenance=Provenance("file", source), base_utility=utility)
     return story
 
 
-def _plan_and_rule(story: TraceBuilder) -> None:
-    # Both come from files, so that a reset alone destroys neither: the gates are about the updates to them.
-    story.page("plan", PageType.PLAN, _PLAN, provenance=Provenance("file", "PLAN.md"), base_utility=8.0)
-    story.page("rule", PageType.CONSTRAINT, _RULE, provenance=Provenance("file", "RULES.md"), base_utility=7.0)
-
-
-def _read(story: TraceBuilder, number: int) -> Call:
-    return story.tool(
-        "read", {"path": f"file_{number}"}, f"file-{number}", _RESULT, base_utility=5.0, recompute_cost=8.0
-    )
+def _reads(story: TraceBuilder) -> list[Call]:
+    costs = LevelCosts(2, 7, 14, 28)
+    return [
+        story.tool("read", {"path": f"file_{number}"}, f"file-{number}", costs, base_utility=5.0, recompute_cost=8.0)
+        for number in range(1, 7)
+    ]
 
 
 def _note(text: str = "", **more: Any) -> Update:
     """Return a good note on the plan, or, with some attributes replaced, one that is not good."""
-    attributes: dict[str, Any] = {
-        "page_id": "plan",
-        "field": "notes",
-        "operation": "append",
-        "value": [text],
-        "scope": "session",
-        "evidence_ref": "plan",
-    }
-    attributes.update(more)
-    return Update(**attributes)
+    attributes = {"page_id": "plan", "field": "notes", "operation": "append", "value": [text], "scope": "session"}
+    return Update(**{**attributes, "evidence_ref": "plan", **more})
+
+
+_PLAN_DEMAND = [("plan", Level.STRUCTURED)]
 
 
 def _bootstrap_trace() -> Trace:
-    story = _story("gate_bootstrap_after_compaction", _NO_JUMP)
-    reads = [_read(story, number) for number in range(1, 7)]
-    for turn in range(1, 7):
-        story.turn(35, calls=[reads[turn - 1]])
+    story = _story("gate_bootstrap_after_compaction", _ACCOUNTING)
+    for call in _reads(story):
+        story.turn(35, calls=[call])
     return story.trace()
 
 
 def _dirty_reset_trace() -> Trace:
-    story = _story("gate_dirty_pages_at_reset")
-    _plan_and_rule(story)
-    story.turn(20, demands=[("plan", Level.STRUCTURED)], updates=[_note("first")])
-    story.turn(20, demands=[("plan", Level.STRUCTURED)], updates=[_note("second")])
+    story = _story("gate_dirty_pages_at_reset", plan=True)
+    story.turn(20, demands=_PLAN_DEMAND, updates=[_note("first")])
+    story.turn(20, demands=_PLAN_DEMAND, updates=[_note("second")])
     story.reset("session-2")
     story.turn(20)
     return story.trace()
@@ -328,12 +300,11 @@ def _dirty_reset_trace() -> Trace:
 
 def _jump_trace() -> Trace:
     """First a compaction that is approached slowly, then one that a single large result jumps to."""
-    story = _story("gate_threshold_jump_race", _NO_JUMP)
-    _plan_and_rule(story)
-    story.turn(100, demands=[("plan", Level.STRUCTURED)], updates=[_note("before the slow compaction")])
+    story = _story("gate_threshold_jump_race", _ACCOUNTING, plan=True)
+    story.turn(100, demands=_PLAN_DEMAND, updates=[_note("before the slow compaction")])
     story.turn(60)
     story.turn(60)
-    story.turn(30, demands=[("plan", Level.STRUCTURED)], updates=[_note("before the jump")])
+    story.turn(30, demands=_PLAN_DEMAND, updates=[_note("before the jump")])
     story.turn(170)
     story.turn(20)
     return story.trace()
@@ -349,22 +320,16 @@ def _recall_trace() -> Trace:
 
 def _unsafe_trace() -> Trace:
     """One good update is committed, then six bad ones and one good one meet a compaction."""
-    story = _story("gate_unsafe_persistence", _NO_JUMP)
-    _plan_and_rule(story)
-    decision: dict[str, Any] = {
-        "field": "decision",
-        "operation": "set_with_version",
-        "value": "keep the schema",
-        "base_version": 0,
-    }
-    story.turn(60, updates=[_note(**decision)])
+    story = _story("gate_unsafe_persistence", _ACCOUNTING, plan=True)
+    decision: dict[str, Any] = {"field": "decision", "operation": "set_with_version", "base_version": 0}
+    story.turn(60, updates=[_note(**decision, value="keep the schema")])
     story.turn(160)
     bad = [
         _note(operation="merge", value="not an object"),
         _note("invented", evidence_ref="a page that never was"),
         _note("leaked", scope="project", principal="subagent"),
         _note(field="decision", operation="overwrite", value="drop the schema"),
-        _note(field="decision", operation="set_with_version", value="rename the schema", base_version=0),
+        _note(**decision, value="rename the schema"),
         _note(page_id="rule", field="pin", operation="set_with_version", value="none", base_version=0),
     ]
     story.turn(30, updates=[*bad, _note("a good one", field="log")])
@@ -375,15 +340,15 @@ def _unsafe_trace() -> Trace:
 
 def _churn_trace() -> Trace:
     story = _story("gate_evidence_churn")
-    reads = [_read(story, number) for number in range(1, 7)]
+    reads = _reads(story)
     for turn in range(12):
         demands = [(f"file-{(turn + 3) % 6 + 1}", Level.FULL)] if turn >= 6 else []
         story.turn(30, calls=[reads[turn % 6]], demands=demands)
     return story.trace()
 
 
-def _removal(*feature_ids: str) -> dict[str, Any]:
-    return {FEATURES[feature_id].field: FEATURES[feature_id].removed for feature_id in feature_ids}
+def _removal(feature_id: str) -> dict[str, Any]:
+    return {FEATURES[feature_id].field: FEATURES[feature_id].removed}
 
 
 GATES: tuple[Gate, ...] = (
@@ -396,7 +361,7 @@ GATES: tuple[Gate, ...] = (
         trace=_bootstrap_trace,
         unprotected=Expectation(
             "The first prompt after the compaction lacks the instructions.",
-            faults={FaultKind.POST_COMPACTION_BOOTSTRAP.value: 1},
+            faults={"post_compaction_bootstrap": 1},
         ),
         protected=Expectation("The first prompt after the compaction holds the instructions; no fault."),
         evidence=("boundary", "assemble", "fault"),
@@ -409,7 +374,7 @@ GATES: tuple[Gate, ...] = (
         trace=_dirty_reset_trace,
         unprotected=Expectation(
             "The reset destroys both notes: one flush miss for their page.",
-            faults={FaultKind.FLUSH_MISS.value: 1},
+            faults={"flush_miss": 1},
             committed=0,
             lost=2,
         ),
@@ -425,7 +390,7 @@ GATES: tuple[Gate, ...] = (
         trace=_jump_trace,
         unprotected=Expectation(
             "The flush saves the first note; the jump destroys the second: one flush miss.",
-            faults={FaultKind.FLUSH_MISS.value: 1},
+            faults={"flush_miss": 1},
             committed=1,
             lost=1,
         ),
@@ -440,12 +405,12 @@ GATES: tuple[Gate, ...] = (
         trace=_recall_trace,
         unprotected=Expectation(
             "The model gets three empty answers without a reason: a silent recall for the denial and for the failure.",
-            faults={FaultKind.SILENT_RECALL.value: 2},
+            faults={"silent_recall": 2},
             reasons=(),
         ),
         protected=Expectation(
             "Every answer carries its reason; no fault.",
-            reasons=(RecallOutcome.NO_MATCH.value, RecallOutcome.DENIED.value, RecallOutcome.BACKEND_ERROR.value),
+            reasons=("no_match", "denied", "backend_error"),
         ),
         evidence=("recall", "fault"),
     ),
@@ -466,12 +431,12 @@ GATES: tuple[Gate, ...] = (
             "The six are rejected, each with its code; both good updates commit; nothing is overwritten.",
             committed=2,
             rejected=(
-                RejectCode.SCHEMA_INVALID.value,
-                RejectCode.PROVENANCE_DANGLING.value,
-                RejectCode.SCOPE_DENIED.value,
-                RejectCode.DESTRUCTIVE_OP.value,
-                RejectCode.DESTRUCTIVE_OP.value,
-                RejectCode.POLICY_VIOLATION.value,
+                "SCHEMA_INVALID",
+                "PROVENANCE_DANGLING",
+                "SCOPE_DENIED",
+                "DESTRUCTIVE_OP",
+                "DESTRUCTIVE_OP",
+                "POLICY_VIOLATION",
             ),
             overwritten=0,
         ),
@@ -486,7 +451,7 @@ GATES: tuple[Gate, ...] = (
         trace=_churn_trace,
         unprotected=Expectation(
             "Every repeated call runs again and every reference is retrieved again, where it is not resident.",
-            faults={FaultKind.DUPLICATE_TOOL.value: 6, FaultKind.REFETCH.value: 6},
+            faults={"duplicate_tool": 6, "refetch": 6},
         ),
         protected=Expectation(
             "Everything is served from the store; repeated calls only raise an alert; no fault.", least_alerts=6

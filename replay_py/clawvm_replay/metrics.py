@@ -6,6 +6,7 @@ Formulas: ``docs/fault-model.md``. Sums of floats go through ``math.fsum``, whic
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from clawvm_runtime.engine import AssembledPrompt, Block
 from clawvm_runtime.faults import Tally, thrash_index
 from clawvm_runtime.vocabulary import FaultKind, Level
 
-__all__ = ["FAULT_FIELDS", "PRICE_MODELS", "CellMetrics", "PriceModel", "PromptMeter"]
+__all__ = ["DIGITS", "FAULT_FIELDS", "PRICE_MODELS", "CellMetrics", "PriceModel", "PromptMeter", "shared_prefix"]
 
 DIGITS = 6
 """Digits after the point of every ratio in a report."""
@@ -36,6 +37,17 @@ class PriceModel:
 PRICE_MODELS = {"default": PriceModel("default")}
 
 
+def shared_prefix(first: Sequence[Block], second: Sequence[Block]) -> tuple[int, int]:
+    """Return how many leading blocks two prompts share, and their tokens."""
+    place = tokens = 0
+    for block, other in zip(first, second):
+        if block != other:
+            break
+        place += 1
+        tokens += block.tokens
+    return place, tokens
+
+
 class PromptMeter:
     """Measures the prompts of a run as a provider's prompt cache and a budget planner would see them."""
 
@@ -50,10 +62,7 @@ class PromptMeter:
         """Take in the next prompt of the run, O(blocks)."""
         self.prompts += 1
         self.tokens += prompt.tokens
-        for block, before in zip(prompt.blocks, self._previous):
-            if block != before:
-                break
-            self.reused_tokens += block.tokens
+        self.reused_tokens += shared_prefix(self._previous, prompt.blocks)[1]
         self._previous = prompt.blocks
 
     @property
@@ -148,10 +157,9 @@ class CellMetrics:
         tally: Tally,
         meter: PromptMeter,
         prices: PriceModel,
-        boundaries: dict[str, int],
-        updates: dict[str, int],
+        counts: dict[str, int],
     ) -> CellMetrics:
-        """Return the row of a finished run; *boundaries* and *updates* hold the counts that the fields name."""
+        """Return the row of a finished run; *counts* holds those of boundaries and updates by field."""
         warm = tally.warm_accesses
         at_level = tally.warm_accesses_at_level
         level_sum = sum(int(level) * count for level, count in at_level.items())
@@ -177,8 +185,7 @@ class CellMetrics:
             plain_cost=_ratio(prices.plain * meter.tokens),
             success=tally.explicit_faults == 0,
             served=tally.unmet_demands == 0 and tally.below_floor_turns == 0,
-            **boundaries,
-            **updates,
+            **counts,
         )
 
 

@@ -57,15 +57,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     path.unlink(missing_ok=True)  # What an interrupted run left, or a link that somebody planted.
-    # By descriptor, not by file object: an interrupt between opening and closing must not end in a warning about it.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _synchronize_folder(folder: Path) -> None:

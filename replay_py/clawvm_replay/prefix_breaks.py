@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 
+from clawvm_replay.metrics import shared_prefix
 from clawvm_runtime.decision_trace import DecisionTrace, Event
 from clawvm_runtime.engine import AssembledPrompt, Block
 from clawvm_runtime.selector import Reason, Selection
@@ -89,7 +89,7 @@ def first_break(previous: AssembledPrompt, current: AssembledPrompt, facts: Turn
 
     None where nothing has to be written: the prompts are equal, or the current one ends earlier.
     """
-    place, reused = _shared(previous.blocks, current.blocks)
+    place, reused = shared_prefix(previous.blocks, current.blocks)
     if place == len(current.blocks):
         return None
     page_id, before, after, is_new_content = _difference(previous.blocks, current.blocks, place, facts.order)
@@ -110,17 +110,6 @@ def first_break(previous: AssembledPrompt, current: AssembledPrompt, facts: Turn
         reused_tokens=reused,
         unchanged_tokens=sum(block.tokens for block in current.blocks[place:] if block in known),
     )
-
-
-def _shared(previous: tuple[Block, ...], current: tuple[Block, ...]) -> tuple[int, int]:
-    """Return how many leading blocks two prompts share, and their tokens."""
-    place = tokens = 0
-    for block, before in zip(current, previous):
-        if block != before:
-            break
-        place += 1
-        tokens += block.tokens
-    return place, tokens
 
 
 def _difference(
@@ -233,12 +222,10 @@ class BreakObserver:
 BlockOrder = Callable[[int, int], int]
 """From the number of the prompt in which a page last changed and the number of its changes to its sort key."""
 
-BLOCK_ORDERS: Mapping[str, BlockOrder] = MappingProxyType(
-    {
-        "recently_changed_last": lambda last_change, changes: last_change,
-        "fewest_changes_first": lambda last_change, changes: changes,
-    }
-)
+BLOCK_ORDERS: Mapping[str, BlockOrder] = {
+    "recently_changed_last": lambda last_change, changes: last_change,
+    "fewest_changes_first": lambda last_change, changes: changes,
+}
 """Orders that know only the past; ties keep the order of the engine."""
 
 
@@ -262,6 +249,6 @@ class ReorderedMeter:
                 changes = history[block.page_id][1] if block.page_id in history else 0
                 history[block.page_id] = (self._prompts, changes + 1)
         reordered = tuple(sorted(prompt.blocks, key=lambda block: self._order(*history[block.page_id])))
-        self.reused_tokens += _shared(self._reordered, reordered)[1]
+        self.reused_tokens += shared_prefix(self._reordered, reordered)[1]
         self._blocks = {block.page_id: block for block in prompt.blocks}
         self._reordered = reordered

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
-from types import MappingProxyType
 
 __all__ = [
     "CONFIGURATIONS",
@@ -27,12 +25,7 @@ __all__ = [
     "THRASH_REDUCTION",
     "TOLERANCE",
     "WEIGHT_SWEEP",
-    "Mark",
-    "PublishedAblation",
-    "PublishedCacheUse",
-    "PublishedFigure",
-    "PublishedRow",
-    "PublishedWeightSweep",
+    "count_reproduced",
 ]
 
 CONFIGURATIONS = 24
@@ -45,47 +38,13 @@ COUNT_TOLERANCE = 1
 """A count is also reproduced if it differs by at most this much; a published zero only by zero."""
 
 
-class Mark(str, Enum):
-    """Whether a published figure took part in choosing the sizes and schedules of our workloads."""
+def count_reproduced(ours: int, published: int) -> bool:
+    """Return whether a count of ours reproduces a published one.
 
-    CALIBRATED = "calibrated"  # Workloads were chosen to come close to it.
-    CONDITION = "condition"  # A workload that broke it was not chosen.
-    PREDICTION = "prediction"  # It had no part in the choice.
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedFigure:
-    """One published figure; ``is_count`` marks a number of faults, as opposed to a mean or a ratio."""
-
-    name: str
-    value: float
-    mark: Mark
-    is_count: bool = False
-
-    def reproduced(self, ours: float) -> bool:
-        """Return whether *ours* is within ``TOLERANCE`` of the figure, a count also within ``COUNT_TOLERANCE``.
-
-        >>> faults = PublishedFigure("flush misses", 3, Mark.PREDICTION, is_count=True)
-        >>> faults.reproduced(4), faults.reproduced(5)
-        (True, False)
-        """
-        if self.value == 0:
-            return ours == 0
-        difference = abs(ours - self.value)
-        if self.is_count and difference <= COUNT_TOLERANCE:
-            return True
-        # The small constant keeps a difference of exactly the tolerance from failing by the rounding of doubles.
-        return difference <= TOLERANCE * abs(self.value) + 1e-9
-
-    def gap(self, ours: float) -> str:
-        """Return the distance of *ours* as text: in per cent, or as a difference where the published figure is zero.
-
-        >>> PublishedFigure("faults", 20, Mark.PREDICTION).gap(23), PublishedFigure("faults", 0, Mark.PREDICTION).gap(2)
-        ('+15.0 %', '+2')
-        """
-        if self.value == 0:
-            return "0" if ours == 0 else f"{ours:+g}"
-        return f"{100 * (ours / self.value - 1):+.1f} %"
+    >>> count_reproduced(4, 3), count_reproduced(144, 126), count_reproduced(145, 126), count_reproduced(1, 0)
+    (True, True, False, False)
+    """
+    return ours == published or (published > 0 and abs(ours - published) <= max(COUNT_TOLERANCE, TOLERANCE * published))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +56,14 @@ class PublishedRow:
     thrash_index: float
 
 
-TABLE_4: Mapping[str, PublishedRow] = MappingProxyType(
-    {
-        "retrieval": PublishedRow(67.8, "1626", 3.993),
-        "retrieval_cache": PublishedRow(10.8, "258", 1.642),
-        "compaction_hybrid": PublishedRow(1.5, "34 to 36", 1.017),
-        "lru": PublishedRow(0.0, "0", 0.901),
-        "clawvm": PublishedRow(0.0, "0", 0.901),
-        "oracle_h3": PublishedRow(0.0, "0", 0.901),
-    }
-)
+TABLE_4: Mapping[str, PublishedRow] = {
+    "retrieval": PublishedRow(67.8, "1626", 3.993),
+    "retrieval_cache": PublishedRow(10.8, "258", 1.642),
+    "compaction_hybrid": PublishedRow(1.5, "34 to 36", 1.017),
+    "lru": PublishedRow(0.0, "0", 0.901),
+    "clawvm": PublishedRow(0.0, "0", 0.901),
+    "oracle_h3": PublishedRow(0.0, "0", 0.901),
+}
 
 FAULT_FREE = ("lru", "clawvm", "oracle_h3")
 """The policies without a fault. That they show none was a condition of the choice of our workloads.
@@ -115,15 +72,11 @@ All other figures of Table 4 are calibrated: LRU's and Oracle's thrash index thr
 same hits and alerts where none has a fault.
 """
 
-THRASH_REDUCTION: Mapping[str, float] = MappingProxyType(
-    {"retrieval": -0.774, "retrieval_cache": -0.452, "compaction_hybrid": -0.114}
-)
+THRASH_REDUCTION: Mapping[str, float] = {"retrieval": -0.774, "retrieval_cache": -0.452, "compaction_hybrid": -0.114}
 """ClawVM's mean thrash index against each policy's, as a share of the latter; two calibrated means give each."""
 
 HYBRID_BUDGET = 120
-HYBRID_FAULTS: Mapping[str, int] = MappingProxyType(
-    {"explicit_faults": 26, "post_compaction_bootstrap": 7, "flush_miss": 5}
-)
+HYBRID_FAULTS: Mapping[str, int] = {"explicit_faults": 26, "post_compaction_bootstrap": 7, "flush_miss": 5}
 """Faults of Compaction-Hybrid at 120 tokens, summed over the workloads; the other 14 are not published by kind."""
 
 
@@ -142,16 +95,14 @@ class PublishedAblation:
 
 
 TABLE_6_BUDGET = 180
-TABLE_6: Mapping[str, PublishedAblation] = MappingProxyType(
-    {
-        "pointer_resolution": PublishedAblation(0, 0, 126),
-        "writeback_at_compaction": PublishedAblation(0, 20, 0),
-        "auto_pin": PublishedAblation(9, 0, 0),
-        "writeback_at_reset": PublishedAblation(0, 3, 0),
-        "upgrade_scoring": PublishedAblation(0, 0, 0),
-        "prefetch": PublishedAblation(0, 0, 0),
-    }
-)
+TABLE_6: Mapping[str, PublishedAblation] = {
+    "pointer_resolution": PublishedAblation(0, 0, 126),
+    "writeback_at_compaction": PublishedAblation(0, 20, 0),
+    "auto_pin": PublishedAblation(9, 0, 0),
+    "writeback_at_reset": PublishedAblation(0, 3, 0),
+    "upgrade_scoring": PublishedAblation(0, 0, 0),
+    "prefetch": PublishedAblation(0, 0, 0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +134,10 @@ PORT_PROMPT_CACHE = PublishedCacheUse(share_before=0.98, share_with_port=0.79, c
 
 REAL_SESSIONS = 12
 REAL_SESSION_FORMAT = "claude-code"
-REAL_SESSION_MEDIANS: Mapping[int, Mapping[str, int]] = MappingProxyType(
-    {
-        100: MappingProxyType({"retrieval": 51, "compaction_hybrid": 1, "clawvm": 0}),
-        200: MappingProxyType({"retrieval": 83, "compaction_hybrid": 0, "clawvm": 0}),
-    }
-)
+REAL_SESSION_MEDIANS: Mapping[int, Mapping[str, int]] = {
+    100: {"retrieval": 51, "compaction_hybrid": 1, "clawvm": 0},
+    200: {"retrieval": 83, "compaction_hybrid": 0, "clawvm": 0},
+}
 """Median explicit faults per trace of 12 recorded sessions of Claude Code, by the turns at which they were cut.
 
 The one fault of Compaction-Hybrid is a flush miss. Neither the sessions nor their budgets are public.

@@ -252,7 +252,7 @@ class _Run:
     def metrics(self, turns: int, prices: PriceModel) -> CellMetrics:
         engine = self._engine
         engine._check()
-        journal = engine.journal
+        updates = (EntryStatus.COMMITTED, EntryStatus.REJECTED, EntryStatus.LOST)
         return CellMetrics.of_run(
             workload=self._header.workload,
             budget=self._budget,
@@ -261,10 +261,8 @@ class _Run:
             tally=engine.tally,
             meter=self._meter,
             prices=prices,
-            boundaries={name: self._counts[name] for name in ("compactions", "resets", "flushes")},
-            updates={
-                "committed_updates": journal.count(EntryStatus.COMMITTED),
-                "rejected_updates": journal.count(EntryStatus.REJECTED),
-                "lost_updates": journal.count(EntryStatus.LOST),
+            counts={
+                **{name: self._counts[name] for name in ("compactions", "resets", "flushes")},
+                **{f"{status.value}_updates": engine.journal.count(status) for status in updates},
             },
         )

@@ -19,17 +19,25 @@ from typing import Any, BinaryIO, TypeGuard
 from clawvm_replay.errors import InputError, TraceError
 from clawvm_replay.trace_format import BoundedLines, open_trace, parsed, read_trace
 
-__all__ = ["SchemaError", "SchemaViolation", "Schemas", "check_file", "read_document", "schema_documents"]
-
-MAXIMUM_DEPTH = 100
-"""Arrays and objects inside each other; a deeper instance is refused."""
+__all__ = ["SchemaError", "Schemas", "check_file", "read_document", "schema_documents"]
 
 MAXIMUM_DOCUMENT_BYTES = 256 * 1024 * 1024
-"""A file that is one JSON document may have this many bytes; one that is lines has no limit but that of a line."""
+"""Maximum size of a file that is one JSON document; in a file of lines only the lines are limited."""
 
-_LONGEST_TEXT = 60
-_LONGEST_LIST = 240
+_LONGEST = 200  # Characters of each part of a message, which may quote anything.
 _MOST_PER_VALUE = 20
+
+_LINE_FORMATS = ("trace", "decision_trace", "journal", "experiment_rows", "observed", "texts")
+_DOCUMENT_FORMATS = (
+    "gate_report",
+    "sweep_summary",
+    "suite_manifest",
+    "experiment_results",
+    "claims",
+    "claims_report",
+    "session",
+    "conversion_report",
+)
 
 
 class SchemaError(ValueError):
@@ -43,23 +51,26 @@ class SchemaViolation:
     path: str
     keyword: str
     argument: Any
-    value: object
+    value: Any
 
     def __str__(self) -> str:
-        # A property name may be long and may hold a line break: JSON's escapes keep the report on one short line.
-        place = json.dumps(_shortened(self.path, _LONGEST_LIST))[1:-1] or "(root)"
-        return f"{place}: expected {self.expected}, found {_described(self.value)}"
-
-    @property
-    def expected(self) -> str:
-        """What the keyword asks of the value, in words."""
+        if isinstance(self.value, (dict, list)):
+            found = f"an {'array' if isinstance(self.value, list) else 'object'} of {len(self.value)}"
+        else:
+            found = json.dumps(self.value)
         argument = self.argument
-        if self.keyword == "required" and isinstance(self.value, dict):
+        if self.keyword == "required":
             argument = [name for name in argument if name not in self.value]
-        each = argument if isinstance(argument, list) else [argument]
-        conjunction = " and " if self.keyword == "required" else " or "
-        words = conjunction.join(name if self.keyword == "type" else _quoted(name) for name in each)
-        return _EXPECTED[self.keyword].format(_shortened(words, _LONGEST_LIST))
+        names = argument if isinstance(argument, list) else [argument]
+        words = (" and " if self.keyword == "required" else " or ").join(
+            name if self.keyword == "type" else json.dumps(name) for name in names
+        )
+        expected = _EXPECTED.get(self.keyword, "{}").format(_shortened(words))
+        return f"{_shortened(json.dumps(self.path)[1:-1]) or '(root)'}: expected {expected}, found {_shortened(found)}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 class Schemas:
@@ -75,11 +86,11 @@ class Schemas:
         references: dict[str, set[str]] = {}
         for document in documents.values():
             base = document["$id"]
-            for name, definition in document.get("$defs", {}).items():
-                address = f"{base}#/$defs/{name}"
-                self._schemas[address] = _loaded(definition, base, address, references.setdefault(address, set()))
-            root = {keyword: value for keyword, value in document.items() if keyword != "$defs"}
-            self._schemas[base] = _loaded(root, base, base, references.setdefault(base, set()))
+            parts = {f"{base}#/$defs/{name}": part for name, part in document.get("$defs", {}).items()}
+            parts[base] = {keyword: value for keyword, value in document.items() if keyword != "$defs"}
+            for address, part in parts.items():
+                references[address] = set()
+                self._schemas[address] = _loaded(part, base, address, references[address])
         for address, targets in references.items():
             for target in targets - self._schemas.keys():
                 raise SchemaError(f"{address}: $ref to {target}, which is in no schema")
@@ -90,10 +101,7 @@ class Schemas:
 
     def violations(self, instance: object, name: str) -> Iterator[SchemaViolation]:
         """Yield the violations of the document *name* lazily, in time linear in the instance."""
-        if _is_too_deep(instance):
-            yield SchemaViolation("", "depth", MAXIMUM_DEPTH, instance)
-        else:
-            yield from self._apply(self._schemas[self._names[name]], instance, "")
+        return self._apply(self._schemas[self._names[name]], instance, "")
 
     def is_valid(self, instance: object, name: str) -> bool:
         """Return whether the instance has no violation of the document *name*."""
@@ -135,7 +143,7 @@ class Schemas:
         failures = [(first, rest) for rest in evaluations if (first := next(rest, None)) is not None]
         fitting = len(alternatives) - len(failures)
         if fitting == 0:
-            yield from _nearest([[first, *islice(rest, _MOST_PER_VALUE)] for first, rest in failures], path, value)
+            yield from _nearest([[first, *islice(rest, _MOST_PER_VALUE)] for first, rest in failures], path)
         elif fitting > 1 and keyword == "oneOf":
             yield SchemaViolation(path, keyword, len(alternatives), value)
 
@@ -158,10 +166,11 @@ def _parts(schema: dict[str, Any], keyword: str, value: Any) -> Iterator[tuple[A
             yield from ((argument, index, value[index]) for index in range(first, len(value)))
 
 
-def _nearest(failures: list[list[SchemaViolation]], path: str, value: object) -> list[SchemaViolation]:
-    """Return the violations of the alternative that is evidently meant, or one that says why none can be.
+def _nearest(failures: list[list[SchemaViolation]], path: str) -> list[SchemaViolation]:
+    """Return the violations of the alternative that is evidently meant.
 
     It has the right type, most of its own constants and enumerated values right, and then the fewest violations.
+    Alternatives that ask for different constants in one place, or for different types, become one violation.
     """
 
     def distance(violations: list[SchemaViolation]) -> tuple[int, ...]:
@@ -174,11 +183,7 @@ def _nearest(failures: list[list[SchemaViolation]], path: str, value: object) ->
     place = (first[0].path, first[0].keyword)
     if len(nearest) > 1 and place[1] in ("type", "const") and {(item.path, item.keyword) for item in first} == {place}:
         return [SchemaViolation(*place, [item.argument for item in first], first[0].value)]
-    fewest = min(map(len, nearest))
-    shortest = [violations for violations in nearest if len(violations) == fewest]
-    if len(shortest) == 1:
-        return shortest[0]
-    return [SchemaViolation(path, "anyOf", [str(violations[0]) for violations in shortest], value)]
+    return min(nearest, key=len)
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
@@ -223,7 +228,6 @@ _TESTS: Mapping[str, Callable[[Any, object], bool]] = {
 """Keywords that look at one value: whether it fits the argument."""
 
 _EXPECTED = {
-    **dict.fromkeys(("type", "const", "enum"), "{}"),
     "required": "a property {}",
     "minimum": "at least {}",
     "maximum": "at most {}",
@@ -234,9 +238,7 @@ _EXPECTED = {
     "pattern": "a match of {}",
     "false": "no such part",
     "not": "no match of {}",
-    "anyOf": "one of several alternatives ({})",
     "oneOf": "exactly one of {} alternatives to fit",
-    "depth": "at most {} arrays and objects inside each other",
 }
 
 _WITH_ONE_SCHEMA = frozenset({"additionalProperties", "propertyNames", "items", "not", "if", "then", "else"})
@@ -251,17 +253,16 @@ def _loaded(schema: Any, base: str, place: str, references: set[str]) -> Any:
     if not isinstance(schema, dict):
         raise SchemaError(f"{place}: a schema is an object or a boolean")
 
-    def load(part: Any, *steps: str | int) -> Any:
-        return _loaded(part, base, "/".join((place, *map(str, steps))), references)
-
     loaded: dict[str, Any] = {}
     for keyword, argument in schema.items():
+        at = f"{place}/{keyword}"
         if keyword in _WITH_ONE_SCHEMA:
-            loaded[keyword] = load(argument, keyword)
+            loaded[keyword] = _loaded(argument, base, at, references)
         elif keyword in _WITH_SCHEMAS:
-            loaded[keyword] = [load(part, keyword, index) for index, part in enumerate(argument)]
+            loaded[keyword] = [_loaded(part, base, f"{at}/{n}", references) for n, part in enumerate(argument)]
         elif keyword == "properties":
-            loaded[keyword] = {name: load(part, keyword, name) for name, part in argument.items()}
+            parts = argument.items()
+            loaded[keyword] = {name: _loaded(part, base, f"{at}/{name}", references) for name, part in parts}
         elif keyword == "$ref":
             loaded[keyword] = base + argument if argument.startswith("#") else argument
             references.add(loaded[keyword])
@@ -270,43 +271,6 @@ def _loaded(schema: Any, base: str, place: str, references: set[str]) -> Any:
         elif keyword not in _ANNOTATIONS:
             raise SchemaError(f"{place}: unknown keyword {keyword!r}")
     return loaded
-
-
-def _is_too_deep(instance: object) -> bool:
-    level = [instance]
-    for _ in range(MAXIMUM_DEPTH + 1):
-        containers = [value for value in level if isinstance(value, (dict, list))]
-        level = [part for value in containers for part in (value.values() if isinstance(value, dict) else value)]
-        if not containers:
-            return False
-    return True
-
-
-def _shortened(text: str, longest: int = _LONGEST_TEXT) -> str:
-    return text if len(text) <= longest else text[: longest - 3] + "..."
-
-
-def _quoted(value: object) -> str:
-    return _shortened(json.dumps(value))
-
-
-def _described(value: object) -> str:
-    if isinstance(value, (list, dict)):
-        return f"an {'array' if isinstance(value, list) else 'object'} of {len(value)}"
-    return _quoted(value[: _LONGEST_TEXT + 1] if isinstance(value, str) else value)
-
-
-_LINE_FORMATS = ("trace", "decision_trace", "journal", "experiment_rows", "observed", "texts")
-_DOCUMENT_FORMATS = (
-    "gate_report",
-    "sweep_summary",
-    "suite_manifest",
-    "experiment_results",
-    "claims",
-    "claims_report",
-    "session",
-    "conversion_report",
-)
 
 
 def _schema_directory() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from clawvm_replay.document import markdown
 from clawvm_replay.gates import GATES, GateReport, report_record, run_gates
@@ -19,6 +19,14 @@ from clawvm_runtime.policy import POLICIES, Policy
 __all__ = ["document", "manifest_record", "run_suite", "write_gates"]
 
 Progress = Callable[[int, int, str], None]
+
+
+class SuiteOutcome(NamedTuple):
+    """Whether all gates passed, and how many of the cells were served."""
+
+    passed: bool
+    served: int
+    cells: int
 
 
 def document(record: Any) -> bytes:
@@ -44,8 +52,8 @@ def run_suite(
     *,
     jobs: int = 1,
     progress: Progress = lambda done, total, name: None,
-) -> bool:
-    """Run gates and sweep, write every file, and return whether all gates passed.
+) -> SuiteOutcome:
+    """Run gates and sweep, write every file, and return the outcome.
 
     The manifest is written last: a directory without one is an interrupted run. Memory holds one cell at a time.
     """
@@ -64,7 +72,7 @@ def run_suite(
     report = markdown(preliminary_blocks(reports, summary, configuration))
     output.write("preliminary.report.md", report.encode("ascii"))
     output.write(MANIFEST_NAME, document(manifest_record(output, configuration)))
-    return all(report.passed for report in reports)
+    return SuiteOutcome(all(report.passed for report in reports), sum(row.served for row in rows), len(rows))
 
 
 def manifest_record(output: OutputDirectory, configuration: dict[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value, plain
+from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value, counted, listed, plain
 from clawvm_replay.gates import GateReport, gates_table
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.published import CONFIGURATIONS, TABLE_6, TOLERANCE
@@ -19,11 +19,11 @@ from clawvm_runtime.policy import FEATURES, Policy, WritebackMode
 
 __all__ = ["preliminary_blocks", "sweep_blocks"]
 
-_DEFINITIONS = (
-    "A cell is one workload under one budget and one policy. It is a *success* if it has no explicit fault. It is "
-    "*served* if no access stayed unmet and no hard page or active plan was below its floor in any prompt. An access "
-    "is *unmet* if the next prompt does not hold its page at the needed level. Faults *under pressure* occur in turns "
-    "whose minimum set and demands exceed the budget; no policy can avoid them, so they are no explicit faults."
+_DEFINITIONS = Paragraph(
+    "A *cell* is one workload under one budget and one policy. An access is *unmet* if the next prompt does not hold "
+    "its page at the needed level. A cell is *served* if it has no unmet access and no prompt holds a hard page or an "
+    "active plan below its floor. Faults *under pressure* occur in turns whose minimum set and demands exceed the "
+    "budget; no policy can avoid them, so they do not count as explicit faults."
 )
 
 _MEANS = {
@@ -35,44 +35,57 @@ _MEANS = {
 }
 _UNSERVED = {
     "cells": "cells",
-    "success": "successful_cells",
+    "without explicit faults": "successful_cells",
     "served": "served_cells",
     "unmet accesses": "unmet_demands",
     "turns under pressure": "pressure_turns",
     "faults under pressure": "pressure_faults",
     "turns below a floor": "below_floor_turns",
-    "with an active plan below": "plan_below_floor_turns",
+    "of these, active plan": "plan_below_floor_turns",
 }
 _QUALITY = (
     ("page-in tokens", "mean_page_in_tokens", -1),
     ("level at demand (0 to 4)", "mean_level_at_demand", 1),
-    ("served at full", "mean_share_served_at_full", 1),
+    ("share served at full", "mean_share_served_at_full", 1),
     ("budget use", "mean_budget_use", 0),
     ("prefix reuse", "mean_prefix_reuse", 1),
     ("prompt cost", "mean_prompt_cost", -1),
 )
 """Column, field of an aggregate, and whether more (1) or less (-1) of it is better."""
 
+_CELL_COLUMNS = (
+    "explicit_faults",
+    "served",
+    "unmet_demands",
+    "pressure_faults",
+    "plan_below_floor_turns",
+    "hits",
+    "thrash_index",
+    "page_in_tokens",
+    "prefix_reuse",
+)
+
 
 def sweep_blocks(summary: SweepSummary) -> list[Block]:
-    """Return the sweep: aggregates, faults by kind, every cell."""
+    """Return the sweep: the result, aggregates, faults by kind, every cell."""
     return [
         Heading(1, "Tier 2: the sweep"),
+        Paragraph(_result(summary)),
+        _DEFINITIONS,
         Paragraph(
-            "Every number of every cell is in `tier2.summary.json` and `tier2.summary.csv`; `docs/fault-model.md` "
-            "defines each."
+            "All numbers of all cells are in `tier2.summary.json` and `tier2.summary.csv`; `docs/fault-model.md` "
+            "defines them."
         ),
-        Paragraph(_DEFINITIONS),
         Heading(2, "Means per policy"),
         _per_policy(summary, _MEANS),
-        Heading(2, "What a zero of explicit faults leaves out"),
-        _per_policy(summary, _UNSERVED),
-        Heading(2, "What separates the policies at zero faults"),
-        _quality(summary),
+        *_tables(summary),
         Heading(2, "Faults by kind, summed over the cells"),
         _by_kind(summary),
         Heading(2, "Every cell"),
-        _cells(summary),
+        Table.of(
+            ("workload", "budget", "policy", *map(_words, _CELL_COLUMNS)),
+            _cells(summary),
+        ),
     ]
 
 
@@ -83,114 +96,129 @@ def preliminary_blocks(
     workloads, budgets = configuration["workloads"], configuration["budgets"]
     return [
         Heading(1, "ClawVM: preliminary evaluation"),
-        Paragraph(_result(reports, summary)),
+        Paragraph(_result(summary, reports)),
+        _DEFINITIONS,
         Heading(2, "Unfavourable results"),
-        Bullets(tuple(_unfavourable(reports, summary))),
+        Bullets((*_unfavourable(summary), *_limits(summary, reports))),
         Heading(2, "What was run"),
         Paragraph(
             f"Workloads: {', '.join(map(_words, workloads))}. Budgets in tokens: {', '.join(map(str, budgets))}. "
-            f"Policies: {', '.join(plain(policy.name) for policy in summary.policies)}. The oracle looks "
-            f"{configuration['horizon']} turns ahead. Every cell is replayed through the runtime that a harness "
-            "embeds; no model, no tool and no clock takes part, so the same input gives the same bytes."
+            f"Policies: {', '.join(plain(policy.name) for policy in summary.policies)}. Every cell is replayed through "
+            "the runtime that a harness embeds. No model, tool or clock takes part, so the same input gives the same "
+            "bytes."
         ),
-        Paragraph(_DEFINITIONS),
         Heading(2, "Tier 1: the lifecycle gates"),
         Paragraph(
-            "Each gate replays one trace twice. With a protection removed the fault must occur; with it, it must not "
-            "occur, or the update must be rejected with its reason. Evidence: `tier1/tier1.report.json`."
+            "Each gate replays one trace twice. With a protection removed the fault must occur; with it, the fault "
+            "must not occur, or the update must be rejected with its reason. Evidence: `tier1/tier1.report.json`."
         ),
         gates_table(report.to_record() for report in reports),
         Heading(2, "Table 4 and the published numbers"),
         Paragraph(
-            "Means over the cells of a policy. The published numbers come from the authors' own workloads, which are "
-            "not public. All of them are *calibrated*: the sizes and schedules of our workloads were chosen to come "
-            "close to them (`docs/workloads.md`), so agreement is no evidence."
+            f"Means over the cells of a policy. {' '.join(_deviations(summary))} The published numbers come from the "
+            "authors' own workloads, which are not public. Ours are *calibrated*: their sizes and schedules were "
+            "chosen to come close to these numbers (`docs/workloads.md`), so agreement is no evidence."
         ),
         _table_4(summary),
-        Heading(2, "What a zero of explicit faults leaves out"),
-        _per_policy(summary, _UNSERVED),
+        *_tables(summary),
+        Paragraph("Page-in tokens are `-` for a policy that cannot page in because it has no pointer resolution."),
         Heading(2, "Explicit faults by kind, workload and budget"),
         _by_kind(summary),
         _faults_by("workload", workloads, summary),
         _faults_by("budget", budgets, summary),
-        Paragraph("A larger budget can hide a weak policy by never reaching a compaction."),
-        Heading(2, "What separates the policies at zero faults"),
-        _quality(summary),
-        Paragraph("`-` in page-in tokens: the policy cannot page in, it has no pointer resolution."),
-        Heading(2, "What falls short of the published results"),
-        Bullets(tuple(_shortfalls(summary, configuration))),
+        Paragraph("With a larger budget a weak policy may look good only because no compaction is ever due."),
     ]
 
 
-def _result(reports: Sequence[GateReport], summary: SweepSummary) -> str:
-    """Return the opening: the gates, then what was served, then the faults."""
-    passed = sum(report.passed for report in reports)
-    aggregates = summary.aggregates()
-    cells = _many(len(summary.rows), "cell")
-    text = f"**{passed} of {len(reports)} lifecycle gates pass.** The sweep has {cells}. "
-    if not any(item["served_cells"] for item in aggregates):
+def _tables(summary: SweepSummary) -> tuple[Block, ...]:
+    """Return the two tables that qualify the count of explicit faults."""
+    return (
+        Heading(2, "What zero explicit faults can hide"),
+        _per_policy(summary, _UNSERVED),
+        Heading(2, "What distinguishes policies with equal faults"),
+        Table.of(("policy", *(name for name, _, _ in _QUALITY)), _quality(summary)),
+    )
+
+
+def _result(summary: SweepSummary, reports: Sequence[GateReport] = ()) -> str:
+    """Return the result in one paragraph: cells served, gates passed, explicit faults."""
+    rows = summary.rows
+    served = sum(row["served"] for row in rows)
+    passed = f"; {sum(report.passed for report in reports)} of {len(reports)} lifecycle gates pass" if reports else ""
+    text = f"**{served} of {counted(len(rows), 'cell')} were served{passed}.**"
+    if not served:
         unmet, accesses, pressed, turns = (
-            sum(row[field] for row in summary.rows)
-            for field in ("unmet_demands", "accesses", "pressure_turns", "turns")
+            sum(row[field] for row in rows) for field in ("unmet_demands", "accesses", "pressure_turns", "turns")
         )
-        return text + (
-            f"**No cell was served.** {unmet:,} of {_many(accesses, 'access', 'accesses')} stayed unmet; in "
-            f"{pressed:,} of {_many(turns, 'turn')} the minimum set and the demands exceeded the budget. A policy "
-            "without an explicit fault is no success here: no policy could have served what it missed."
+        return (
+            f"{text} {unmet:,} of {counted(accesses, 'access', 'accesses')} stayed unmet, and in {pressed:,} of "
+            f"{counted(turns, 'turn')} the minimum set and the demands exceeded the budget. Few explicit faults are no "
+            "success here: faults that no policy could avoid are counted separately."
         )
     for has_faults in (False, True):
-        group = [item for item in aggregates if bool(item["total_explicit_faults"]) is has_faults]
+        group = [item for item in summary.aggregates() if bool(item["total_explicit_faults"]) is has_faults]
         if group:
-            faults = _listed([f"{item['total_explicit_faults']:,}" for item in group]) if has_faults else "no"
-            served = _listed([str(item["served_cells"]) for item in group])
-            verb, cells = "has" if len(group) == 1 else "have", group[0]["cells"]
-            text += f"{_names(group)} {verb} {faults} explicit faults and served {served} of {cells} cells. "
-    return text.rstrip()
+            names = listed(plain(item["name"]) for item in group)
+            faults = listed(f"{item['total_explicit_faults']:,}" for item in group) if has_faults else "no"
+            cells = listed(str(item["served_cells"]) for item in group)
+            verb = "has" if len(group) == 1 else "have"
+            text += f" {names} {verb} {faults} explicit faults and served {cells} of {group[0]['cells']} cells."
+    return text
 
 
-def _unfavourable(reports: Sequence[GateReport], summary: SweepSummary) -> Iterator[str]:
-    """Yield what speaks against ClawVM, or limits what this run can show."""
-    policies = {policy.id: policy for policy in summary.policies}
-    clawvm = policies.get("clawvm")
+def _unfavourable(summary: SweepSummary) -> Iterator[str]:
+    """Yield what in the sweep speaks against ClawVM, or against reading its numbers as a success."""
+    clawvm = next((policy for policy in summary.policies if policy.id == "clawvm"), None)
     if clawvm is not None:
         for other in summary.policies:
             if other != clawvm and not other.horizon and _with_upgrades_of(clawvm, other) == clawvm:
                 yield from _compared(summary, clawvm, other)
-        aggregate = summary.aggregate(clawvm)
-        if aggregate["plan_below_floor_turns"]:
+        item = summary.aggregate(clawvm)
+        if item["plan_below_floor_turns"]:
             yield (
-                f"ClawVM served {aggregate['served_cells']} of {aggregate['cells']} cells: in "
-                f"{_many(aggregate['plan_below_floor_turns'], 'turn')} an active plan was below its floor, which is "
-                "none of the six kinds of fault."
+                f"ClawVM left {item['cells'] - item['served_cells']} of {counted(item['cells'], 'cell')} unserved. In "
+                f"{counted(item['plan_below_floor_turns'], 'turn')} it held an active plan below its floor, which none "
+                "of the six kinds of fault counts."
             )
     complete = [summary.aggregate(policy) for policy in summary.policies if _keeps_the_contract(policy)]
     clean = [item for item in complete if not item["total_explicit_faults"] and not item["pressure_turns"]]
     if clean:
         yield (
-            f"The zero of {_names(clean)} follows from the contract: auto-pin, pointer resolution, reasoned recall and "
-            "writeback at boundaries leave no explicit fault whenever the minimum set and the demands fit the budget, "
-            "as they do here in every turn. It checks the implementation and does not measure the selection."
+            f"Zero faults for {listed(plain(item['name']) for item in clean)} follow from the contract: auto-pin, "
+            "pointer resolution, reasoned recall and writeback at boundaries rule out every explicit fault whenever "
+            "the minimum set and the demands fit the budget, as they do here in every turn. The zeros check the "
+            "implementation; they do not measure the selection."
         )
-    pressed = [item for item in summary.aggregates() if item["pressure_turns"]]
-    if pressed:
-        turns, faults = (sum(item[field] for item in pressed) for field in ("pressure_turns", "pressure_faults"))
+    turns, faults = (sum(row[field] for row in summary.rows) for field in ("pressure_turns", "pressure_faults"))
+    if turns:
         yield (
-            f"In {_many(turns, 'turn')} the minimum set and the demands exceeded the budget; {_many(faults, 'fault')} "
-            "under pressure are counted apart and are missing from every column of explicit faults."
+            f"In {counted(turns, 'turn')} the minimum set and the demands exceeded the budget. "
+            f"{counted(faults, 'fault')} under pressure are missing from every column of explicit faults."
         )
+
+
+def _limits(summary: SweepSummary, reports: Sequence[GateReport]) -> Iterator[str]:
+    """Yield what this run cannot show."""
     for report in reports:
         off, on = (half.observation.faults for half in report.halves)
         if off == on:
-            removed = _listed([_words(field) for field in report.gate.removal])
+            removed = listed(_words(field) for field in report.gate.removal)
             yield (
-                f"Without {removed} the gate *{plain(report.gate.title)}* counts the same faults as with it: this "
-                "protection changes no fault count, its effect is in rejected and overwritten updates."
+                f"{removed.capitalize()} changes no fault count: the gate *{plain(report.gate.title)}* has the same "
+                "faults with and without it. Only rejected and overwritten updates show its effect."
             )
-    harmless = _listed([FEATURES[name].name for name, row in TABLE_6.items() if not row.total])
+    harmless = listed((FEATURES[name].name for name, row in TABLE_6.items() if not row.total), "or")
     yield (
-        f"The sweep removes no single feature. In the published ablation, removing {harmless} causes no fault; "
-        "`clawvm experiment ablations --out-root DIR` measures ours, and validated writeback too."
+        f"In the published ablation, removing {harmless} causes no fault. This sweep removes no feature; "
+        "`clawvm experiment ablations --out-root DIR` does."
     )
+    for policy in summary.policies:
+        if policy.horizon:
+            yield (
+                f"{plain(policy.name)}, the same greedy selector with a look-ahead of "
+                f"{counted(policy.horizon, 'turn')}, is no optimum. `clawvm experiment bounds --out-root DIR` computes "
+                "provable bounds."
+            )
 
 
 def _with_upgrades_of(policy: Policy, other: Policy) -> Policy:
@@ -199,12 +227,8 @@ def _with_upgrades_of(policy: Policy, other: Policy) -> Policy:
 
 def _keeps_the_contract(policy: Policy) -> bool:
     writeback = {policy.writeback_at_compaction, policy.writeback_at_reset}
-    return (
-        policy.auto_pin
-        and policy.pointer_resolution
-        and policy.reasoned_recall
-        and writeback == {WritebackMode.BOUNDARY}
-    )
+    protections = policy.auto_pin and policy.pointer_resolution and policy.reasoned_recall
+    return protections and writeback == {WritebackMode.BOUNDARY}
 
 
 def _compared(summary: SweepSummary, policy: Policy, other: Policy) -> Iterator[str]:
@@ -212,52 +236,73 @@ def _compared(summary: SweepSummary, policy: Policy, other: Policy) -> Iterator[
     theirs = {(row["workload"], row["budget"]): row for row in summary.of_policy(other.id)}
     pairs = [(row, theirs[row["workload"], row["budget"]]) for row in summary.of_policy(policy.id)]
     faults, tokens = (
-        _of_all(sum(second[field] <= first[field] for first, second in pairs), len(pairs))
+        f"{sum(row[field] <= ours[field] for ours, row in pairs)} of {len(pairs)}"
         for field in ("explicit_faults", "page_in_tokens")
     )
     yield (
         f"Plain {plain(other.name)} in the same structure has no more explicit faults than {plain(policy.name)} in "
-        f"{faults}, and needs fewer or as many page-in tokens in {tokens}."
+        f"{faults} cells, and no more page-in tokens in {tokens} cells."
     )
     ours, its = summary.aggregate(policy), summary.aggregate(other)
     better: dict[bool, list[str]] = {True: [], False: []}
     for name, field, sign in _QUALITY:
         if sign and None not in (ours[field], its[field]) and ours[field] != its[field]:
             digits = ",.0f" if max(ours[field], its[field]) >= 100 else ".3f"
-            gap = f"{name.partition(' (')[0]} ({ours[field]:{digits}} against {its[field]:{digits}})"
+            gap = f"{name.partition(' (')[0]} ({ours[field]:{digits}} versus {its[field]:{digits}})"
             better[sign * ours[field] > sign * its[field]].append(gap)
     if better[False]:
-        ahead = f"; it is ahead in {_listed(better[True])}" if better[True] else ""
-        yield f"On average {plain(policy.name)} is behind {plain(other.name)} in {_listed(better[False])}{ahead}."
+        ahead = f"; it is ahead in {listed(better[True])}" if better[True] else ""
+        yield f"On average {plain(policy.name)} is behind {plain(other.name)} in {listed(better[False])}{ahead}."
 
 
-def _per_policy(summary: SweepSummary, columns: Mapping[str, str]) -> Table:
+def _deviations(summary: SweepSummary) -> Iterator[str]:
+    """Yield which means are further from the published ones than the tolerance, or that they cannot be compared."""
+    compared = [item for item in summary.aggregates() if item["published"]]
+    cells = {item["cells"] for item in compared}
+    if cells != {CONFIGURATIONS}:
+        yield (
+            f"This run has {listed(counted(count, 'cell') for count in sorted(cells)) or 'no cell'} per published "
+            f"policy, the published sweep {CONFIGURATIONS}: their means cannot be compared."
+        )
+        return
+    found = False
+    for item in compared:
+        for field, name in (("mean_explicit_faults", "faults"), ("mean_thrash_index", "thrash index")):
+            ours, theirs = item[field], item["published"][field]
+            if abs(ours - theirs) > TOLERANCE * theirs:
+                found = True
+                share = f" ({100 * (ours / theirs - 1):+.0f} %)" if theirs else ""
+                yield f"{plain(item['name'])} misses the published mean {name}: {ours:.3f}, not {theirs:.3f}{share}."
+    if not found:
+        yield f"All means are within {100 * TOLERANCE:.0f} % of the published ones."
+
+
+def _per_policy(summary: SweepSummary, columns: dict[str, str]) -> Table:
     """Return fields of the aggregates, one row per policy, under the names of *columns*."""
     rows = ((plain(item["name"]), *(item[field] for field in columns.values())) for item in summary.aggregates())
     return Table.of(("policy", *columns), rows)
 
 
-def _quality(summary: SweepSummary) -> Table:
-    rows: list[list[Value]] = []
-    for policy, item in zip(summary.policies, summary.aggregates()):
-        row: list[Value] = [plain(item["name"])]
-        for _, field, _ in _QUALITY:
-            value = item[field]
-            row.append(round(value) if field in ("mean_page_in_tokens", "mean_prompt_cost") else value)
+def _quality(summary: SweepSummary) -> Iterator[tuple[Value, ...]]:
+    for policy in summary.policies:
+        item = summary.aggregate(policy)
+        item = {**item, **{name: round(item[name]) for name in ("mean_page_in_tokens", "mean_prompt_cost")}}
         if not policy.pointer_resolution:
-            row[1] = None
-        rows.append(row)
-    return Table.of(("policy", *(name for name, _, _ in _QUALITY)), rows)
+            item["mean_page_in_tokens"] = None
+        yield plain(policy.name), *(item[field] for _, field, _ in _QUALITY)
 
 
 def _by_kind(summary: SweepSummary) -> Table:
-    return Table.of(
-        ("policy", *map(_words, FAULT_FIELDS)),
-        (
-            (plain(item["name"]), *(item["faults_by_kind"][kind] for kind in FAULT_FIELDS))
-            for item in summary.aggregates()
-        ),
-    )
+    rows = ((plain(item["name"]), *item["faults_by_kind"].values()) for item in summary.aggregates())
+    return Table.of(("policy", *map(_words, FAULT_FIELDS)), rows)
+
+
+def _cells(summary: SweepSummary) -> Iterator[tuple[Value, ...]]:
+    policies = {policy.id: policy for policy in summary.policies}
+    for row in summary.rows:
+        policy = policies[row["policy"]]
+        known = row if policy.pointer_resolution else {**row, "page_in_tokens": None}
+        yield _words(row["workload"]), row["budget"], plain(policy.name), *(known[field] for field in _CELL_COLUMNS)
 
 
 def _faults_by(field: str, values: Sequence[Any], summary: SweepSummary) -> Table:
@@ -271,102 +316,21 @@ def _faults_by(field: str, values: Sequence[Any], summary: SweepSummary) -> Tabl
     )
 
 
-def _cells(summary: SweepSummary) -> Table:
-    fields = (
-        "explicit_faults",
-        "success",
-        "served",
-        "unmet_demands",
-        "pressure_faults",
-        "plan_below_floor_turns",
-        "hits",
-        "thrash_index",
-        "page_in_tokens",
-        "prefix_reuse",
-    )
-    cannot_page_in = {policy.id for policy in summary.policies if not policy.pointer_resolution}
-    return Table.of(
-        ("workload", "budget", "policy", *map(_words, fields)),
-        (
-            (
-                _words(row["workload"]),
-                row["budget"],
-                plain(row["policy"]),
-                *(
-                    None if field == "page_in_tokens" and row["policy"] in cannot_page_in else row[field]
-                    for field in fields
-                ),
-            )
-            for row in summary.rows
-        ),
-    )
-
-
 def _table_4(summary: SweepSummary) -> Table:
     def rows() -> Iterator[tuple[Value, ...]]:
         for item in summary.aggregates():
-            published = item["published"] or dict.fromkeys(
-                ("mean_explicit_faults", "total_explicit_faults", "mean_thrash_index")
-            )
-            total = published["total_explicit_faults"]
-            yield (
-                plain(item["name"]),
-                item["mean_explicit_faults"],
-                published["mean_explicit_faults"],
-                item["total_explicit_faults"],
-                int(total) if total and total.isdigit() else total and Number(total),
-                item["mean_thrash_index"],
-                published["mean_thrash_index"],
-            )
+            published = item["published"] if item["cells"] == CONFIGURATIONS else None
+            row: list[Value] = [plain(item["name"])]
+            for field in ("mean_explicit_faults", "total_explicit_faults", "mean_thrash_index"):
+                value = published and published[field]
+                if isinstance(value, str):
+                    value = int(value) if value.isdigit() else Number(value)
+                row += item[field], value
+            yield tuple(row)
 
-    return Table.of(
-        ("policy", "mean faults", "published", "total faults", "published", "thrash index", "published"), rows()
-    )
-
-
-def _shortfalls(summary: SweepSummary, configuration: dict[str, Any]) -> Iterator[str]:
-    """Yield what falls short of the published results."""
-    for item in summary.aggregates():
-        published = item["published"]
-        if published is None:
-            continue
-        if item["cells"] != CONFIGURATIONS:
-            yield (
-                f"{plain(item['name'])}: {_many(item['cells'], 'cell')} here, {CONFIGURATIONS} published: the means "
-                "cannot be compared."
-            )
-            continue
-        for field, name in (("mean_explicit_faults", "faults"), ("mean_thrash_index", "thrash index")):
-            ours, theirs = item[field], published[field]
-            if abs(ours - theirs) > TOLERANCE * theirs:
-                share = f" ({100 * (ours / theirs - 1):+.0f} %)" if theirs else ""
-                yield f"{plain(item['name'])}: mean {name} {ours:.3f}, published {theirs:.3f}{share}."
-    yield (
-        "The authors' workloads are not public. Ours were calibrated to the published means, so that their agreement "
-        "alone is no evidence; `docs/workloads.md` lists what was chosen."
-    )
-    if configuration["horizon"]:
-        yield (
-            "The oracle is the published one, the same greedy selector with look-ahead. It is no optimum: "
-            "`clawvm experiment bounds --out-root DIR` computes provable bounds."
-        )
+    names = ("mean faults", "published", "total faults", "published", "thrash index", "published")
+    return Table.of(("policy", *names), rows())
 
 
 def _words(name: str) -> str:
     return plain(name.replace("_", " "))
-
-
-def _names(aggregates: Sequence[dict[str, Any]]) -> str:
-    return _listed([plain(item["name"]) for item in aggregates])
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join((", ".join(parts[:-1]), parts[-1]) if len(parts) > 1 else parts)
-
-
-def _many(count: int, noun: str, plural: str = "") -> str:
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
-def _of_all(count: int, total: int) -> str:
-    return f"all {total} cells" if count == total else f"{count} of {total} cells"

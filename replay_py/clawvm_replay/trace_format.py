@@ -21,8 +21,6 @@ from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, Level, RecallOutcome, ToolOutcome, level_from_name
 
 __all__ = [
-    "FORMAT_NAME",
-    "FORMAT_VERSION",
     "Accounting",
     "BoundaryEvent",
     "BoundedLines",
@@ -76,18 +74,6 @@ class TraceHeader:
     description: str = ""
     accounting: Accounting | None = None
 
-    def to_record(self) -> dict[str, Any]:
-        """Return the header as plain JSON data."""
-        return {
-            "accounting": None if self.accounting is None else asdict(self.accounting),
-            "budget": self.budget,
-            "description": self.description,
-            "format": FORMAT_NAME,
-            "record": "header",
-            "version": FORMAT_VERSION,
-            "workload": self.workload,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class ToolDeclaration:
@@ -105,19 +91,6 @@ class ToolDeclaration:
     arguments: dict[str, Any] | None = None
     presentation: tuple[str, ...] = ()
 
-    def to_record(self) -> dict[str, Any]:
-        """Return the declaration as plain JSON data."""
-        return {
-            "arguments": self.arguments,
-            "deterministic": self.deterministic,
-            "outcome": self.outcome.value,
-            "page": None if self.page is None else self.page.to_record(),
-            "presentation": list(self.presentation),
-            "record": "tool",
-            "signature": self.signature,
-            "tool": self.tool,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class BoundaryEvent:
@@ -126,21 +99,10 @@ class BoundaryEvent:
     boundary: Boundary
     session: str = ""
 
-    def to_record(self) -> dict[str, Any]:
-        """Return the boundary as plain JSON data."""
-        record: dict[str, Any] = {"boundary": self.boundary.value, "record": "boundary"}
-        if self.session:
-            record["session"] = self.session
-        return record
-
 
 @dataclass(frozen=True, slots=True)
 class FlushEvent:
     """The harness's best-effort memory flush is due here; only a policy that has one performs it."""
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the flush as plain JSON data."""
-        return {"record": "flush"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +110,6 @@ class Replacement:
     """New content for a known page: an edit made the old content stale."""
 
     page: Page
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the replacement as plain JSON data."""
-        return {"page": self.page.to_record(), "record": "replace"}
 
 
 EventBefore = Page | Replacement | ToolDeclaration | BoundaryEvent | FlushEvent
@@ -165,10 +123,6 @@ class Lookup:
     query: str
     outcome: RecallOutcome
 
-    def to_record(self) -> dict[str, Any]:
-        """Return the recall as plain JSON data."""
-        return {"outcome": self.outcome.value, "query": self.query}
-
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -176,10 +130,6 @@ class Call:
 
     signature: str
     level: Level = Level.FULL
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the call as plain JSON data."""
-        return {"level": self.level.label, "signature": self.signature}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,18 +144,6 @@ class Turn:
     lookups: tuple[Lookup, ...] = ()
     updates: tuple[Update, ...] = ()
     line: int = 0
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the turn, without what precedes it, as plain JSON data."""
-        return {
-            "calls": [call.to_record() for call in self.calls],
-            "demands": [{"level": level.label, "page": page_id} for page_id, level in self.demands],
-            "lookups": [lookup.to_record() for lookup in self.lookups],
-            "record": "turn",
-            "transcript_tokens": self.transcript_tokens,
-            "turn": self.number,
-            "updates": [update.to_record() for update in self.updates],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,20 +167,51 @@ def write_trace(header: TraceHeader, turns: Iterable[Turn]) -> Iterator[str]:
 
 def header_line(header: TraceHeader) -> str:
     """Return the first line of a trace."""
-    return canonical_json(header.to_record()) + "\n"
+    return _line("header", format=FORMAT_NAME, version=FORMAT_VERSION, **asdict(header))
 
 
 def turn_lines(turn: Turn) -> Iterator[str]:
     """Yield the lines of one turn, those of what precedes it first."""
-    for item in turn.events_before:
-        record = {"page": item.to_record(), "record": "page"} if isinstance(item, Page) else item.to_record()
-        yield canonical_json(record) + "\n"
-    yield canonical_json(turn.to_record()) + "\n"
+    yield from map(_line_before, turn.events_before)
+    yield _line(
+        "turn",
+        turn=turn.number,
+        transcript_tokens=turn.transcript_tokens,
+        calls=[{"level": call.level.label, "signature": call.signature} for call in turn.calls],
+        demands=[{"level": level.label, "page": page_id} for page_id, level in turn.demands],
+        lookups=[{"outcome": lookup.outcome.value, "query": lookup.query} for lookup in turn.lookups],
+        updates=[update.to_record() for update in turn.updates],
+    )
 
 
 def end_line(turns: int) -> str:
     """Return the last line of a trace of so many *turns*."""
-    return canonical_json({"record": "end", "turns": turns}) + "\n"
+    return _line("end", turns=turns)
+
+
+def _line_before(item: EventBefore) -> str:
+    if isinstance(item, Page):
+        return _line("page", page=item.to_record())
+    if isinstance(item, Replacement):
+        return _line("replace", page=item.page.to_record())
+    if isinstance(item, BoundaryEvent):
+        return _line("boundary", boundary=item.boundary.value, **({"session": item.session} if item.session else {}))
+    if isinstance(item, FlushEvent):
+        return _line("flush")
+    return _line(
+        "tool",
+        tool=item.tool,
+        signature=item.signature,
+        outcome=item.outcome.value,
+        page=None if item.page is None else item.page.to_record(),
+        deterministic=item.deterministic,
+        arguments=item.arguments,
+        presentation=list(item.presentation),
+    )
+
+
+def _line(record: str, **fields: Any) -> str:
+    return canonical_json({"record": record, **fields}) + "\n"
 
 
 def open_trace(path: Path) -> BinaryIO:
@@ -315,7 +284,7 @@ def parsed(text: bytes) -> Any:
 
 
 def _refused(number: str) -> Any:
-    raise ValueError(f"{number:.80} is no JSON number")
+    raise ValueError(f"{number:.80} is not a JSON number")
 
 
 def _finite(text: str) -> float:

@@ -203,10 +203,10 @@ class ExplainTest(CommandTest):
     def test_says_what_required_the_page_which_upgrades_were_tried_and_what_did_not_fit(self) -> None:
         result = run(EXPLAIN, TRACE, "--turn", 10, "--page", "rule-no-migrations")
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("required at structured: auto-pin holds every hard page at its floor; it fitted", result.stdout)
+        self.assertIn("floor: auto-pin holds a hard page at structured", result.stdout)
         result = run(EXPLAIN, TRACE, "--turn", 22, "--page", "file-1")
         self.assertIn("upgrade to structured: 4 tokens", result.stdout)
-        self.assertIn("did not fit what was left", result.stdout)
+        self.assertIn("no upgrade to full: it needs", result.stdout)
 
     def test_a_decision_trace_explains_the_same_as_its_trace(self) -> None:
         decisions = self.folder / "decisions.jsonl"

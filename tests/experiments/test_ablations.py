@@ -48,36 +48,18 @@ class Table6Test(unittest.TestCase):
         )
         self.assertEqual(found["without_pointer_resolution_duplicate_and_refetch_at_180"], 126)
         self.assertEqual(found["without_pointer_resolution_total_at_180"], 126)
-        self.assertEqual(found["without_pointer_resolution_faults"], 176)
 
     def test_pinned_misses_stand_beside_the_published_columns_not_in_their_total(self):
-        found = findings(
-            {("auto_pin", "long_horizon", 180): {"post_compaction_bootstrap": 9, "pinned_invariant_miss": 4}}
+        results = EXPERIMENT.summarize(
+            rows({("auto_pin", "long_horizon", 180): {"post_compaction_bootstrap": 9, "pinned_invariant_miss": 4}})
         )
+        found = results["findings"]
         self.assertEqual(found["without_auto_pin_bootstrap_at_180"], 9)
         self.assertEqual(found["without_auto_pin_total_at_180"], 9)
-        self.assertEqual(found["without_auto_pin_pinned_at_180"], 4)
-        self.assertTrue(found["without_auto_pin_pure"])
-
-    def test_zeros_and_counts_are_distinguished(self):
-        # Nothing anywhere: the 14 published zeros reproduced, the 4 counts do not.
-        found = findings()
-        self.assertEqual((found["table_6_zeros"], found["table_6_zeros_reproduced"]), (14, 14))
-        self.assertEqual((found["table_6_counts"], found["table_6_counts_reproduced"]), (4, 0))
-
-    def test_a_count_within_tolerance_is_reproduced_and_a_broken_zero_is_not(self):
-        found = findings(
-            {
-                ("writeback_at_reset", "multi_session", 180): {"flush_miss": 4},
-                ("prefetch", "multi_session", 180): {"refetch": 1},
-            }
-        )
-        self.assertEqual(found["table_6_counts_reproduced"], 1)
-        self.assertEqual(found["table_6_zeros_reproduced"], 13)
-
-    def test_zeros_were_conditions_and_counts_are_predictions(self):
-        for figure in EXPERIMENT.summarize(rows())["table_6"]:
-            self.assertEqual(figure["mark"], "prediction" if figure["published"] else "condition", figure)
+        self.assertTrue(found["all_removals_pure_at_180"])
+        report = markdown(EXPERIMENT.report(results))
+        self.assertIn("| auto-pin | 9 / 9 | 0 / 0 | 0 / 0 | 9 / 9 | 4 | 0 |", report)
+        self.assertIn("not reproduced: pointer resolution, duplicate and refetch 0 (published 126); writeback", report)
 
 
 class PurityTest(unittest.TestCase):
@@ -91,28 +73,23 @@ class PurityTest(unittest.TestCase):
         for feature, kinds in PREVENTS.items():
             with self.subTest(feature=feature):
                 found = findings({(feature, "long_horizon", 500): dict.fromkeys(kinds, 1)})
-                self.assertTrue(found[f"without_{feature}_pure"])
-                self.assertTrue(found[f"without_{feature}_shows_its_faults"])
+                self.assertTrue(found["all_removals_pure"])
 
     def test_one_fault_of_another_kind_is_impure(self):
         for feature, kinds in PREVENTS.items():
-            for kind in set(FAULT_FIELDS) - set(kinds):
-                with self.subTest(feature=feature, kind=kind):
-                    found = findings({(feature, "daily_assistant", 120): {kind: 1}})
-                    self.assertFalse(found[f"without_{feature}_pure"])
-                    self.assertFalse(found["all_removals_pure"])
-
-    def test_a_removal_without_any_fault_does_not_show_what_it_prevents(self):
-        found = findings()
-        self.assertFalse(found["without_auto_pin_shows_its_faults"])
-        # These two prevent no kind of fault, so that there is nothing to show.
-        self.assertTrue(found["without_prefetch_shows_its_faults"])
+            other = min(set(FAULT_FIELDS) - set(kinds))
+            with self.subTest(feature=feature, kind=other):
+                found = findings({(feature, "daily_assistant", 120): {other: 1}})
+                self.assertFalse(found["all_removals_pure"])
+        kinds = set(FAULT_FIELDS) - set(PREVENTS["auto_pin"])
+        for kind in kinds:
+            self.assertFalse(findings({("auto_pin", "daily_assistant", 120): {kind: 1}})["all_removals_pure"], kind)
 
     def test_faults_that_clawvm_has_too_are_not_laid_to_a_removal(self):
         both = {(variant, "long_horizon", 120): {"silent_recall": 2} for variant in ("clawvm", "prefetch")}
-        found = findings(both)
-        self.assertTrue(found["without_prefetch_pure"])
-        self.assertEqual(found["clawvm_faults"], 2)
+        results = EXPERIMENT.summarize(rows(both))
+        self.assertEqual(results["removed"]["prefetch"]["other_kinds"], [])
+        self.assertEqual(results["clawvm"]["faults"], 2)
 
     def test_every_feature_has_its_kinds(self):
         self.assertEqual(set(PREVENTS), set(FEATURES))
@@ -150,14 +127,7 @@ class AdditiveTest(unittest.TestCase):
 
     def test_an_addition_that_raises_the_count_is_reported(self):
         results = EXPERIMENT.summarize(rows({("forward_3", "long_horizon", 120): {"refetch": 2}}))
-        self.assertFalse(results["findings"]["additive_faults_never_rise"])
-        self.assertIn("Additions that raise the count: auto-pin (+2).", markdown(EXPERIMENT.report(results)))
-
-    def test_gains_that_depend_on_the_order_are_seen(self):
-        first = {("retrieval", "long_horizon", 120): {"refetch": 5}}
-        # Forward the first addition removes all five, in reverse order another one does.
-        self.assertTrue(findings(first)["additive_gain_depends_on_order"])
-        self.assertFalse(findings()["additive_gain_depends_on_order"])
+        self.assertIn("| auto-pin | 2 | -2 | 0 | 0 |", markdown(EXPERIMENT.report(results)))
 
     def test_real_rows_of_the_last_steps_equal_clawvms(self):
         last = len(ADDITIONS)
@@ -176,8 +146,8 @@ class QuickTest(unittest.TestCase):
         found = findings(budgets=(180,))
         self.assertEqual(found.keys(), findings().keys())
         known = {name for name, value in found.items() if value is not None}
-        self.assertTrue(all("at_180" in name or name.startswith("table_6") for name in known), known)
-        self.assertIsNone(found["without_auto_pin_pure"])
+        self.assertTrue(all("at_180" in name for name in known), known)
+        self.assertIsNone(found["all_removals_pure"])
         self.assertEqual(found["without_auto_pin_total_at_180"], 0)
 
     def test_quick_cells_are_a_part_of_the_full_ones(self):

@@ -169,9 +169,9 @@ class ReportTest(unittest.TestCase):
 
     def test_report_says_where_checks_are_broken(self):
         report = report_of(EXPERIMENT.summarize(ROWS))
-        self.assertIn("35 checks are broken only by a control of another scenario", report)
-        self.assertIn("66 are broken by a control of their own scenario", report)
-        self.assertIn("0 are of a kind that no control breaks", report)
+        self.assertIn("only a control of another scenario breaks 35:", report)
+        self.assertIn("A control of its own scenario breaks 66 of the checks", report)
+        self.assertIn("No control breaks 0.", report)
         self.assertIn("| Starvation | 5 of 5 | 6 of 6 | 5 of 5 |", report)
         self.assertIn("| Threshold jump | 8 of 8 | 3 of 3 | 3 of 8 |", report)
         section = report.split("### Threshold jump\n")[1]

@@ -8,6 +8,7 @@ from clawvm_experiments import overhead
 from clawvm_experiments.claims import (
     KINDS,
     Claim,
+    Judged,
     claims_record,
     claims_table,
     command_of,
@@ -17,7 +18,7 @@ from clawvm_experiments.claims import (
 )
 from clawvm_experiments.registry import EXPERIMENTS
 from clawvm_experiments.sessions.report import SESSIONS_ID
-from clawvm_replay.document import ReportVerdict
+from clawvm_replay.document import ReportVerdict, markdown
 
 HOLDS, FAILS, NOT_RUN = "holds", "fails", "not run"
 
@@ -129,6 +130,15 @@ class JudgingTest(unittest.TestCase):
         }
         for text, expected in words.items():
             self.assertEqual(claim(expected=expected).expectation(), text)
+
+
+class ClaimsTableTest(unittest.TestCase):
+    def test_the_verdict_is_the_second_column_and_an_expectation_stays_in_one_piece(self) -> None:
+        judged = [Judged(claim(expected={"value": 67.8, "relative": 0.15}), 67.5, True)]
+        header, _, row = markdown([claims_table(judged)]).splitlines()
+        self.assertTrue(header.startswith("| claim | verdict |"))
+        self.assertTrue(row.startswith("| T01 | holds |"))
+        self.assertIn("| 67.8\u00a0\u00b1\u00a015\u00a0% |", row)
 
 
 class CommittedClaimsTest(unittest.TestCase):

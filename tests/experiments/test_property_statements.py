@@ -3,8 +3,7 @@
 import dataclasses
 import unittest
 
-from clawvm_experiments.property import check_trace
-from clawvm_experiments.property_statements import Property, levels_of, violations_of
+from clawvm_experiments.property import Property, check_trace, levels_of, violations_of
 from clawvm_replay.trace_format import (
     BoundaryEvent,
     Call,

@@ -68,26 +68,16 @@ class IdenticalTest(unittest.TestCase):
 
 class MovesTest(unittest.TestCase):
     def test_the_weight_that_moves_a_metric_most_is_named(self):
-        found = findings(
-            lambda weights, workload: {"page_in_tokens": 100 * weights.recency, "prompt_cost": weights.pin}
+        results = EXPERIMENT.summarize(
+            rows(lambda weights, workload: {"page_in_tokens": 100 * weights.recency, "prompt_cost": weights.pin})
         )
-        self.assertEqual(found["page_in_tokens_moved_most_by"], "recency")
-        self.assertEqual(found["prompt_cost_moved_most_by"], "pin")
-        self.assertEqual(found["prefix_reuse_moved_most_by"], "none")
+        metrics = results["metrics"]
         # Sums over four workloads: 10 to 120 each, 60 at the default.
-        self.assertEqual(found["page_in_tokens_lowest"], 40.0)
-        self.assertEqual(found["page_in_tokens_default"], 240.0)
-        self.assertEqual(found["page_in_tokens_highest"], 480.0)
-
-    def test_each_weight_alone_is_in_ascending_order_with_the_others_at_their_defaults(self):
-        alone = EXPERIMENT.summarize(rows(lambda weights, workload: {"prefix_reuse": sum(weights)}))["alone"]
-        self.assertEqual(alone["pin"]["values"], [0.5, 1.0, 2.0, 3.0, 4.0])
-        self.assertEqual(alone["recompute"]["values"], [0.0, 0.2, 0.4, 0.8, 1.2])
-        self.assertEqual(alone["pin"]["prefix_reuse"], [1.5, 2.0, 3.0, 4.0, 5.0])
-
-    def test_settings_unlike_the_default_are_counted(self):
-        found = findings(lambda weights, workload: {"prefix_reuse": 0.7} if weights in SETTINGS[1:4] else {})
-        self.assertEqual(found["settings_unlike_default"], 3)
+        expected = {"lowest": 40.0, "default": 240.0, "highest": 480.0, "moved_most_by": "recency"}
+        self.assertEqual(metrics["page_in_tokens"], expected)
+        self.assertEqual(metrics["prompt_cost"]["moved_most_by"], "pin")
+        self.assertEqual(metrics["prefix_reuse"]["moved_most_by"], "none")
+        self.assertEqual(results["findings"]["page_in_tokens_range"], 440.0)
 
 
 class QuickTest(unittest.TestCase):
@@ -97,7 +87,5 @@ class QuickTest(unittest.TestCase):
         settings = list(dict.fromkeys(Weights(*(c.parameters[n] for n in Weights._fields)) for c in quick))
         results = EXPERIMENT.summarize(rows(settings=settings))
         self.assertEqual(results["findings"].keys(), findings().keys())
-        known = {name: value for name, value in results["findings"].items() if value is not None}
-        self.assertEqual(known, {"runs": len(quick)})
-        self.assertEqual(results["alone"]["recency"]["values"], [0.1, 0.6, 1.2])
+        self.assertEqual(set(results["findings"].values()), {None})
         self.assertTrue(markdown(EXPERIMENT.report(results)).startswith("## "))

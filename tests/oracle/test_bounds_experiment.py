@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from clawvm_experiments.bounds import EXPERIMENT, _distribution, _tokens, trace_row
+from clawvm_experiments.bounds import EDGES, EXPERIMENT, _distribution, _tokens, trace_row
 from clawvm_experiments.experiment import Cell
 from clawvm_oracle.bounds import DEMAND_ONLY
 from clawvm_replay.document import markdown
@@ -74,8 +74,8 @@ class ResultTests(unittest.TestCase):
         self.assertTrue(all(value is None or isinstance(value, (bool, int, float)) for value in findings.values()))
         for policy_id in (*POLICIES, DEMAND_ONLY.id):
             self.assertIn(f"{policy_id}_over_demand_only_bound", findings)
-            self.assertGreaterEqual(findings[f"{policy_id}_brought_in_over_bound"], 1.0)
-            self.assertGreaterEqual(findings[f"{policy_id}_over_any_policy_bound"], 1.0)
+            for measure in ("brought_in_over_bound", "over_any_policy_bound"):
+                self.assertGreaterEqual(self.results["policies"][policy_id][measure], 1.0)
         self.assertIs(findings["bounds_respected_by_every_policy"], True)
         self.assertIs(findings["belady_cases_equal"], True)
         self.assertEqual((findings["brute_force_cases"], findings["brute_force_violations"]), (2, 0))
@@ -83,9 +83,9 @@ class ResultTests(unittest.TestCase):
     def test_the_band_encloses_the_demand_only_oracle(self) -> None:
         results = self.results
         lower, upper = results["bounds"], results["series"]["reloaded"][DEMAND_ONLY.id]
-        self.assertEqual(list(upper), ["120"])
-        self.assertLessEqual(lower["any_policy"]["120"], lower["demand_only"]["120"])
-        self.assertLessEqual(lower["demand_only"]["120"], upper["120"])
+        self.assertEqual(results["budgets"], [120])
+        self.assertLessEqual(lower["any_policy"], lower["demand_only"])
+        self.assertLessEqual(lower["demand_only"], upper)
 
     def test_the_distance_from_the_optimum_is_reloaded_over_the_bound_for_any_policy(self) -> None:
         results = self.results
@@ -94,11 +94,7 @@ class ResultTests(unittest.TestCase):
             sum(reached) for reached in zip(*((cell["reloaded"], cell["bounds"]["any_policy"]) for cell in families))
         )
         self.assertGreater(bound, 0)
-        self.assertEqual(results["findings"]["clawvm_over_any_policy_bound"], round(reloaded / bound, 6))
-        self.assertEqual(
-            results["policies"]["clawvm"]["reloaded_over_any_policy_bound_by_budget"],
-            {"120": round(reloaded / bound, 6)},
-        )
+        self.assertEqual(results["policies"]["clawvm"]["over_any_policy_bound"], round(reloaded / bound, 6))
         report = report_of(results)
         self.assertIn(f"| ClawVM | {reloaded:,} | {bound:,} | {reloaded / bound:,.3f} |", report)
 
@@ -108,13 +104,12 @@ class ResultTests(unittest.TestCase):
             if row["kind"] == "family":
                 row["policies"]["clawvm"]["bounds"]["any_policy"] = 0
         results = EXPERIMENT.summarize(rows)
-        self.assertIsNone(results["findings"]["clawvm_over_any_policy_bound"])
-        self.assertEqual(results["policies"]["clawvm"]["reloaded_over_any_policy_bound_by_budget"], {"120": None})
+        self.assertIsNone(results["policies"]["clawvm"]["over_any_policy_bound"])
         self.assertIn("| 0 | - |", report_of(results))
 
     def test_the_bound_for_any_policy_is_reached_by_a_plan_in_every_cell(self) -> None:
         findings = self.results["findings"]
-        self.assertEqual((findings["any_policy_plan_reaches_bound"], findings["cells_with_bounds"]), (2, 2))
+        self.assertEqual((findings["any_policy_plan_reaches_bound"], self.results["cells_with_bounds"]), (2, 2))
         for name, value in (("page_in_tokens", 1), ("reloaded", 1), ("meets_all", False)):
             rows = json.loads(json.dumps(self.rows))
             next(row for row in rows if row["kind"] == "family")["any_policy_plan"][name] = value
@@ -127,24 +122,23 @@ class ResultTests(unittest.TestCase):
             (line,) = (
                 text
                 for text in report.splitlines()
-                if text.startswith(f"| {policy.name} |") and text.endswith((" yes |", " no |"))
+                if text.startswith(f"| {policy.name} |") and (" yes |" in text or " no |" in text)
             )
             bounded = policy_id in ("retrieval", "retrieval_cache", DEMAND_ONLY.id)
             with self.subTest(policy=policy_id):
-                self.assertTrue(line.endswith("| yes |" if bounded else "| no |"), line)
+                self.assertTrue("| yes |" in line if bounded else "| no |" in line, line)
 
     def test_each_bound_is_next_to_its_ratio(self) -> None:
         results = self.results
         report = report_of(results)
         self.assertIn("**The denominators differ**", report)
         for policy_id, item in results["policies"].items():
-            for measure, bound, ratio in (
-                ("reloaded", "any_policy", "reloaded_over_any_policy_bound"),
-                ("reloaded", "demand_only", "reloaded_over_demand_only_bound"),
-                ("brought_in", "brought_in", "brought_in_over_bound"),
-            ):
-                with self.subTest(policy=policy_id, bound=bound):
-                    self.assertIn(f"| {item[measure]:,} | {item['bounds'][bound]:,} | {item[ratio]:,.3f} |", report)
+            with self.subTest(policy=policy_id):
+                pairs = (
+                    f"{item['bounds'][bound]:,} | {item[f'over_{bound}_bound']:,.3f} |"
+                    for bound in ("any_policy", "demand_only")
+                )
+                self.assertIn(f"| {item['reloaded']:,} | {' '.join(pairs)}", report)
 
     def test_a_run_below_its_bound_is_noticed(self) -> None:
         for measure, bound, policy_id in (
@@ -178,13 +172,13 @@ class ResultTests(unittest.TestCase):
         report = report_of(json.loads(json.dumps(results)))
         self.assertEqual(report, report_of(results))
         self.assertTrue(report.startswith("## "))
-        self.assertIn("| lower bound, demand-only |", report)
+        self.assertIn("| Bound, demand-only |", report)
 
 
 class ReportTests(unittest.TestCase):
     def test_means_in_tokens_have_no_needless_digits(self) -> None:
-        values = {"120": 1144.25, "180": 243.8, "240": 74.26, "300": 2.25, "380": 0.0, "500": None}
-        self.assertEqual(_tokens(values), ["1,144", "244", "74.3", "2.25", "0.00", None])
+        values = [1144.25, 243.8, 74.26, 2.25, 0.0]
+        self.assertEqual([_tokens(value) for value in values], ["1,144", "244", "74.3", "2.25", "0.00"])
 
     def test_quantiles_are_nearest_ranks_and_no_ratio_has_no_numbers(self) -> None:
         numbers = _distribution([number / 100 for number in range(1, 101)])
@@ -200,18 +194,14 @@ class ReportTests(unittest.TestCase):
         self.assertEqual((counts[0], counts[1], counts[2], counts[-1], sum(counts)), (2, 1, 2, 2, 7))
 
     def test_the_band_of_reloaded_tokens_begins_at_the_bound_that_holds_for_every_policy(self) -> None:
-        def by_budget(*values):
-            return dict(zip(("120", "180"), values))
-
         results = {
             "budgets": [120, 180],
-            "utility_edges": [0.0, 0.5, 1.0],
-            "utility": {"clawvm": {"histogram": [0, 3], "minimum": 0.9, "median": 1.0}},
+            "utility": {"clawvm": {"histogram": [0] * (len(EDGES) - 2) + [3], "minimum": 0.9, "median": 1.0}},
             "series": {
-                measure: {DEMAND_ONLY.id: by_budget(300.0, 74.0), "clawvm": by_budget(280.0, 8.0)}
+                measure: {DEMAND_ONLY.id: [300.0, 74.0], "clawvm": [280.0, 8.0]}
                 for measure in ("reloaded", "brought_in")
             },
-            "bounds": {"any_policy": by_budget(200.0, 2.0), "brought_in": by_budget(290.0, 70.0)},
+            "bounds": {"any_policy": [200.0, 2.0], "brought_in": [290.0, 70.0]},
         }
         figures = EXPERIMENT.figures(results)
         for text in ("oracle without: 200 to 300 at 120", "oracle without: 2 to 74 at 180", "log(1 + value)"):
@@ -237,6 +227,6 @@ class PressureTests(unittest.TestCase):
         self.assertEqual(results["findings"]["cells_under_pressure"], 1)
         self.assertEqual(results["findings"]["clawvm_over_demand_only_bound"], None)
         self.assertNotIn("undefined", results["findings"].values())
-        self.assertEqual(results["findings"]["cells_with_bounds"], 0)
+        self.assertEqual(results["cells_with_bounds"], 0)
         self.assertEqual(results["budgets"], [])
         self.assertIn("0 of 1 cells", report_of(results))

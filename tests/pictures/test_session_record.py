@@ -116,7 +116,7 @@ class SmallSessionsTest(unittest.TestCase):
             [
                 "upgrade to structured: 10 tokens of 50 left, score per token 2",
                 "upgrade to compressed: 5 tokens of 40 left, score per token 0.5",
-                "no upgrade to full: it needs 36 tokens, 35 were left, score per token 0.25",
+                "no upgrade to full: it needs 36 tokens with 35 left, score per token 0.25",
             ],
         )
 
@@ -129,7 +129,7 @@ class SmallSessionsTest(unittest.TestCase):
         run = record.rows["p"].runs[-1]
         self.assertEqual((run.first, run.last), (2, 4))
         self.assertEqual(
-            run.texts, ["no upgrade to full: it needs 40 tokens, 5 to 39 were left, score per token 0.4 to 0.6"]
+            run.texts, ["no upgrade to full: it needs 40 tokens with 5 to 39 left, score per token 0.4 to 0.6"]
         )
 
     def test_a_step_above_one_that_did_not_fit_is_left_out(self) -> None:

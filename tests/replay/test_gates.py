@@ -33,16 +33,16 @@ class GatesTest(unittest.TestCase):
                 with self.subTest(policy=policy_id, gate=gate.id):
                     lacking = dataclasses.replace(POLICIES[policy_id], id="lacking", **gate.removal)
                     off, on = run_gate(gate, lacking).halves
-                    self.assertTrue(off.passed)
-                    self.assertFalse(on.passed)
+                    self.assertFalse(off.failures)
+                    self.assertTrue(on.failures)
 
     def test_every_gate_fails_when_the_unprotected_half_keeps_the_protection(self):
         for gate in GATES:
             with self.subTest(gate=gate.id):
                 report = run_gate(toothless(gate), CLAWVM)
                 off, on = report.halves
-                self.assertFalse(off.passed)
-                self.assertTrue(on.passed)
+                self.assertTrue(off.failures)
+                self.assertFalse(on.failures)
                 self.assertFalse(report.passed)
 
     def test_every_half_quotes_evidence(self):

@@ -40,8 +40,9 @@ def row(meter, tally=None, prices=PRICE_MODELS["default"]):
         tally=Tally() if tally is None else tally,
         meter=meter,
         prices=prices,
-        boundaries={"compactions": 0, "resets": 0, "flushes": 0},
-        updates={"committed_updates": 0, "rejected_updates": 0, "lost_updates": 0},
+        counts=dict.fromkeys(
+            ("compactions", "resets", "flushes", "committed_updates", "rejected_updates", "lost_updates"), 0
+        ),
     )
 
 

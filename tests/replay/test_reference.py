@@ -6,6 +6,7 @@ import io
 import json
 import re
 import unittest
+from pathlib import Path
 from unittest import mock
 
 from clawvm_replay import suite
@@ -18,10 +19,11 @@ from clawvm_replay.suite_report import preliminary_blocks, sweep_blocks
 from clawvm_replay.sweep import UNSERVED_FIELDS, CellOutcome, SweepCell, SweepSummary, differences, run_cell
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
-from tests.cli.support import ROOT
 from tests.support import temporary_folder
 
-REFERENCE = ROOT / "reference" / "tier2" / "results" / "tier2.summary.json"
+REFERENCE = Path(__file__).resolve().parents[2] / "reference"
+SUMMARY = Path("tier2", "results", "tier2.summary.json")
+GATE_REPORT = Path("tier1", "tier1.report.json")
 COMPLETE = ("lru", "clawvm", "oracle_h3")
 
 
@@ -48,21 +50,24 @@ class FreshRunTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.root = temporary_folder(cls)
-        cls.reference = read_document(REFERENCE, "sweep_summary")
+        cls.reference = read_document(REFERENCE / SUMMARY, "sweep_summary")
         cls.configuration = cls.reference["configuration"]
         traces = [
             FAMILIES[name](budget) for name in cls.configuration["workloads"] for budget in cls.configuration["budgets"]
         ]
         policies = [POLICIES[name] for name in cls.configuration["policies"]]
         with mock.patch.object(suite, "sweep", cls.outcomes):
-            cls.passed = suite.run_suite(OutputDirectory(cls.root), traces, policies, cls.configuration)
-        cls.fresh = read_document(cls.root / "tier2" / "results" / "tier2.summary.json", "sweep_summary")
+            cls.outcome = suite.run_suite(OutputDirectory(cls.root), traces, policies, cls.configuration)
+        cls.fresh = read_document(cls.root / SUMMARY, "sweep_summary")
         cls.report = (cls.root / "preliminary.report.md").read_text()
+        cls.sweep_report = (cls.root / "tier2" / "results" / "tier2.summary.md").read_text()
 
     def test_it_equals_the_committed_reference(self):
         self.assertEqual(list(differences(self.reference, self.fresh)), [])
         self.assertEqual(self.fresh, self.reference)
-        self.assertTrue(self.passed)
+        reference, fresh = (read_document(root / GATE_REPORT, "gate_report") for root in (REFERENCE, self.root))
+        self.assertEqual(fresh, reference)
+        self.assertEqual(self.outcome, (True, 76, 144))
 
     def test_complete_policies_have_no_fault_and_no_pressure(self):
         for row in self.fresh["rows"]:
@@ -102,15 +107,16 @@ class FreshRunTest(unittest.TestCase):
                 else:
                     self.assertEqual(type(value)(found[name]), value)
 
-    def test_the_report_opens_with_the_result_and_then_what_speaks_against_it(self):
-        opening, unfavourable = self.report.split("\n\n")[1:4:2]
-        self.assertIn("6 of 6 lifecycle gates pass", opening)
+    def test_both_reports_open_with_the_result_and_this_one_goes_on_with_what_speaks_against_it(self):
+        opening, unfavourable = self.report.split("\n\n")[1:5:3]
+        self.assertIn("76 of 144 cells were served; 6 of 6 lifecycle gates pass", opening)
         self.assertIn("LRU, ClawVM and Oracle (h = 3) have no explicit faults and served 18, 21 and 20 of 24", opening)
+        self.assertIn(opening.partition("**")[2].partition("; ")[0], self.sweep_report.split("\n\n")[1])
         for words in (
-            "Plain LRU in the same structure has no more explicit faults than ClawVM in all 24 cells",
-            "fewer or as many page-in tokens in all 24 cells",
-            "an active plan was below its floor",
-            "follows from the contract",
+            "Plain LRU in the same structure has no more explicit faults than ClawVM in 24 of 24 cells",
+            "no more page-in tokens in 24 of 24 cells",
+            "an active plan below its floor",
+            "follow from the contract",
             "changes no fault count",
             "clawvm experiment ablations",
         ):
@@ -118,9 +124,8 @@ class FreshRunTest(unittest.TestCase):
         self.assertLess(len(self.report.split()), 1500, "five minutes of reading")
 
     def test_a_policy_that_cannot_page_in_has_a_dash_in_reports_and_a_zero_in_data(self):
-        sweep_report = (self.root / "tier2" / "results" / "tier2.summary.md").read_text()
         self.assertRegex(self.report, r"\n\| Retrieval \| - \| 1\.577")
-        self.assertRegex(sweep_report, r"\| evidence heavy \| 120 \| retrieval \|.* \| - \| 0\.105 \|")
+        self.assertRegex(self.sweep_report, r"\| evidence heavy \| 120 \| Retrieval \|.* \| - \| 0\.105 \|")
         self.assertEqual({row["page_in_tokens"] for row in self.fresh["rows"] if row["policy"] == "retrieval"}, {0})
 
     def test_every_file_is_in_the_manifest(self):
@@ -151,11 +156,11 @@ class ReportTest(unittest.TestCase):
         self.assertEqual({row.served for row in rows}, {False})
         blocks = self.blocks(rows, *POLICIES)
         opening = next(block.text for block in blocks if isinstance(block, Paragraph))
-        self.assertIn("**No cell was served.**", opening)
+        self.assertIn("**0 of 6 cells were served; 6 of 6 lifecycle gates pass.**", opening)
         self.assertIn("no success", opening)
         self.assertNotIn("no explicit faults", opening)
         text = markdown(blocks)
-        self.assertNotIn("follows from the contract", text)
+        self.assertNotIn("follow from the contract", text)
         self.assertRegex(text, r"ClawVM \| 1 \| 1 \| 0 \| [1-9]")
 
     def test_a_cell_that_another_policy_serves_better_is_counted(self):
@@ -167,8 +172,8 @@ class ReportTest(unittest.TestCase):
 
     def test_other_policies_need_no_clawvm_in_the_run(self):
         text = markdown(self.blocks(self.rows(120, "retrieval"), "retrieval"))
-        self.assertNotRegex(text, "Plain|follows from the contract")
-        self.assertIn("1 cell here, 24 published", text)
+        self.assertNotRegex(text, "Plain|follow from the contract")
+        self.assertIn("has 1 cell per published policy, the published sweep 24", text)
 
     def test_every_table_has_a_value_for_every_column(self):
         rows = self.rows(120, "retrieval", "clawvm")

@@ -233,7 +233,7 @@ class BadInputTest(TraceFormatCase):
     def test_numbers_that_json_does_not_have(self):
         for word in (b"NaN", b"Infinity", b"-Infinity"):
             with self.subTest(word=word):
-                self.assert_error(encoded(SMALL).replace(b"90", word), 8, "no JSON number")
+                self.assert_error(encoded(SMALL).replace(b"90", word), 8, "not a JSON number")
 
     def test_same_key_twice(self):
         self.assert_error(encoded(SMALL).replace(b'{"record": "turn", "turn": 2', b'{"turn": 2, "turn": 2'), 8, "twice")

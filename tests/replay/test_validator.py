@@ -9,7 +9,7 @@ from unittest import mock
 
 from clawvm_replay import schemas
 from clawvm_replay.errors import InputError
-from clawvm_replay.schemas import MAXIMUM_DEPTH, SchemaError, Schemas, check_file, read_document
+from clawvm_replay.schemas import SchemaError, Schemas, check_file, read_document
 from tests.support import temporary_folder
 
 
@@ -139,14 +139,12 @@ class MessageTest(unittest.TestCase):
             for line in lines(schema, instance):
                 self.assertLess(len(line), 1000)
 
-    def test_depth_is_bounded_and_violations_come_one_by_one(self) -> None:
+    def test_depth_costs_nothing_and_violations_come_one_by_one(self) -> None:
         deep = []
-        for _ in range(MAXIMUM_DEPTH - 1):
-            deep = [deep]
-        self.assertEqual(lines({}, deep), [])
         for _ in range(10_000):
             deep = [deep]
-        self.assertEqual(len(lines({}, deep)), 1)
+        self.assertEqual(lines({"items": True}, deep), [])
+        self.assertEqual(lines({"items": {"type": "null"}}, deep), ["/0: expected null, found an array of 1"])
         first = next(load({"items": {"type": "null"}}).violations([1] * 100_000, "s"))
         self.assertEqual(first.path, "/0")
 

@@ -25,9 +25,8 @@ from clawvm_transcripts.events import (
     Usage,
 )
 from clawvm_transcripts.formats import Format, arguments_of, usage_of, words_of
-from clawvm_transcripts.formats.mini_swe_agent import MINI_SWE_AGENT
 from clawvm_transcripts.formats.openhands import OPENHANDS
-from clawvm_transcripts.formats.swe_agent import SWE_AGENT
+from clawvm_transcripts.formats.swe_agent import MINI_SWE_AGENT, SWE_AGENT
 from clawvm_transcripts.reading import Source
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -167,7 +167,11 @@ class ConversionTest(JobsTest):
         made.write(self.folder / "a.jsonl")
         self.add("b.jsonl", "a-clean-one")
         report = self.report()
-        self.assertIn("1 file found in folders", report)
+        self.assertIn(
+            "Not read: 1 file in no known format, found in folders; 3 broken lines; 2 lines of unknown types. "
+            "Converted: 2 sessions.",
+            report.split("\n\n")[1],
+        )
         self.assertRegex(
             report,
             r"type-[0-9a-f]{12} \(2\) \| 3 \| 13, 14: is no JSON, or only a part of it; 15: is JSON, but no object \|",
@@ -177,9 +181,11 @@ class ConversionTest(JobsTest):
 
     def test_the_report_says_when_everything_was_read_and_which_file_was_cut_off(self) -> None:
         path = recording("a", turns=60).write(self.folder / "a.jsonl.gz")
-        self.assertIn("Every line was of a known type", self.report())
+        self.assertIn("Not read: nothing. Converted: 1 session.", self.report())
         path.write_bytes(path.read_bytes()[:-200])
-        self.assertRegex(self.report(), r"claude-code-\w+ was read only in part: the compressed data is cut off\.")
+        report = self.report()
+        self.assertIn("Not read: 1 file read only up to the damage; 1 broken line", report)
+        self.assertRegex(report, r"claude-code-\w+ \| the compressed data is cut off \|")
 
     def test_the_report_is_in_ascii_whatever_the_words(self) -> None:
         recording("a").line(type="täg | `x`\n# y").write(self.folder / "a.jsonl")

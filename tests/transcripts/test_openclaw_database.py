@@ -17,8 +17,8 @@ from unittest.mock import patch
 
 from clawvm_transcripts.detection import detect, events_of
 from clawvm_transcripts.events import Broken, Event, Prompt, SessionEnd, SessionStart, Skipped
-from clawvm_transcripts.formats import openclaw_database
-from clawvm_transcripts.formats.openclaw_database import OPENCLAW_DATABASE
+from clawvm_transcripts.formats import pi
+from clawvm_transcripts.formats.pi import OPENCLAW_DATABASE
 from clawvm_transcripts.reading import MAXIMUM_LINE, Source
 from tests.support import not_checked, temporary_folder
 
@@ -53,7 +53,7 @@ class StandIn:
 
     def __init__(self, options: dict[int, int]) -> None:
         self._inner = zlib.decompressobj()
-        assert options == {1: openclaw_database.WINDOW_BITS}
+        assert options == {1: pi.WINDOW_BITS}
 
     def decompress(self, content: bytes, max_length: int) -> bytes:
         return self._inner.decompress(content, max_length)
@@ -115,7 +115,7 @@ class Database(unittest.TestCase):
             self.row("ape", 0, header("ape")),
             *(self.row("ape", number, None, frame) for number, frame in enumerate(frames, 1)),
         )
-        with patch.object(openclaw_database, "ZSTANDARD_MODULES", ("no.such.module", module)):
+        with patch.object(pi, "ZSTANDARD_MODULES", ("no.such.module", module)):
             return self.read()[1:-1]
 
     def test_compressed_rows_are_read_by_the_library_that_is_there(self) -> None:
@@ -138,7 +138,7 @@ class Database(unittest.TestCase):
         self.assertIn("pip install backports.zstd", reported.reason)
 
     def test_the_real_library_reads_them_too_and_a_bomb_takes_little_memory(self) -> None:
-        zstandard = openclaw_database._zstandard()
+        zstandard = pi._zstandard()
         if zstandard is None:
             raise not_checked("neither compression.zstd (Python 3.14) nor backports.zstd is here: no real frames")
         entry = json.dumps(prompt("the kite and the wind")).encode()

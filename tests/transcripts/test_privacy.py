@@ -10,11 +10,12 @@ import tempfile
 import unittest
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 
 from clawvm_cli import main
 from clawvm_transcripts.calls import facts_of
-from clawvm_transcripts.counts import COMPACTIONS, RESETS, CompactionAt, SessionCounts, shown_counts
+from clawvm_transcripts.counts import COMPACTIONS, RESETS, SessionCounts, shown_counts
 from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.events import RecordedCall
 from clawvm_transcripts.output import Job, convert
@@ -311,7 +312,10 @@ class ShownCountsTest(unittest.TestCase):
         resets=4,
         reset_kinds={"start:clear": 1, "start:acme": 2, "acme": 1},
         compactions=2,
-        compaction_at=(CompactionAt(3, "auto"), CompactionAt(5, "acme", 9)),
+        compaction_at=[
+            {"after_tool_call": 3, "kind": "auto"},
+            {"after_tool_call": 5, "kind": "acme", "tokens_before": 9},
+        ],
     )
 
     def test_words_that_are_not_everybodys_become_other_or_a_hash(self) -> None:
@@ -325,7 +329,7 @@ class ShownCountsTest(unittest.TestCase):
         self.assertNotIn("acme", json.dumps(record))
 
     def test_with_keep_text_everything_stays(self) -> None:
-        self.assertEqual(shown_counts(self.COUNTS, Pseudonyms(b"key", keep_text=True)), self.COUNTS.to_record())
+        self.assertEqual(shown_counts(self.COUNTS, Pseudonyms(b"key", keep_text=True)), asdict(self.COUNTS))
 
     def test_versions_of_the_usual_form_stay(self) -> None:
         for version in ("", "2.1.7", "v0.126.0-alpha.8", "1.0.64-3", "2026.2.3", "0.35.0", "1.0.0rc1", "2.0.0-beta"):

@@ -15,17 +15,12 @@ from clawvm_transcripts import reading
 from clawvm_transcripts.events import Broken
 from clawvm_transcripts.reading import (
     CHUNK,
-    CROWDED,
-    LONGEST_INTEGER,
-    MAXIMUM_DEPTH,
-    MOST_CONTAINERS,
     MOST_OBJECTS,
     NO_JSON,
     NO_OBJECT,
     TOP,
     Document,
     Element,
-    NestingError,
     Source,
     decoded,
     documents,
@@ -36,7 +31,6 @@ from clawvm_transcripts.reading import (
 from tests.support import temporary_folder
 
 TEXT = b"".join(b'{"line": %d}\n' % number for number in range(3000))
-TOO_DEEP = "JSON is nested too deeply"
 
 ONE, TWO = '{"type": "one", "a": {"b": [{"c": 1}]}}', '{"type": "two"}'
 FIRST, SECOND = json.loads(ONE), json.loads(TWO)
@@ -197,25 +191,12 @@ class ParsedTest(unittest.TestCase):
         self.assertEqual(parsed("\x00\x00" + TWO + "\x00"), [SECOND])
         self.assertEqual(parsed('{"a": "\x00\x1b\t"}'), [{"a": "\x00\x1b\t"}])
 
-    def test_more_containers_than_are_kept_in_memory(self):
-        self.assertEqual(parsed('{"a":[' + "{}," * MOST_CONTAINERS + "1]}"), [CROWDED])
-        self.assertIsInstance(parsed('{"a":[' + "{}," * (MOST_CONTAINERS - 2) + "1]}")[0], dict)
-
 
 class DecodedTest(unittest.TestCase):
-    def test_nesting_has_the_same_limit_everywhere(self):
-        whole = "[" * MAXIMUM_DEPTH + "]" * MAXIMUM_DEPTH
-        self.assertEqual(decoded(whole), (json.loads(whole), 2 * MAXIMUM_DEPTH))
-        for depth in (MAXIMUM_DEPTH + 1, 3000, 20_000):
-            with self.assertRaises(NestingError):
-                decoded("[" * depth + "]" * depth)
-            self.assertEqual(parsed('{"a":' * depth + "1" + "}" * depth), [TOO_DEEP])
-
-    def test_integers_of_absurd_length_become_infinite(self):
-        longest = "9" * LONGEST_INTEGER
-        self.assertEqual(decoded(longest)[0], int(longest))
-        self.assertEqual(decoded("9" * 5000)[0], float("inf"))
-        self.assertEqual(decoded("-" + "9" * 5000)[0], float("-inf"))
+    def test_what_python_cannot_follow_is_no_json(self):
+        with self.assertRaises(ValueError):
+            decoded("[" * 100_000 + "]" * 100_000)
+        self.assertEqual(parsed('{"a":' * 100_000 + "1" + "}" * 100_000), [NO_JSON])
 
     def test_lone_surrogates_are_replaced_and_pairs_are_not(self):
         for text in ('"\\ud800"', '"\\uDFFF"', '"\\uD83Dx"', '"\\ude00\\ud83d"'):
@@ -290,11 +271,6 @@ class DocumentTest(unittest.TestCase):
             self.assertEqual(last, Broken(text.count("\n", 0, size) + 1, NO_JSON), size)
         for rubbish in ("nonsense", "{1: 2}", '{"a" 1}', '{"a": 1 "b": 2}', "{} {}", '{"a": 1,}', "[1 2]"):
             self.assertEqual(self.elements(rubbish)[-1], Broken(1, NO_JSON), rubbish)
-
-    def test_absurd_values_end_it(self):
-        deep = '{"list": [1, ' + "[" * 500 + "]" * 500 + "]}"
-        self.assertEqual(self.elements(deep), [Element("list", 0, 1, 1), Broken(1, TOO_DEEP)])
-        self.assertEqual(self.elements('{"a":[' + "{}," * MOST_CONTAINERS + "1]}"), [Broken(1, CROWDED)])
 
 
 class DocumentsTest(unittest.TestCase):

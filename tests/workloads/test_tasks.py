@@ -46,12 +46,12 @@ class TasksTest(unittest.TestCase):
                 for turn in getattr(task, name, ()):
                     with self.subTest(task=task.name, schedule=name, turn=turn):
                         self.assertTrue(1 <= turn <= task.turns)
-            for turn, _ in getattr(task, "lookups_at", ()):
+            for turn, _ in task.lookups_at:
                 self.assertTrue(1 <= turn <= task.turns)
             if getattr(task, "denied", ""):
-                self.assertIn(task.denied, task.steps.split())
-            if hasattr(task, "steps"):  # Each takes two turns, between two overviews.
-                self.assertEqual(task.turns, 2 * len(task.steps.split()) + 2)
+                self.assertIn(task.denied, task.items)
+            if task.category == "routine":  # Each takes two turns, between two overviews.
+                self.assertEqual(task.turns, 2 * len(task.items) + 2)
 
 
 class TraceTest(unittest.TestCase):
@@ -75,12 +75,13 @@ class TraceTest(unittest.TestCase):
 
     def test_a_stretched_session_differs_in_nothing_but_its_growth(self):
         for name, task in TASKS.items():
-            plain, stretched = task_trace(name, 500), task_trace(name, 500, True)
-            with self.subTest(task=name):
-                self.assertEqual(without_growth(plain), without_growth(stretched))
-                self.assertEqual(plain.header, stretched.header)
-                growth = {turn.transcript_tokens for turn in stretched.turns}
-                self.assertEqual(growth, {task.transcript_per_turn * 500 // 180})
+            for budget in (120, 500):
+                plain, stretched = task_trace(name, budget), task_trace(name, budget, True)
+                with self.subTest(task=name, budget=budget):
+                    self.assertEqual(without_growth(plain), without_growth(stretched))
+                    self.assertEqual(plain.header, stretched.header)
+                    growth = {turn.transcript_tokens for turn in stretched.turns}
+                    self.assertEqual(growth, {task.growth * budget // 180})
 
     def test_at_the_reference_budget_a_stretched_session_is_the_plain_one(self):
         for name in TASKS:

@@ -21,6 +21,8 @@ __all__ = [
     "Command",
     "Progress",
     "add_execution_arguments",
+    "add_jobs_argument",
+    "add_list_argument",
     "add_output_arguments",
     "budgets_from",
     "execute",
@@ -85,6 +87,24 @@ def add_jobs_argument(parser: argparse.ArgumentParser, default: int | None = Non
         default=default or os.cpu_count() or 1,
         metavar="N",
         help=f"number of workers (default {default or 'one per core'})",
+    )
+
+
+def add_list_argument(
+    parser: argparse.ArgumentParser,
+    name: str,
+    default: Sequence[object],
+    what: str,
+    parse: Callable[[str], object] | None = None,
+) -> None:
+    """Add an option that takes a comma-separated list: of names, or of what *parse* returns."""
+    shown = ",".join(map(str, default)).replace("%", "%%")
+    parser.add_argument(
+        name,
+        type=parse or names_from,
+        default=parse(",".join(map(str, default))) if parse else tuple(default),
+        metavar="LIST",
+        help=f"{what}, comma-separated (default {shown})",
     )
 
 

@@ -15,8 +15,8 @@ from clawvm_cli.common import (
     Command,
     Progress,
     add_execution_arguments,
+    add_list_argument,
     add_output_arguments,
-    names_from,
 )
 from clawvm_cli.process import FAILED, OK
 from clawvm_experiments import overhead
@@ -53,9 +53,7 @@ def _ids() -> tuple[str, ...]:
 
 def _experiments_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
-    parser.add_argument(
-        "--experiments", type=names_from, default=_ids(), metavar="LIST", help="ids, comma-separated (default: all)"
-    )
+    add_list_argument(parser, "--experiments", _ids(), "ids")
     _add_run_arguments(parser)
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
@@ -19,8 +19,8 @@ from clawvm_cli.common import (
     Progress,
     add_execution_arguments,
     add_jobs_argument,
+    add_list_argument,
     add_output_arguments,
-    names_from,
     positive,
     unique,
 )
@@ -41,7 +41,7 @@ from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.policy import PAPER_POLICIES, policy_named
 from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.jobs import Chain, Conversion, jobs_for, write_conversion
-from clawvm_transcripts.output import Job, JobResult, convert, remove_sessions, remove_spools, request_stop
+from clawvm_transcripts.output import Job, JobResult, convert, remove_sessions, remove_spools
 
 __all__ = ["COMMANDS"]
 
@@ -114,16 +114,16 @@ def _conversion(jobs: Sequence[Job], workers: int, root: Path) -> Conversion:
         remove_sessions(folder)
     begin = time.perf_counter()
     try:
-        conversion = Conversion.of(_results(jobs, workers))
+        try:
+            conversion = Conversion.of(_results(jobs, workers))
+        finally:
+            for folder in folders:
+                remove_spools(folder)
         if not conversion.sessions:
             raise InputError("no recorded session in a known format in any of these inputs")
     except BaseException:
-        for folder in folders:
-            remove_spools(folder)
         _remove_empty_folders(root)
         raise
-    for folder in folders:
-        remove_spools(folder)
     seconds = time.perf_counter() - begin
     _say(f"{conversion.raw_bytes / 1e6:.1f} MB of recordings in {seconds:.1f} s, workers: {workers}")
     return conversion
@@ -141,7 +141,8 @@ def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
     results: list[JobResult] = []
     passed_over = 0
     with executor_named("process", min(workers, len(jobs))) as executor:
-        work = convert if executor is not None else partial(convert, progress=_Megabytes())
+        # Only this process's own work can be followed more closely than file by file.
+        work = convert if executor is not None else partial(convert, progress=_megabytes())
         try:
             for _, result in completed(work, jobs, executor):
                 results.append(result)
@@ -152,27 +153,25 @@ def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
                 progress(len(results), len(jobs), "")
         except BaseException:
             for folder in {job.out for job in jobs}:
-                request_stop(Path(folder))
+                remove_spools(Path(folder))  # The jobs that are still running end soon.
             raise
     if passed_over > PASSED_OVER_SHOWN:
         _say(f"passed over: {passed_over} files in all")
     return results
 
 
-class _Megabytes:
-    """Reports how much of a large file was read; only this process's own work can be followed so closely."""
+def _megabytes() -> Callable[[int], None]:
+    """Return what reports, every 100 MB, how much of a large file was read."""
+    reported = 0
 
-    EVERY = 100 << 20
-
-    def __init__(self) -> None:
-        self._reported = 0
-
-    def __call__(self, read: int) -> None:
-        if read < self._reported:
-            self._reported = 0  # Another file.
-        if read - self._reported >= self.EVERY:
-            self._reported = read
+    def report(read: int) -> None:
+        nonlocal reported
+        hundreds = read // (100 << 20)
+        if hundreds > reported:
             _say(f"{read >> 20} MB read")
+        reported = hundreds
+
+    return report
 
 
 def _say(line: str) -> None:
@@ -186,9 +185,8 @@ CONVERTED = "converted"
 PAGES = "pages"
 """Folder of the page of each session."""
 
-DEFAULT_BUDGETS = "5%,10%,20%,40%,window"
-DEFAULT_CUTS = "100,200,whole"
-
+DEFAULT_BUDGETS = ("5%", "10%", "20%", "40%", "window")
+DEFAULT_CUTS = ("100", "200", "whole")
 
 NOTE = (
     "No model, no tool and no clock took part: the same recordings give these bytes again. Sessions go by names made "
@@ -202,29 +200,11 @@ PAGES_LISTED = 300
 def _sessions_arguments(parser: argparse.ArgumentParser) -> None:
     _add_conversion_arguments(parser)
     add_output_arguments(parser)
-    parser.add_argument(
-        "--budgets",
-        type=_budgets,
-        default=_budgets(DEFAULT_BUDGETS),
-        metavar="LIST",
-        help="comma-separated: tokens, shares of the session's working set such as 20%%, and window for the real "
-        f"one where the recording has it (default {DEFAULT_BUDGETS.replace('%', '%%')})",
-    )
-    parser.add_argument(
-        "--cuts",
-        type=_cuts,
-        default=_cuts(DEFAULT_CUTS),
-        metavar="LIST",
-        help=f"after how many turns sessions are cut, comma-separated (default {DEFAULT_CUTS})",
-    )
-    for name, default, what in (("--policies", PAPER_POLICIES, "policy ids, "), ("--views", VIEWS, "")):
-        parser.add_argument(
-            name,
-            type=names_from,
-            default=default,
-            metavar="LIST",
-            help=f"{what}comma-separated (default {','.join(default)})",
-        )
+    budgets = "tokens, shares of the session's working set, and window for the real one where the recording has it"
+    add_list_argument(parser, "--budgets", DEFAULT_BUDGETS, budgets, _budgets)
+    add_list_argument(parser, "--cuts", DEFAULT_CUTS, "after how many turns sessions are cut", _cuts)
+    add_list_argument(parser, "--policies", PAPER_POLICIES, "policy ids")
+    add_list_argument(parser, "--views", VIEWS, "views")
     add_execution_arguments(parser)
 
 

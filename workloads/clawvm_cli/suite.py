@@ -11,9 +11,9 @@ from clawvm_cli.common import (
     Command,
     Progress,
     add_jobs_argument,
+    add_list_argument,
     add_output_arguments,
     budgets_from,
-    names_from,
     positive,
 )
 from clawvm_cli.process import FAILED, OK
@@ -34,12 +34,9 @@ DEFAULT_HORIZON = 3
 
 def _suite_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(parser)
-    for name, kind, default, help in (
-        ("--budgets", budgets_from, PAPER_BUDGETS, "token budgets, comma-separated (default: the paper's)"),
-        ("--policies", names_from, PAPER_POLICIES, "policy ids, comma-separated (default: the paper's)"),
-        ("--workloads", names_from, PAPER_FAMILIES, "workload families, comma-separated (default: the paper's)"),
-    ):
-        parser.add_argument(name, type=kind, default=default, metavar="LIST", help=help)
+    add_list_argument(parser, "--budgets", PAPER_BUDGETS, "token budgets", budgets_from)
+    add_list_argument(parser, "--policies", PAPER_POLICIES, "policy ids")
+    add_list_argument(parser, "--workloads", PAPER_FAMILIES, "workload families")
     parser.add_argument(
         "--horizon",
         type=positive,
@@ -63,9 +60,12 @@ def _suite(arguments: argparse.Namespace) -> int:
         "workloads": list(arguments.workloads),
     }
     output = OutputDirectory(arguments.out_root, force=arguments.force)
-    passed = run_suite(output, traces, policies, configuration, jobs=arguments.jobs, progress=Progress("cells"))
-    print(f"gates: {'PASS' if passed else 'FAIL'}; report: {arguments.out_root / 'preliminary.report.md'}")
-    return OK if passed else FAILED
+    result = run_suite(output, traces, policies, configuration, jobs=arguments.jobs, progress=Progress("cells"))
+    print(
+        f"gates: {'PASS' if result.passed else 'FAIL'}; served: {result.served} of {result.cells} cells; "
+        f"report: {arguments.out_root / 'preliminary.report.md'}"
+    )
+    return OK if result.passed else FAILED
 
 
 def _with_horizon(policy: Policy, horizon: int) -> Policy:

@@ -1,7 +1,6 @@
 """Ablations: ClawVM with one feature removed (Table 6), and Retrieval with the features added one by one.
 
-What one addition brings depends on what is there already, so the additions also run in the opposite order. The
-published order of the additive ablation is not known; ours is.
+What one addition brings depends on what is there already, so the additions also run in the opposite order.
 """
 
 from __future__ import annotations
@@ -11,11 +10,21 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, aggregate, family_cells, replay_cell
+from clawvm_experiments.experiment import (
+    Cell,
+    Experiment,
+    Row,
+    aggregate,
+    distinct,
+    family_cells,
+    replay_cell,
+    rows_with,
+    total,
+)
 from clawvm_pictures.charts import BarSeries, bar_chart
 from clawvm_replay.document import Block, Heading, Number, Paragraph, Table
 from clawvm_replay.metrics import FAULT_FIELDS
-from clawvm_replay.published import COUNT_TOLERANCE, TABLE_6, TABLE_6_BUDGET, TOLERANCE, Mark, PublishedFigure
+from clawvm_replay.published import TABLE_6, TABLE_6_BUDGET, count_reproduced
 from clawvm_runtime.policy import FEATURES, POLICIES, Policy
 from clawvm_workloads.families import PAPER_BUDGETS
 
@@ -88,74 +97,82 @@ def _cells(quick: bool) -> list[Cell]:
 
 def _run(cell: Cell) -> Row:
     parameters = cell.parameters
-    metrics = replay_cell(parameters["workload"], parameters["budget"], VARIANTS[parameters["variant"]]).to_record()
+    metrics = replay_cell(parameters["workload"], parameters["budget"], VARIANTS[parameters["variant"]])
     fields = (*FAULT_FIELDS, "explicit_faults", "thrash_index", "page_in_tokens", "pressure_turns")
     return {**parameters, **{field: metrics[field] for field in fields}}
 
 
 def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
-    budgets = sorted({row["budget"] for row in rows})
-    sums = {variant: _sums([row for row in rows if row["variant"] == variant], budgets) for variant in VARIANTS}
-    removed = {feature_id: _removal(feature_id, sums) for feature_id in FEATURES}
-    paths = {path: _steps(path, sums) for path in PATHS}
-    figures = _table_6_figures(removed)
+    budgets = distinct(rows, "budget")
+    sums = {variant: _sums(rows_with(rows, variant=variant), budgets) for variant in VARIANTS}
+    complete = sums[COMPLETE.id]
+    removed = {
+        feature_id: {
+            "name": FEATURES[feature_id].name,
+            **sums[feature_id],
+            "other_kinds": _other_kinds(feature_id, sums[feature_id]["by_kind"], complete["by_kind"]),
+            "other_kinds_at_180": _other_kinds(
+                feature_id, sums[feature_id]["by_kind_at_180"], complete["by_kind_at_180"]
+            ),
+        }
+        for feature_id in FEATURES
+    }
+    paths = {
+        path: [
+            {"id": BARE.id, "name": BARE.name, **sums[BARE.id]},
+            *(
+                {"id": addition.id, "name": f"+ {addition.name}", **sums[f"{path}_{number}"]}
+                for number, addition in enumerate(additions, 1)
+            ),
+        ]
+        for path, additions in PATHS.items()
+    }
+    is_complete = len(budgets) == len(PAPER_BUDGETS)
     return {
         "budgets": budgets,
-        "complete": len(budgets) == len(PAPER_BUDGETS),
-        "clawvm": sums[COMPLETE.id],
+        "complete": is_complete,
+        "clawvm": complete,
         "removed": removed,
-        "table_6": figures,
         "paths": paths,
-        "findings": _findings(removed, paths, figures, sums[COMPLETE.id], budgets),
+        "findings": {
+            **{
+                f"without_{feature_id}_{column}_at_180": count
+                for feature_id, item in removed.items()
+                for column, count in _columns(item).items()
+            },
+            "all_removals_pure_at_180": not any(item["other_kinds_at_180"] for item in removed.values()),
+            # Purity and the path are claims about all budgets.
+            "all_removals_pure": not any(item["other_kinds"] for item in removed.values()) if is_complete else None,
+            "additive_last_row_equals_clawvm": all(
+                {name: steps[-1][name] for name in complete} == complete for steps in paths.values()
+            )
+            if is_complete
+            else None,
+        },
     }
 
 
 def _sums(rows: Sequence[Row], budgets: Sequence[int]) -> dict[str, Any]:
-    """Return what a variant counted: at each budget, summed over the workloads, and over all cells."""
-    at = {budget: [row for row in rows if row["budget"] == budget] for budget in budgets}
+    """Return what a variant counted over the workloads, at each budget and over all."""
     return {
-        "by_kind": _by_kind(rows),
-        "by_kind_at_180": _by_kind(at[TABLE_6_BUDGET]),
-        "faults": sum(row["explicit_faults"] for row in rows),
-        "faults_by_budget": [sum(row["explicit_faults"] for row in some) for some in at.values()],
+        "by_kind": {kind: total(rows, kind) for kind in FAULT_FIELDS},
+        "by_kind_at_180": {kind: total(rows_with(rows, budget=TABLE_6_BUDGET), kind) for kind in FAULT_FIELDS},
+        "faults": total(rows, "explicit_faults"),
+        "faults_by_budget": [total(rows_with(rows, budget=budget), "explicit_faults") for budget in budgets],
         "mean_thrash": aggregate(rows, "thrash_index"),
-        "thrash_by_budget": [aggregate(some, "thrash_index") for some in at.values()],
-        "page_in_tokens": sum(row["page_in_tokens"] for row in rows),
-        "pressure_turns": sum(row["pressure_turns"] for row in rows),
+        "page_in_tokens": total(rows, "page_in_tokens"),
+        "pressure_turns": total(rows, "pressure_turns"),
     }
 
 
-def _by_kind(rows: Sequence[Row]) -> dict[str, int]:
-    return {kind: sum(row[kind] for row in rows) for kind in FAULT_FIELDS}
-
-
-def _removal(feature_id: str, sums: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what removing a feature caused; it is pure if it caused only the kinds that the feature prevents."""
-    counts, before = sums[feature_id], sums[COMPLETE.id]
-    return {
-        "name": FEATURES[feature_id].name,
-        **counts,
-        "own_faults": sum(counts["by_kind"][kind] - before["by_kind"][kind] for kind in PREVENTS[feature_id]),
-        "foreign_kinds": _foreign(feature_id, counts["by_kind"], before["by_kind"]),
-        "foreign_kinds_at_180": _foreign(feature_id, counts["by_kind_at_180"], before["by_kind_at_180"]),
-    }
-
-
-def _foreign(feature_id: str, counts: Mapping[str, int], before: Mapping[str, int]) -> list[str]:
-    """Return the kinds that changed although the feature does not prevent them."""
+def _other_kinds(feature_id: str, counts: Mapping[str, int], before: Mapping[str, int]) -> list[str]:
+    """Return the kinds that changed although the feature does not prevent them: a pure removal has none."""
     return [kind for kind in FAULT_FIELDS if counts[kind] != before[kind] and kind not in PREVENTS[feature_id]]
 
 
-def _steps(path: str, sums: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return Retrieval and what each addition leaves."""
-    steps = [{"id": BARE.id, "name": BARE.name, **sums[BARE.id]}]
-    for number, addition in enumerate(PATHS[path], 1):
-        steps.append({"id": addition.id, "name": f"+ {addition.name}", **sums[f"{path}_{number}"]})
-    return steps
-
-
-def _columns(by_kind: Mapping[str, int]) -> dict[str, int]:
+def _columns(item: Mapping[str, Any]) -> dict[str, int]:
     """Return the published columns of Table 6 and their total."""
+    by_kind = item["by_kind_at_180"]
     columns = {
         "bootstrap": by_kind["post_compaction_bootstrap"],
         "flush_miss": by_kind["flush_miss"],
@@ -164,239 +181,112 @@ def _columns(by_kind: Mapping[str, int]) -> dict[str, int]:
     return {**columns, "total": sum(columns.values())}
 
 
-def _table_6_figures(removed: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    figures = []
-    for feature_id, published in TABLE_6.items():
-        for column, ours in _columns(removed[feature_id]["by_kind_at_180"]).items():
-            value = getattr(published, column)
-            # A workload that showed a fault where a zero is published was not chosen; the counts had no part in it.
-            figure = PublishedFigure(column, value, Mark.PREDICTION if value else Mark.CONDITION, is_count=True)
-            figures.append(
-                {
-                    "removed": feature_id,
-                    "column": column,
-                    "ours": ours,
-                    "published": value,
-                    "mark": figure.mark.value,
-                    "gap": figure.gap(ours),
-                    "reproduced": figure.reproduced(ours),
-                }
-            )
-    return figures
-
-
-def _findings(
-    removed: Mapping[str, dict[str, Any]],
-    paths: Mapping[str, list[dict[str, Any]]],
-    figures: Sequence[dict[str, Any]],
-    complete: Mapping[str, Any],
-    budgets: Sequence[int],
-) -> dict[str, Any]:
-    findings: dict[str, Any] = {"clawvm_faults": complete["faults"]}
-    for feature_id, item in removed.items():
-        columns = _columns(item["by_kind_at_180"])
-        findings.update((f"without_{feature_id}_{column}_at_180", count) for column, count in columns.items())
-        findings[f"without_{feature_id}_pinned_at_180"] = item["by_kind_at_180"]["pinned_invariant_miss"]
-        findings[f"without_{feature_id}_faults"] = item["faults"]
-        findings[f"without_{feature_id}_pure"] = not item["foreign_kinds"]
-        findings[f"without_{feature_id}_shows_its_faults"] = item["own_faults"] > 0 or not PREVENTS[feature_id]
-    findings["all_removals_pure_at_180"] = all(not item["foreign_kinds_at_180"] for item in removed.values())
-    findings["all_removals_pure"] = all(not item["foreign_kinds"] for item in removed.values())
-    findings.update(_table_6_findings(figures))
-    findings["additive_last_row_equals_clawvm"] = all(
-        {name: steps[-1][name] for name in complete} == complete for steps in paths.values()
-    )
-    findings["additive_faults_never_rise"] = all(
-        earlier["faults"] >= later["faults"] for steps in paths.values() for earlier, later in zip(steps, steps[1:])
-    )
-    findings["additive_gain_depends_on_order"] = _gains(paths["forward"]) != _gains(paths["reverse"])
-    if len(budgets) < len(PAPER_BUDGETS):
-        # Purity and the additive path are claims about all budgets; what Table 6 has is there at 180 alone.
-        findings.update((name, None) for name in findings if "at_180" not in name and not name.startswith("table_6"))
-    return findings
-
-
-def _table_6_findings(figures: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Return how many published zeros and how many published counts come out; totals repeat the other columns."""
-    findings = {}
-    for name, is_zero in (("zeros", True), ("counts", False)):
-        outcomes = [
-            figure["reproduced"]
-            for figure in figures
-            if figure["column"] != "total" and (figure["published"] == 0) == is_zero
-        ]
-        findings[f"table_6_{name}"] = len(outcomes)
-        findings[f"table_6_{name}_reproduced"] = sum(outcomes)
-    return findings
-
-
 def _gains(steps: Sequence[dict[str, Any]]) -> dict[str, int]:
     """Return how many faults each addition removed."""
     return {later["id"]: earlier["faults"] - later["faults"] for earlier, later in zip(steps, steps[1:])}
 
 
 def _report(results: dict[str, Any]) -> list[Block]:
-    removed, budgets, findings = results["removed"], results["budgets"], results["findings"]
-    blocks: list[Block] = [
+    removed, budgets = results["removed"], results["budgets"]
+    idle = [item["name"] for item in removed.values() if item["faults"] == results["clawvm"]["faults"]]
+    forward, reverse = (_gains(results["paths"][path]) for path in PATHS)
+    left = {step["id"]: step["faults"] for step in results["paths"]["forward"]}
+    return [
         Heading(2, "Ablations"),
         Paragraph(
-            f"{findings['table_6_zeros_reproduced']} of {findings['table_6_zeros']} published zeros (*condition*) and "
-            f"{findings['table_6_counts_reproduced']} of {findings['table_6_counts']} published counts (*prediction*) "
-            f"of Table 6 are reproduced: within {100 * TOLERANCE:.0f} % or {COUNT_TOLERANCE}, a zero only as zero, "
-            f"totals not counted again. {_misses(results['table_6'])}"
+            f"Features whose removal changes no fault count ({len(budgets)} of {len(PAPER_BUDGETS)} budgets): "
+            f"{', '.join(idle) or 'none'}. Published figures of Table 6 that are not reproduced: "
+            f"{_missed(removed) or 'none'}."
         ),
-        Heading(3, "One feature removed from ClawVM, 180 tokens, summed over the workloads (Table 6)"),
+        Heading(3, f"One feature removed from ClawVM, {TABLE_6_BUDGET} tokens, summed over the workloads (Table 6)"),
         Paragraph(
-            "The published zeros were *conditions*: workloads that showed a fault there were not chosen. The counts "
-            "are *predictions*: that there are some was a condition, how many had no part in the choice. Each cell "
-            "holds our number, then the published one; the total is over the published columns. Pinned misses and "
-            "silent recalls have no published column. The published table lacks the features of the last two rows."
-        ),
-        _table_6(removed),
-        Heading(3, "Does each removal cause only the faults that the feature prevents?"),
-        Paragraph(
-            f"Over {len(budgets)} budgets. For the first six features this was a condition of the choice of workloads "
-            "at 180 tokens, and only there."
+            "Ours / published. The published zeros were conditions of the sizing, the counts are predictions. The "
+            "total is over the published columns; the other two kinds have none."
         ),
         Table.of(
-            ["removed", "prevents", "its faults", "other kinds", "pure"],
+            ["removed", "bootstrap", "flush miss", "duplicate + refetch", "total", "pinned miss", "silent recall"],
             (
                 (
                     item["name"],
-                    _words(PREVENTS[feature_id]) or "no fault kind",
-                    item["own_faults"],
-                    _words(item["foreign_kinds"]) or "none",
-                    not item["foreign_kinds"],
+                    *(
+                        Number(f"{ours} / {getattr(TABLE_6.get(feature_id), column, '-')}")
+                        for column, ours in _columns(item).items()
+                    ),
+                    item["by_kind_at_180"]["pinned_invariant_miss"],
+                    item["by_kind_at_180"]["silent_recall"],
                 )
                 for feature_id, item in removed.items()
             ),
         ),
-        Heading(3, "Faults by budget in tokens, one feature removed"),
-        Paragraph("All six kinds; the thrash index is the mean of the cells."),
+        Heading(3, "Faults by budget in tokens, and whether a removal causes only what the feature prevents"),
         Table.of(
-            ["removed", *map(str, budgets), "thrash index"],
-            ((item["name"], *item["faults_by_budget"], item["mean_thrash"]) for item in removed.values()),
+            ["removed", "prevents", *map(str, budgets), "other kinds"],
+            (
+                (
+                    item["name"],
+                    _words(PREVENTS[feature_id]) or "no fault kind",
+                    *item["faults_by_budget"],
+                    _words(item["other_kinds"]) or "none",
+                )
+                for feature_id, item in removed.items()
+            ),
         ),
         Heading(3, "Features added one by one to Retrieval"),
         Paragraph(
-            "Faults that are left after each step, summed over all cells, and *at* each budget in tokens; the last row "
-            "is ClawVM. The order and the numbers of the published additive ablation are not known."
+            f"Retrieval shows {left[BARE.id]:,} faults in these cells. How many an addition removes depends on what is "
+            "there already, and a negative number is faults that it adds. The published order is not known; this one "
+            "is ours."
+        ),
+        Table.of(
+            ["feature", "faults left", "removed by adding it", "in reverse order", "added by removing it from ClawVM"],
+            (
+                (
+                    addition.name,
+                    left[addition.id],
+                    forward[addition.id],
+                    reverse[addition.id],
+                    removed[addition.id]["faults"] - results["clawvm"]["faults"] if addition.id in removed else None,
+                )
+                for addition in ADDITIONS
+            ),
         ),
     ]
-    for path, steps in results["paths"].items():
-        blocks += [Paragraph(f"In {path} order:"), _additive(steps, budgets), Paragraph(_rises(steps))]
-    return [
-        *blocks,
-        Heading(3, "How much a feature matters depends on what is there already"),
-        Paragraph(
-            "Faults that a feature removes when it is added in either order, and faults that appear when it alone is "
-            "removed from ClawVM."
-        ),
-        _contributions(results),
-    ]
 
 
-def _table_6(removed: Mapping[str, dict[str, Any]]) -> Table:
-    rows = []
-    for feature_id, item in removed.items():
-        by_kind, published = item["by_kind_at_180"], TABLE_6.get(feature_id)
-        cells = (
-            Number(f"{ours} / {'-' if published is None else getattr(published, column)}")
-            for column, ours in _columns(by_kind).items()
-        )
-        rows.append((item["name"], *cells, by_kind["pinned_invariant_miss"], by_kind["silent_recall"]))
-    header = ["removed", "bootstrap", "flush-miss", "duplicate + refetch", "total", "pinned miss", "silent recall"]
-    return Table.of(header, rows)
-
-
-def _misses(figures: Sequence[dict[str, Any]]) -> str:
-    misses = [
-        f"{FEATURES[figure['removed']].name}, {figure['column'].replace('_', ' ')}: {figure['ours']} against "
-        f"{figure['published']} ({figure['gap']})"
-        for figure in figures
-        if not figure["reproduced"] and figure["column"] != "total"
-    ]
-    return f"Not reproduced: {'; '.join(misses)}." if misses else "None is missed."
+def _missed(removed: Mapping[str, dict[str, Any]]) -> str:
+    return "; ".join(
+        f"{item['name']}, {column.replace('_', ' ')} {ours} (published {getattr(TABLE_6[feature_id], column)})"
+        for feature_id, item in removed.items()
+        if feature_id in TABLE_6
+        for column, ours in _columns(item).items()
+        if column != "total" and not count_reproduced(ours, getattr(TABLE_6[feature_id], column))
+    )
 
 
 def _words(kinds: Sequence[str]) -> str:
     return ", ".join(kind.replace("_", " ") for kind in kinds)
 
 
-def _additive(steps: Sequence[dict[str, Any]], budgets: Sequence[int]) -> Table:
-    kinds = {
-        "bootstrap": "post_compaction_bootstrap",
-        "pinned miss": "pinned_invariant_miss",
-        "flush-miss": "flush_miss",
-        "silent recall": "silent_recall",
-    }
-    return Table.of(
-        [
-            "step",
-            "faults",
-            "duplicate + refetch",
-            *kinds,
-            "thrash index",
-            "page-in tokens",
-            *(f"at {budget}" for budget in budgets),
-        ],
-        (
-            (
-                step["name"],
-                step["faults"],
-                _columns(step["by_kind"])["duplicate_and_refetch"],
-                *(step["by_kind"][kind] for kind in kinds.values()),
-                step["mean_thrash"],
-                step["page_in_tokens"],
-                *step["faults_by_budget"],
-            )
-            for step in steps
-        ),
-    )
-
-
-def _rises(steps: Sequence[dict[str, Any]]) -> str:
-    rises = [
-        f"{later['name'].removeprefix('+ ')} (+{later['faults'] - earlier['faults']})"
-        for earlier, later in zip(steps, steps[1:])
-        if later["faults"] > earlier["faults"]
-    ]
-    return f"Additions that raise the count: {', '.join(rises) or 'none'}."
-
-
-def _contributions(results: dict[str, Any]) -> Table:
-    forward, reverse = (_gains(results["paths"][path]) for path in PATHS)
-    removed = {name: item["faults"] - results["clawvm"]["faults"] for name, item in results["removed"].items()}
-    return Table.of(
-        ["feature", "added in forward order", "added in reverse order", "removed from ClawVM"],
-        (
-            (addition.name, forward[addition.id], reverse[addition.id], removed.get(addition.id))
-            for addition in ADDITIONS
-        ),
-    )
-
-
 def _figures(results: dict[str, Any]) -> dict[str, str]:
     """Return the faults that each removed feature causes, stacked by kind, and those after each added one."""
     budgets = f"{len(results['budgets'])} budgets" if len(results["budgets"]) > 1 else f"{results['budgets'][0]} tokens"
-    return {
-        "removed.svg": _stacked_kinds(
-            f"One feature removed from ClawVM ({budgets}, 4 workloads)", list(results["removed"].values())
-        ),
-        "added.svg": _stacked_kinds(
-            f"Features added one by one to Retrieval ({budgets}, 4 workloads)", results["paths"]["forward"]
-        ),
+    charts = {
+        "removed.svg": ("One feature removed from ClawVM", list(results["removed"].values())),
+        "added.svg": ("Features added one by one to Retrieval", results["paths"]["forward"]),
     }
-
-
-def _stacked_kinds(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    kinds = [kind for kind in FAULT_FIELDS if any(row["by_kind"][kind] for row in rows)]
-    return bar_chart(
-        title=title,
-        value_label="explicit faults",
-        categories=[row["name"] for row in rows],
-        series=[BarSeries(kind.replace("_", " "), [row["by_kind"][kind] for row in rows]) for kind in kinds],
-    )
+    return {
+        name: bar_chart(
+            title=f"{title} ({budgets}, 4 workloads)",
+            value_label="explicit faults",
+            categories=[row["name"] for row in rows],
+            series=[
+                BarSeries(kind.replace("_", " "), [row["by_kind"][kind] for row in rows])
+                for kind in FAULT_FIELDS
+                if any(row["by_kind"][kind] for row in rows)
+            ],
+        )
+        for name, (title, rows) in charts.items()
+    }
 
 
 EXPERIMENT = Experiment(

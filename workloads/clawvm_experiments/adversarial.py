@@ -1,4 +1,4 @@
-"""Adversarial scenarios: each under ClawVM, under the other policies, and under ClawVM with something taken away.
+"""Adversarial scenarios: each under every policy, and under ClawVM with one thing taken away.
 
 A scenario *holds* when every check holds under ClawVM and every control breaks the checks that it names: a check that
 cannot fail would prove nothing. A failed check is a defect, and the report names it first.
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, ReportVerdict, Table
+from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, ReportVerdict, Table, Value
 from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, policy_named
 from clawvm_runtime.selector import select
 from clawvm_workloads.adversarial import SCENARIOS
@@ -38,18 +38,19 @@ def cells(quick: bool) -> list[Cell]:
     if not quick:
         sizes += [(size, tokens) for size in (300, FLOOD_PAGES) for tokens in (SHORT_TOKENS, LINE_TOKENS)]
         sizes.append((2 * FLOOD_PAGES, SHORT_TOKENS))
-    chosen = [Cell(name, {"scenario": name}) for name in SCENARIOS]
-    chosen.append(Cell("pointer_flood", {"scenario": "pointer_flood", "pages": pages, "budget": budget}))
-    chosen.append(Cell("stale_storm", {"scenario": "stale_storm", "seeds": list(range(1, 3 if quick else 21))}))
-    chosen += [
-        Cell(f"flood-p{size:04d}-t{tokens:02d}", {"flood": size, "pointer_tokens": tokens, "budget": FLOOD_BUDGET})
-        for size, tokens in sizes
+    return [
+        *(Cell(name, {"scenario": name}) for name in SCENARIOS),
+        Cell("pointer_flood", {"scenario": "pointer_flood", "pages": pages, "budget": budget}),
+        Cell("stale_storm", {"scenario": "stale_storm", "seeds": list(range(1, 3 if quick else 21))}),
+        *(
+            Cell(f"flood-p{size:04d}-t{tokens:02d}", {"flood": size, "pointer_tokens": tokens, "budget": FLOOD_BUDGET})
+            for size, tokens in sizes
+        ),
     ]
-    return chosen
 
 
 def run_cell(cell: Cell) -> Row:
-    """Return what a scenario showed, or what one flood size made of the prompt."""
+    """Return the outcomes of a scenario, or the measures of one flood size."""
     parameters = cell.parameters
     if "flood" in parameters:
         sizes = (parameters["flood"], parameters["pointer_tokens"], parameters["budget"])
@@ -74,12 +75,9 @@ def run_cell(cell: Cell) -> Row:
 
 
 def _scenario(parameters: Mapping[str, Any]) -> Scenario:
-    name = parameters["scenario"]
-    if name == "pointer_flood":
+    if "pages" in parameters:
         return pointer_flood(parameters["pages"], parameters["budget"])
-    if name == "stale_storm":
-        return stale_storm(parameters["seeds"])
-    return SCENARIOS[name]
+    return stale_storm(parameters["seeds"]) if "seeds" in parameters else SCENARIOS[parameters["scenario"]]
 
 
 def _control(scenario: Scenario, control: Control) -> Row:
@@ -95,14 +93,9 @@ def _control(scenario: Scenario, control: Control) -> Row:
 
 def _counts(run: ScenarioRun) -> Row:
     return {
-        "faults": dict(run.faults),
-        "pressure_faults": dict(run.pressure_faults),
-        "pressure_turns": run.pressure_turns,
-        "pressure_tokens": run.pressure_tokens,
-        "committed": run.committed,
+        **{name: getattr(run, name) for name in ("faults", "pressure_faults", "pressure_turns", "pressure_tokens")},
+        **{name: getattr(run, name) for name in ("committed", "lost", "overwritten")},
         "rejected": len(run.rejected),
-        "lost": run.lost,
-        "overwritten": run.overwritten,
         "broken": list(run.broken),
     }
 
@@ -118,12 +111,13 @@ def _findings(scenarios: Sequence[Row], flood: Sequence[Row]) -> dict[str, Any]:
     checks = [(row["scenario"], check) for row in scenarios for check in row["checks"]]
     controls = [control for row in scenarios for control in row["controls"]]
     failed = [f"{scenario}.{check['name']}" for scenario, check in checks if not check["holds"]]
+    kinds = {check["name"] for _, check in checks}
     breakable = {name for control in controls if control["fails"] for name in control["must_break"]}
-    held = [(row, check["name"]) for row in scenarios for check in row["checks"] if check["holds"]]
-    here = sum(name in broken_here(row) for row, name in held)
-    somewhere = {name for row in scenarios for name in broken_here(row)}
+    held = [check["name"] for _, check in checks if check["holds"]]
+    here = sum(len(broken_here(row)) for row in scenarios)
+    somewhere = sum(name in set().union(*map(broken_here, scenarios)) for name in held)
     clawvm = [_of_policy(row, CLAWVM.id) for row in scenarios]
-    findings: dict[str, Any] = {
+    findings = {
         "adversarial_scenarios_total": len(scenarios),
         "adversarial_scenarios_holding": sum(row["holds"] for row in scenarios),
         "adversarial_checks_total": len(checks),
@@ -133,19 +127,17 @@ def _findings(scenarios: Sequence[Row], flood: Sequence[Row]) -> dict[str, Any]:
         "adversarial_controls_failing": sum(control["fails"] for control in controls),
         "adversarial_controls_that_break_nothing": sum(not control["fails"] for control in controls),
         "adversarial_checks_broken_in_their_own_scenario": here,
-        "adversarial_checks_broken_in_no_scenario": sum(name not in somewhere for _, name in held),
-        "adversarial_checks_broken_only_in_another_scenario": sum(name in somewhere for _, name in held) - here,
-        "adversarial_kinds_of_check_total": len({check["name"] for _, check in checks}),
-        "adversarial_kinds_of_check_that_a_control_breaks": len({check["name"] for _, check in checks} & breakable),
+        "adversarial_checks_broken_in_no_scenario": len(held) - somewhere,
+        "adversarial_checks_broken_only_in_another_scenario": somewhere - here,
+        "adversarial_kinds_of_check_total": len(kinds),
+        "adversarial_kinds_of_check_that_a_control_breaks": len(kinds & breakable),
         "adversarial_clawvm_controllable_faults": sum(sum(item["faults"].values()) for item in clawvm),
         "adversarial_clawvm_updates_lost": sum(item["lost"] for item in clawvm),
         "adversarial_clawvm_overwritten": sum(item["overwritten"] for item in clawvm),
     }
-    for row in scenarios:
-        findings[f"adversarial_{row['scenario']}_holds"] = row["holds"]
-    findings.update(_starvation(next(row for row in scenarios if row["scenario"] == "starvation")))
-    findings.update(_flood_findings(flood))
-    return findings
+    findings |= {f"adversarial_{row['scenario']}_holds": row["holds"] for row in scenarios}
+    starvation = next(row for row in scenarios if row["scenario"] == "starvation")
+    return findings | _starvation(starvation) | _flood_findings(flood)
 
 
 def _of_policy(row: Row, policy: str) -> dict[str, Any]:
@@ -173,12 +165,8 @@ def _flood_findings(flood: Sequence[Row]) -> dict[str, Any]:
         found = next((item for item in flood if (item["policy"], item["pages"], item["pointer_tokens"]) == sizes), None)
         for name in ("pointer_share", "named_share", "resident_share"):
             findings[f"pointer_flood_{name}_1000_{word}"] = None if found is None else found[name]
-    findings["pointer_flood_clawvm_unmet_demands"] = sum(
-        item["unmet_demands"] for item in flood if item["policy"] == CLAWVM.id
-    )
-    findings["pointer_flood_clawvm_faults"] = sum(
-        item["explicit_faults"] for item in flood if item["policy"] == CLAWVM.id
-    )
+    for name, field in (("unmet_demands", "unmet_demands"), ("faults", "explicit_faults")):
+        findings[f"pointer_flood_clawvm_{name}"] = sum(item[field] for item in flood if item["policy"] == CLAWVM.id)
     return findings
 
 
@@ -198,24 +186,29 @@ def report(results: dict[str, Any]) -> list[Block]:
     return [
         Heading(2, "Adversarial scenarios"),
         Paragraph(
-            f"{failed} of {findings['adversarial_checks_total']} checks fail under ClawVM in "
-            f"{findings['adversarial_scenarios_total']} scenarios, and "
+            f"In {findings['adversarial_scenarios_total']} hostile scenarios, {failed} of "
+            f"{findings['adversarial_checks_total']} checks fail under ClawVM. A control is ClawVM with one thing "
+            "taken away, or with a fault injected into its reports: "
             f"{findings['adversarial_controls_that_break_nothing']} of {findings['adversarial_controls_total']} "
-            "controls do not break what they must. A control is ClawVM with one thing taken away, or with a fault "
-            "injected into its reports."
+            "controls fail to break the checks that they must break."
         ),
         *_defects(results),
         Paragraph(
-            f"{findings['adversarial_checks_broken_only_in_another_scenario']} checks are broken only by a control of "
-            "another scenario, which shows that a check of this kind can fail, not that it would fail in this one; "
-            f"{findings['adversarial_checks_broken_in_their_own_scenario']} are broken by a control of their own "
-            f"scenario, and {findings['adversarial_checks_broken_in_no_scenario']} are of a kind that no control "
-            "breaks."
+            f"A control of its own scenario breaks {findings['adversarial_checks_broken_in_their_own_scenario']} of "
+            f"the checks, and only a control of another scenario breaks "
+            f"{findings['adversarial_checks_broken_only_in_another_scenario']}: these can fail, but were not seen to "
+            f"fail here. No control breaks {findings['adversarial_checks_broken_in_no_scenario']}."
         ),
-        _verdicts(results),
+        Table.of(
+            [
+                *("scenario", "checks under ClawVM", "controls that break", "checks that a control here breaks"),
+                *("other policies that break a check", "verdict"),
+            ],
+            map(_verdict_row, results["scenarios"]),
+        ),
         Heading(3, "Starvation and the published statement"),
         _starvation_reading(results),
-        Heading(3, "Pointer flood: what bare pointers leave"),
+        Heading(3, "Pointer flood: what pointers displace"),
         *_flood_reading(results),
         *(block for row in results["scenarios"] for block in _one(row)),
     ]
@@ -233,33 +226,16 @@ def _of(part: int, whole: Sequence[Any]) -> Number:
     return Number(f"{part} of {len(whole)}")
 
 
-def _verdicts(results: dict[str, Any]) -> Table:
-    return Table.of(
-        [
-            "scenario",
-            "checks under ClawVM",
-            "controls that break",
-            "checks that a control here breaks",
-            "other policies that break a check",
-            "verdict",
-        ],
-        (
-            (
-                row["title"],
-                _of(sum(check["holds"] for check in row["checks"]), row["checks"]),
-                _of(sum(control["fails"] for control in row["controls"]), row["controls"]),
-                _of(len(broken_here(row)), row["checks"]),
-                ", ".join(
-                    POLICIES[item["policy"]].name
-                    for item in row["policies"]
-                    if item["policy"] != CLAWVM.id and item["broken"]
-                )
-                or "none",
-                _verdict(row),
-            )
-            for row in results["scenarios"]
-        ),
-    )
+def _verdict_row(row: Mapping[str, Any]) -> list[Value]:
+    breaking = [POLICIES[item["policy"]].name for item in row["policies"] if item["broken"]]
+    return [
+        row["title"],
+        _of(sum(check["holds"] for check in row["checks"]), row["checks"]),
+        _of(sum(control["fails"] for control in row["controls"]), row["controls"]),
+        _of(len(broken_here(row)), row["checks"]),
+        ", ".join(name for name in breaking if name != CLAWVM.name) or "none",
+        _verdict(row),
+    ]
 
 
 def _defects(results: dict[str, Any]) -> list[Block]:
@@ -284,10 +260,10 @@ def _starvation_reading(results: dict[str, Any]) -> Paragraph:
     controllable = sum(clawvm["faults"].values())
     total = controllable + sum(clawvm["pressure_faults"].values())
     faults = "every policy faults" if findings["starvation_every_policy_faults"] else "not every policy faults"
-    exact = findings["starvation_pressure_reported_by_every_policy"]
+    reports = "every policy" if findings["starvation_pressure_reported_by_every_policy"] else "not every policy"
     return Paragraph(
         f"Published: with a minimum set above the budget every policy faults, and the pressure is reported. Ours: "
-        f"{faults}, and {'every policy reports' if exact else 'not every policy reports'} the pressure with exactly "
+        f"{faults}, and {reports} reports the pressure with exactly "
         f"the tokens that the trace implies ({findings['starvation_pressure_turns']} turns, "
         f"{findings['starvation_pressure_tokens']} tokens under ClawVM). Of ClawVM's {total} faults there "
         f"{controllable or 'none'} {'are' if controllable > 1 else 'is'} policy-controllable."
@@ -299,18 +275,16 @@ def _flood_reading(results: dict[str, Any]) -> list[Block]:
     return [
         Paragraph(
             "Pointers displace no demand, because floors and demands are installed first, but they displace content: "
-            "the working set (4,800 tokens) is paged in again and again. Removing prefetch does not bring it back: to "
-            "the upgrades a pointer is the step with the highest score per token, and where the step above it is "
-            "cheaper still, the single pass stops at the pointer (`docs/selection.md`). Even without a flood ClawVM "
-            "raises many pages a little; LRU, which scores by recency alone, keeps what was used while there is room. "
-            "Nothing bounds the region of pointers."
+            "the working set (4,800 tokens) is paged in again and again. Removing prefetch does not help: for the "
+            "upgrades a pointer has the highest score per token, and where the step above it is cheaper still, the "
+            "single pass stops at the pointer (`docs/selection.md`). Even without a flood ClawVM raises many pages a "
+            "little; LRU, which scores by recency alone, keeps what was used. Nothing bounds the tokens of pointers."
         ),
         Paragraph(
-            f"Published by others, for an independent port of the rules: {100 * low:.0f} to {100 * high:.0f} % of the "
-            "budget at 1,000 pages and 8,000 tokens, which is 4.7 to 6 tokens a pointer. A pointer line that this "
-            f"runtime makes from a source file costs {LINE_TOKENS} tokens. The budget here is 8,000 tokens; each turn "
-            "demands two results of a working set of twelve in full (400 tokens) and one from anywhere compressed (150 "
-            "tokens)."
+            f"Others published {100 * low:.0f} to {100 * high:.0f} % of the budget for an independent port of the "
+            "rules at 1,000 pages and 8,000 tokens: 4.7 to 6 tokens a pointer. A pointer line that this runtime makes "
+            f"from a source file costs {LINE_TOKENS} tokens. The budget here is 8,000 tokens; each turn demands two "
+            "results of a working set of twelve in full (400 tokens) and any one compressed (150 tokens)."
         ),
         Table.of(
             [

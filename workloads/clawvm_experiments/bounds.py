@@ -13,8 +13,18 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
-from clawvm_experiments.experiment import Cell, Experiment, Row, family_trace
-from clawvm_experiments.figures import BUDGET_LABEL, NAMES, budget_series
+from clawvm_experiments.experiment import (
+    NAMES,
+    Cell,
+    Experiment,
+    Row,
+    budget_chart,
+    distinct,
+    family_trace,
+    policy_table,
+    rows_with,
+    total,
+)
 from clawvm_oracle.bounds import (
     DEMAND_ONLY,
     PlannedSelector,
@@ -30,8 +40,8 @@ from clawvm_oracle.bounds import (
 from clawvm_oracle.demand_sequence import DemandSequence, ObservedRun, observe_run
 from clawvm_oracle.knapsack import ADVERSARIAL_CASES, UNITS, UtilityRecorder, UtilityShare, adversarial_case
 from clawvm_oracle.small_cases import check_small_case, check_unit_case
-from clawvm_pictures.charts import Band, Bin, MarkedValue, histogram, line_chart
-from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value, plain
+from clawvm_pictures.charts import Band, Bin, MarkedValue, histogram
+from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, plain
 from clawvm_replay.metrics import DIGITS
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.policy import PAPER_POLICIES, POLICIES
@@ -45,8 +55,7 @@ CASES, QUICK_CASES = 600, 30
 CHUNKS = {"small": 50, "unit": 100}
 """Seeds in one cell, by kind of check."""
 
-POLICY_IDS = PAPER_POLICIES
-ALL_IDS = (*POLICY_IDS, DEMAND_ONLY.id)
+IDS = (*PAPER_POLICIES, DEMAND_ONLY.id)
 MEASURES = ("reloaded", "brought_in")
 BOUNDS: Mapping[str, Callable[[DemandSequence], int]] = {
     "any_policy": any_policy_bound,
@@ -95,7 +104,7 @@ def trace_row(trace: Trace) -> Row:
     left out.
     """
     recorders = {policy_id: UtilityRecorder() for policy_id in UTILITY_POLICIES}
-    runs = {name: observe_run(trace, POLICIES[name], recorders.get(name, select)) for name in POLICY_IDS}
+    runs = {name: observe_run(trace, POLICIES[name], recorders.get(name, select)) for name in PAPER_POLICIES}
     sequence = runs["clawvm"].sequence
     known: list[tuple[DemandSequence, dict[str, int]]] = []
 
@@ -114,7 +123,6 @@ def trace_row(trace: Trace) -> Row:
             "reloaded": reloaded_tokens(run.sequence, run.prompts),
             "brought_in": brought_in_tokens(run.sequence, run.prompts),
             "meets_all": run.met == run.sequence,
-            "same_needs": run.sequence == sequence,
             "bounds": bounds(run.met),
         }
 
@@ -167,104 +175,83 @@ def _checks_row(kind: str, seeds: range) -> Row:
 
 
 def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
-    families = [row for row in rows if row["kind"] == "family"]
+    families = rows_with(rows, kind="family")
     # Where even the minimum set does not fit no bound is defined; such cells are counted and left out everywhere.
     defined = [row for row in families if row["bounds"] is not None]
-    budgets = sorted({row["budget"] for row in defined})
+    budgets = sorted(distinct(defined, "budget"))
 
-    def means(*path: str) -> dict[str, float | None]:
+    def means(*path: str) -> list[float]:
         """Return the mean over the families of the number at *path*, by budget."""
-        return {
-            str(budget): _mean([_at(path, row) for row in defined if row["budget"] == budget]) for budget in budgets
-        }
+        at = (rows_with(defined, budget=budget) for budget in budgets)
+        return [_mean([_number(row, path) for row in some]) for some in at]
 
+    plans = [(row["any_policy_plan"], row["bounds"]["any_policy"]) for row in defined]
+    pairs = [(row["policies"][DEMAND_ONLY.id]["reloaded"], row["bounds"]["demand_only"]) for row in defined]
     results: dict[str, Any] = {
         "cells": len(families),
-        "cells_under_pressure": len(families) - len(defined),
+        "cells_with_bounds": len(defined),
         "budgets": budgets,
-        "policies": {policy_id: _policy_summary(defined, budgets, policy_id) for policy_id in ALL_IDS},
+        "policies": {policy_id: _policy_summary([row["policies"][policy_id] for row in defined]) for policy_id in IDS},
         "series": {
-            measure: {policy_id: means("policies", policy_id, measure) for policy_id in ALL_IDS} for measure in MEASURES
+            measure: {policy_id: means("policies", policy_id, measure) for policy_id in IDS} for measure in MEASURES
         },
         "bounds": {name: means("bounds", name) for name in BOUNDS},
-        "any_policy_plan": {measure: means("any_policy_plan", measure) for measure in MEASURES},
-        "gaps": _gaps(defined),
-        "utility_edges": list(EDGES),
+        "any_policy_plan": means("any_policy_plan", "reloaded"),
+        "any_policy_plan_reaches_bound": sum(
+            plan["meets_all"] and plan["reloaded"] == plan["page_in_tokens"] == bound for plan, bound in plans
+        ),
+        "any_policy_bound_is_zero": sum(bound == 0 for _, bound in plans),
+        "oracle_reaches_bound": sum(upper == lower for upper, lower in pairs),
         "utility": {policy_id: _utility_summary(families, policy_id) for policy_id in UTILITY_POLICIES},
-        "upgrades": {row["name"]: row for row in rows if row["kind"] == "upgrade"},
-        "small": _summed([row for row in rows if row["kind"] == "small"]),
-        "unit": _summed([row for row in rows if row["kind"] == "unit"]),
+        "upgrades": {row["name"]: row for row in rows_with(rows, kind="upgrade")},
+        "small": _summed(rows_with(rows, kind="small")),
+        "unit": _summed(rows_with(rows, kind="unit")),
     }
     return {"findings": _findings(results), **results}
+
+
+def _number(row: Any, path: Sequence[str]) -> float:
+    number: float = reduce(getitem, path, row)
+    return number
 
 
 def _ratio(value: float, reference: float) -> float | None:
     return round(value / reference, DIGITS) if reference else None
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return round(math.fsum(values) / len(values), DIGITS) if values else None
-
-
-def _at(path: Sequence[str], row: Any) -> Any:
-    """Return the value at *path* in nested data."""
-    return reduce(getitem, path, row)
+def _mean(values: Sequence[float]) -> float:
+    return round(math.fsum(values) / len(values), DIGITS)
 
 
 def _summed(rows: Sequence[Row]) -> Row:
     """Return the sums of the numbers of the rows, and their texts in one list."""
-    total: Row = {}
+    sums: Row = {}
     for row in rows:
         for name, value in row.items():
             if name != "kind":
-                total[name] = total[name] + value if name in total else value
-    return total
+                sums[name] = sums[name] + value if name in sums else value
+    return sums
 
 
-def _policy_summary(rows: Sequence[Row], budgets: Sequence[int], policy_id: str) -> dict[str, Any]:
-    cells = [(row["budget"], row["policies"][policy_id]) for row in rows]
+def _policy_summary(cells: Sequence[Row]) -> dict[str, Any]:
+    """Return a policy's tokens and bounds, summed over the cells; a ratio is None where the bound is zero."""
+    bounds = {name: sum(cell["bounds"][name] for cell in cells) for name in BOUNDS}
+    reloaded = total(cells, "reloaded")
 
-    def total(*path: str, budget: int | None = None) -> int:
-        return sum(_at(path, cell) for at, cell in cells if budget in (None, at))
-
-    def over(measure: str, bound: str, budget: int | None = None) -> float | None:
-        """Return the tokens of the cells over their bounds; None where the bound is zero, so that there is no ratio."""
-        return _ratio(total(measure, budget=budget), total("bounds", bound, budget=budget))
-
-    def below(cell: Row) -> bool:
+    def is_below(cell: Row) -> bool:
         """Return whether a run is below a bound that was proved for it."""
         lower = cell["bounds"]["demand_only" if cell["demand_only"] else "any_policy"]
         return bool(cell["reloaded"] < lower or cell["brought_in"] < cell["bounds"]["brought_in"])
 
     return {
-        **{measure: total(measure) for measure in MEASURES},
-        "bounds": {name: total("bounds", name) for name in BOUNDS},
-        "demand_only": all(cell["demand_only"] for _, cell in cells),
-        "reloaded_over_any_policy_bound": over("reloaded", "any_policy"),
-        "reloaded_over_any_policy_bound_by_budget": {
-            str(budget): over("reloaded", "any_policy", budget) for budget in budgets
-        },
-        "reloaded_over_demand_only_bound": over("reloaded", "demand_only"),
-        "brought_in_over_bound": over("brought_in", "brought_in"),
-        "meets_all_in": total("meets_all"),
-        "same_needs_in": total("same_needs"),
-        "below_a_bound_in": sum(below(cell) for _, cell in cells),
-    }
-
-
-def _gaps(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return, cell by cell, whether the plans that the engine played reach the bounds that they are made for."""
-    plans = [(row["any_policy_plan"], row["bounds"]["any_policy"]) for row in rows]
-    pairs = [(row["policies"][DEMAND_ONLY.id]["reloaded"], row["bounds"]["demand_only"]) for row in rows]
-    return {
-        "cells_where_any_policy_plan_reaches_bound": sum(
-            plan["meets_all"] and plan["reloaded"] == plan["page_in_tokens"] == bound for plan, bound in plans
-        ),
-        "cells_where_oracle_reaches_bound": sum(upper == lower for upper, lower in pairs),
-        "largest_oracle_over_bound": max(
-            (_ratio(upper, lower) or 0.0 for upper, lower in pairs if lower), default=None
-        ),
-        "cells_where_any_policy_bound_is_zero": sum(bound == 0 for _, bound in plans),
+        "reloaded": reloaded,
+        "bounds": bounds,
+        "demand_only": all(cell["demand_only"] for cell in cells),
+        "over_any_policy_bound": _ratio(reloaded, bounds["any_policy"]),
+        "over_demand_only_bound": _ratio(reloaded, bounds["demand_only"]),
+        "brought_in_over_bound": _ratio(total(cells, "brought_in"), bounds["brought_in"]),
+        "meets_all_in": total(cells, "meets_all"),
+        "below_a_bound_in": sum(is_below(cell) for cell in cells),
     }
 
 
@@ -289,126 +276,87 @@ def _distribution(ratios: Sequence[float]) -> dict[str, Any]:
     return {
         "count": count,
         **{name: ordered[max(0, math.ceil(q * count) - 1)] if ordered else None for name, q in QUANTILES.items()},
-        "mean": _mean(ordered),
+        "mean": _mean(ordered) if ordered else None,
         "share_optimal": _ratio(ordered.count(1.0), count),
         "histogram": histogram,
     }
 
 
 def _findings(results: Mapping[str, Any]) -> dict[str, Any]:
-    policies, small, unit, gaps = (results[name] for name in ("policies", "small", "unit", "gaps"))
-    clawvm = results["utility"]["clawvm"]
-    defined = results["cells"] - results["cells_under_pressure"]
-    findings = {
+    policies, small, unit = (results[name] for name in ("policies", "small", "unit"))
+    return {
         "bounds_respected_by_every_policy": not any(item["below_a_bound_in"] for item in policies.values()),
-        "needs_same_for_every_policy": all(item["same_needs_in"] == defined for item in policies.values()),
-        "cells_under_pressure": results["cells_under_pressure"],
-        "cells_with_bounds": defined,
-        "any_policy_plan_reaches_bound": gaps["cells_where_any_policy_plan_reaches_bound"],
-        "cells_where_any_policy_bound_is_zero": gaps["cells_where_any_policy_bound_is_zero"],
-        "cells_where_demand_only_oracle_reaches_bound": gaps["cells_where_oracle_reaches_bound"],
-        "largest_demand_only_oracle_over_bound": gaps["largest_oracle_over_bound"],
+        "cells_under_pressure": results["cells"] - results["cells_with_bounds"],
+        "any_policy_plan_reaches_bound": results["any_policy_plan_reaches_bound"],
         "brute_force_cases": small["cases"],
-        "brute_force_comparisons": small["comparisons"],
         "brute_force_violations": len(small["violations"]),
-        "brute_force_bound_exact_share": _ratio(small["bound_is_exact"], small["cases"]),
-        "brute_force_oracle_exact_share": _ratio(small["oracle_is_exact"], small["cases"]),
         "belady_cases": unit["cases"],
         "belady_cases_equal": not unit["different"],
-        "knapsack_prompts": clawvm["count"],
-        "knapsack_worst_ratio": clawvm["minimum"],
-        "knapsack_median_ratio": clawvm["median"],
-        "knapsack_mean_ratio": clawvm["mean"],
-        "knapsack_share_optimal": clawvm["share_optimal"],
-        **{f"knapsack_adversarial_{name}_ratio": row["ratio"] for name, row in results["upgrades"].items()},
+        "knapsack_worst_ratio": results["utility"]["clawvm"]["minimum"],
+        **{
+            f"{policy_id}_{ratio}": item[ratio]
+            for policy_id, item in policies.items()
+            for ratio in ("over_any_policy_bound", "over_demand_only_bound")
+        },
     }
-    for policy_id, item in policies.items():
-        for measure in ("over_any_policy_bound", "over_demand_only_bound"):
-            findings[f"{policy_id}_{measure}"] = item[f"reloaded_{measure}"]
-        findings[f"{policy_id}_brought_in_over_bound"] = item["brought_in_over_bound"]
-    return findings
 
 
 def _report(results: dict[str, Any]) -> list[Block]:
-    findings, policies, bounds, played = (
-        results[name] for name in ("findings", "policies", "bounds", "any_policy_plan")
-    )
-    series, small, unit = (results[name] for name in ("series", "small", "unit"))
-    defined = findings["cells_with_bounds"]
-    oracle = DEMAND_ONLY.id
+    policies, bounds = results["policies"], results["bounds"]
+    small, unit = results["small"], results["unit"]
+    defined = results["cells_with_bounds"]
+    reloaded = {NAMES[policy_id]: means for policy_id, means in results["series"]["reloaded"].items()}
     numbers = ("count", *QUANTILES, "mean", "share_optimal")
-
-    def by_budget(*rows: tuple[str, Sequence[Value]]) -> Table:
-        return Table.of(["policy", *map(str, results["budgets"])], ([name, *values] for name, values in rows))
-
-    def by_policy(*columns: tuple[str, ...]) -> Table:
-        """Return a table of the numbers at these paths (each behind its title) for every policy."""
-        rows = ([NAMES[name], *(_at(path, item) for _, *path in columns)] for name, item in policies.items())
-        return Table.of(["policy", *(title for title, *_ in columns)], rows)
-
     return [
         Heading(2, EXPERIMENT.title),
-        Paragraph(_opening(findings, policies)),
+        Paragraph(_opening(results)),
         Paragraph(
             f"{defined} of {results['cells']} cells (families x budgets) have bounds; in the others the minimum set "
             "does not fit. *Reloaded*: page-ins, or the same content retrieved again where a policy cannot page in. "
-            "*Brought in*: tokens that the prompt before did not hold. The bound for any policy is the exact optimum "
-            "with prefetching: its plan, played by the engine, reaches it in "
-            f"{findings['any_policy_plan_reaches_bound']} cells. In {findings['cells_where_any_policy_bound_is_zero']} "
-            "it is zero: foresight removes every page-in."
+            "The bound for any policy is the exact optimum with prefetching: its plan, played by the engine, reaches "
+            f"it in {results['any_policy_plan_reaches_bound']} cells. In {results['any_policy_bound_is_zero']} it is "
+            "zero: foresight removes every page-in."
         ),
-        Heading(3, "Reloaded tokens, mean over the families"),
-        by_budget(
-            ("lower bound, any policy", _tokens(bounds["any_policy"])),
-            ("any-policy plan, played", _tokens(played["reloaded"])),
-            ("lower bound, demand-only", _tokens(bounds["demand_only"])),
-            ("upper bound: demand-only oracle", _tokens(series["reloaded"][oracle])),
-            *((NAMES[name], _tokens(means)) for name, means in series["reloaded"].items() if name != oracle),
-        ),
-        Heading(3, "Brought-in tokens, mean over the families"),
-        by_budget(
-            ("lower bound, any policy", _tokens(bounds["brought_in"])),
-            ("any-policy plan, played", _tokens(played["brought_in"])),
-            *((NAMES[name], _tokens(means)) for name, means in series["brought_in"].items()),
+        Heading(3, "Reloaded tokens by budget, mean over the families"),
+        Table.of(
+            ["policy", *map(str, results["budgets"])],
+            (
+                [name, *map(_tokens, means)]
+                for name, means in {
+                    "Bound, any policy": bounds["any_policy"],
+                    "Plan of that bound, played": results["any_policy_plan"],
+                    "Bound, demand-only": bounds["demand_only"],
+                    **reloaded,
+                }.items()
+            ),
         ),
         Heading(3, "Every policy against its own bounds"),
         Paragraph(
             "Sums over the cells. **The denominators differ**: a policy that leaves a floor or a demand unmet has "
-            "fewer requirements and so lower bounds, and its ratio must not be ranked against another row's. These two "
-            "bounds hold for every policy: no ratio can be below 1. A dash: the bound is zero."
+            "fewer requirements and so lower bounds, and its ratio must not be ranked against another row's. The first "
+            "ratio and the last hold for every policy: neither can be below 1. The demand-only bound holds for "
+            "policies that neither prefetch nor upgrade; for the others, a ratio below 1 means that prefetch or "
+            "upgrades saved more than any policy without them could. The demand-only oracle reaches its bound in "
+            f"{results['oracle_reaches_bound']} of {defined} cells."
         ),
-        by_policy(
-            ("reloaded", "reloaded"),
-            ("any-policy bound", "bounds", "any_policy"),
-            ("reloaded / any-policy bound", "reloaded_over_any_policy_bound"),
-            ("brought in", "brought_in"),
-            ("brought-in bound", "bounds", "brought_in"),
-            ("brought in / bound", "brought_in_over_bound"),
-            ("cells below a bound", "below_a_bound_in"),
-            ("cells with everything met", "meets_all_in"),
-        ),
-        Paragraph(
-            "Reloaded over the any-policy bound by budget; the first row is the bound where everything is met, in "
-            "tokens. Above a bound of a few tokens a ratio is large and says little."
-        ),
-        by_budget(
-            ("any-policy bound, mean over the families", _tokens(bounds["any_policy"])),
-            *(
-                (NAMES[name], list(item["reloaded_over_any_policy_bound_by_budget"].values()))
-                for name, item in policies.items()
-            ),
-        ),
-        Paragraph(
-            "The demand-only bound holds for policies that neither prefetch nor upgrade. For the others its ratio is "
-            "a comparison: below 1, prefetch or upgrades saved more than any policy without them could. The "
-            f"demand-only oracle reaches it in {findings['cells_where_demand_only_oracle_reaches_bound']} of {defined} "
-            f"cells and is at most {findings['largest_demand_only_oracle_over_bound'] or 0:.3f} times the bound."
-        ),
-        by_policy(
-            ("reloaded", "reloaded"),
-            ("demand-only bound", "bounds", "demand_only"),
-            ("reloaded / demand-only bound", "reloaded_over_demand_only_bound"),
-            ("holds for it", "demand_only"),
+        policy_table(
+            [
+                "reloaded",
+                *("any-policy bound", "ratio"),
+                *("demand-only bound", "ratio", "holds for it"),
+                "brought in / bound",
+                "cells with everything met",
+            ],
+            {
+                policy_id: (
+                    item["reloaded"],
+                    *(item["bounds"]["any_policy"], item["over_any_policy_bound"]),
+                    *(item["bounds"]["demand_only"], item["over_demand_only_bound"], item["demand_only"]),
+                    item["brought_in_over_bound"],
+                    item["meets_all_in"],
+                )
+                for policy_id, item in policies.items()
+            },
         ),
         Heading(3, "Greedy upgrades against the exact knapsack"),
         Table.of(
@@ -430,22 +378,21 @@ def _report(results: dict[str, Any]) -> list[Block]:
     ]
 
 
-def _opening(findings: Mapping[str, Any], policies: Mapping[str, Any]) -> str:
+def _opening(results: Mapping[str, Any]) -> str:
+    policies = results["policies"]
     below = [NAMES[name] for name, item in policies.items() if item["below_a_bound_in"]]
-    ratio = findings["clawvm_over_any_policy_bound"]
+    ratio = policies["clawvm"]["over_any_policy_bound"]
     return (
         f"{', '.join(below) or 'No policy'} reloaded fewer tokens than a bound proved for it; ClawVM reloaded "
         f"{'more than the least possible, which is none' if ratio is None else f'{ratio:.1f} times the least possible'}"
-        f", and its upgrades reached at least {findings['knapsack_worst_ratio']:.3f} of the best utility in a prompt."
+        f", and its upgrades reached at least {results['utility']['clawvm']['minimum']:.3f} of the best utility in a "
+        "prompt."
     )
 
 
-def _tokens(values: Mapping[str, float | None]) -> list[Value]:
-    """Return means in tokens with three significant digits, and at least whole tokens."""
-    return [
-        None if value is None else Number(f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}")
-        for value in values.values()
-    ]
+def _tokens(value: float) -> Number:
+    """Return a mean in tokens with three significant digits, and at least whole tokens."""
+    return Number(f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}")
 
 
 def _worst_cases(results: Mapping[str, Any]) -> tuple[str, ...]:
@@ -466,38 +413,33 @@ def _worst_cases(results: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _figures(results: dict[str, Any]) -> dict[str, str]:
     """Return reloaded tokens and tokens brought in with their bounds, and the distribution of the utility reached."""
-    budgets, series, bounds = results["budgets"], results["series"], results["bounds"]
-    edges, reached = results["utility_edges"], results["utility"]["clawvm"]
-    bins = [Bin(low, high, count) for low, high, count in zip(edges, edges[1:], reached["histogram"])]
+    reached = results["utility"]["clawvm"]
+    bins = [Bin(low, high, count) for low, high, count in zip(EDGES, EDGES[1:], reached["histogram"])]
     first = next((number for number, one in enumerate(bins) if one.count), 0)
 
-    def lines(measure: str, title: str, y_label: str, band: str, bound: str, logarithmic: bool = False) -> str:
-        oracle = series[measure][DEMAND_ONLY.id]
-        by_policy = {name: list(means.values()) for name, means in series[measure].items()}
-        return line_chart(
-            title=title,
-            x_label=BUDGET_LABEL,
-            y_label=y_label,
-            series=budget_series(by_policy, budgets),
-            band=Band(band, [(budget, bounds[bound][str(budget)], oracle[str(budget)]) for budget in budgets]),
-            logarithmic=logarithmic,
+    def chart(title: str, y_label: str, measure: str, band: str, bound: str, logarithmic: bool) -> str:
+        budgets, series = results["budgets"], results["series"][measure]
+        between = list(zip(budgets, results["bounds"][bound], series[DEMAND_ONLY.id]))
+        return budget_chart(
+            f"{title} against the budget", y_label, series, budgets, band=Band(band, between), logarithmic=logarithmic
         )
 
     return {
-        "page_in_tokens.svg": lines(
-            "reloaded",
-            "Reloaded tokens (page-ins, or the same content fetched again) against the budget",
+        "page_in_tokens.svg": chart(
+            "Reloaded tokens (page-ins, or the same content fetched again)",
             "reloaded tokens per workload (mean)",
+            "reloaded",
             "optimum with prefetching, to oracle without",
             "any_policy",
-            logarithmic=True,
+            True,
         ),
-        "brought_in.svg": lines(
-            "brought_in",
-            "Tokens brought into the prompt against the budget",
+        "brought_in.svg": chart(
+            "Tokens brought into the prompt",
             "tokens per workload (mean)",
+            "brought_in",
             "any policy: bound to demand-only oracle",
             "brought_in",
+            False,
         ),
         "utility.svg": histogram(
             title="Utility reached by ClawVM's greedy upgrades",

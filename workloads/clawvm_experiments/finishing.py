@@ -1,25 +1,27 @@
-"""Finishing: from the rows of all cells to every file that people and programs read; a pure function of the rows.
+"""Finishing: from the rows of all cells to every file that people and programs read, the report's first page included.
 
-Whether the rows came from one process, from many or from a resumed run changes no byte.
+A pure function of the rows: whether they came from one process, from many or from a resumed run changes no byte.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clawvm_experiments.claims import Judged, claims_record, claims_table, judge, read_claims
-from clawvm_experiments.experiment import Experiment
-from clawvm_experiments.figures import MAPPED_BUDGET, MAPPED_WORKLOAD, session_maps
-from clawvm_experiments.opening import FIGURES, opening
+from clawvm_experiments.claims import PAPER_KINDS, Judged, claims_record, claims_table, judge, number_text, read_claims
+from clawvm_experiments.experiment import NAMES, Experiment, family_trace
 from clawvm_experiments.running import Plan, Rows, end_record, header_record, row_record, source_digest
 from clawvm_pictures.pages import Section, figure, html, page, report_section
+from clawvm_pictures.residency_map import residency_map
 from clawvm_pictures.svg import Markup
-from clawvm_replay.document import Block, Bullets, Heading, Paragraph, markdown
+from clawvm_replay.document import Block, Bullets, Heading, Paragraph, Table, markdown
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory, write_atomically
+from clawvm_replay.published import FAULT_FREE, TABLE_4
+from clawvm_replay.replay import replay_trace
 from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.canonical import canonical_json
+from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.policy import POLICIES
 
 __all__ = [
@@ -29,13 +31,14 @@ __all__ = [
     "TIMINGS",
     "ReportFrame",
     "Timings",
+    "opening",
     "read_back",
     "results_documents",
     "write_results",
 ]
 
 RESULTS_FORMAT_NAME = "clawvm.experiment_results"
-RESULTS_FORMAT_VERSION = 1
+RESULTS_FORMAT_VERSION = 2
 
 TIMINGS = "timings"
 """Folder of what was measured with a clock, and so differs from run to run."""
@@ -44,8 +47,8 @@ OVERHEAD = f"{TIMINGS}/overhead.json"
 TIMED_CLAIMS = f"{TIMINGS}/claims.json"
 
 _CLAIMS_LEAD = (
-    "*Calibrated* figures took part in choosing the sizes and schedules of our workloads; *predictions* did not, and "
-    "are shown whether they are reproduced or not. A run fails when a claim that must hold does not."
+    "*Calibrated* figures guided the sizes and schedules of our workloads; *predictions* did not, and are shown "
+    "whether or not they are reproduced. A run fails when a claim that must hold does not."
 )
 
 
@@ -71,23 +74,27 @@ class ReportFrame:
     sections: Callable[[], Sequence[Section]]
 
 
+MAPPED_WORKLOAD, MAPPED_BUDGET, MAPPED_POLICIES = "long_horizon", 120, ("compaction_hybrid", "clawvm")
+"""The session whose residency is drawn: several compactions at the tightest budget, under two policies."""
+
+
 def _residency() -> list[Section]:
-    introduction = html(
-        [
-            Paragraph(
-                f"The workload `{MAPPED_WORKLOAD}` at {MAPPED_BUDGET} tokens: pages down, turns across, the level as "
-                "colour. Hover over a cell to see the decision behind it."
-            )
-        ]
+    text = (
+        f"The workload `{MAPPED_WORKLOAD}` at {MAPPED_BUDGET} tokens: pages down, turns across, the level as colour. "
+        "Hover over a cell to see the decision behind it."
     )
-    maps = [figure(svg, f"Under {POLICIES[policy].name}.") for policy, svg in session_maps().items()]
-    return [Section("Residency of one session", Markup("\n".join([introduction, *maps])))]
+    parts = [html([Paragraph(text)])]
+    for policy_id in MAPPED_POLICIES:
+        decisions, policy = DecisionTrace(), POLICIES[policy_id]
+        replay_trace(family_trace(MAPPED_WORKLOAD, MAPPED_BUDGET), policy, decisions=decisions)
+        parts.append(figure(residency_map(decisions.events), f"Under {policy.name}."))
+    return [Section("Residency of one session", Markup("\n".join(parts)))]
 
 
 EXPERIMENTS = ReportFrame(
     title="ClawVM: experiments",
-    note="No model, no tool and no clock took part: the same code gives these bytes again. The overhead of the "
-    "runtime depends on a clock and is reported apart, in [timings/overhead.md](timings/overhead.md).",
+    note="No result depends on a model, a tool or a clock: the same code gives the same bytes. The runtime's overhead, "
+    "measured with a clock, is in [timings/overhead.md](timings/overhead.md).",
     opens=True,
     sections=_residency,
 )
@@ -143,12 +150,11 @@ def write_results(
     judged = _judged(plan, {**documents, **timings.documents})
     lasting = [item for item in judged if not item.claim.file.startswith(f"{TIMINGS}/")]
     if plan.experiments:  # Otherwise only a clock was read: there is nothing that would be the same in every run.
-        front = opening(results, lasting) if frame.opens else []
-        claims: list[Block] = [Heading(2, "Claims"), Paragraph(_CLAIMS_LEAD), claims_table(lasting)]
-        lead = Paragraph(_lead(plan, lasting, frame.note))
+        front = opening(results, lasting, quick=plan.quick) if frame.opens else []
+        as_text, as_page = _reports(plan, frame, lasting, front, reports, figures)
         output.write("claims.json", document(claims_record(lasting)))
-        output.write("report.md", _markdown(plan, frame, lead, front, claims, reports, figures).encode("utf-8"))
-        output.write("report.html", _html(plan, frame, lead, front, claims, reports, figures).encode("utf-8"))
+        output.write("report.md", as_text.encode("utf-8"))
+        output.write("report.html", as_page.encode("utf-8"))
     _write_timings(output, timings, [item for item in judged if item not in lasting])
     if plan.experiments:
         record = {
@@ -190,51 +196,171 @@ def _rows_file(plan: Plan, rows: Rows, experiment: Experiment) -> bytes:
 
 
 def _lead(plan: Plan, judged: Sequence[Judged], note: str) -> str:
-    kind = "Quick run: the same structure with fewer cells." if plan.quick else "Full run."
     must = [item for item in judged if item.claim.must_hold and item.holds is not None]
-    return f"{kind} {sum(not item.failed for item in must)} of {len(must)} claims that must hold do. {note}"
+    held = sum(not item.failed for item in must)
+    kind = "Quick run: the same structure with fewer cells." if plan.quick else "Full run."
+    return f"{kind} Of the {len(must)} claims that must hold, {held if held < len(must) else 'all'} do. {note}"
 
 
-_Figures = Mapping[str, Mapping[str, str]]
-
-
-def _markdown(
+def _reports(
     plan: Plan,
     frame: ReportFrame,
-    lead: Block,
+    judged: Sequence[Judged],
     front: Sequence[Block],
-    claims: Sequence[Block],
     reports: Mapping[str, Sequence[Block]],
-    figures: _Figures,
-) -> str:
-    """Return everything in one Markdown file; the figures of the first page are links."""
-    links = tuple(f"[{name} of {item}]({item}/{name})" for item, name in _front_figures(figures))
-    pictures = [Bullets(links)] if front and links else []
-    parts = [markdown([Heading(1, frame.title), lead, *front[:2], *pictures, *front[2:]])]
-    for item in plan.experiments:
-        parts.append(f"<!-- {item.id} -->\n*{item.question}*\n\n{markdown(reports[item.id])}")
-    parts.insert(1 if frame.opens else len(parts), markdown(claims))
-    return "\n".join(parts)
-
-
-def _html(
-    plan: Plan,
-    frame: ReportFrame,
-    lead: Block,
-    front: Sequence[Block],
-    claims: Sequence[Block],
-    reports: Mapping[str, Sequence[Block]],
-    figures: _Figures,
-) -> str:
-    """Return everything on one page that works offline."""
+    figures: Mapping[str, Mapping[str, str]],
+) -> tuple[str, str]:
+    """Return everything in one Markdown file, its figures as links, and on one page that works offline."""
+    lead = Paragraph(_lead(plan, judged, frame.note))
+    claims: list[Block] = [Heading(2, "Claims"), Paragraph(_CLAIMS_LEAD), claims_table(judged)]
+    pictures = {
+        f"{item}/{name}": (words, figures[item][name])
+        for (item, name), words in FIGURES.items()
+        if front and name in figures.get(item, {})
+    }
+    links = [Bullets(tuple(f"[{words}]({path})" for path, (words, _) in pictures.items()))] if pictures else []
+    parts = [f"<!-- {item.id} -->\n*{item.question}*\n\n{markdown(reports[item.id])}" for item in plan.experiments]
     sections = [report_section(reports[item.id], figures[item.id], question=item.question) for item in plan.experiments]
     sections += frame.sections()
-    sections.insert(0 if frame.opens else len(sections), report_section(claims))
-    if front:
-        pictures = {f"{item}/{name}": figures[item][name] for item, name in _front_figures(figures)}
-        sections.insert(0, report_section(front, pictures))
-    return page(frame.title, sections, lead=[lead])
+    if frame.opens:
+        parts.insert(0, markdown(claims))
+        sections.insert(0, report_section(front, {path: svg for path, (_, svg) in pictures.items()}))
+        sections.insert(1, report_section(claims))
+    else:
+        parts.append(markdown(claims))
+        sections.append(report_section(claims))
+    first = markdown([Heading(1, frame.title), lead, *front[:2], *links, *front[2:]])
+    return "\n".join([first, *parts]), page(frame.title, sections, lead=[lead])
 
 
-def _front_figures(figures: _Figures) -> list[tuple[str, str]]:
-    return [(item, name) for item, name in FIGURES if name in figures.get(item, {})]
+FIGURES = {
+    ("table4", "faults.svg"): "Explicit faults of each policy",
+    ("quality", "page_in_tokens.svg"): "Page-in tokens by upgrade order",
+    ("bounds", "page_in_tokens.svg"): "Reloaded tokens and their bounds",
+}
+"""The figures of the first page, by experiment and file."""
+
+Results = Mapping[str, Mapping[str, Any]]
+"""The results of each experiment of the run, its findings among them."""
+
+
+def opening(results: Results, judged: Sequence[Judged], *, quick: bool) -> list[Block]:
+    """Return the first page: the result in one paragraph, then what is not reproduced and what speaks against ClawVM.
+
+    Every sentence is made from the results; one whose experiment did not run, or ran on a few cells only, is left out.
+    """
+    missed = [item for item in judged if item.holds is False]
+    against = tuple(_against(results, quick))
+    blocks: list[Block] = [
+        Heading(2, "Result"),
+        Paragraph(" ".join([*_result(results), *_reproduced(judged, quick)]) or "No claim was judged."),
+        Heading(3, "What is not reproduced, and what speaks against ClawVM"),
+        *([Bullets(against)] if against else []),
+    ]
+    if not missed:
+        return [*blocks, Paragraph("No claim that this run judged is missed.")]
+    return [
+        *blocks,
+        Paragraph("Claims that are not reproduced or fail:"),
+        Table.of(
+            ["claim", "statement", "expected", "observed"],
+            (
+                (
+                    item.claim.id,
+                    item.claim.statement,
+                    item.claim.expectation(),
+                    None if item.observed is None else number_text(item.observed),
+                )
+                for item in missed
+            ),
+        ),
+    ]
+
+
+def _result(results: Results) -> Iterator[str]:
+    if "table4" not in results:
+        return
+    table = results["table4"]
+    faults = {name: item["total_faults"] for name, item in table["policies"].items()}
+    own = faults["clawvm"]
+    alike = [NAMES[name] for name in FAULT_FREE if name != "clawvm" and faults[name] == own]
+    others = []
+    for name, row in TABLE_4.items():
+        if name != "clawvm" and faults[name] != own:
+            published = f"{int(row.total_faults):,}" if row.total_faults.isdecimal() else row.total_faults
+            others.append(f"{NAMES[name]} {faults[name]:,} ({published})")
+    yield (
+        f"ClawVM shows {own or 'no'} explicit fault{'s' if own > 1 else ''} in "
+        f"{table['cells'] // len(faults)} cells: {len(table['workloads'])} workloads at {len(table['budgets'])} token "
+        f"budgets.{f' The same holds for {_listed(alike)}, which share its structure.' if alike else ''}"
+    )
+    yield (
+        f"The faults of the other policies, with the paper's totals in brackets, are {_listed(others)}. This agreement "
+        "is no independent evidence: our workloads were sized to come close to the paper's totals."
+    )
+
+
+def _reproduced(judged: Sequence[Judged], quick: bool) -> Iterator[str]:
+    paper = [item for item in judged if item.claim.kind in PAPER_KINDS and item.holds is not None]
+    unsized = [item for item in paper if item.claim.kind == "prediction"]
+    if paper:
+        claims = "claims about the paper that a quick run can judge" if quick else "claims about the paper"
+        yield f"Of {len(paper)} {claims}, {_are(paper)} reproduced."
+    if unsized:
+        yield (
+            f"Only the {len(unsized)} predictions among them had no part in the sizing, and the counting rules alone "
+            f"imply some of these; {_are(unsized)} reproduced."
+        )
+
+
+def _are(judged: Sequence[Judged]) -> str:
+    reproduced = sum(item.holds is True for item in judged)
+    return f"{reproduced} {'is' if reproduced == 1 else 'are'}"
+
+
+def _against(results: Results, quick: bool) -> Iterator[str]:
+    if "property" in results:
+        found = results["property"]["findings"]
+        yield (
+            "Zero faults follow from the contract whenever the minimum set fits its budget "
+            f"({found['workloads_tried']:,} generated workloads, {found['violations']:,} violations). A zero shows "
+            "that a workload fits, not that the upgrades are good."
+        )
+    if quick:
+        yield "How ClawVM compares with LRU, its features and the bounds takes a full run: this one has too few cells."
+        return
+    if "quality" in results:
+        quality = results["quality"]
+        pages, cells = quality["paired"]["page_in_tokens"], quality["cells_per_score"]
+        more = quality["faults"]["lru"] - quality["faults"]["clawvm"]
+        yield (
+            f"Plain LRU in the same structure has {more if more > 0 else 'no'} more faults than ClawVM's utility "
+            f"scoring, and needs fewer page-in tokens in {pages['better']} of {cells} cells, as many in "
+            f"{pages['equal']} and more in {pages['worse'] or 'none'}."
+        )
+    if "ablations" in results:
+        ablations = results["ablations"]
+        idle = [
+            item["name"] for item in ablations["removed"].values() if item["faults"] == ablations["clawvm"]["faults"]
+        ]
+        if idle:
+            yield f"Removing {_listed(idle, 'or')} from ClawVM changes no fault count."
+    if "bounds" in results:
+        found = results["bounds"]["findings"]
+        ratios = [found[f"{name}_over_demand_only_bound"] for name in ("clawvm", "lru")]
+        if None not in ratios:
+            yield (
+                f"ClawVM reloads {ratios[0]:.2f} times the tokens that a policy without prefetching must reload, LRU "
+                f"{ratios[1]:.2f} times."
+            )
+    if "sensitivity" in results:
+        found = results["sensitivity"]["findings"]
+        yield (
+            f"{found['conclusions_that_survive_all']} of {found['conclusions']} conclusions survive all "
+            f"{found['settings']} settings of harness and counting rules."
+        )
+
+
+def _listed(words: Sequence[str], last: str = "and") -> str:
+    *most, final = words
+    return f"{', '.join(most)} {last} {final}" if most else final

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
-from clawvm_replay.document import Block, Heading, Paragraph, ReportVerdict, Table
-from clawvm_replay.gates import GATES, report_record, run_gates
+from clawvm_replay.document import Block, Heading, Paragraph
+from clawvm_replay.gates import GATES, gates_table, report_record, run_gates
 from clawvm_runtime.policy import POLICIES
 
 __all__ = ["EXPERIMENT"]
@@ -44,26 +44,8 @@ def _report(results: dict[str, Any]) -> list[Block]:
             "Without one protection the fault must occur; with it the fault must not occur, or the update must be "
             "rejected with its reason."
         ),
-        Table.of(
-            ["gate", "protection off", "protection on", "verdict"],
-            (
-                (
-                    gate["title"],
-                    *(_observed(half["observation"]) for half in gate["halves"]),
-                    ReportVerdict(gate["verdict"], gate["verdict"] == "pass"),
-                )
-                for gate in results["gates"]
-            ),
-        ),
+        gates_table(results["gates"]),
     ]
-
-
-def _observed(observation: Mapping[str, Any]) -> str:
-    parts = [f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(observation["faults"].items())]
-    counts = {name: observation[name] for name in ("overwritten", "committed")}
-    counts["rejected"] = len(observation["rejected"])
-    parts += [f"{counts[name]} {name}" for name in ("overwritten", "rejected", "committed") if counts[name]]
-    return ", ".join(parts) or "no fault"
 
 
 EXPERIMENT = Experiment(

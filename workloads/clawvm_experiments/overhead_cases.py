@@ -13,9 +13,8 @@ import os
 import statistics
 import tempfile
 import tracemalloc
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,14 +35,11 @@ from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, RecallOutcome, ToolOutcome
 
 __all__ = [
-    "DEMANDS_PER_TURN",
     "FAMILY_BUDGET",
     "OPERATION_PAGES",
-    "POLICY",
-    "REFERENCE_PAGES",
+    "REFERENCE",
     "Case",
     "Size",
-    "Timing",
     "disk_cases",
     "family_cases",
     "operation_cases",
@@ -52,6 +48,7 @@ __all__ = [
     "repeat",
     "size_cases",
     "time_reference",
+    "timing_of",
 ]
 
 Record = Callable[[int], object]
@@ -81,48 +78,27 @@ class Case:
         return f"{self.section}: {', '.join(fields)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """What the repeats of one case cost, in microseconds.
+def timing_of(results: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Return what the repeats of one case cost, in microseconds; *results* has the nanoseconds of each, O(n log n).
 
     ``worst_us`` is the longest of all samples, with whatever interrupted the process. Every repeat does the same work
     in the same order, so a sample can be compared with itself: ``costliest_us`` is the highest median of one sample
     over the repeats, which an interruption of a single repeat does not reach. ``spread`` is the share of their median
     by which the medians of the repeats differ.
     """
-
-    samples: int
-    median_us: float
-    p95_us: float
-    worst_us: float
-    costliest_us: float
-    spread: float
-
-    @classmethod
-    def of(cls, results: Sequence[Sequence[int]]) -> Timing:
-        """Return the timing of the samples of several repeats, O(n log n)."""
-        samples = [sample for result in results for sample in result]
-        medians = [statistics.median(result) for result in results]
-        return cls(
-            samples=len(results[0]),
-            median_us=statistics.median(samples) / 1000,
-            p95_us=percentile(samples, 0.95) / 1000,
-            worst_us=max(samples) / 1000,
-            costliest_us=max(statistics.median(same) for same in zip(*results)) / 1000,
-            spread=(max(medians) - min(medians)) / max(1.0, statistics.median(medians)),
-        )
-
-    def to_record(self, reference_us: float) -> dict[str, Any]:
-        """Return the timing as plain JSON data, with its ratio to the reference cost (microseconds)."""
-        return {
-            "costliest_us": round(self.costliest_us, 3),
-            "median_us": round(self.median_us, 3),
-            "p95_us": round(self.p95_us, 3),
-            "ratio_to_reference": round(self.median_us / reference_us, 3),
-            "samples": self.samples,
-            "spread": round(self.spread, 4),
-            "worst_us": round(self.worst_us, 3),
-        }
+    samples = [sample for result in results for sample in result]
+    medians = [statistics.median(result) for result in results]
+    nanoseconds = {
+        "median_us": statistics.median(samples),
+        "p95_us": percentile(samples, 0.95),
+        "worst_us": max(samples),
+        "costliest_us": max(statistics.median(same) for same in zip(*results)),
+    }
+    return {
+        "samples": len(results[0]),
+        **{name: round(value / 1000, 3) for name, value in nanoseconds.items()},
+        "spread": round((max(medians) - min(medians)) / max(1.0, statistics.median(medians)), 4),
+    }
 
 
 def percentile(samples: Sequence[int], share: float) -> int:
@@ -131,36 +107,36 @@ def percentile(samples: Sequence[int], share: float) -> int:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def nanoseconds(work: Callable[..., object], *arguments: Any) -> int:
-    """Return how long ``work(*arguments)`` took."""
-    begin = perf_counter_ns()
-    work(*arguments)
-    return perf_counter_ns() - begin
+def timed(function: Callable[..., Any], record: Record) -> Callable[..., Any]:
+    """Return *function* with the time of every call recorded."""
+
+    def call(*arguments: Any) -> Any:
+        begin = perf_counter_ns()
+        result = function(*arguments)
+        record(perf_counter_ns() - begin)
+        return result
+
+    return call
 
 
 def repeat(work: Work, repeats: int) -> list[list[int]]:
-    """Return the samples of *repeats* rounds, after one that warms caches and the specializing interpreter."""
+    """Return the samples of *repeats* rounds, after one that warms caches and the specializing interpreter.
+
+    The garbage collector keeps out of the samples, as in timeit.
+    """
     work(lambda sample: None)
-    results = []
-    for _ in range(repeats):
-        samples: list[int] = []
-        with _without_collector():
-            work(samples.append)
-        results.append(samples)
-    return results
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep the garbage collector out of the samples, as timeit does."""
+    results: list[list[int]] = []
     enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
     try:
-        yield
+        for _ in range(repeats):
+            results.append([])
+            gc.collect()
+            gc.disable()
+            work(results[-1].append)
     finally:
         if enabled:
             gc.enable()
+    return results
 
 
 def peak_kb(work: Work) -> float:
@@ -188,9 +164,6 @@ DEMANDS_PER_TURN = 2
 FAMILY_BUDGET = 180
 """Tokens: the budget of the published ablation and of the weight sweep."""
 
-REFERENCE_PAGES = 20
-REFERENCE_BUDGET = 500
-REFERENCE_TURNS = 50
 REFERENCE_LINES = 200
 
 # One round of ten pages; larger tables repeat it. Few pages are hard, so that 80 pages still leave space for choices.
@@ -220,6 +193,10 @@ class Size:
     turns: int
 
 
+REFERENCE = Size(pages=20, budget=500, turns=50)
+"""The table whose last assemble decision is the reference, as one canonical JSON line."""
+
+
 def make_pages(count: int) -> list[Page]:
     """Return *count* pages of all types, the same ones every time."""
     pages = []
@@ -240,38 +217,31 @@ def make_pages(count: int) -> list[Page]:
     return pages
 
 
-def make_demands(count: int, turns: int) -> list[Demands]:
-    """Return each turn's demands: a walk through all pages whose strides share no factor with the usual counts."""
+def demands_of(count: int, turn: int) -> Demands:
+    """Return a turn's demands: a walk through all *count* pages whose strides share no factor with the usual counts."""
     wanted = (Level.STRUCTURED, Level.FULL)
     return [
-        [
-            (f"page-{(turn * 7 + index * 3) % count:03}", wanted[(turn + index) % len(wanted)])
-            for index in range(DEMANDS_PER_TURN)
-        ]
-        for turn in range(turns)
+        (f"page-{(turn * 7 + index * 3) % count:03}", wanted[(turn + index) % len(wanted)])
+        for index in range(DEMANDS_PER_TURN)
     ]
 
 
-def started_engine(pages: Sequence[Page], budget: int, policy: str = POLICY, **options: Any) -> Engine:
-    """Return an engine whose first session has these pages; *options* are those of ``Engine``."""
-    engine = Engine(POLICIES[policy], budget, **options)
-    engine.session_start("session-1", pages)
+def started_engine(size: Size, policy: str = POLICY, **options: Any) -> Engine:
+    """Return an engine whose first session has the pages of one size; *options* are those of ``Engine``."""
+    engine = Engine(POLICIES[policy], size.budget, **options)
+    engine.session_start("session-1", make_pages(size.pages))
     return engine
 
 
-def _streaming() -> DecisionTrace:
-    """Return a decision trace that keeps nothing but the last event, as one that streams to a file does."""
-    kept: deque[Event] = deque(maxlen=1)
-    return DecisionTrace(kept.append)
+def run_turns(engine: Engine, size: Size, record: Record = lambda sample: None) -> None:
+    """Run the turns of one size, and time each."""
 
-
-def time_turns(engine: Engine, demands: Iterable[Demands], record: Record) -> None:
-    """Time each engine turn."""
-    for wanted in demands:
-        begin = perf_counter_ns()
+    def turn(wanted: Demands) -> None:
         engine.post_model(demands=wanted)
         engine.prompt_assemble()
-        record(perf_counter_ns() - begin)
+
+    for number in range(size.turns):
+        timed(turn, record)(demands_of(size.pages, number))
 
 
 def requests_of(size: Size) -> list[SelectionRequest]:
@@ -282,8 +252,7 @@ def requests_of(size: Size) -> list[SelectionRequest]:
         requests.append(request)
         return select(request)
 
-    engine = started_engine(make_pages(size.pages), size.budget, selector=recording)
-    time_turns(engine, make_demands(size.pages, size.turns), lambda sample: None)
+    run_turns(started_engine(size, selector=recording), size)
     return requests
 
 
@@ -292,34 +261,30 @@ def _selections(size: Size) -> Work:
 
     def work(record: Record) -> None:
         for request in requests:
-            record(nanoseconds(select, request))
+            timed(select, record)(request)
 
     return work
 
 
 def _turns(size: Size, policy: str, traced: bool) -> Work:
-    demands = make_demands(size.pages, size.turns)
-
     def work(record: Record) -> None:
-        # The pages are made here, because the engine keeps them: they belong to its memory.
-        pages = make_pages(size.pages)
-        engine = started_engine(pages, size.budget, policy, trace=_streaming() if traced else None)
-        time_turns(engine, demands, record)
+        trace = DecisionTrace(lambda event: None) if traced else None
+        run_turns(started_engine(size, policy, trace=trace), size, record)
 
     return work
 
 
 def size_cases(size: Size) -> list[Case]:
     """Return the cases of one size: every part under ClawVM, the plain turn under the other policies."""
-    where = {"pages": size.pages, "budget": size.budget}
+    works = {
+        "select": partial(_selections, size),
+        "turn": partial(_turns, size, POLICY, False),
+        "turn+trace": partial(_turns, size, POLICY, True),
+        **{f"turn, {policy}": partial(_turns, size, policy, False) for policy in OTHER_POLICIES},
+    }
     return [
-        Case("timings", {"part": "select", **where}, partial(_selections, size), has_peak=True),
-        Case("timings", {"part": "turn", **where}, partial(_turns, size, POLICY, False), has_peak=True),
-        Case("timings", {"part": "turn+trace", **where}, partial(_turns, size, POLICY, True), has_peak=True),
-        *(
-            Case("policies", {"policy": policy, "part": "turn", **where}, partial(_turns, size, policy, False))
-            for policy in OTHER_POLICIES
-        ),
+        Case("timings", {"part": part, "pages": size.pages, "budget": size.budget}, work, "," not in part)
+        for part, work in works.items()
     ]
 
 
@@ -335,24 +300,16 @@ def time_family_turns(trace: Trace, record: Record) -> None:
     replay(trace.header, timed(), POLICIES[POLICY], trace.header.budget)
 
 
-def time_family_selections(trace: Trace, record: Record) -> None:
-    """Time each selection in a replay of *trace*."""
-
-    def timed(request: SelectionRequest) -> Selection:
-        begin = perf_counter_ns()
-        selection = select(request)
-        record(perf_counter_ns() - begin)
-        return selection
-
-    replay_trace(trace, POLICIES[POLICY], selector=timed)
-
-
 def family_cases(workload: str) -> list[Case]:
     """Return the cases of one family at ``FAMILY_BUDGET``."""
     trace = family_trace(workload, FAMILY_BUDGET)
     fields = {"workload": workload, "budget": FAMILY_BUDGET, "pages": len(_page_ids(trace))}
+
+    def select_in(record: Record) -> None:
+        replay_trace(trace, POLICIES[POLICY], selector=timed(select, record))
+
     return [
-        Case("families", {"part": "select", **fields}, lambda: partial(time_family_selections, trace)),
+        Case("families", {"part": "select", **fields}, lambda: select_in),
         Case("families", {"part": "turn", **fields}, lambda: partial(time_family_turns, trace), has_peak=True),
     ]
 
@@ -379,17 +336,16 @@ def _page_ids(trace: Trace) -> set[str]:
 
 
 def reference_record() -> Event:
-    """Return the assemble decision of turn ``REFERENCE_TURNS`` on a table of ``REFERENCE_PAGES``."""
+    """Return the last assemble decision over ``REFERENCE``."""
     trace = DecisionTrace()
-    engine = started_engine(make_pages(REFERENCE_PAGES), REFERENCE_BUDGET, trace=trace)
-    time_turns(engine, make_demands(REFERENCE_PAGES, REFERENCE_TURNS), lambda sample: None)
+    run_turns(started_engine(REFERENCE, trace=trace), REFERENCE)
     return next(event for event in reversed(trace.events) if event["event"] == "assemble")
 
 
 def time_reference(decision: Event, record: Record) -> None:
     """Time ``REFERENCE_LINES`` canonical JSON lines of one decision."""
     for _ in range(REFERENCE_LINES):
-        record(nanoseconds(canonical_json, decision))
+        timed(canonical_json, record)(decision)
 
 
 OPERATION_PAGES = 20
@@ -401,80 +357,67 @@ DISK_SAMPLES = 20
 _JOURNAL_NAME = "journal.jsonl"
 _NOTE = "the failing test is test_login; the cause is the session cookie, see the second traceback"
 
-Steps = Iterator[Callable[[], object]]
-"""What is timed, step by step; what runs between two steps is not."""
-
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation in one situation.
 
-    ``steps`` takes a started engine and the number of samples. ``journals`` names where the journal may live
+    ``prepare`` takes a started engine and the number of the sample, from 0; what it returns is timed, it itself is not.
+    ``journals`` names where the journal may live
     (``memory``, ``file``): both where the operation writes to it.
     """
 
     operation: str
     situation: str
-    steps: Callable[[Engine, int], Steps]
+    prepare: Callable[[Engine, int], Callable[[], object]]
     dirty: int | None = None
     policy: str = POLICY
     journals: tuple[str, ...] = ("memory",)
 
 
-def _session_start(engine: Engine, samples: int) -> Steps:
-    pages = make_pages(OPERATION_PAGES)
-    for _ in range(samples):
-        yield partial(Engine(engine.policy, engine.budget).session_start, "session-1", pages)
+def _session_start(engine: Engine, number: int) -> Callable[[], object]:
+    fresh = Engine(engine.policy, engine.budget)
+    return partial(fresh.session_start, "session-1", make_pages(OPERATION_PAGES))
 
 
-def _judge_demands(engine: Engine, samples: int) -> Steps:
-    for demands in make_demands(OPERATION_PAGES, samples):
-        yield partial(engine.post_model, demands=demands)
-        engine.prompt_assemble()
+def _judge_demands(engine: Engine, number: int) -> Callable[[], object]:
+    engine.prompt_assemble()
+    return partial(engine.post_model, demands=demands_of(OPERATION_PAGES, number))
 
 
-def _stage_update(engine: Engine, samples: int) -> Steps:
-    for _ in range(samples):
-        yield partial(engine.post_model, updates=_updates(engine, 1))
-        engine.compaction()
+def _stage_update(engine: Engine, number: int) -> Callable[[], object]:
+    engine.compaction()
+    return partial(engine.post_model, updates=_updates(engine, 1))
 
 
-def _execute_cold(engine: Engine, samples: int) -> Steps:
-    for number in range(samples):
-        call, result = _call(number)
-        yield partial(engine.tool_execute, call, partial(_answer, result))
+def _execute_cold(engine: Engine, number: int) -> Callable[[], object]:
+    call, result = _call(number)
+    return partial(engine.tool_execute, call, lambda _: result)
 
 
-def _answer(result: ToolResult, call: ToolCall) -> ToolResult:
-    return result
+def _execute_again(engine: Engine, number: int) -> Callable[[], object]:
+    again = _execute_cold(engine, 0)
+    if number == 0:
+        again()
+    engine.prompt_assemble()
+    return again
 
 
-def _execute_again(engine: Engine, samples: int) -> Steps:
-    call, result = _call(0)
-    engine.tool_execute(call, partial(_answer, result))
-    for _ in range(samples):
-        engine.prompt_assemble()
-        yield partial(engine.tool_execute, call, _refuse)
+def _assemble(engine: Engine, number: int) -> Callable[[], object]:
+    engine.post_model(demands=demands_of(OPERATION_PAGES, number))
+    return engine.prompt_assemble
 
 
-def _assemble(engine: Engine, samples: int) -> Steps:
-    for demands in make_demands(OPERATION_PAGES, samples):
-        engine.post_model(demands=demands)
-        yield engine.prompt_assemble
+def _boundary(name: str, dirty: int, engine: Engine, number: int) -> Callable[[], object]:
+    """Prepare a boundary or flush that finds *dirty* updates staged, each time in a turn of its own."""
+    engine.prompt_assemble()
+    engine.post_model(updates=_updates(engine, dirty))
+    operation: Callable[..., object] = getattr(engine, name)
+    return partial(operation, f"session-{number + 2}") if name == "reset" else operation
 
 
-def _boundary(name: str, dirty: int, engine: Engine, samples: int) -> Steps:
-    """Time a boundary or flush that finds *dirty* updates staged, each time in a turn of its own."""
-    for number in range(samples):
-        engine.post_model(updates=_updates(engine, dirty))
-        yield partial(engine.reset, f"session-{number + 2}") if name == "reset" else getattr(engine, name)
-        engine.prompt_assemble()
-
-
-def _recall(engine: Engine, samples: int) -> Steps:
-    answer = RecallAnswer(RecallOutcome.OK, ("page-000",))
-    for _ in range(samples):
-        yield partial(engine.recall, "what did we decide?", lambda _: answer)
+def _recall(engine: Engine, number: int) -> Callable[[], object]:
+    return partial(engine.recall, "what did we decide?", lambda _: RecallAnswer(RecallOutcome.OK, ("page-000",)))
 
 
 def _updates(engine: Engine, count: int) -> list[Update]:
@@ -506,10 +449,6 @@ def _call(number: int) -> tuple[ToolCall, ToolResult]:
     return call, ToolResult(ToolOutcome.OK, page)
 
 
-def _refuse(call: ToolCall) -> ToolResult:
-    raise AssertionError(f"{call.tool} must be served from the store")
-
-
 _BOTH = ("memory", "file")
 
 # ClawVM flushes nothing before a boundary, so the flush is timed under the policy that performs one.
@@ -538,28 +477,24 @@ def run_operation(operation: Operation, journal: str, samples: int, record: Reco
         path = Path(folder, _JOURNAL_NAME)
         storage = FileJournalStorage(path, durable=False) if journal == "file" else MemoryJournalStorage()
         with closing(Journal(storage)) as kept:
-            for step in operation.steps(_engine(operation, kept), samples):
-                record(nanoseconds(step))
+            engine = _engine(operation, kept)
+            for number in range(samples):
+                timed(operation.prepare(engine, number), record)()
 
 
 def _engine(operation: Operation, journal: Journal) -> Engine:
-    engine = started_engine(make_pages(OPERATION_PAGES), OPERATION_BUDGET, operation.policy, journal=journal)
+    engine = started_engine(Size(OPERATION_PAGES, OPERATION_BUDGET, 0), operation.policy, journal=journal)
     engine.prompt_assemble()
     return engine
 
 
 def operation_cases(samples: int) -> list[Case]:
     """Return the case of every operation and journal."""
+    fields = ("operation", "situation", "policy", "dirty")
     return [
         Case(
             "operations",
-            {
-                "operation": operation.operation,
-                "situation": operation.situation,
-                "journal": journal,
-                "policy": operation.policy,
-                "dirty": operation.dirty,
-            },
+            {**{name: getattr(operation, name) for name in fields}, "journal": journal},
             partial(partial, run_operation, operation, journal, samples),
         )
         for operation in OPERATIONS
@@ -575,8 +510,7 @@ def disk_cases() -> list[Case]:
             storage = MemoryJournalStorage()
             engine = _engine(operation, Journal(storage))
             before = len(storage.read())
-            for step in operation.steps(engine, 1):
-                step()
+            operation.prepare(engine, 0)()
             lines = [canonical_json(record) + "\n" for record in storage.read()[before:]]
             content = "".join(lines).encode("ascii")
             fields = {"what": "fsync", "dirty": operation.dirty, "bytes": len(content)}
@@ -588,4 +522,4 @@ def _time_fsync(content: bytes, record: Record) -> None:
     with tempfile.TemporaryDirectory() as folder, open(Path(folder, _JOURNAL_NAME), "ab", buffering=0) as file:
         for _ in range(DISK_SAMPLES):
             file.write(content)
-            record(nanoseconds(os.fsync, file.fileno()))
+            timed(os.fsync, record)(file.fileno())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -24,15 +23,22 @@ from clawvm_experiments.sensitivity_conclusions import (
     TASK_BUDGET,
     CountTable,
 )
-from clawvm_experiments.sensitivity_rules import RULE_SETS, Counts, count, metrics_counts
-from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, Setting, select_in_one_order
+from clawvm_experiments.sensitivity_settings import (
+    GROUPS,
+    RULE_SETS,
+    SETTINGS,
+    Counts,
+    Setting,
+    count,
+    metrics_counts,
+    select_in_one_order,
+)
 from clawvm_pictures.charts import Dot, dot_grid
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.engine import AssembledPrompt
 from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, Policy
-from clawvm_runtime.vocabulary import FaultKind
 from clawvm_workloads.families import PAPER_BUDGETS, PAPER_FAMILIES
 from clawvm_workloads.generated import generate
 from clawvm_workloads.reference_model import witness
@@ -82,7 +88,7 @@ def cells(quick: bool) -> list[Cell]:
 
 
 def run_cell(cell: Cell) -> Row:
-    """Return what every conclusion becomes under the cell's setting, for each of the cell's rule sets."""
+    """Return the outcome of every conclusion under the cell's setting, for each of the cell's rule sets."""
     parameters = cell.parameters
     setting, rule_ids, orders = SETTINGS[parameters["setting"]], parameters["rules"], parameters["orders"]
     runs = list(_runs(setting, parameters["budgets"], parameters["ablation_budget"]))
@@ -103,7 +109,7 @@ def run_cell(cell: Cell) -> Row:
 
 
 Run = tuple[str, int, Policy]
-"""Family, budget in tokens, policy."""
+"""Family or task, budget in tokens, policy."""
 
 
 def _runs(setting: Setting, budgets: Sequence[int], ablation_budget: int) -> Iterator[Run]:
@@ -119,18 +125,26 @@ def _runs(setting: Setting, budgets: Sequence[int], ablation_budget: int) -> Ite
 
 @cache
 def _plain_counts(workload: str, budget: int, policy: Policy) -> Counts:
-    return metrics_counts(replay_trace(family_trace(workload, budget), policy))
+    return metrics_counts(replay_trace(_trace(workload, budget), policy))
+
+
+@cache
+def _trace(workload: str, budget: int) -> Trace:
+    return task_trace(workload, budget) if workload in TASKS else family_trace(workload, budget)
 
 
 def _counts(setting: Setting, workload: str, budget: int, policy: Policy) -> Counts:
-    if not setting.changes_runs_of(policy):
-        return _plain_counts(workload, budget, policy)
-    trace, tokens = _trace_and_budget(setting, workload, budget)
-    return metrics_counts(replay_trace(trace, policy, tokens, selector=setting.selector))
+    """Return the counts of a family or task; runs that a setting does not change are replayed once."""
+    if setting.changes_runs_of(policy):
+        trace, tokens = _trace_and_budget(setting, workload, budget)
+        counts = metrics_counts(replay_trace(trace, policy, tokens, selector=setting.selector))
+    else:
+        counts = _plain_counts(workload, budget, policy)
+    return dataclasses.replace(counts, workload=workload)
 
 
 def _trace_and_budget(setting: Setting, workload: str, budget: int) -> tuple[Trace, int]:
-    trace = family_trace(workload, budget)
+    trace = _trace(workload, budget)
     if setting.trace_change is not None:
         trace = setting.trace_change(trace)
     return trace, budget * setting.budget_percent // 100
@@ -185,44 +199,21 @@ def _totals(table: CountTable, policy: str, budget: int) -> dict[str, Any]:
     }
 
 
-_COUNTED = (
-    *("workload", "policy", "pressure_faults", "hits", "alerts"),
-    *("page_ins", "page_in_tokens", "unmet_demands", "pressure_turns"),
-)
-
-
 def _digest(counts: Iterable[Counts]) -> str:
-    """Return a digest of the counts of every run in their order: equal if and only if all of them are."""
-    text = json.dumps(
-        [[[getattr(item, name) for name in _COUNTED], [item.faults[kind] for kind in FaultKind]] for item in counts]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@cache
-def _task_trace(task: str, budget: int) -> Trace:
-    return task_trace(task, budget)
-
-
-@cache
-def _plain_task_counts(task: str, budget: int, policy: Policy) -> Counts:
-    return metrics_counts(replay_trace(_task_trace(task, budget), policy))
+    """Return a digest of the counts of every run in their order: equal if and only if all but their budgets are."""
+    return hashlib.sha256(repr([dataclasses.replace(item, budget=0) for item in counts]).encode()).hexdigest()
 
 
 def task_counts(setting: Setting, budgets: Sequence[int]) -> Iterator[Counts]:
     """Yield the counts of every plain task: ClawVM at each of *budgets* (tokens), Compaction-Hybrid at TASK_BUDGET.
 
-    The setting's changes of traces and policies apply. Nothing is yielded without budgets.
+    Nothing is yielded without budgets.
     """
     runs = [("clawvm", budget) for budget in budgets] + ([(HYBRID, TASK_BUDGET)] if budgets else [])
     for policy_id, budget in runs:
         policy = setting.policy(POLICIES[policy_id])
         for task in TASKS:
-            if setting.trace_change is not None and setting.changes_runs_of(policy):
-                counts = metrics_counts(replay_trace(setting.trace_change(_task_trace(task, budget)), policy))
-            else:
-                counts = _plain_task_counts(task, budget, policy)
-            yield dataclasses.replace(counts, workload=task)
+            yield _counts(setting, task, budget, policy)
 
 
 def compare_orders(seeds: int, budgets: Sequence[int]) -> Row:
@@ -317,7 +308,7 @@ def _setting_record(entry: Mapping[str, Any], default: Mapping[str, Any]) -> dic
 
 def _conclusion_record(name: str, default: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     others = [item for item in settings if item["id"] != "default"]
-    broken = [item for item in others if item["holds"][name] is False]  # None: it was not tried there.
+    broken = [item for item in others if item["holds"][name] is False]  # None: not tried.
     numbers = [item["numbers"][name] for item in settings if item["numbers"][name] is not None]
     conclusion = CONCLUSIONS[name]
     return {
@@ -379,7 +370,7 @@ def _order_findings(rows: Sequence[Row], by_id: Mapping[str, Mapping[str, Any]])
 
 
 def report(results: dict[str, Any]) -> list[Block]:
-    """Return the conclusions, what each depends on, and the whole matrix."""
+    """Return the result, the conclusions by group of settings, and the whole matrix."""
     findings, conclusions, settings = results["findings"], results["conclusions"], results["settings"]
     names = conclusion_names(conclusions)
     broken = findings["conclusions"] - findings["conclusions_that_survive_all"]
@@ -387,18 +378,16 @@ def report(results: dict[str, Any]) -> list[Block]:
     return [
         Heading(2, "Sensitivity of the conclusions"),
         Paragraph(
-            f"{broken} of {findings['conclusions']} conclusions do not hold under some of the {findings['settings']} "
-            f"other settings; {findings['conclusions_that_survive_all']} hold under all of them. Of the {broken}, "
-            f"{findings['conclusions_that_only_recounting_breaks']} break only under other counting rules, never under "
-            "another setting of the harness, the decay or the structure."
+            f"{findings['conclusions_that_survive_all']} of {findings['conclusions']} conclusions hold under all "
+            f"{findings['settings']} other settings. {broken} fail under at least one of them, "
+            f"{findings['conclusions_that_only_recounting_breaks']} of these only under other counting rules, never "
+            "under another harness, decay or structure."
         ),
         Paragraph(
             f"{findings['settings_that_change_a_total']} of the settings change at least one total. The reference "
-            f"model's recount under the default rules {equal} the engine's tally in every run that was recounted. "
-            f"Turns under invariant pressure by default: {findings['pressure_turns_by_default']:,}."
+            f"model's recount under the default rules {equal} the engine's count in every run that was recounted. "
+            f"Turns under pressure by default: {findings['pressure_turns_by_default']:,}."
         ),
-        Heading(3, "What each conclusion depends on"),
-        Bullets(tuple(f"{names[item['id']]} {dependence(item, settings)}." for item in conclusions)),
         Heading(3, "Settings that break each conclusion, by group"),
         Table.of(
             ["conclusion", "by default", "number", "lowest", "highest", *GROUPS.values(), "broken in all", "of"],
@@ -415,27 +404,28 @@ def report(results: dict[str, Any]) -> list[Block]:
             ),
         ),
         Paragraph(
-            "*Of*: the settings under which the conclusion was tried; for those about tasks only the simulated harness."
+            "*Of*: the settings under which the conclusion was tried; for those about tasks only the simulated "
+            "harness. What the number of each conclusion is, and when the conclusion holds:"
         ),
-        Bullets(tuple(f"{names[item['id']]}: {item['number']}" for item in conclusions)),
+        Bullets(tuple(f"{names[item['id']]}: {item['number']}." for item in conclusions)),
         *_details(results),
         Heading(3, "Conclusions and settings"),
         Paragraph(
-            "A bold number breaks the conclusion; a dash marks where it was not tried, or where there is no number. "
-            "*Changed* counts the totals, one for each policy and budget, that differ from the default's: those of "
-            "faults / those of any kind."
+            "Under a setting with a bold number the conclusion fails; a dash: not tried, or no number. *Changed* "
+            "counts the totals, one for each policy and budget, that differ from the default's: those of faults / of "
+            "any kind."
         ),
         Table.of(["setting", "changed", *names.values()], (_matrix_row(item, names) for item in settings)),
     ]
 
 
 def conclusion_names(conclusions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return by id what tables and figures call each conclusion: its place and its id in words."""
+    """Return, by id, the name of each conclusion in tables and figures."""
     return {item["id"]: f"S{place} {item['id'].replace('_', ' ')}" for place, item in enumerate(conclusions, start=1)}
 
 
 def _details(results: Mapping[str, Any]) -> list[Block]:
-    """Return which settings are no evidence of their own, and what single decisions change."""
+    """Return which settings repeat the runs of another, and what single decisions change."""
     findings = results["findings"]
     without = "no" if findings["one_order_changes_nothing_without_pressure"] else "SOME"
     equal = ", ".join(
@@ -444,35 +434,18 @@ def _details(results: Mapping[str, Any]) -> list[Block]:
     )
     return [
         Paragraph(
-            f"Settings whose runs are all the default's: {'; '.join(results['runs_of_the_default']) or 'none'}. "
-            "Settings whose runs are all those of another one: "
+            "Settings that repeat other runs are no evidence of their own. All runs equal the default's: "
+            f"{'; '.join(results['runs_of_the_default']) or 'none'}. All runs equal those of another setting: "
             f"{'; '.join(results['runs_of_another']) or 'none'}."
         ),
         Paragraph(
-            f"Rule sets under which Retrieval+Cache has exactly Retrieval's faults: {equal}. Floors and demands in one "
-            f"order change {findings['one_order_changes_under_pressure']} of "
-            f"{findings['one_order_runs_under_pressure']} runs under invariant pressure (generated workloads, and "
+            f"Does Retrieval+Cache have exactly Retrieval's faults? {equal}. Placing floors and demands in one order "
+            f"changes {findings['one_order_changes_under_pressure']} of "
+            f"{findings['one_order_runs_under_pressure']} runs under pressure (generated workloads, and "
             f"families at half budget, of which {findings['one_order_changes_under_pressure_in_families']} change) and "
             f"{without} total or run without it ({findings['one_order_runs_without_pressure']} further runs)."
         ),
     ]
-
-
-def dependence(conclusion: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]) -> str:
-    """Return what *conclusion* (a record of the results) depends on, with the number that each setting gives it."""
-    name = conclusion["id"]
-    others = [item for item in settings if item["id"] != "default" and item["holds"][name] is not None]
-    broken = [item for item in others if not item["holds"][name]]
-    if not conclusion["holds_by_default"]:
-        return f"does not hold by default, and holds under {len(others) - len(broken)} of {len(others)} other settings"
-    if not broken:
-        return f"survives every setting ({len(others)})"
-    groups = []
-    for group, title in GROUPS.items():
-        named = [f"{item['title']} ({_shown(item['numbers'][name])})" for item in broken if item["group"] == group]
-        if named:
-            groups.append(f"{title}: {', '.join(named)}")
-    return f"depends on {len(broken)} of {len(others)} settings - {'; '.join(groups)}"
 
 
 def _matrix_row(item: Mapping[str, Any], names: Mapping[str, str]) -> list[Value]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from clawvm_experiments.sensitivity_rules import Counts
+from clawvm_experiments.sensitivity_settings import Counts
 from clawvm_replay.metrics import DIGITS
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_runtime.vocabulary import FaultKind
@@ -89,7 +89,7 @@ class ConclusionOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """A statement about the counts; ``number`` says what the outcome's number is and when the statement holds."""
+    """A statement about the counts; ``number`` describes the outcome's number and when the statement holds."""
 
     id: str
     statement: str
@@ -110,6 +110,14 @@ def _conclusion(statement: str, number: str) -> Callable[[Judge], Judge]:
         return judge
 
     return register
+
+
+def _zero(number: float) -> ConclusionOutcome:
+    return ConclusionOutcome(number == 0, number)
+
+
+def _positive(number: float) -> ConclusionOutcome:
+    return ConclusionOutcome(number > 0, number)
 
 
 def _ratio(value: float, reference: float) -> float | None:
@@ -138,8 +146,7 @@ def _neighbours(table: CountTable) -> list[tuple[int, int]]:
     "smallest difference between neighbours; holds above 0",
 )
 def fault_order(table: CountTable) -> ConclusionOutcome:
-    smallest = min(more - less for more, less in _neighbours(table))
-    return ConclusionOutcome(smallest > 0, smallest)
+    return _positive(min(more - less for more, less in _neighbours(table)))
 
 
 @_conclusion(
@@ -167,12 +174,7 @@ def thrash_lowest(table: CountTable) -> ConclusionOutcome:
 )
 def thrash_equal(table: CountTable) -> ConclusionOutcome:
     values = [table.thrash(policy, budget) for policy in STRUCTURED for budget in table.budgets]
-    spread = round(max(values) - min(values), DIGITS)
-    return ConclusionOutcome(spread == 0, spread)
-
-
-def _hybrid_faults(table: CountTable) -> list[int]:
-    return [table.faults(HYBRID, budget) for budget in table.budgets]
+    return _zero(round(max(values) - min(values), DIGITS))
 
 
 @_conclusion(
@@ -180,15 +182,15 @@ def _hybrid_faults(table: CountTable) -> list[int]:
     "the difference in faults; holds above 0",
 )
 def hybrid_falls(table: CountTable) -> ConclusionOutcome:
-    faults = _hybrid_faults(table)
-    return ConclusionOutcome(faults[0] > faults[-1], faults[0] - faults[-1])
+    smallest, largest = (table.faults(HYBRID, table.budgets[place]) for place in (0, -1))
+    return _positive(smallest - largest)
 
 
 @_conclusion(
     "Compaction-Hybrid's faults never rise from one budget to the next", "largest rise in faults; holds up to 0"
 )
 def hybrid_never_rises(table: CountTable) -> ConclusionOutcome:
-    faults = _hybrid_faults(table)
+    faults = [table.faults(HYBRID, budget) for budget in table.budgets]
     rise = max(after - before for before, after in zip(faults, faults[1:]))
     return ConclusionOutcome(rise <= 0, rise)
 
@@ -199,8 +201,7 @@ def hybrid_never_rises(table: CountTable) -> ConclusionOutcome:
 )
 def hybrid_kinds(table: CountTable) -> ConclusionOutcome:
     kinds = (FaultKind.POST_COMPACTION_BOOTSTRAP, FaultKind.FLUSH_MISS)
-    fewest = min(table.faults(HYBRID, table.budgets[0], [kind]) for kind in kinds)
-    return ConclusionOutcome(fewest > 0, fewest)
+    return _positive(min(table.faults(HYBRID, table.budgets[0], [kind]) for kind in kinds))
 
 
 # --- The ablations of ClawVM.
@@ -215,8 +216,7 @@ def _without(table: CountTable, feature: str, kinds: Collection[FaultKind] = tup
     "Each of the four features, when removed, causes faults of its own kinds only", "faults of other kinds; holds at 0"
 )
 def own_kinds(table: CountTable) -> ConclusionOutcome:
-    others = sum(_without(table, feature, set(FaultKind) - kinds) for feature, kinds in OWN_KINDS.items())
-    return ConclusionOutcome(others == 0, others)
+    return _zero(sum(_without(table, feature, set(FaultKind) - kinds) for feature, kinds in OWN_KINDS.items()))
 
 
 @_conclusion(
@@ -224,14 +224,12 @@ def own_kinds(table: CountTable) -> ConclusionOutcome:
     "fewest faults that one causes; holds above 0",
 )
 def each_needed(table: CountTable) -> ConclusionOutcome:
-    fewest = min(_without(table, feature) for feature in OWN_KINDS)
-    return ConclusionOutcome(fewest > 0, fewest)
+    return _positive(min(_without(table, feature) for feature in OWN_KINDS))
 
 
 @_conclusion("Removing upgrade scoring or prefetch causes no fault", "faults that they cause; holds at 0")
 def free_features(table: CountTable) -> ConclusionOutcome:
-    faults = sum(_without(table, feature) for feature in FREE_FEATURES)
-    return ConclusionOutcome(faults == 0, faults)
+    return _zero(sum(_without(table, feature) for feature in FREE_FEATURES))
 
 
 # --- Page-in tokens.
@@ -274,8 +272,7 @@ def _in_failures(table: CountTable, number: Callable[[Counts], int]) -> Conclusi
     if not table.tasks:
         return ConclusionOutcome(None, None)
     failures = [item for item in table.tasks if item.policy == HYBRID and item.explicit_faults]
-    total = sum(map(number, failures))
-    return ConclusionOutcome(total == 0, total) if failures else ConclusionOutcome(False, None)
+    return _zero(sum(map(number, failures))) if failures else ConclusionOutcome(False, None)
 
 
 @_conclusion(
@@ -298,5 +295,4 @@ def task_debugging(table: CountTable) -> ConclusionOutcome:
 def task_clawvm(table: CountTable) -> ConclusionOutcome:
     if not table.tasks:
         return ConclusionOutcome(None, None)
-    faults = sum(item.explicit_faults for item in table.tasks if item.policy == "clawvm")
-    return ConclusionOutcome(faults == 0, faults)
+    return _zero(sum(item.explicit_faults for item in table.tasks if item.policy == "clawvm"))

@@ -1,6 +1,7 @@
-"""The settings under which the conclusions are tried: one assumption changed at a time, and some corners.
+"""What the sensitivity experiment varies: the simulated harness, the policies, the structure, and the counting.
 
-A change of a trace gives it as another simulated harness would have produced it.
+One assumption changes at a time, and a few together. A changed trace is what another simulated harness would have
+produced.
 """
 
 from __future__ import annotations
@@ -8,17 +9,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
+from clawvm_replay.metrics import DIGITS, CellMetrics
 from clawvm_replay.trace_format import Accounting, BoundaryEvent, EventBefore, Replacement, ToolDeclaration, Trace, Turn
 from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import Policy, WritebackMode
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
-from clawvm_runtime.vocabulary import Boundary, PageType, PinClass
+from clawvm_runtime.vocabulary import Boundary, FaultKind, PageType, PinClass, RecallOutcome
+from clawvm_workloads.reference_model import Access, Recall, Shortfall, Witness
 
-__all__ = ["GROUPS", "SETTINGS", "Setting", "select_in_one_order"]
+__all__ = [
+    *("GROUPS", "RULE_SETS", "SETTINGS", "Counts", "CountingRules", "Setting"),
+    *("count", "metrics_counts", "select_in_one_order"),
+]
 
 TraceChange = Callable[[Trace], Trace]
 
@@ -50,9 +56,22 @@ def _accounting(change: Callable[[Accounting], Accounting]) -> TraceChange:
     return changed
 
 
-def soft_threshold_scaled(percent: int) -> TraceChange:
-    """Return the change that scales the soft threshold."""
-    return _accounting(lambda old: dataclasses.replace(old, soft_threshold=old.soft_threshold * percent // 100))
+def _scaled(*names: str) -> Callable[[int], TraceChange]:
+    """Return, for any percentage, the change that scales these fields of the accounting."""
+
+    def by_percent(percent: int) -> TraceChange:
+        def change(old: Accounting) -> Accounting:
+            return dataclasses.replace(old, **{name: getattr(old, name) * percent // 100 for name in names})
+
+        return _accounting(change)
+
+    return by_percent
+
+
+soft_threshold_scaled = _scaled("soft_threshold")
+summary_scaled = _scaled("summary_tokens")
+limit_scaled = _scaled("compaction_limit", "soft_threshold", "summary_tokens")
+"""Soft threshold and summary stay the same shares of the limit."""
 
 
 def flush_gap_scaled(percent: int) -> TraceChange:
@@ -69,21 +88,11 @@ def flush_gap_scaled(percent: int) -> TraceChange:
     return _accounting(change)
 
 
-def limit_scaled(percent: int) -> TraceChange:
-    """Return the change that scales the compaction limit; soft threshold and summary stay the same shares of it."""
-    return _accounting(lambda old: Accounting(*(tokens * percent // 100 for tokens in dataclasses.astuple(old))))
-
-
-def summary_scaled(percent: int) -> TraceChange:
-    """Return the change that scales what a compaction leaves of the transcript."""
-    return _accounting(lambda old: dataclasses.replace(old, summary_tokens=old.summary_tokens * percent // 100))
-
-
-flush_at_once = _accounting(lambda old: dataclasses.replace(old, soft_threshold=0))
+flush_at_once = soft_threshold_scaled(0)
 """The soft threshold at 0 tokens: the flush runs in the first turn of every cycle, and only there."""
 
 flush_never = _accounting(lambda old: dataclasses.replace(old, soft_threshold=old.compaction_limit))
-"""The soft threshold at the compaction limit: whatever passes it is a compaction already."""
+"""The soft threshold at the compaction limit: a transcript that passes it is compacted already."""
 
 compaction_never = _accounting(lambda old: dataclasses.replace(old, compaction_limit=OUT_OF_REACH))
 """The compaction limit out of reach; boundaries that the trace names stay."""
@@ -147,7 +156,7 @@ def growth_even(trace: Trace) -> Trace:
     return _grown(trace, growth)
 
 
-# --- what precedes the turns
+# --- events before the turns
 
 
 def compaction_first(trace: Trace) -> Trace:
@@ -209,13 +218,13 @@ class Setting:
     """
 
     id: str
-    group: str
     title: str
     trace_change: TraceChange | None = None
     policy_change: PolicyChange | None = None
     selector: Selector = select
     only_flushes: bool = False
     budget_percent: int = 100
+    group: str = "default"
 
     def changes_runs_of(self, policy: Policy) -> bool:
         """Return whether anything but the policy itself differs from the default in a run of *policy*."""
@@ -231,11 +240,6 @@ class Setting:
         return policy if self.policy_change is None else self.policy_change(policy)
 
 
-@cache
-def _without_auto_pin(policy: Policy) -> Policy:
-    return dataclasses.replace(policy, auto_pin=False)
-
-
 def select_in_one_order(request: SelectionRequest) -> Selection:
     """Return the selection with floors and demands in one order of installation, as the publication can be read.
 
@@ -248,42 +252,24 @@ def select_in_one_order(request: SelectionRequest) -> Selection:
         if page.id in request.injected or (request.policy.auto_pin and page.is_hard)
     }
     # The plain selector installs what is demanded in one order; a floor is a demand at the page's minimum.
-    merged = dataclasses.replace(
-        request, policy=_without_auto_pin(request.policy), injected=(), demands={**held, **request.demands}
-    )
-    return select(merged)
+    policy = dataclasses.replace(request.policy, auto_pin=False)
+    return select(dataclasses.replace(request, policy=policy, injected=(), demands={**held, **request.demands}))
 
 
 def select_without_injection(request: SelectionRequest) -> Selection:
-    """Return the selection where the harness keeps nothing: only what the policy installs is there from the start."""
+    """Return the selection without pages that the harness itself keeps: the policy installs everything."""
     return select(dataclasses.replace(request, injected=()))
 
 
-def _each(**changes: Any) -> PolicyChange:
-    """Return the change that gives every policy these field values."""
-    return lambda policy: dataclasses.replace(policy, **changes)
+def _each(policy_id: str = "", **changes: Any) -> PolicyChange:
+    """Return the change that gives the policy of this id, or every one, these field values."""
+    return lambda policy: dataclasses.replace(policy, **changes) if policy_id in ("", policy.id) else policy
 
 
-def _only(policy_id: str, **changes: Any) -> PolicyChange:
-    """Return the change that gives one policy these field values."""
-    return lambda policy: dataclasses.replace(policy, **changes) if policy.id == policy_id else policy
-
-
-def _flush(setting_id: str, title: str, change: TraceChange) -> Setting:
-    return Setting(setting_id, "harness", title, change, only_flushes=True)
-
-
-def _harness(setting_id: str, title: str, change: TraceChange) -> Setting:
-    return Setting(setting_id, "harness", title, change)
-
-
-def _structure(setting_id: str, title: str, trace_change: TraceChange | None = None, **more: Any) -> Setting:
-    return Setting(setting_id, "structure", title, trace_change, **more)
-
-
-def _corner(setting_id: str, title: str, *trace_changes: TraceChange, **more: Any) -> Setting:
-    return Setting(setting_id, "corner", title, in_order(*trace_changes) if trace_changes else None, **more)
-
+_flush = partial(Setting, group="harness", only_flushes=True)
+_harness = partial(Setting, group="harness")
+_structure = partial(Setting, group="structure")
+_corner = partial(Setting, group="corner")
 
 _HARNESS = (
     _flush("flush_at_once", "flush in the first turn of a cycle", flush_at_once),
@@ -302,11 +288,11 @@ _HARNESS = (
 )
 
 _DECAY = tuple(
-    Setting(f"decay_{decay}", "decay", f"recency decay {decay}", policy_change=_each(recency_decay=decay))
+    Setting(f"decay_{decay}", f"recency decay {decay}", group="decay", policy_change=_each(recency_decay=decay))
     for decay in (0.0, 0.5, 0.7, 0.95, 1.0)
 )
 
-_HYBRID_AT_BOUNDARY = _only("compaction_hybrid", writeback_at_compaction=WritebackMode.BOUNDARY)
+_HYBRID_AT_BOUNDARY = _each("compaction_hybrid", writeback_at_compaction=WritebackMode.BOUNDARY)
 
 _STRUCTURE = (
     _structure("reset_share_1", "whole budget after a reset", policy_change=_each(budget_share_after_reset=1.0)),
@@ -328,10 +314,14 @@ def _kindest(policy: Policy) -> Policy:
 
 
 _CORNERS = (
-    _corner("short_no_flush", "limit x 0.5, no flush", limit_scaled(50), flush_never),
-    _corner("long_early_flush", "limit x 2, flush in the first turn", limit_scaled(200), flush_at_once),
-    _corner("jumpy_and_late", "growth of 3 turns at once, half the gap", growth_gathered(3), flush_gap_scaled(50)),
-    _corner("large_and_fast", "summary x 2, growth x 2", summary_scaled(200), growth_scaled(200)),
+    _corner("short_no_flush", "limit x 0.5, no flush", in_order(limit_scaled(50), flush_never)),
+    _corner("long_early_flush", "limit x 2, flush in the first turn", in_order(limit_scaled(200), flush_at_once)),
+    _corner(
+        "jumpy_and_late",
+        "growth of 3 turns at once, half the gap",
+        in_order(growth_gathered(3), flush_gap_scaled(50)),
+    ),
+    _corner("large_and_fast", "summary x 2, growth x 2", in_order(summary_scaled(200), growth_scaled(200))),
     _corner("kindest", "kindest to the baselines", growth_even, policy_change=_kindest),
     _corner("half_budget", "half budget", budget_percent=50),
 )
@@ -339,6 +329,194 @@ _CORNERS = (
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
         setting.id: setting
-        for setting in (Setting("default", "default", "nothing changed"), *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
+        for setting in (Setting("default", "nothing changed"), *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
     }
 )
+
+
+# --- The counting rules: the numbers of a run under other rules than the fault observer's.
+
+
+@dataclass(frozen=True, slots=True)
+class CountingRules:
+    """Every counting decision; each default is what the fault observer does.
+
+    ``pinned_miss`` and ``bootstrap`` say what counts as one fault: a whole loss, a boundary, or every prompt without
+    the page. ``first_access`` makes a first appearance `cold`, a hit, or judged like any other access.
+    ``judged_against`` is the prompt before the access or the one after it. ``alerts`` are repeated calls that were
+    served, only those that were paged in, or every one. ``new_content_is_cold`` is about pages that an edit replaced,
+    ``new_result_is_cold`` about repeated calls of tools that are not deterministic.
+    """
+
+    pinned_miss: Literal["loss", "prompt"] = "loss"
+    bootstrap: Literal["boundary", "loss", "prompt"] = "boundary"
+    first_access: Literal["cold", "hit", "judged"] = "cold"
+    new_content_is_cold: bool = True
+    new_result_is_cold: bool = True
+    page_in_is_hit: bool = True
+    judged_against: Literal["last_prompt", "next_prompt"] = "last_prompt"
+    unmet_is_fault: bool = True
+    every_access_counts: bool = True
+    pressure_is_excused: bool = True
+    silent_no_match: bool = False
+    flush_miss_per_update: bool = False
+    alerts: Literal["served", "page_in", "every"] = "served"
+    alerts_in_thrash: bool = True
+    page_ins_in_thrash: bool = False
+
+    def verdict(self, access: Access) -> str:
+        """Return the verdict on *access* under these rules: `cold`, `hit`, `page_in` or `fault`."""
+        verdict = access.verdict
+        if verdict == "cold":
+            if access.ran_again:
+                return "cold" if self.new_result_is_cold else "fault"
+            if access.seen_before and not self.new_content_is_cold:
+                return "fault"
+            if self.first_access == "judged":
+                return "fault" if access.resident < access.level else "hit"
+            return self.first_access
+        if self.judged_against == "next_prompt":
+            return "hit" if access.met else "fault"
+        return "fault" if verdict == "page_in" and not self.page_in_is_hit else verdict
+
+    def is_alert(self, access: Access, verdict: str) -> bool:
+        """Return whether *access* is a duplicate-signature alert."""
+        alerts = {"served": ("hit", "page_in"), "page_in": ("page_in",)}
+        return access.repeated and (self.alerts == "every" or verdict in alerts[self.alerts])
+
+    def counts_shortfall(self, shortfall: Shortfall) -> bool:
+        """Return whether a page below its minimum in one prompt is a fault."""
+        if shortfall.bootstrap:
+            return {"boundary": shortfall.counted, "loss": shortfall.first, "prompt": True}[self.bootstrap]
+        return shortfall.counted or self.pinned_miss == "prompt"
+
+    def is_silent(self, recall: Recall) -> bool:
+        """Return whether a memory query is a silent recall."""
+        empty = [RecallOutcome.DENIED, RecallOutcome.BACKEND_ERROR]
+        if self.silent_no_match:
+            empty.append(RecallOutcome.NO_MATCH)
+        return not recall.reasoned and recall.outcome in empty
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """A named rule set; ``title`` names the change."""
+
+    id: str
+    title: str
+    rules: CountingRules
+
+
+_STRICT = CountingRules(
+    pinned_miss="prompt",
+    bootstrap="prompt",
+    pressure_is_excused=False,
+    silent_no_match=True,
+    flush_miss_per_update=True,
+)
+_LENIENT = CountingRules(bootstrap="loss", unmet_is_fault=False, every_access_counts=False)
+
+RULE_SETS: Mapping[str, RuleSet] = MappingProxyType(
+    {
+        item.id: item
+        for item in (
+            RuleSet("default", "the observer's own rules", CountingRules()),
+            RuleSet("pinned_each_prompt", "pinned miss in every prompt", CountingRules(pinned_miss="prompt")),
+            RuleSet("bootstrap_each_prompt", "bootstrap fault in every prompt", CountingRules(bootstrap="prompt")),
+            RuleSet("bootstrap_per_loss", "bootstrap fault once a loss", CountingRules(bootstrap="loss")),
+            RuleSet("first_access_judged", "first access judged like any other", CountingRules(first_access="judged")),
+            RuleSet("first_access_hit", "first access is a hit", CountingRules(first_access="hit")),
+            RuleSet("new_content_fault", "edited page read again is a fault", CountingRules(new_content_is_cold=False)),
+            RuleSet("new_result_fault", "call run again for news is a fault", CountingRules(new_result_is_cold=False)),
+            RuleSet("page_in_fault", "page-in is a fault", CountingRules(page_in_is_hit=False)),
+            RuleSet("judged_after", "judged against the prompt after", CountingRules(judged_against="next_prompt")),
+            RuleSet("unmet_ignored", "unmet demand is no fault", CountingRules(unmet_is_fault=False)),
+            RuleSet("once_a_turn", "one fault a page and turn", CountingRules(every_access_counts=False)),
+            RuleSet("pressure_counted", "pressure counted to the policy", CountingRules(pressure_is_excused=False)),
+            RuleSet("no_match_silent", "no match is a silent recall too", CountingRules(silent_no_match=True)),
+            RuleSet("flush_miss_per_update", "flush miss per update", CountingRules(flush_miss_per_update=True)),
+            RuleSet("alerts_below_level", "no alert where resident", CountingRules(alerts="page_in")),
+            RuleSet("alerts_every_repeat", "alert at every repeat, faults too", CountingRules(alerts="every")),
+            RuleSet("thrash_without_alerts", "thrash without alerts", CountingRules(alerts_in_thrash=False)),
+            RuleSet("thrash_with_page_ins", "thrash with page-ins", CountingRules(page_ins_in_thrash=True)),
+            RuleSet("strict", "strict counting of lost state", _STRICT),
+            RuleSet("lenient", "lenient counting", _LENIENT),
+        )
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The counts of one run; ``page_in_tokens`` are those that the store had to deliver, however they were counted."""
+
+    workload: str
+    budget: int
+    policy: str
+    faults: Mapping[FaultKind, int]
+    pressure_faults: int
+    alerts: int
+    hits: int
+    page_ins: int
+    page_in_tokens: int
+    unmet_demands: int
+    pressure_turns: int
+    thrash_index: float
+
+    @property
+    def explicit_faults(self) -> int:
+        """Policy-controllable faults of all kinds."""
+        return sum(self.faults.values())
+
+
+def count(seen: Witness, rules: CountingRules, *, workload: str, budget: int, policy: str) -> Counts:
+    """Return the counts of a run under *rules*, O(accesses); workload, budget (tokens) and policy only label them."""
+    faults = dict.fromkeys(FaultKind, 0)
+    excused = dict.fromkeys(FaultKind, 0)
+    alerts = hits = page_ins = page_in_tokens = unmet = 0
+    faulted: set[tuple[int, str]] = set()
+    for access in seen.accesses:
+        verdict = rules.verdict(access)
+        unmet += not access.met
+        alerts += rules.is_alert(access, verdict)
+        if verdict == "fault" or (rules.unmet_is_fault and not access.met):
+            if rules.every_access_counts or (access.turn, access.page_id) not in faulted:
+                faulted.add((access.turn, access.page_id))
+                duplicate = access.repeated or (access.ran_again and not rules.new_result_is_cold)
+                kind = FaultKind.DUPLICATE_TOOL if duplicate else FaultKind.REFETCH
+                (excused if access.pressed and rules.pressure_is_excused else faults)[kind] += 1
+        elif verdict != "cold":
+            hits += 1
+        if access.verdict == "page_in" and (access.met or not rules.unmet_is_fault):
+            page_ins += 1
+            page_in_tokens += access.cost
+    for shortfall in filter(rules.counts_shortfall, seen.shortfalls):
+        kind = FaultKind.POST_COMPACTION_BOOTSTRAP if shortfall.bootstrap else FaultKind.PINNED_INVARIANT_MISS
+        (excused if shortfall.pressed and rules.pressure_is_excused else faults)[kind] += 1
+    faults[FaultKind.SILENT_RECALL] = sum(map(rules.is_silent, seen.recalls))
+    faults[FaultKind.FLUSH_MISS] = sum(seen.destroyed) if rules.flush_miss_per_update else len(seen.destroyed)
+    signals = (alerts if rules.alerts_in_thrash else 0) + (page_ins if rules.page_ins_in_thrash else 0)
+    return Counts(
+        workload=workload,
+        budget=budget,
+        policy=policy,
+        faults=faults,
+        pressure_faults=sum(excused.values()),
+        alerts=alerts,
+        hits=hits,
+        page_ins=page_ins,
+        page_in_tokens=page_in_tokens,
+        unmet_demands=unmet,
+        pressure_turns=len(seen.pressed_turns),
+        thrash_index=round((sum(faults.values()) + signals) / (hits + 1), DIGITS),
+    )
+
+
+def metrics_counts(metrics: CellMetrics) -> Counts:
+    """Return the engine's own tally of a run."""
+    same = (
+        *("workload", "budget", "policy", "pressure_faults", "alerts", "hits", "page_ins", "page_in_tokens"),
+        *("unmet_demands", "pressure_turns", "thrash_index"),
+    )
+    faults = {kind: getattr(metrics, kind.value) for kind in FaultKind}
+    return Counts(faults=faults, **{name: getattr(metrics, name) for name in same})

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -40,7 +40,7 @@ from clawvm_transcripts.events import (
 from clawvm_transcripts.pseudonyms import Pseudonyms, number_of
 from clawvm_transcripts.shell import name_set, plain_path
 
-__all__ = ["CompactionAt", "SessionCounter", "SessionCounts", "count_sessions", "counted_paths", "shown_counts"]
+__all__ = ["SessionCounter", "SessionCounts", "count_sessions", "counted_paths", "shown_counts"]
 
 
 # --- Which reads are counted: a simpler rule than that of the facts, kept because published counts follow it.
@@ -113,26 +113,13 @@ MOST_UNKNOWN_KINDS = 1000
 OTHER_KINDS = "(further kinds)"
 
 
-@dataclass(frozen=True, slots=True)
-class CompactionAt:
-    """A compaction behind *after_tool_call* calls; ``tokens_before`` is None where it is not recorded."""
-
-    after_tool_call: int
-    kind: str
-    tokens_before: int | None = None
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the plain object, without what is not recorded."""
-        record: dict[str, Any] = {"after_tool_call": self.after_tool_call, "kind": self.kind}
-        return record if self.tokens_before is None else {**record, "tokens_before": self.tokens_before}
-
-
 @dataclass(slots=True)
 class SessionCounts:
     """What was counted in one session, by the definitions of the module.
 
-    ``skipped`` are unknown kinds of entries with their numbers, ``known_skipped`` the number of entries that are known
-    to be of no use. ``harness_version`` is "" where it is not recorded.
+    ``compaction_at`` has, for each compaction, the number of calls before it, its kind, and the tokens before it where
+    they are recorded. ``skipped`` are unknown kinds of entries with their numbers, ``known_skipped`` the number of
+    entries that are known to be of no use. ``harness_version`` is "" where it is not recorded.
     """
 
     harness_version: str = ""
@@ -155,17 +142,13 @@ class SessionCounts:
     cross_compaction_path_rereads: int = 0
     result_chars: int = 0
     compactions: int = 0
-    compaction_at: tuple[CompactionAt, ...] = ()
+    compaction_at: Sequence[dict[str, Any]] = field(default_factory=list)
     resets: int = 0
     reset_kinds: Mapping[str, int] = field(default_factory=dict)
     polls: int = 0
     rewinds: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     known_skipped: int = 0
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the plain object that a report holds."""
-        return {**asdict(self), "compaction_at": [entry.to_record() for entry in self.compaction_at]}
 
 
 class SessionCounter:
@@ -177,7 +160,7 @@ class SessionCounter:
         self._signatures: set[int] = set()
         self._cores, self._paths = _Repeats(), _Repeats()
         self._poll_cores: set[int] = set()
-        self._compactions: list[CompactionAt] = []
+        self._compactions: list[dict[str, Any]] = []
         self._resets: dict[str, int] = {}
         self._skipped: dict[str, int] = {}
 
@@ -202,7 +185,8 @@ class SessionCounter:
         elif isinstance(event, Prompt):
             counts.turns += 1
         elif isinstance(event, Compaction):
-            self._compactions.append(CompactionAt(self._calls.number, event.kind, event.tokens_before))
+            tokens = {} if event.tokens_before is None else {"tokens_before": event.tokens_before}
+            self._compactions.append({"after_tool_call": self._calls.number, "kind": event.kind, **tokens})
         elif isinstance(event, Reset):
             _count(self._resets, event.kind)
         elif isinstance(event, Rewind):
@@ -253,7 +237,7 @@ class SessionCounter:
             path_rereads=paths.number - paths.distinct,
             cross_compaction_path_rereads=paths.forced,
             compactions=len(self._compactions),
-            compaction_at=tuple(self._compactions),
+            compaction_at=self._compactions,
             resets=sum(self._resets.values()),
             reset_kinds=dict(sorted(self._resets.items())),
             skipped=dict(sorted(self._skipped.items())),
@@ -332,7 +316,7 @@ VERSION = re.compile(r"v?\d[\d.-]{0,30}(?:[.+-]?(?:a|b|rc|alpha|beta|canary|dev|
 
 def shown_counts(counts: SessionCounts, names: Pseudonyms) -> dict[str, Any]:
     """Return the record of *counts* as it may be written down; everything as it is if *names* keep the text."""
-    record = counts.to_record()
+    record = asdict(counts)
     if names.keep_text:
         return record
     resets: Counter[str] = Counter()

@@ -18,11 +18,9 @@ from clawvm_transcripts.formats import Format, Head
 from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 from clawvm_transcripts.formats.codex import CODEX
 from clawvm_transcripts.formats.copilot_cli import COPILOT_CLI
-from clawvm_transcripts.formats.mini_swe_agent import MINI_SWE_AGENT
-from clawvm_transcripts.formats.openclaw_database import OPENCLAW_DATABASE
 from clawvm_transcripts.formats.openhands import OPENHANDS
-from clawvm_transcripts.formats.pi import OH_MY_PI, OPENCLAW, PI
-from clawvm_transcripts.formats.swe_agent import SWE_AGENT
+from clawvm_transcripts.formats.pi import OH_MY_PI, OPENCLAW, OPENCLAW_DATABASE, PI
+from clawvm_transcripts.formats.swe_agent import MINI_SWE_AGENT, SWE_AGENT
 from clawvm_transcripts.reading import GZIP_MAGIC, Document, Source, parsed
 
 __all__ = ["FORMATS", "SessionFile", "UnknownFormatError", "detect", "events_of", "head_of", "session_files"]

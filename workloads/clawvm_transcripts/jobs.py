@@ -179,110 +179,54 @@ def write_conversion(output: OutputDirectory, conversion: Conversion, folder: st
 
 
 def conversion_report(record: dict[str, Any]) -> list[Block]:
-    """Return the report of a conversion for people: what was read, what was skipped, what became pages."""
+    """Return the report of a conversion for people: what was not read, what was counted, what became pages."""
     sessions = record["sessions"]
-    blocks: list[Block] = [Heading(1, "ClawVM: converted sessions")]
-    blocks.append(
-        Paragraph(
-            f"{_counted(len(sessions), 'session')}. A turn is one reply of the model, for which the harness assembled "
-            "one prompt; a user prompt is what the user typed. Names are keyed hashes of what the recording calls "
-            "things. Compactions, resets and rewinds are the recorded ones; the trace of a chain has one more reset "
-            "between any two sessions, and no trace has any after the last reply. A window with a ~ is the largest "
-            "prompt that the harness compacted."
-        )
-    )
-    if record["refused_files"]:
-        found = _counted(record["refused_files"], "file")
-        blocks.append(Paragraph(f"Skipped because they are in no known format: {found} found in folders."))
+    blocks: list[Block] = [Heading(1, "ClawVM: converted sessions"), *_not_read(record)]
     if record["sessions_given_twice"]:
         given = _counted(record["sessions_given_twice"], "session")
         blocks.append(Paragraph(f"Counted once although given more than once: {given}."))
     if len(sessions) > ROWS_MOST:
         blocks.append(Paragraph(f"The tables show the first {ROWS_MOST} sessions; conversion.report.json has all."))
     shown = sessions[:ROWS_MOST]
-    blocks += [Heading(2, "Counts"), _counts(shown), Heading(2, "Pages"), _pages(shown)]
-    return [*blocks, Heading(2, "Lines that were not read"), *_not_read(sessions)]
+    return [*blocks, Heading(2, "Counts"), Paragraph(COUNTED), _counts(shown), Heading(2, "Pages"), _pages(shown)]
+
+
+def _not_read(record: dict[str, Any]) -> list[Block]:
+    """Return the sentence that says what was not read, and a table of the sessions that it concerns."""
+    rows = []
+    broken_lines = unknown_lines = damaged_files = 0
+    for facts in record["sessions"]:
+        damage = "; ".join(source["damage"] for source in facts["sources"] if source["damage"])
+        damaged_files += sum(bool(source["damage"]) for source in facts["sources"])
+        for number, session in enumerate(facts["sessions"], start=1):
+            unknown = ", ".join(f"{_shown(kind)} ({count})" for kind, count in sorted(session["skipped"].items()))
+            broken_lines += session["bad_lines"]
+            unknown_lines += sum(session["skipped"].values())
+            if damage or unknown or session["bad_lines"]:
+                broken = [item for item in facts["broken_lines"] if item["session"] == number]
+                rows.append(
+                    (facts["name"], damage or None, unknown or None, session["bad_lines"], _reasons(broken) or None)
+                )
+    parts = [
+        f"{_counted(number, noun)} {what}".rstrip()
+        for number, noun, what in (
+            (record["refused_files"], "file", "in no known format, found in folders"),
+            (damaged_files, "file", "read only up to the damage"),
+            (broken_lines, "broken line", ""),
+            (unknown_lines, "line", "of unknown types"),
+        )
+        if number
+    ]
+    converted = f"Converted: {_counted(len(record['sessions']), 'session')}."
+    blocks: list[Block] = [Paragraph(f"Not read: {'; '.join(parts) or 'nothing'}. {converted}")]
+    if rows:
+        columns = ["session", "damage of its files", "lines of unknown types", "broken lines", "the first of them"]
+        blocks.append(Table.of(columns, rows))
+    return blocks
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-COUNTS = {
-    "calls": "tool_calls",
-    "unanswered": "unanswered_calls",
-    "repeated exactly": "repeated_signatures",
-    "repeated in core, no polls": "repeated_core_nopoll",
-    "reads": "path_reads",
-    "repeated reads": "path_rereads",
-    "recorded compactions": "compactions",
-    "recorded resets": "resets",
-    "recorded rewinds": "rewinds",
-}
-"""Columns of the table of counts and the fields that they sum."""
-
-
-def _counts(sessions: list[dict[str, Any]]) -> Table:
-    return Table.of(
-        ["session", "harness", "user prompts", "turns", *COUNTS],
-        (
-            (
-                facts["name"],
-                ", ".join(facts["harnesses"]),
-                _sum(facts, "turns"),
-                facts["turns"],
-                *(_sum(facts, name) for name in COUNTS.values()),
-            )
-            for facts in sessions
-        ),
-    )
-
-
-def _sum(facts: dict[str, Any], name: str) -> int:
-    return sum(session[name] for session in facts["sessions"])
-
-
-def _pages(sessions: list[dict[str, Any]]) -> Table:
-    kinds = sorted({kind for facts in sessions for kind in facts["pages"]})
-    return Table.of(
-        ["session", *kinds, "working set, signatures", "working set, resources", "window"],
-        (
-            (
-                facts["name"],
-                *(facts["pages"].get(kind, 0) for kind in kinds),
-                facts["working_set"]["signatures"],
-                facts["working_set"]["resources"],
-                _window(facts["recorded"]),
-            )
-            for facts in sessions
-        ),
-    )
-
-
-def _window(recorded: dict[str, Any]) -> Number | None:
-    if not recorded["window"]:
-        return None
-    return Number(f"{'' if recorded['window_is_recorded'] else '~'}{recorded['window']:,}")
-
-
-def _not_read(sessions: list[dict[str, Any]]) -> list[Block]:
-    blocks: list[Block] = [
-        Paragraph(f"{facts['name']} was read only in part: {source['damage']}.")
-        for facts in sessions
-        for source in facts["sources"]
-        if source["damage"]
-    ]
-    rows = []
-    for facts in sessions:
-        for number, session in enumerate(facts["sessions"], start=1):
-            unknown = ", ".join(f"{_shown(kind)} ({count})" for kind, count in sorted(session["skipped"].items()))
-            if unknown or session["bad_lines"]:
-                broken = [item for item in facts["broken_lines"] if item["session"] == number]
-                rows.append((facts["name"], unknown or None, session["bad_lines"], _reasons(broken) or None))
-    if rows:
-        return [*blocks, Table.of(["session", "lines of unknown types", "broken lines", "the first of them"], rows)]
-    lines = "Every line that was read" if blocks else "Every line"
-    return [*blocks, Paragraph(f"{lines} was of a known type, and none was broken.")]
 
 
 def _reasons(broken: list[dict[str, Any]]) -> str:
@@ -296,3 +240,44 @@ def _reasons(broken: list[dict[str, Any]]) -> str:
 def _shown(kind: str) -> str:
     """Return the name of a type so that it can be in a table, whatever it holds."""
     return plain(ascii(kind[:LONGEST_KIND])[1:-1])
+
+
+COUNTED = (
+    "A turn is one reply of the model, for which the harness assembled one prompt; a user prompt is what the user "
+    "typed. Compactions, resets and rewinds are the recorded ones; a chain has one more reset between any two "
+    "sessions. Names are keyed hashes of what the recording calls things."
+)
+
+COUNTS = {
+    "user prompts": "turns",
+    "calls": "tool_calls",
+    "unanswered": "unanswered_calls",
+    "repeated exactly": "repeated_signatures",
+    "repeated in core, no polls": "repeated_core_nopoll",
+    "reads": "path_reads",
+    "repeated reads": "path_rereads",
+    "compactions": "compactions",
+    "resets": "resets",
+    "rewinds": "rewinds",
+}
+"""Columns of the table of counts and the fields that they sum."""
+
+
+def _counts(sessions: list[dict[str, Any]]) -> Table:
+    rows = []
+    for facts in sessions:
+        sums = [sum(session[name] for session in facts["sessions"]) for name in COUNTS.values()]
+        rows.append((facts["name"], ", ".join(facts["harnesses"]), facts["turns"], *sums))
+    return Table.of(["session", "harness", "turns", *COUNTS], rows)
+
+
+def _pages(sessions: list[dict[str, Any]]) -> Table:
+    kinds = sorted({kind for facts in sessions for kind in facts["pages"]})
+    sets = ("signatures", "resources")
+    rows = []
+    for facts in sessions:
+        window, about = facts["recorded"]["window"], "" if facts["recorded"]["window_is_recorded"] else "~"
+        numbers = [*(facts["pages"].get(kind, 0) for kind in kinds), *(facts["working_set"][name] for name in sets)]
+        rows.append((facts["name"], *numbers, Number(f"{about}{window:,}") if window else None))
+    window_column = "window (~: the largest prompt that was compacted)"
+    return Table.of(["session", *kinds, *(f"working set, {name}" for name in sets), window_column], rows)

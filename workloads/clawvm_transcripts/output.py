@@ -48,7 +48,6 @@ __all__ = [
     "convert",
     "remove_sessions",
     "remove_spools",
-    "request_stop",
 ]
 
 FACTS_FORMAT = "clawvm.session"
@@ -68,10 +67,6 @@ SPOOL_CHUNK = 1 << 18
 """Bytes that a spool writes or reads at once."""
 
 SPOOL_FILES = ".job-*.partial"
-STOP_FILE = ".job-stop.partial"
-
-MOST_RECORDED_TOKENS = 10**9
-"""Counts above this are mistakes of the recording."""
 
 BROKEN_LINES_SHOWN = 20
 
@@ -79,7 +74,7 @@ BUDGET_SHARE = 0.2
 """Of the working set: the budget in a trace's header where the recording has no window."""
 
 PROGRESS_BYTES = 1 << 22
-"""Raw bytes between two reports of progress, and between two checks for a request to stop."""
+"""Raw bytes between two reports of progress."""
 
 NAME_DIGITS = 12
 
@@ -109,12 +104,11 @@ class RecordedUsage:
 
     def add(self, event: Event) -> None:
         """Take the next event."""
-        if isinstance(event, Window) and event.tokens <= MOST_RECORDED_TOKENS:
+        if isinstance(event, Window):
             self._window = max(self._window, event.tokens)
         elif isinstance(event, Compaction) and event.kind != "manual":
-            tokens = event.tokens_before or 0
-            self._compacted_at = max(self._compacted_at, tokens if tokens <= MOST_RECORDED_TOKENS else 0)
-        elif isinstance(event, Usage) and 0 <= event.prompt <= MOST_RECORDED_TOKENS:
+            self._compacted_at = max(self._compacted_at, event.tokens_before or 0)
+        elif isinstance(event, Usage):
             # Of one request, the later usage takes the place of the earlier; joined replies have prompts of their own.
             if event.message and (event.message, event.prompt) == (self._newest.message, self._newest.prompt):
                 self._count(self._newest, -1)
@@ -125,7 +119,7 @@ class RecordedUsage:
     def _count(self, usage: Usage, times: int) -> None:
         self._requests += times
         for name in self._sums:
-            self._sums[name] += times * min(max(0, getattr(usage, name)), MOST_RECORDED_TOKENS)
+            self._sums[name] += times * getattr(usage, name)
 
     def to_record(self) -> dict[str, Any]:
         """Return the sums as plain JSON data."""
@@ -167,7 +161,8 @@ class _Spool:
             self.flush()
 
     def flush(self) -> None:
-        with _writing(self.path), self.path.open("ab") as file:
+        with _writing(self.path), self.path.open("r+b") as file:  # A spool that was removed is not made again.
+            file.seek(0, os.SEEK_END)
             file.write(b"".join(self._waiting))
         self._waiting, self._size = [], 0
 
@@ -266,14 +261,8 @@ class SessionOutput:
         return WrittenFile(name, size, digest.hexdigest())
 
 
-def request_stop(root: Path) -> None:
-    """Ask every job that writes to *root* to end soon: no signal reaches the workers of all kinds of executors."""
-    with suppress(OSError):
-        (root / STOP_FILE).touch()
-
-
 def remove_spools(root: Path) -> None:
-    """Remove the spool files in *root*, those of an earlier run that was killed, and a request to stop."""
+    """Remove the spool files in *root*, also those of a run that was killed; a job that is still running ends soon."""
     for path in root.glob(SPOOL_FILES):
         with suppress(OSError):
             path.unlink()
@@ -330,11 +319,10 @@ class JobResult:
 
 
 def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResult:
-    """Convert the files of *job*; raises InputError for what cannot be read or written, and when a stop is requested.
+    """Convert the files of *job*; raises InputError for what cannot be read or written (also after ``remove_spools``).
 
     *progress* is called now and then with the number of raw bytes read.
     """
-    _end_if_stopped(job)
     result = JobResult(job.number, duplicates=job.duplicates)
     with ExitStack() as outputs:
         sessions: list[_Session] = []
@@ -357,11 +345,9 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
                     output = outputs.enter_context(SessionOutput(Path(job.out), spool_name, keep_text=job.keep_text))
                     sessions.append(_Session(output, Pseudonyms(key, keep_text=job.keep_text), chain=job.chain))
                 sessions[-1].take(event, file_format.id)
-                if source.read - reported >= PROGRESS_BYTES:
+                if progress is not None and source.read - reported >= PROGRESS_BYTES:
                     reported = source.read
-                    _end_if_stopped(job)
-                    if progress is not None:
-                        progress(result.raw_bytes + reported)
+                    progress(result.raw_bytes + reported)
             result.raw_bytes += source.read
             sources.append({"bytes": source.read, "damage": source.damage, "sha256": source.digest})
         if not sessions:
@@ -371,11 +357,6 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
             name = _name(job, session, sources) + (f"-{index + 1}" if len(sessions) > 1 else "")
             result.sessions.append(session.finish(name, sources))
     return result
-
-
-def _end_if_stopped(job: Job) -> None:
-    if (Path(job.out) / STOP_FILE).exists():
-        raise InputError("the conversion was stopped")
 
 
 def _name(job: Job, session: _Session, sources: list[dict[str, Any]]) -> str:

@@ -49,18 +49,6 @@ MAXIMUM_LINE = 16 << 20
 MAXIMUM_DOCUMENT = 100 << 20
 """The longest document that is parsed, in bytes; it is in memory as a whole."""
 
-MAXIMUM_DEPTH = 200
-"""Levels of nesting that are read: far below what any version of Python can decode and encode again."""
-
-MOST_CONTAINERS = 400_000
-"""Objects and arrays that any text may hold: each takes up to 240 bytes of memory, for as few as two of text."""
-
-BYTES_PER_CONTAINER = 32
-"""A long text may hold more of them, one in so many characters."""
-
-LONGEST_INTEGER = 640
-"""Digits of an integer that every version and setting of Python can convert; a longer one becomes infinite."""
-
 MOST_OBJECTS = 16
 """Objects that a line may hold, and attempts to find a whole one behind a damaged one."""
 
@@ -69,7 +57,6 @@ TOP = ""
 
 NO_JSON = "is no JSON, or only a part of it"
 NO_OBJECT = "is JSON, but no object"
-CROWDED = "holds too many objects and arrays"
 
 
 @dataclass(slots=True)
@@ -180,19 +167,8 @@ def lines_of(stream: BinaryIO, longest: int = MAXIMUM_LINE) -> Iterator[tuple[in
         yield number, None
 
 
-class NestingError(ValueError):
-    """A value is nested more than ``MAXIMUM_DEPTH`` levels deep."""
-
-    def __init__(self) -> None:
-        super().__init__("JSON is nested too deeply")
-
-
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
-
-
 # Control characters may be inside strings: a tool may print anything.
-_DECODER = json.JSONDecoder(strict=False, parse_int=_integer)
+_DECODER = json.JSONDecoder(strict=False)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -201,31 +177,16 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 def decoded(text: str, position: int = 0) -> tuple[Any, int]:
     """Return the JSON value that begins at *position*, and where it ends.
 
-    Lone surrogates, which cannot be encoded again, become U+FFFD. Raises json.JSONDecodeError, or NestingError.
+    Lone surrogates, which cannot be encoded again, become U+FFFD. Raises ValueError for what is no JSON, or is nested
+    more deeply than the interpreter can follow.
     """
     try:
         value, end = _DECODER.raw_decode(text, position)
+        if _ESCAPED_SURROGATE.search(text, position, end):
+            value = _without_surrogates(value)
     except RecursionError:
-        raise NestingError from None
-    if _is_deep(value):
-        raise NestingError
-    if _ESCAPED_SURROGATE.search(text, position, end):
-        value = _without_surrogates(value)
+        raise ValueError("JSON that is nested too deeply") from None
     return value, end
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(MAXIMUM_DEPTH):
-        if not level:
-            return False
-        level = [
-            child
-            for item in level
-            for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, (dict, list))
-        ]
-    return bool(level)
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -236,12 +197,6 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, dict):
         return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
     return value
-
-
-def _is_crowded(text: str) -> bool:
-    """Return whether the values in *text* may take far more memory than the text."""
-    most = max(MOST_CONTAINERS, len(text) // BYTES_PER_CONTAINER)
-    return len(text) > 2 * most and text.count("{") + text.count("[") > most
 
 
 def json_records(stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | Broken | None]]:
@@ -260,8 +215,6 @@ def json_records(stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | Broke
 
 def parsed(text: str) -> list[dict[str, Any] | str]:
     """Return the objects in one line (no white space around it); damage is described in words where it is."""
-    if _is_crowded(text):
-        return [CROWDED]
     try:
         record, end = decoded(text)
     except ValueError:
@@ -282,8 +235,8 @@ def _recovered(text: str) -> list[dict[str, Any] | str]:
     for _ in range(MOST_OBJECTS):
         try:
             record, end = decoded(text, position)
-        except ValueError as error:
-            damaged = damaged or (str(error) if isinstance(error, NestingError) else NO_JSON)
+        except ValueError:
+            damaged = damaged or NO_JSON
         else:
             rest = text[end:].lstrip()
             # Behind damage, an object that does not reach the end of the line is a part of a broken one.
@@ -319,7 +272,7 @@ class Document:
 
     def __init__(self, text: str, line: int = 1, lines: int = 1, refused: str = "") -> None:
         self.lines = lines
-        self.refused = refused or (CROWDED if _is_crowded(text) else "")
+        self.refused = refused
         """Why nothing of it is read."""
         self.keys: set[str] = set()
         """The top-level keys read so far."""
@@ -341,8 +294,8 @@ class Document:
                 yield from self._object()
             if self._peek():
                 raise ValueError("more than one document")
-        except ValueError as error:
-            yield Broken(self._here(), str(error) if isinstance(error, NestingError) else NO_JSON)
+        except ValueError:
+            yield Broken(self._here(), NO_JSON)
 
     def _object(self) -> Iterator[Element]:
         for _ in self._items("{", "}"):

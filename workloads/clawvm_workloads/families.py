@@ -26,6 +26,9 @@ __all__ = [
     "Family",
     "committed_path",
     "open_story",
+    "plan_page",
+    "preference_page",
+    "rule_page",
     "user",
 ]
 
@@ -59,6 +62,27 @@ def open_story(
     return story
 
 
+# Base utilities rank the types: instructions 9 or 10, plan 8, rule 7, preference 6, evidence 5.
+
+
+def plan_page(
+    story: TraceBuilder, costs: LevelCosts, page_id: str = "plan", source: Provenance | None = None, **more: Any
+) -> None:
+    """Declare a plan, set by the user's next message unless it has another *source*."""
+    provenance = user(story.next_turn) if source is None else source
+    story.page(page_id, PageType.PLAN, costs, provenance=provenance, base_utility=8.0, **more)
+
+
+def rule_page(story: TraceBuilder, page_id: str, costs: LevelCosts) -> str:
+    """Declare a constraint that the user's next message sets, and return its id."""
+    return story.page(page_id, PageType.CONSTRAINT, costs, provenance=user(story.next_turn), base_utility=7.0)
+
+
+def preference_page(story: TraceBuilder, page_id: str, costs: LevelCosts) -> None:
+    """Declare a preference of the user that a file keeps."""
+    story.page(page_id, PageType.PREFERENCE, costs, provenance=Provenance("file", "USER.md"), base_utility=6.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """The constants that every family has: sizes in tokens, schedules in turns."""
@@ -79,12 +103,6 @@ def _open(name: str, budget: int, description: str, shape: Shape, **more: Any) -
         summary_share=shape.summary_share,
     )
     return open_story(name, budget, description, accounting, *shape.instructions * (shape.instruction,), **more)
-
-
-def _preferences(story: TraceBuilder, number: int, costs: LevelCosts) -> None:
-    for place in range(1, number + 1):
-        source = Provenance("file", "USER.md")
-        story.page(f"preference-{place}", PageType.PREFERENCE, costs, provenance=source, base_utility=6.0)
 
 
 # --- Evidence-heavy: a debugging session that reads the same files, listings and test logs again and again.
@@ -117,8 +135,8 @@ class EvidenceHeavyShape(Shape):
 
 def _evidence_heavy(budget: int, shape: EvidenceHeavyShape) -> Trace:
     story = _open("evidence_heavy", budget, "A debugging session that re-reads files and test logs.", shape)
-    story.page("rule-no-migrations", PageType.CONSTRAINT, shape.constraint, provenance=user(1), base_utility=7.0)
-    story.page("plan", PageType.PLAN, shape.plan, provenance=user(1), base_utility=8.0)
+    rule_page(story, "rule-no-migrations", shape.constraint)
+    plan_page(story, shape.plan)
     reads: list[Call] = []
     front = 0
     for turn in range(1, shape.turns + 1):
@@ -176,18 +194,15 @@ class LongHorizonShape(Shape):
 
 def _long_horizon(budget: int, shape: LongHorizonShape) -> Trace:
     story = _open("long_horizon", budget, "One long session through several compactions.", shape, utility=10.0)
-    story.page("plan", PageType.PLAN, shape.plan, provenance=user(1), base_utility=8.0)
+    plan_page(story, shape.plan)
     rules: list[str] = []
     chapters: list[Call] = []
     for turn in range(1, shape.turns + 1):
         demands: list[tuple[str, Level]] = []
         updates = []
         if turn in shape.rules_at:
-            rule = f"rule-{len(rules) + 1}"
-            rules.append(
-                story.page(rule, PageType.CONSTRAINT, shape.constraint, provenance=user(turn), base_utility=7.0)
-            )
-            demands.append((rule, Level.STRUCTURED))
+            rules.append(rule_page(story, f"rule-{len(rules) + 1}", shape.constraint))
+            demands.append((rules[-1], Level.STRUCTURED))
         elif rules and turn % shape.rule_consulted_every == 0:
             demands.append((rules[(turn // shape.rule_consulted_every) % len(rules)], Level.STRUCTURED))
         calls = _chapters(story, shape, turn, chapters)
@@ -242,8 +257,9 @@ class MultiSessionShape(Shape):
 
 def _multi_session(budget: int, shape: MultiSessionShape) -> Trace:
     story = _open("multi_session", budget, "One project through several resets.", shape, utility=10.0)
-    _preferences(story, shape.preferences, shape.preference)
-    story.page("plan", PageType.PLAN, shape.plan, provenance=Provenance("file", "PLAN.md"), base_utility=8.0)
+    for number in range(1, shape.preferences + 1):
+        preference_page(story, f"preference-{number}", shape.preference)
+    plan_page(story, shape.plan, source=Provenance("file", "PLAN.md"))
     for session in range(1, shape.sessions + 1):
         if session > 1:
             story.reset(f"session-{session}")
@@ -323,8 +339,9 @@ def _daily_assistant(budget: int, shape: DailyAssistantShape) -> Trace:
         page_id="household-instructions",
     )
     rule = "rule-ask-before-unlocking"
-    story.page(rule, PageType.CONSTRAINT, shape.constraint, provenance=user(1), base_utility=7.0)
-    _preferences(story, shape.preferences, shape.preference)
+    rule_page(story, rule, shape.constraint)
+    for number in range(1, shape.preferences + 1):
+        preference_page(story, f"preference-{number}", shape.preference)
     lookups_at = dict(shape.lookups_at)
     messages: list[Call] = []
     for turn in range(1, shape.turns + 1):
@@ -376,7 +393,7 @@ class Family:
     build: Callable[[int, Any], Trace]
 
     def __call__(self, budget: int, shape: Any = None) -> Trace:
-        """Return the trace for a *budget* in tokens; another *shape* gives another size of the same story."""
+        """Return the trace for a *budget* in tokens; another *shape* varies the same story."""
         return self.build(budget, self.shape if shape is None else shape)
 
 

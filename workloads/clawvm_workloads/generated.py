@@ -1,4 +1,4 @@
-"""Generated workloads: from a seed to a valid trace that nobody chose, for checking properties over thousands of them.
+"""Generated workloads: a seed gives a valid trace that nobody chose, to check properties over thousands of them.
 
 A seed first draws the workload's parameters (how many turns, how large the pages, how often what happens), then what
 happens turn by turn, and last a token budget, chosen around the largest minimum set: exactly that, more, much more,
@@ -146,7 +146,7 @@ class UpdateSource:
     def draw(
         self, pages: Mapping[str, Page], tools: Mapping[str, ToolDeclaration], results: Mapping[str, str]
     ) -> Update:
-        """Return an update for one of *pages*; *tools* are all that were declared, *results* what was called so far."""
+        """Return an update for one of *pages*; *tools* are those declared, *results* those of calls so far."""
         rng = self.rng
         self.made += 1
         if self.with_id and chance(rng, 0.05):
@@ -234,7 +234,7 @@ def generate(seed: int) -> Trace:
 
 @dataclass(slots=True)
 class _Story:
-    """One workload so far; ``pages`` holds what the page table would, without the effect of updates."""
+    """One workload so far; ``pages`` mirrors the page table, without the effect of updates."""
 
     rng: random.Random
     parameters: WorkloadParameters = field(init=False)
@@ -406,7 +406,7 @@ class _Story:
         )
 
     def _signature(self) -> str:
-        """Return what to call: any tool, and more often one whose stored result another call displaced."""
+        """Return a tool to call, with a preference for one whose stored result another call displaced."""
         if self.superseded and chance(self.rng, 0.3):
             return one_of(self.rng, sorted(self.superseded))
         return one_of(self.rng, tuple(self.tools))
@@ -415,7 +415,7 @@ class _Story:
         return one_of(self.rng, [level for level in DEMANDABLE if level <= self.parameters.highest_demand])
 
     def _called(self, call: Call, needed: dict[str, Level]) -> None:
-        """Note what the call leaves in the page table, so that only pages that are there get demanded."""
+        """Record the pages that the call leaves, so that only existing pages are demanded."""
         declaration = self.tools[call.signature]
         known = self.results.get(call.signature)
         if known is not None and declaration.deterministic and call.signature not in self.superseded:
@@ -433,7 +433,7 @@ class _Story:
         needed[page_id] = max(level, needed.get(page_id, Level.NONE))
 
     def _weigh(self, needed: dict[str, Level]) -> None:
-        """Keep the largest minimum set of any turn in tokens, as far as it shows without updates."""
+        """Keep the largest minimum set of any turn (tokens), without the effect of updates."""
         tokens = 0
         for page in self.pages.values():
             if page.id in needed:

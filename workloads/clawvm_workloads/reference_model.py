@@ -1,7 +1,7 @@
 """A second account of the rules, worked out from a trace alone: the witness against engine, journal and fault observer.
 
 It shares data with the runtime (records of a trace, the table of page types, policy rows) and no logic. It knows
-nothing of selection: what a policy has to hold, count and commit depends on its prompts, not on how they were chosen.
+nothing of selection: what a policy must hold, count and commit depends on its prompts, not on how they were chosen.
 
 Rules: ``docs/fault-model.md``, ``docs/selection.md`` (minimum set), ``docs/journal.md`` (checks), and
 ``docs/trace-format.md`` (order of a turn, accounting).
@@ -35,12 +35,12 @@ from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, PageType, Pin
 __all__ = ["Access", "Content", "Fate", "Levels", "Recall", "Shortfall", "Witness", "WitnessTurn", "witness"]
 
 Levels = Mapping[str, Level]
-"""What a prompt holds, or has to hold: page ids to levels."""
+"""The levels of pages, by id, that a prompt holds or must hold."""
 
 
 @dataclass(slots=True)
 class Access:
-    """One access, by a demand or a tool call: the level that it needs, and what that costs in tokens.
+    """One access, by a demand or a tool call: the level that it needs, and its cost in tokens.
 
     ``resident`` is the level at which the model sees the page. ``cold``: this is the turn of its first access.
     ``repeated``: a deterministic call that ran before. ``ran_again``: a call that gave a page before and had to run
@@ -64,7 +64,7 @@ class Access:
 
     @property
     def verdict(self) -> str:
-        """What the access is: `cold`, `hit`, `page_in` or `fault`."""
+        """The verdict on the access: `cold`, `hit`, `page_in` or `fault`."""
         if self.cold:
             return "cold"
         if self.resident >= self.level:
@@ -95,7 +95,7 @@ class Recall(NamedTuple):
 
 
 class Fate(NamedTuple):
-    """What becomes of a staged update: `committed`, `rejected` with a code, `lost`, or still `staged`; and when."""
+    """The fate of a staged update, and its turn: `committed`, `rejected` with a code, `lost`, or still `staged`."""
 
     status: str
     turn: int = 0
@@ -112,7 +112,7 @@ class Content(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WitnessTurn:
-    """One turn: what happened, what its prompt must hold where everything fits, and what the pages are by then.
+    """One turn: its accesses, what its prompt must hold where everything fits, and the pages at its end.
 
     ``floor_tokens`` are those of all floors, ``needed_tokens`` those of floors and demands together, each page once.
     """
@@ -150,7 +150,7 @@ class WitnessTurn:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What a replay has to show.
+    """What a replay must show.
 
     ``fates`` are in the order of staging; ``destroyed`` has, for each page and boundary that lost updates, how many.
     """
@@ -183,10 +183,10 @@ def witness(
     policy: Policy = POLICIES["clawvm"],
     budget: int | None = None,
 ) -> Witness:
-    """Return what a replay of *trace* has to show under *policy* if it assembled *prompts*, O(turns x pages).
+    """Return what a replay of *trace* must show under *policy* if it assembled *prompts*, O(turns x pages).
 
-    *prompts* has what the prompt of each turn holds; without it nothing is ever resident. *budget* (tokens) is the
-    trace's own by default. Raises TraceError for a page that is asked for before it is there.
+    *prompts* are the levels in the prompt of each turn; without them nothing is ever resident. *budget* (tokens) is the
+    trace's own by default. Raises TraceError for a page that is demanded before it is declared.
     """
     state = _State(trace, policy, trace.header.budget if budget is None else budget)
     for position, turn in enumerate(trace.turns):
@@ -196,7 +196,7 @@ def witness(
     )
 
 
-# --- Pages and what may be committed to them.
+# --- Pages and the updates that they accept.
 
 _LEVELS = {level.label: level for level in Level}
 _CONTROL = ("pin", "minimum", "status")
@@ -303,7 +303,7 @@ def _weakens(update: Update, held: _Held) -> bool:
 
 
 def _merged(update: Update, committed: Any) -> Any:
-    """Return what a field holds after *update*."""
+    """Return the value of a field after *update*."""
     if update.operation == "merge" and isinstance(update.value, dict):
         return {**(committed if isinstance(committed, dict) else {}), **update.value}
     if update.operation != "append" or committed is None:
@@ -450,7 +450,7 @@ class _State:
             seen_before=self.seen.setdefault(page_id, self.number) < self.number,
             resolvable=self.policy.pointer_resolution and not held.destroyed,
         )
-        held.destroyed = False  # Whatever a reset destroyed has been retrieved again.
+        held.destroyed = False  # The access retrieves what a reset destroyed.
         self.accesses.append(access)
         self.demands[page_id] = max(needed, self.demands.get(page_id, Level.NONE))
         return access
@@ -470,7 +470,7 @@ class _State:
             self._write_back()
 
     def _boundary(self, boundary: Boundary) -> None:
-        """Pass a boundary: what waits is written back, if the policy does that here, and lost otherwise."""
+        """Pass a boundary: waiting updates are written back, if the policy does that here, and lost otherwise."""
         policy, accounting = self.policy, self.trace.header.accounting
         reset = boundary is Boundary.RESET
         self.boundaries += 1
@@ -496,7 +496,7 @@ class _State:
     def _stage(self, update: Update) -> None:
         key = (update.page_id, update.field)
         if update.operation == "set_with_version" and update.base_version is None:
-            # The trace leaves it open: the agent read what there would be once everything that waits is committed.
+            # The trace leaves it open: the agent read the version that the waiting updates lead to.
             ahead = sum((self.updates[entry].page_id, self.updates[entry].field) == key for entry in self._waiting())
             version = self.committed.get(key, (0, None))[0] + ahead
             update = Update.from_record({**update.to_record(), "base_version": version})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-import unittest
 from pathlib import Path
 
 from tests.cli.support import start
@@ -50,6 +49,3 @@ class InterruptTest(ConvertTest):
 
 
 del ConvertTest  # It would be run here again.
-
-if __name__ == "__main__":
-    unittest.main()

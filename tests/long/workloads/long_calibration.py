@@ -17,7 +17,7 @@ from tests.support import ROOT
 def complaints_of(values):
     """Return the complaints about the committed shapes with some values replaced."""
     shapes = with_values(COMMITTED, values)
-    return calibration.complaints(shapes, calibration.measure(shapes))
+    return list(calibration.complaints(shapes, calibration.measure(shapes)))
 
 
 def main(*arguments):
@@ -89,7 +89,7 @@ class ComplaintsTest(unittest.TestCase):
         first, *others = rows["lru"]
         rows["lru"] = [dataclasses.replace(first, explicit_faults=2, thrash_index=9.0), *others]
         self.assertEqual(
-            calibration.complaints(COMMITTED, rows),
+            list(calibration.complaints(COMMITTED, rows)),
             ["evidence_heavy at 120, lru: 2 faults", "evidence_heavy, lru: the thrash index depends on the budget"],
         )
 

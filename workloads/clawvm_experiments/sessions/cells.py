@@ -1,4 +1,4 @@
-"""The cells of recorded sessions: which there are, the replay of one, and what its policy makes of recorded reruns.
+"""The cells of recorded sessions: their list, the replay of one, and the outcome of recorded reruns under its policy.
 
 A rerun is a call that asked again for known content and actually ran again. Under a policy, the content may have been
 in the prompt, in the store, or nowhere.
@@ -64,7 +64,7 @@ class Budget:
         return "window" if self.tokens is None else f"tokens{self.tokens:09d}"
 
     def of(self, working_set: int, window: int | None) -> int | None:
-        """Return the tokens for a session with this working set and recorded window, None where there is none."""
+        """Return the tokens for this working set and recorded window, None where no window is recorded."""
         if self.share is None:
             return window if self.tokens is None else self.tokens
         # The small constant keeps a product such as 0.29 * 100 from being floored to the number below it.
@@ -125,11 +125,11 @@ def session_cells(facts: Mapping[str, Any], options: Options) -> Iterator[Cell]:
                     )
 
 
-# --- One cell: a replay that keeps what became of the reruns.
+# --- One cell: a replay that keeps the outcome of reruns.
 
 
 class RefetchOutcome(str, Enum):
-    """What became of a rerun under a policy; one that needs several pages has the worst outcome of them."""
+    """The outcome of a rerun under a policy; one that needs several pages has the worst outcome of them."""
 
     RESIDENT = "resident"  # The last prompt held it at the demanded level: no call was needed.
     PAGED_IN = "paged_in"  # It came from the store, no tool ran, and the next prompt held it.
@@ -140,7 +140,7 @@ class RefetchOutcome(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """What became of one observed call; ``page_in_tokens`` are the tokens of its page-ins."""
+    """The outcome of one observed call; ``page_in_tokens`` are the tokens of its page-ins."""
 
     observed: Observed
     outcome: RefetchOutcome
@@ -180,7 +180,7 @@ class RerunWatch:
             self._pressure.add(event["turn"])
 
     def reruns(self) -> Iterator[Rerun]:
-        """Yield what became of each observation, in their order; a page-in that two share counts once.
+        """Yield the outcome of each observation, in their order; a page-in that two share counts once.
 
         Raises InputError when the replay did not demand an observed page: trace and observations do not match.
         """
@@ -232,7 +232,7 @@ def rerun_counts(reruns: Iterable[Rerun]) -> dict[str, Any]:
 
 
 def lean_select(request: SelectionRequest) -> Selection:
-    """Return what the plain selector returns, without the steps that led there.
+    """Return the plain selection, without its steps.
 
     On a long session they take half as long as the replay, because a sink gets every step of every prompt.
     """
@@ -263,10 +263,10 @@ def replay_session(
 
 
 def run_session_cell(root: str, cell: Cell) -> Row:
-    """Return the row of *cell*: its metrics, and what became of refetches and repeats; *root* is no part of it."""
+    """Return the row of *cell*: its metrics, and the outcomes of refetches and repeats; *root* is no part of it."""
     parameters = cell.parameters
     place = root, parameters["session"], parameters["view"], parameters["cut"]
-    # What the agent's own edit had changed is new content: no policy could have had it.
+    # Lines that the agent edited are new content: no policy could have had them.
     watch = RerunWatch(item for item in observations(*place) if not kind_of(item).startswith("edited"))
     metrics = replay_session(*place, parameters["policy"], parameters["budget"], watch.take, lean_select)
     reruns = list(watch.reruns())

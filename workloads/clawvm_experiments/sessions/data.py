@@ -1,4 +1,4 @@
-"""A converted session: its files below a root, and the index of what is known of it before any replay."""
+"""A converted session: its files below a root, and the index of its facts before any replay."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _folder(root: str, name: str) -> Path:
 
 
 def session_facts(root: str, name: str) -> dict[str, Any]:
-    """Return the content of a session's ``session.json``; raises InputError when there is none of a known version."""
+    """Return the content of a session's ``session.json``; raises InputError without one of a known version."""
     path = _folder(root, name) / "session.json"
     try:
         facts: dict[str, Any] = json.loads(path.read_bytes())
@@ -82,12 +82,12 @@ def observations(root: str, name: str, view: str, cut: int | None = None) -> Ite
         yield observed
 
 
-# --- The index: what cells and reports need to know of a session before it is replayed.
+# --- The index: facts that cells and reports need before a session is replayed.
 
 ALL_FORMATS = "all"
 
 KINDS = ("refetch", "repeat", "edited_kept", "edited_lost")
-"""What a rerun may be: *edited* are reads of lines that the agent's own edit had changed."""
+"""The kinds of rerun: *edited* are reads of lines that the agent's own edit had changed."""
 
 
 def cut_label(cut: int | None) -> str:
@@ -109,7 +109,7 @@ def cut_words(label: str) -> str:
 
 
 def session_index(root: str, name: str, cuts: Sequence[int | None]) -> dict[str, Any]:
-    """Return what is known of the converted session *name* below *root* before a replay.
+    """Return the facts of the converted session *name* below *root* before a replay.
 
     A cut that is no shorter than the session would be the whole session: it is left out, and listed in
     ``cuts_left_out``. The whole session is always there. Raises InputError for what cannot be read. O(size of the
@@ -159,14 +159,14 @@ def _by_cut(root: str, name: str, view: str, cuts: Collection[int | None]) -> di
 
 
 def kind_of(observed: Observed) -> str:
-    """Return what a rerun is, one of ``KINDS``: by its novelty, and by whether the context still had the content."""
+    """Return the kind of a rerun, one of ``KINDS``: by its novelty, and whether the context still had it."""
     if observed.novelty is Novelty.EDITED:
         return "edited_kept" if observed.kept else "edited_lost"
     return "repeat" if observed.kept else "refetch"
 
 
 class _Growth:
-    """What has been seen of a trace so far."""
+    """The counts of a trace so far."""
 
     def __init__(self) -> None:
         self.turns = 0

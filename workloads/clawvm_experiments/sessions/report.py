@@ -1,4 +1,4 @@
-"""The experiment over recorded sessions and its report: what was lost, what it cost, what policies would have kept."""
+"""The report on recorded sessions: what their harness lost, what it cost, and what each policy would have kept."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clawvm_experiments.experiment import Experiment
-from clawvm_experiments.figures import NAMES, STYLES
+from clawvm_experiments.experiment import NAMES, STYLES, Experiment
 from clawvm_experiments.sessions.cells import Budget, Options, run_session_cell, session_cells
 from clawvm_experiments.sessions.data import ALL_FORMATS, KINDS, RESOURCES, SIGNATURES, cut_words
 from clawvm_experiments.sessions.summary import median_of, ratio, summarize_sessions, totals_of
@@ -31,7 +30,16 @@ ACROSS = {
     "calls across compactions": "cross_compaction_repeats",
     "paths across compactions": "cross_compaction_path_rereads",
 }
-"""Columns of what came again across compactions, changed or not, by the names of the counts."""
+"""Columns of calls and reads repeated across compactions, with the names of their counts."""
+
+PARTS = {
+    "resident": "kept in the prompt",
+    "paged_in": "from the store",
+    "left_out": "left out",
+    "faulted": "tool runs again",
+    "not_judged": "not judged",
+}
+"""The outcomes of refetched tokens, in words."""
 
 VIEW_WORDS = {
     RESOURCES: "by resource (lines of a file that a result still holds count as known)",
@@ -50,8 +58,7 @@ def sessions_experiment(
     return Experiment(
         id=SESSIONS_ID,
         title="Recorded sessions",
-        question="What did the harness of recorded sessions lose, what did it cost, and what would each policy have "
-        "kept?",
+        question="What did the recorded harness lose, what did it cost, and what would each policy have kept?",
         cells=lambda quick: [cell for one in facts for cell in session_cells(one, options)],
         run_cell=partial(run_session_cell, str(root)),
         summarize=partial(summarize_sessions, facts, options),
@@ -83,13 +90,13 @@ def counted(value: int, one: str, many: str = "") -> str:
 
 
 def window(recorded: Mapping[str, Any]) -> Number | None:
-    """Return the window in tokens, behind a ``~`` if it is not recorded but inferred from what was compacted."""
+    """Return the window in tokens, behind a ``~`` if it is not recorded but inferred from a compaction."""
     tokens = recorded["window"]
     return None if tokens is None else Number(f"{'' if recorded['window_is_recorded'] else '~'}{tokens:,}")
 
 
 def losses(counts: Mapping[str, int]) -> list[int]:
-    """Return what the recorded harness ran again: the values of the columns ``LOSSES``."""
+    """Return the values of the columns ``LOSSES``."""
     return [counts[f"{kind}_{unit}"] for kind in KINDS for unit in ("calls", "tokens")]
 
 
@@ -114,13 +121,12 @@ def session_report(results: Mapping[str, Any]) -> list[Block]:
         Paragraph(_result(results)),
         Bullets(tuple(_answers(results))),
         Paragraph(
-            "A *turn* is one reply of the model, for which a prompt was assembled; a *prompt* is what a person typed. "
-            "A *refetch* asked again for unchanged content that the recorded harness had lost (by a compaction, a "
-            "clear, another session); a *duplicate* asked for content that was still in its context. *Edited* are "
-            "reads of lines that the agent had read before it edited the file itself, still *in context* or *lost*: "
-            "the recorded session paid for the call, but for the replay it is new content, and no policy gets credit "
-            "or blame. The working set is every page of the session at its largest, once. Policies are replayed, not "
-            "run live: the calls are those of the recording, whatever a policy would have kept."
+            "A *turn* is one reply of the model; a *prompt* is what a person typed. A *refetch* asked again for "
+            "unchanged content that the recorded harness had lost (by a compaction, a clear, another session); a "
+            "*duplicate* asked for content that was still in its context. *Edited* are reads of lines that the agent "
+            "had read before it edited the file itself, still *in context* or *lost*: new content for the replay, so "
+            "no policy gets credit or blame. The *working set* is every page of the session at its largest, once. "
+            "Policies are replayed, not run live: the calls are those of the recording, whatever a policy keeps."
         ),
         *_sessions(results),
         *_harness(results),
@@ -227,9 +233,8 @@ def _fault_sentence(results: Mapping[str, Any]) -> str:
 def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading(3, "The sessions")
     yield Paragraph(
-        "Pages, working set (tokens) and boundaries as the replay has them: a rewind counts as a compaction; a resume, "
-        "a fork, a clear and a further session of a chain count as resets. A window with a ~ is not recorded: it is "
-        "the largest prompt before an automatic compaction."
+        "In a replay, a rewind counts as a compaction; a resume, a fork, a clear and a further session of a chain "
+        "count as resets. A window with a ~ is not recorded: it is the largest prompt before an automatic compaction."
     )
     if len(results["sessions"]) > ROWS_MOST:
         count = f"{ROWS_MOST} of {len(results['sessions']):,}"
@@ -256,10 +261,10 @@ def _shown(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _harness(results: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading(3, "What the recorded harness did")
     yield Paragraph(
-        "*Cost* is that of the recorded prompts as a share of the same prompts without a cache, where usage is "
-        "recorded. *Across compactions* are calls with the core signature, and reads of the path, of one that was last "
-        "made before the newest compaction, whether the content changed or not; a refetch counts only for unchanged "
-        "content, but also after a clear or in a further session. So either number may be the larger one."
+        "*Cost*: what the recorded prompts cost, as a share of the same prompts without a cache. *Across "
+        "compactions*: calls and paths that were last seen before the newest compaction, whether the content changed "
+        "or not. A refetch counts only for unchanged content, but also after a clear or in a further session, so "
+        "either number may be the larger one."
     )
     usage = ("prompt tokens", "cached", "cost")
     groups = [(name, group) for name, group in results["recorded"].items() if name != ALL_FORMATS]
@@ -284,10 +289,9 @@ def _faults(results: Mapping[str, Any]) -> Iterator[Block]:
     names, whole = results["names"], _cut(results["main_cut"])
     yield Heading(3, "Explicit faults: median and quartiles")
     yield Paragraph(
-        "Median (first to third quartile) over sessions, with linear interpolation between sorted values, both ends "
-        "included; a single session is its own median. A session that is no longer than a cut is not in its table. "
-        "*Under pressure* is the share of turns in which the budget is too small for everything needed; what is "
-        "missing in them is no explicit fault (below: *pressure faults*), so zeros at a high share mean little."
+        "Median (first to third quartile) over sessions; quartiles are interpolated, both ends included. A session no "
+        "longer than a cut is not in its table. *Under pressure* is the share of turns whose minimum set exceeds the "
+        "budget; what they miss counts as *pressure faults* (below), so zeros at a high share mean little."
     )
     for view in results["views"]:
         by_format = view == results["views"][0] and len(results["formats"]) > 1
@@ -333,10 +337,10 @@ def _kept(results: Mapping[str, Any]) -> Iterator[Block]:
     reference, view = results["reference_budget"], results["views"][0]
     yield Heading(3, "Refetched tokens: what each policy would have kept")
     yield Paragraph(
-        "Tokens of the recorded results. *Kept in the prompt*: the last prompt held every page of it at the demanded "
-        "level, so no call was needed. *From the store*: no tool runs, but its page-in tokens go into the prompt; a "
-        "page may hold more lines than the call asked for. *Left out*: the store had it, the next prompt had no room. "
-        "*Not judged*: a first access."
+        "Tokens of the recorded results. *Kept in the prompt*: the last prompt held every page at the demanded level, "
+        "so no call was needed. *From the store*: no tool runs, but the page-in tokens go into the prompt; a page may "
+        "hold more lines than the call asked for. *Left out*: the store had it, the next prompt had no room. *Not "
+        "judged*: a first access."
     )
     for each in results["views"]:
         yield Paragraph(f"Refetches at {reference}, demands {VIEW_WORDS[each]}, {_cut(results['main_cut'])}:")
@@ -360,14 +364,13 @@ def _totals(results: Mapping[str, Any], view: str) -> Iterator[dict[str, Any]]:
 
 
 def _outcomes(first: str, what: str, items: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
-    """Return what became of refetched or repeated tokens (*what*), with a row for each item."""
+    """Return the outcomes of refetched or repeated tokens (*what*), with a row for each item."""
     rows = []
     for name, item in items:
         counts = item[what]
         parts = (counts[part]["tokens"] for part in PARTS)
         rows.append((name, counts["calls"], counts["tokens"], *parts, counts["page_in_tokens"]))
-    header = ["calls", "tokens", "kept in the prompt", "from the store", "left out", "tool runs again", "not judged"]
-    return Table.of([first, *header, "page-in tokens"], rows)
+    return Table.of([first, "calls", "tokens", *PARTS.values(), "page-in tokens"], rows)
 
 
 def _economy(results: Mapping[str, Any]) -> Iterator[Block]:
@@ -392,14 +395,6 @@ def _economy(results: Mapping[str, Any]) -> Iterator[Block]:
 
 
 # --- The figures.
-
-PARTS = {
-    "resident": "kept in the prompt",
-    "paged_in": "from the store, no tool runs",
-    "left_out": "in the store, no room in the prompt",
-    "faulted": "tool runs again",
-    "not_judged": "first access",
-}
 
 
 def session_figures(results: Mapping[str, Any]) -> dict[str, str]:
@@ -440,7 +435,7 @@ def _fault_figure(results: Mapping[str, Any], title: str, fields: Sequence[str])
 
 
 def _outcome_figure(title: str, rows: Mapping[str, Mapping[str, Any]], *, recorded: bool = False) -> str:
-    """Return a bar of tokens for each row by what became of them; the *recorded* harness ran the tool for all."""
+    """Return a bar of tokens for each row, split by outcome; the *recorded* harness ran the tool for all."""
     counts = [item["refetched"] for item in rows.values()]
     series = []
     for style, (part, words) in enumerate(PARTS.items(), start=1):

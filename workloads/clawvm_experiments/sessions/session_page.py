@@ -1,4 +1,4 @@
-"""The page of one recorded session: what it is, what its harness lost, every policy, and residency maps."""
+"""The page of one recorded session: its facts, the losses of its harness, every policy, and residency maps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGES_DRAWN = 40
 
 
 class PageWork(NamedTuple):
-    """What the page of a session is made from: its index and the rows of its cells, plain data for any process."""
+    """The input of a session's page: its index and the rows of its cells, plain data for any process."""
 
     name: str
     facts: Mapping[str, Any]

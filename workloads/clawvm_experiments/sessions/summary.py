@@ -1,4 +1,4 @@
-"""From rows to results: medians and quartiles, sums, what became of reruns, and the findings.
+"""The results of recorded sessions: quartiles and sums of rows, the outcomes of reruns, and the findings.
 
 Cuts of one session share their first turns, so sums over sessions are taken at one cut (``main_cut``): the whole
 session, or the longest cut there is. Medians are taken at each cut.
@@ -97,7 +97,7 @@ def _recorded(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "turns": sum(one["turns"] for one in facts),
         "counts": dict(sorted(counts.items())),
         "views": {
-            view: {name: sum(one["views"][view]["whole"][name] for one in facts) for name in fields}
+            view: _sums([one["views"][view]["whole"] for one in facts], *fields)
             for view in (facts[0]["views"] if facts else ())
         },
         "usage": {"sessions": len(usage), **_recorded_cost(usage)},
@@ -105,9 +105,8 @@ def _recorded(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _recorded_cost(usage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what recorded prompts cost in plain input tokens: cached, written to the cache, and neither."""
-    names = ("requests", "prompt_tokens", "cached_tokens", "written_tokens", "output_tokens")
-    sums = {name: sum(one[name] for one in usage) for name in names}
+    """Return the cost of recorded prompts in plain input tokens: cached, written to the cache, and neither."""
+    sums = _sums(usage, "requests", "prompt_tokens", "cached_tokens", "written_tokens", "output_tokens")
     prompt, cached, written = sums["prompt_tokens"], sums["cached_tokens"], sums["written_tokens"]
     plain = max(0, prompt - cached - written)
     cost = PRICES.cached_read * cached + PRICES.write * written + PRICES.plain * plain
@@ -117,6 +116,10 @@ def _recorded_cost(usage: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "cost": round(cost, DIGITS),
         "cost_share": ratio(cost, PRICES.plain * prompt),
     }
+
+
+def _sums(rows: Sequence[Mapping[str, Any]], *fields: str) -> dict[str, Any]:
+    return {name: sum(row[name] for row in rows) for name in fields}
 
 
 def _groups(rows: Iterable[Row], *fields: str) -> Iterator[tuple[dict[str, Any], list[Row]]]:
@@ -151,9 +154,9 @@ def _faults(rows: Sequence[Row], format_of: Mapping[str, str], formats: Sequence
 
 
 def _totals(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Yield sums over sessions for each view, budget and policy: tokens, prefix reuse, cost, what ran again."""
+    """Yield sums over sessions for each view, budget and policy: tokens, prefix reuse, cost, reruns."""
     for group, own in _groups(rows, "view", "budget_label", "policy"):
-        sums = {name: sum(row[name] for row in own) for name in SUMS}
+        sums = _sums(own, *SUMS)
         cost = PRICES.cached_read * sums["reused_tokens"] + PRICES.write * sums["rewritten_tokens"]
         yield {
             **group,
@@ -183,8 +186,8 @@ def _added(counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def _kinds(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """Yield the explicit faults by kind for each view and policy, summed over sessions and budgets."""
     for group, own in _groups(rows, "view", "policy"):
-        names = (*FAULT_FIELDS, "explicit_faults", "pressure_faults", "pressure_turns")
-        yield {**group, "cells": len(own), **{name: sum(row[name] for row in own) for name in names}}
+        sums = _sums(own, *FAULT_FIELDS, "explicit_faults", "pressure_faults", "pressure_turns")
+        yield {**group, "cells": len(own), **sums}
 
 
 def _per_session(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
@@ -201,13 +204,12 @@ def _per_session(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
 
 
 def _everywhere(rows: Sequence[Row], policy_id: str) -> dict[str, Any]:
-    """Return what holds of one policy over all cells, whatever view, cut and budget."""
+    """Return the sums of one policy over all cells of every view, cut and budget."""
     own = [row for row in rows if row["policy"] == policy_id]
     calm = [row["refetched"]["without_pressure"] for row in own]
-    sums = ("turns", "explicit_faults", "pressure_faults", "pressure_turns")
     return {
         "cells": len(own),
-        **{name: sum(row[name] for row in own) for name in sums},
+        **_sums(own, "turns", "explicit_faults", "pressure_faults", "pressure_turns"),
         "refetches_without_pressure": sum(one["calls"] for one in calm),
         "refetches_not_served": sum(one["calls"] - one["served_calls"] for one in calm),
         "served_share": ratio(sum(one["served_tokens"] for one in calm), sum(one["tokens"] for one in calm)),
@@ -252,20 +254,20 @@ def findings_of(results: Mapping[str, Any]) -> dict[str, Any]:
         "observed_refetch_tokens_by_signature": by_signature.get("refetch_tokens", 0),
     }
     for policy_id in POLICIES:
-        everywhere = results["everywhere"].get(policy_id)
+        everywhere = results["everywhere"].get(policy_id, {})
         for name in ("explicit_faults", "pressure_faults", "pressure_turns", "refetches_not_served", "served_share"):
-            findings[f"{policy_id}_{name}"] = None if everywhere is None else everywhere[name]
-        if everywhere is not None and not everywhere["refetches_without_pressure"]:
+            findings[f"{policy_id}_{name}"] = everywhere.get(name)
+        if not everywhere.get("refetches_without_pressure"):
             findings[f"{policy_id}_refetches_not_served"] = None
-        totals = totals_of(results, policy_id, budget=reference)
-        refetched = {} if totals is None else totals["refetched"]
+        totals = totals_of(results, policy_id, budget=reference) or {}
+        refetched = totals.get("refetched", {})
         findings[f"{policy_id}_kept_share"] = refetched.get("kept_share")
-        findings[f"{policy_id}_kept_tokens"] = None if totals is None else refetched["resident"]["tokens"]
-        findings[f"{policy_id}_prefix_reuse"] = None if totals is None else totals["prefix_reuse"]
+        findings[f"{policy_id}_kept_tokens"] = refetched.get("resident", {}).get("tokens")
+        findings[f"{policy_id}_prefix_reuse"] = totals.get("prefix_reuse")
         for cut in REAL_SESSION_MEDIANS:
             for group, name in ((REAL_SESSION_FORMAT, "claude_code"), (ALL_FORMATS, "all")):
-                median = median_of(results, policy_id, cut_label(cut), group, budget=reference)
-                findings[f"{policy_id}_median_{name}_cut{cut}"] = None if median is None else median["median"]
+                quartiles_there = median_of(results, policy_id, cut_label(cut), group, budget=reference) or {}
+                findings[f"{policy_id}_median_{name}_cut{cut}"] = quartiles_there.get("median")
     faults = [findings[f"{policy_id}_explicit_faults"] for policy_id in STRUCTURED]
     findings["structured_policies_without_faults"] = None if None in faults else not any(faults)
     findings["retrieval_at_least_hybrid"] = _in_order(results, "retrieval", "compaction_hybrid")

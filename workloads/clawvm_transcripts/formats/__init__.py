@@ -39,7 +39,7 @@ RECORD_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, Re
 MOST_WAITING = 1000
 """Events without substance that wait for the record that names the session."""
 
-MOST_TOKENS = 10**12
+MOST_TOKENS = 10**9
 """No request takes more; what is larger is no count."""
 
 HARNESS_LINE = Skipped("line written by the harness", known=True)

@@ -1,7 +1,8 @@
 """The pi family: pi, OpenClaw and Oh My Pi keep JSON lines, a header and then entries that form a tree.
 
 - pi: ``~/.pi/agent/sessions/<project>/<time>_<session>.jsonl`` (@mariozechner/pi-coding-agent 0.73.1)
-- OpenClaw: ``~/.openclaw/agents/<agent>/sessions/<session>.jsonl`` (before it kept sessions in a database)
+- OpenClaw: ``~/.openclaw/agents/<agent>/sessions/<session>.jsonl``, later the rows of a database,
+  ``~/.openclaw/agents/<agent>/agent/openclaw-agent.sqlite`` (openclaw 2026.9.6, docs/reference/database-schemas)
 - Oh My Pi: ``~/.omp/agent/sessions/<project>/<time>_<session>.jsonl``
 
 pi writes nothing that its descendants could not have written as well: a file of the family is pi's as long as nothing
@@ -10,13 +11,29 @@ in its first lines is theirs.
 
 from __future__ import annotations
 
+import importlib
+import sqlite3
 from collections.abc import Iterator
-from typing import Any
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from clawvm_transcripts import events
-from clawvm_transcripts.formats import HARNESS_LINE, Head, Reader, count_of, line_format, names, object_of, text_of
+from clawvm_transcripts.formats import (
+    HARNESS_LINE,
+    Format,
+    Head,
+    Reader,
+    count_of,
+    line_format,
+    names,
+    object_of,
+    session_events,
+    text_of,
+)
+from clawvm_transcripts.reading import MAXIMUM_LINE, parsed
 
-__all__ = ["OH_MY_PI", "OPENCLAW", "PI", "ROOT", "EntryTree", "PiReader", "in_family"]
+__all__ = ["OH_MY_PI", "OPENCLAW", "OPENCLAW_DATABASE", "PI", "ROOT", "EntryTree", "PiReader"]
 
 WITHOUT_USE = names(
     """
@@ -50,7 +67,6 @@ class EntryTree:
         self._places: dict[str, int] = {}
         self._depths = [0]
         self._parents = [ROOT]
-        self._jumps = [ROOT]  # A far ancestor of each entry, so that walking up takes O(log of the depth).
         self._here = ROOT
         self._barrier = ROOT
 
@@ -61,7 +77,7 @@ class EntryTree:
     def move_to(self, place: int) -> int:
         """Go on below *place*; return how many entries of the branch are left behind (0 on the way down).
 
-        A place that is not below the barrier is not gone to. O(log of the depth).
+        A place that is not below the barrier is not gone to. O(entries between the two branches).
         """
         if place == self._here or self._common(place, self._barrier) != self._barrier:
             return 0
@@ -71,13 +87,9 @@ class EntryTree:
 
     def append(self, entry: str) -> None:
         """Add *entry* below the current place, and go there."""
-        depths, jumps, parent = self._depths, self._jumps, self._here
-        above = jumps[parent]
-        far = depths[parent] - depths[above] == depths[above] - depths[jumps[above]]
-        depths.append(depths[parent] + 1)
-        jumps.append(jumps[above] if far and parent != ROOT else parent)
-        self._parents.append(parent)
-        self._here = self._places[entry] = len(depths) - 1
+        self._depths.append(self._depths[self._here] + 1)
+        self._parents.append(self._here)
+        self._here = self._places[entry] = len(self._depths) - 1
 
     def name(self, entry: str) -> None:
         """Let *entry* be another name of the current place."""
@@ -88,18 +100,14 @@ class EntryTree:
         self._barrier = self._here
 
     def _common(self, one: int, other: int) -> int:
-        depths, jumps, parents = self._depths, self._jumps, self._parents
-        if depths[one] < depths[other]:
-            one, other = other, one
-        while depths[one] > depths[other]:
-            one = jumps[one] if depths[jumps[one]] >= depths[other] else parents[one]
         while one != other:
-            apart = jumps[one] != jumps[other]
-            one, other = (jumps[one], jumps[other]) if apart else (parents[one], parents[other])
+            if self._depths[one] < self._depths[other]:
+                one, other = other, one
+            one = self._parents[one]
         return one
 
 
-def in_family(head: Head) -> bool:
+def _in_family(head: Head) -> bool:
     """Return whether a header or a message of the family is in the first lines."""
     return any(_is_header(record) or _is_message(record) for record in head.records)
 
@@ -284,7 +292,7 @@ ROLES = frozenset({"developer", "fileMention", "pythonExecution"})
 
 
 def _oh_my_pi_recognizes(head: Head) -> bool:
-    return in_family(head) and any(map(_oh_my_pi_is_own, head.records))
+    return _in_family(head) and any(map(_oh_my_pi_is_own, head.records))
 
 
 def _oh_my_pi_is_own(record: dict[str, Any]) -> bool:
@@ -302,7 +310,7 @@ OH_MY_PI = line_format("oh-my-pi", "Oh My Pi", _oh_my_pi_recognizes, PiReader)
 
 
 def _openclaw_recognizes(head: Head) -> bool:
-    return in_family(head) and not OH_MY_PI.recognizes(head) and any(map(_is_own, head.records))
+    return _in_family(head) and not OH_MY_PI.recognizes(head) and any(map(_is_own, head.records))
 
 
 def _is_own(record: dict[str, Any]) -> bool:
@@ -322,7 +330,116 @@ OPENCLAW = line_format("openclaw", "OpenClaw", _openclaw_recognizes, PiReader)
 
 
 def _recognizes(head: Head) -> bool:
-    return in_family(head) and not OPENCLAW.recognizes(head) and not OH_MY_PI.recognizes(head)
+    return _in_family(head) and not OPENCLAW.recognizes(head) and not OH_MY_PI.recognizes(head)
 
 
 PI = line_format("pi", "pi", _recognizes, PiReader)
+
+
+# OpenClaw's database: the table ``transcript_events`` has ``session_id``, ``seq`` and the entry in ``event_json``, the
+# header first. From schema 23 on an entry of 1 KiB or more may be in ``event_zstd`` instead. Not read: sessions in
+# cold storage, which are in files of their own, and what is only in the write-ahead log of a running agent. Sessions
+# come in the order in which their first rows were written; a line is a row of the session.
+
+MAGIC = b"SQLite format 3\0"
+
+DATABASE_ERRORS = (sqlite3.Error, ValueError, MemoryError)
+"""What a damaged database may raise: names and messages that are no text give a ValueError, absurd sizes the last."""
+
+SESSIONS = "SELECT session_id FROM transcript_events GROUP BY session_id ORDER BY MIN(rowid)"
+
+ROWS = f"""
+SELECT CASE WHEN typeof(event_json) = 'text' AND length(event_json) <= {MAXIMUM_LINE} THEN event_json END, %s
+FROM transcript_events WHERE session_id IS ? ORDER BY seq, rowid
+"""
+
+COMPRESSED = "event_zstd"
+
+ZSTANDARD_MODULES = ("compression.zstd", "backports.zstd")
+"""The first is in the standard library from Python 3.14 on."""
+
+NO_ZSTANDARD = "a row compressed with Zstandard; to read it, use Python 3.14 or later, or: pip install backports.zstd"
+
+WINDOW_BITS = 24
+"""Zstandard takes a window of so many bits of memory; the longest entry fits into it."""
+
+
+def _is_database(head: Head) -> bool:
+    return head.start.startswith(MAGIC)
+
+
+def _read_database(stream: BinaryIO) -> Iterator[events.Event]:
+    location = Path(stream.name).absolute().as_uri() + "?mode=ro&immutable=1"
+    problem = "the database holds no rows of a session"
+    try:
+        with closing(sqlite3.connect(location, uri=True)) as database:
+            # Damaged text is met by the reader of lines, in the same way as in files.
+            database.text_factory = bytes
+            columns = {row[1] for row in database.execute("PRAGMA table_info(transcript_events)")}
+            rows = ROWS % (COMPRESSED if COMPRESSED.encode() in columns else "NULL")
+            for (session,) in database.execute(SESSIONS).fetchall() if columns else ():
+                name = session.decode("utf-8", "replace") if isinstance(session, bytes) else session
+                problem = ""
+                yield from session_events(_rows(database.execute(rows, (name,))), PiReader())
+    except DATABASE_ERRORS:
+        problem = "the database is damaged"
+    if problem:
+        yield events.SessionStart()
+        yield events.Broken(0, problem)
+        yield events.SessionEnd(0)
+
+
+def _rows(rows: sqlite3.Cursor) -> Iterator[tuple[int, dict[str, Any] | events.Broken | None]]:
+    """Yield the rows of one session as ``json_records`` yields lines."""
+    number = 0
+    while True:
+        number += 1
+        try:
+            row = rows.fetchone()
+            if row is None:
+                return
+            content = _decompressed(row[1]) if row[0] is None and row[1] is not None else row[0]
+        except _NotReadError as error:
+            yield number, events.Broken(number, str(error))
+            continue
+        except DATABASE_ERRORS:
+            yield number, events.Broken(number, "the database is damaged from this row on")
+            return
+        if content is None:
+            yield number, events.Broken(number, f"a row without text, or longer than {MAXIMUM_LINE} characters")
+            continue
+        text = content.decode("utf-8", "replace").strip()
+        for record in parsed(text) if text else ():
+            yield number, events.Broken(number, record) if isinstance(record, str) else record
+
+
+class _NotReadError(Exception):
+    """A compressed row is not read; the message says why."""
+
+
+def _decompressed(content: Any) -> bytes:
+    """Return the bytes in a Zstandard frame, in memory bounded by ``MAXIMUM_LINE``."""
+    zstandard = _zstandard()
+    if zstandard is None:
+        raise _NotReadError(NO_ZSTANDARD)
+    decompressor = zstandard.ZstdDecompressor(options={zstandard.DecompressionParameter.window_log_max: WINDOW_BITS})
+    try:
+        entry = bytes(decompressor.decompress(content, MAXIMUM_LINE + 1))
+    except (TypeError, zstandard.ZstdError):
+        raise _NotReadError("a compressed row that is damaged") from None
+    if len(entry) > MAXIMUM_LINE or not decompressor.eof:
+        raise _NotReadError(f"a compressed row that is cut off, or longer than {MAXIMUM_LINE} bytes")
+    return entry
+
+
+def _zstandard() -> Any:
+    """Return the module that decompresses Zstandard, None where there is none."""
+    for name in ZSTANDARD_MODULES:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return None
+
+
+OPENCLAW_DATABASE = Format("openclaw-database", "OpenClaw database", _is_database, _read_database, needs_path=True)

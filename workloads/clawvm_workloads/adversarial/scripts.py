@@ -1,4 +1,7 @@
-"""Scenarios that drive the engine itself: colliding signatures, updates in flight at a boundary, stale writers."""
+"""Scenarios that drive the engine itself: colliding signatures, updates in flight at a boundary, stale writers.
+
+They show what a trace cannot hold: contents, committed values, a journal that is opened again.
+"""
 
 from __future__ import annotations
 
@@ -11,34 +14,123 @@ from typing import Any
 
 from clawvm_replay.trace_builder import LevelCosts
 from clawvm_runtime.canonical import tool_signature
-from clawvm_runtime.engine import ToolAnswer
+from clawvm_runtime.decision_trace import DecisionTrace, Event
+from clawvm_runtime.engine import AssembledPrompt, Engine, ToolAnswer, ToolCall, ToolResult
 from clawvm_runtime.errors import PageError
 from clawvm_runtime.journal import EntryStatus, Journal, MemoryJournalStorage
-from clawvm_runtime.pages import Provenance
+from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.selector import Selector
 from clawvm_runtime.updates import Update, ValidationContext, check_update
-from clawvm_runtime.vocabulary import PageType, Principal, RejectCode
+from clawvm_runtime.vocabulary import Level, PageType, Principal, RejectCode, ToolOutcome
 from clawvm_workloads.adversarial.scenario import (
+    BUDGET,
     GUIDE,
     PLAN,
     TASTE,
     Check,
     Control,
-    Harness,
     Scenario,
     ScenarioRun,
-    Script,
-    from_script,
+    durability,
+    no_fault,
     note,
     page,
     removal,
-    result,
-    values_check,
+    within_budget,
 )
 from clawvm_workloads.families import user
 
 __all__ = ["SCRIPTS", "Storm", "stale_storm", "storm"]
+
+
+class Harness:
+    """Drives one engine as a harness would, and counts how often each tool ran."""
+
+    def __init__(self, policy: Policy, selector: Selector, variant: str) -> None:
+        self.variant = variant
+        self.decisions = DecisionTrace()
+        self.storage = MemoryJournalStorage()
+        self.engine = Engine(policy, BUDGET, journal=Journal(self.storage), trace=self.decisions, selector=selector)
+        self.prompts: list[AssembledPrompt] = []
+        self.runs: Counter[str] = Counter()
+
+    def call(
+        self, tool: str, arguments: Mapping[str, Any], gives: Page, *, deterministic: bool = True, signature: str = ""
+    ) -> ToolAnswer:
+        """Make a tool call; if the tool runs, its result is the page *gives*."""
+
+        def execute(call: ToolCall) -> ToolResult:
+            self.runs[tool] += 1
+            return ToolResult(ToolOutcome.OK, gives)
+
+        return self.engine.tool_execute(ToolCall(tool, arguments, Level.FULL, deterministic, signature), execute)
+
+    def stage(self, *updates: Update) -> None:
+        """Stage updates, as a model's reply does."""
+        self.engine.post_model(updates=updates)
+
+    def demand(self, *page_ids: str) -> None:
+        """Ask for pages in full."""
+        self.engine.post_model(demands=[(page_id, Level.FULL) for page_id in page_ids])
+
+    def prompt(self) -> AssembledPrompt:
+        """Assemble the next prompt, which ends the turn."""
+        self.prompts.append(self.engine.prompt_assemble())
+        return self.prompts[-1]
+
+    def in_prompt(self, page_id: str) -> str:
+        """Return the text of a page in the last prompt, "" if it is absent."""
+        return next((block.text for block in self.prompts[-1].blocks if block.page_id == page_id), "")
+
+
+Script = Callable[[Harness], Sequence[Check]]
+
+
+def from_script(script: Script, rejections: tuple[str, ...] | None) -> Callable[..., ScenarioRun]:
+    """Return how a scenario that is a script runs; *rejections* is None where it stages no update."""
+    return lambda *setting: ScenarioRun.of(*play(script, rejections, *setting))
+
+
+def play(
+    script: Script, rejections: tuple[str, ...] | None, policy: Policy, selector: Selector, variant: str
+) -> tuple[Sequence[Event], list[Check]]:
+    """Return the decisions of a script, and its checks: those of every script, those of durability, and its own."""
+    harness = Harness(policy, selector, variant)
+    own = script(harness)
+    harness.engine._check()
+    run = ScenarioRun.of(harness.decisions.events)
+    checks = [no_fault(run), within_budget(harness.prompts, BUDGET), *durability(run, rejections), *own]
+    return harness.decisions.events, checks
+
+
+def values_check(
+    journal: Journal, expected: Mapping[tuple[str, str], tuple[int, Any]], name: str = "values_exact"
+) -> Check:
+    """Return whether *journal* has committed exactly the *expected* versions and values, by page and field."""
+    committed = [journal.committed(*key) for key in expected]
+    wrong = [
+        f"{key[0]}.{key[1]} is version {found.version}: {found.value!r}"
+        for (key, wanted), found in zip(expected.items(), committed)
+        if (found.version, found.value) != wanted
+    ]
+    return Check(name, not wrong, wrong[0][:160] if wrong else f"{len(expected)} fields as expected")
+
+
+def result(page_id: str, content: str, tokens: int = 40) -> Page:
+    """Return a tool result with a text, in full and as a pointer."""
+    return Page(
+        id=page_id,
+        type=PageType.EVIDENCE,
+        costs={Level.POINTER: 3, Level.FULL: tokens},
+        texts={Level.POINTER: f"[{page_id}]", Level.FULL: content},
+        provenance=Provenance("tool_call", tool_signature("read", {"path": page_id})),
+        base_utility=5.0,
+        recompute_cost=8.0,
+    )
+
+
+# --- The scenarios.
 
 SCRIPTS: list[Scenario] = []
 
@@ -66,15 +158,16 @@ _RESOLUTION_AND_RUNS = removal("pointer_resolution", "no_controllable_fault", "r
 
 
 def _variant(variant: str, change: str, *breaks: str) -> Control:
+    """Return the control that a script itself makes in a variant."""
     return Control(change, breaks, variant=variant)
 
 
-def _start(harness: Harness) -> None:
-    harness.engine.session_start("session-1", [_GUIDE])
+def _start(harness: Harness, *pages: Page) -> None:
+    harness.engine.session_start("session-1", [_GUIDE, *pages])
 
 
 def _crowd(harness: Harness) -> None:
-    """Let two turns pass in which other results take the room, so that nothing read before is resident."""
+    """Let two turns pass in which other results fill the prompt, so that nothing read before is resident."""
     for turn in (1, 2):
         for number in (1, 2):
             name = f"other-{turn}-{number}"
@@ -258,7 +351,7 @@ def _style(operation: str, value: dict[str, str]) -> Update:
 
 def _report(harness: Harness) -> None:
     """Start a session in which a report was read."""
-    harness.engine.session_start("session-1", [_GUIDE, _PLAN, _TASTE])
+    _start(harness, _PLAN, _TASTE)
     harness.call("read", {"path": "report"}, result("report", "the report"))
 
 
@@ -323,7 +416,7 @@ def in_flight_at_reset(harness: Harness) -> list[Check]:
 )
 def in_flight_for_new_page(harness: Harness) -> list[Check]:
     engine = harness.engine
-    engine.session_start("session-1", [_GUIDE, _PLAN, _TASTE])
+    _start(harness, _PLAN, _TASTE)
     harness.prompt()
     engine.declare(page("step-1", PageType.PLAN, PLAN, user(1), base_utility=8.0))
     harness.stage(note(page_id="step-1", evidence_ref="step-1"))
@@ -350,7 +443,7 @@ def in_flight_for_new_page(harness: Harness) -> list[Check]:
 )
 def in_flight_for_replaced_page(harness: Harness) -> list[Check]:
     engine = harness.engine
-    engine.session_start("session-1", [_GUIDE, _PLAN, _TASTE])
+    _start(harness, _PLAN, _TASTE)
     harness.prompt()
     harness.stage(note(value=["before the edit"]))
     engine.replace(page("plan", PageType.PLAN, LevelCosts(3, 12, 16, 26), user(1), base_utility=8.0))
@@ -389,7 +482,7 @@ SETS_PER_ROUND = 12
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """Rounds of updates, each round ended by a boundary, and what must come of them.
+    """Rounds of updates, each ended by a boundary, and their right outcome.
 
     ``values`` are version and value by page and field, ``winners`` the accepted value of each version of the
     contested field, ``stale`` how many updates must be rejected.
@@ -418,7 +511,7 @@ def storm(seed: int) -> Storm:
             if draw < 0.5:
                 base = read  # Read at the last boundary, like most of the others.
             elif draw < 0.7:
-                base = len(winners)  # Saw what is staged.
+                base = len(winners)  # Saw the staged updates.
             elif draw < 0.9:
                 base = source.randrange(read + 1)  # Read long ago.
             else:
@@ -515,18 +608,11 @@ def _through_journal(made: Storm, validated: bool) -> Check:
 
 def _run_storms(seeds: Sequence[int], policy: Policy, selector: Selector, variant: str) -> ScenarioRun:
     """Play the storm of every seed; a check holds if it holds in all of them."""
-    runs = [
-        from_script(partial(_storm_script, seed), (_STALE,) * storm(seed).stale)(policy, selector, variant)
-        for seed in seeds
+    played = [
+        play(partial(_storm_script, seed), (_STALE,) * storm(seed).stale, policy, selector, variant) for seed in seeds
     ]
-    counts = ("pressure_turns", "pressure_tokens", "alerts", "page_ins", "committed", "lost", "overwritten")
-    return ScenarioRun(
-        checks=tuple(_in_all(seeds, checks) for checks in zip(*(run.checks for run in runs))),
-        faults=_sums([run.faults for run in runs]),
-        pressure_faults=_sums([run.pressure_faults for run in runs]),
-        rejected=tuple(code for run in runs for code in run.rejected),
-        **{name: sum(getattr(run, name) for run in runs) for name in counts},
-    )
+    checks = (_in_all(seeds, each) for each in zip(*(checks for _, checks in played)))
+    return ScenarioRun.of([event for events, _ in played for event in events], checks)
 
 
 def _in_all(seeds: Sequence[int], checks: Sequence[Check]) -> Check:
@@ -534,13 +620,6 @@ def _in_all(seeds: Sequence[int], checks: Sequence[Check]) -> Check:
         if not check.holds:
             return Check(check.name, False, f"seed {seed}: {check.observed}")
     return Check(checks[0].name, True, f"{len(checks)} of {len(checks)} storms; the first: {checks[0].observed}")
-
-
-def _sums(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for item in counts:
-        total.update(item)
-    return dict(sorted(total.items()))
 
 
 def stale_storm(seeds: Sequence[int]) -> Scenario:

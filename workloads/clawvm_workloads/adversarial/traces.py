@@ -7,43 +7,155 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from types import MappingProxyType
 from typing import Any
 
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_replay.trace_format import Accounting, Call, Trace
+from clawvm_runtime.decision_trace import DecisionTrace, Event
 from clawvm_runtime.engine import AssembledPrompt
 from clawvm_runtime.pages import Provenance
 from clawvm_runtime.policy import Policy, WritebackMode
-from clawvm_runtime.selector import Selection, SelectionRequest, select
+from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
 from clawvm_runtime.text.pointers import pointer
 from clawvm_runtime.text.tokens import estimate_tokens
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType, PinClass, RejectCode
 from clawvm_workloads.adversarial.scenario import (
     BUDGET,
-    DURABILITY,
     GUIDE,
-    HALF_EMPTY,
-    NOT_IN_PROMPTS,
-    NOT_IN_TRACE,
-    OVERFULL,
-    OVERSTATED,
     PLAN,
-    RESIDENCY,
     TASTE,
-    UNDERSTATED,
+    Check,
     Control,
     Scenario,
-    from_trace,
+    ScenarioRun,
+    durability,
+    no_fault,
     note,
     removal,
+    within_budget,
 )
-from clawvm_workloads.families import EVIDENCE, open_story, user
+from clawvm_workloads.families import EVIDENCE, open_story, plan_page, preference_page, rule_page, user
+from clawvm_workloads.reference_model import Levels, WitnessTurn, witness
 
 __all__ = ["LINE_TOKENS", "SHORT_TOKENS", "TRACES", "flood_trace", "measure", "pointer_flood"]
+
+
+def from_trace(build: Callable[[], Trace], rejections: tuple[str, ...] | None = None) -> Callable[..., ScenarioRun]:
+    """Return how a scenario that is a trace runs; its variants are ``INJECTED_FAULTS``.
+
+    *rejections* are the reject codes that its updates must get, in journal order; None where it stages no update.
+    """
+    return partial(_run_trace, build, rejections)
+
+
+@cache
+def _trace_and_witness(build: Callable[[], Trace]) -> tuple[Trace, tuple[WitnessTurn, ...]]:
+    trace = build()
+    return trace, witness(trace).turns
+
+
+def _run_trace(
+    build: Callable[[], Trace],
+    rejections: tuple[str, ...] | None,
+    policy: Policy,
+    selector: Selector,
+    variant: str,
+) -> ScenarioRun:
+    trace, turns = _trace_and_witness(build)
+    decisions = DecisionTrace()
+    observed: list[AssembledPrompt] = []
+    replay_trace(trace, policy, decisions=decisions, selector=selector, observe=observed.append)
+    events, prompts = _with_fault(variant, decisions.events, observed)
+    run = ScenarioRun.of(events)
+    checks = (
+        no_fault(run),
+        within_budget(prompts, trace.header.budget),
+        _pressure(events, prompts, turns),
+        _held("floors_hold", prompts, [turn.floors_due for turn in turns]),
+        _held("demands_met", prompts, [turn.demands_due for turn in turns]),
+        *durability(run, rejections),
+    )
+    return dataclasses.replace(run, checks=checks)
+
+
+def _pressure(events: Sequence[Event], prompts: Sequence[AssembledPrompt], turns: Sequence[WitnessTurn]) -> Check:
+    """Return whether decision trace and prompts both report what the trace implies."""
+    reported = {event["turn"]: event["missing"] for event in events if event["event"] == "pressure"}
+    in_prompts = {prompt.turn: prompt.missing_tokens for prompt in prompts if prompt.missing_tokens}
+    implied = {turn.number: turn.missing_tokens for turn in turns if turn.missing_tokens}
+    return Check(
+        "pressure_exact",
+        reported == in_prompts == implied,
+        f"reported {len(reported)} turns, {sum(reported.values())} tokens; "
+        f"implied {len(implied)} turns, {sum(implied.values())} tokens",
+    )
+
+
+def _held(name: str, prompts: Sequence[AssembledPrompt], due: Sequence[Levels]) -> Check:
+    """Return whether every prompt holds the levels that are due in its turn."""
+    missed = total = 0
+    for prompt, levels in zip(prompts, due):
+        held = {block.page_id: block.level for block in prompt.blocks}
+        total += len(levels)
+        missed += sum(held.get(page_id, Level.NONE) < level for page_id, level in levels.items())
+    return Check(name, missed == 0 and len(prompts) == len(due), f"{total - missed} of {total} held")
+
+
+def _overfull(request: SelectionRequest) -> Selection:
+    return select(dataclasses.replace(request, budget=2 * request.budget))
+
+
+def _half_empty(request: SelectionRequest) -> Selection:
+    return select(dataclasses.replace(request, budget=request.budget // 2))
+
+
+OVERFULL = Control("a selector that spends twice the budget", ("within_budget",), selector=_overfull)
+HALF_EMPTY = Control("a selector that spends half the budget", ("demands_met",), selector=_half_empty)
+
+Falsify = Callable[[int], int]
+
+INJECTED_FAULTS: Mapping[str, tuple[Falsify, Falsify]] = MappingProxyType(
+    {
+        "pressure reported one token too low": (lambda tokens: max(0, tokens - 1), lambda tokens: max(0, tokens - 1)),
+        "pressure reported one token too high": (lambda tokens: tokens + 1, lambda tokens: tokens + 1),
+        "pressure left out of the prompts": (lambda tokens: tokens, lambda tokens: 0),
+        "pressure left out of the decision trace": (lambda tokens: 0, lambda tokens: tokens),
+    }
+)
+"""Faults injected into the tokens that a run reports as missing: in its decision trace, and in its prompts."""
+
+UNDERSTATED, OVERSTATED, NOT_IN_PROMPTS, NOT_IN_TRACE = (
+    Control(change, ("pressure_exact",), variant=change) for change in INJECTED_FAULTS
+)
+
+
+def _with_fault(
+    variant: str, events: Sequence[Event], prompts: Sequence[AssembledPrompt]
+) -> tuple[list[Event], list[AssembledPrompt]]:
+    """Return *events* and *prompts* with a fault of ``INJECTED_FAULTS`` in the pressure that they report.
+
+    Raises ValueError for an unknown variant.
+    """
+    if not variant:
+        return list(events), list(prompts)
+    if variant not in INJECTED_FAULTS:
+        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(INJECTED_FAULTS)}")
+    in_trace, in_prompts = INJECTED_FAULTS[variant]
+    reported = {event["turn"]: event["missing"] for event in events if event["event"] == "pressure"}
+    claimed = {prompt.turn: in_trace(reported.get(prompt.turn, 0)) for prompt in prompts}
+    pressure = [{"event": "pressure", "turn": turn, "missing": tokens} for turn, tokens in claimed.items() if tokens]
+    return (
+        [*(event for event in events if event["event"] != "pressure"), *pressure],
+        [dataclasses.replace(prompt, missing_tokens=in_prompts(prompt.missing_tokens)) for prompt in prompts],
+    )
+
+
+# --- The scenarios.
 
 LONG_GUIDE = LevelCosts(3, 28, 34, 46)
 RULE = LevelCosts(2, 16, 20, 28)
@@ -54,13 +166,12 @@ TRACES: list[Scenario] = []
 
 
 def _scenario(
-    title: str, story: str, *controls: Control, durable: bool = False, rejections: tuple[str, ...] = ()
+    title: str, story: str, *controls: Control, rejections: tuple[str, ...] | None = None
 ) -> Callable[[Callable[[], Trace]], Callable[[], Trace]]:
-    """Register a trace as the scenario that is named like its builder; a *durable* one stages updates."""
+    """Register a trace as the scenario that is named like its builder; *rejections* is None where it stages nothing."""
 
     def register(build: Callable[[], Trace]) -> Callable[[], Trace]:
-        run = from_trace(build, (*RESIDENCY, *DURABILITY) if durable else RESIDENCY, rejections)
-        TRACES.append(Scenario(build.__name__, title, story, run, controls))
+        TRACES.append(Scenario(build.__name__, title, story, from_trace(build, rejections), controls))
         return build
 
     return register
@@ -72,10 +183,6 @@ def _open(name: str, accounting: Accounting, *guides: LevelCosts) -> TraceBuilde
 
 def _read(story: TraceBuilder, number: int, costs: LevelCosts = FILE, **more: Any) -> Call:
     return story.tool("read", {"path": f"file_{number}"}, f"file-{number}", costs, **EVIDENCE, **more)
-
-
-def _rule(story: TraceBuilder, number: int, costs: LevelCosts = RULE) -> None:
-    story.page(f"rule-{number}", PageType.CONSTRAINT, costs, provenance=user(story.next_turn), base_utility=7.0)
 
 
 _NO_PIN = removal("auto_pin", "no_controllable_fault", "floors_hold")
@@ -93,12 +200,12 @@ def starvation() -> Trace:
     """Three rules fit, six do not: 56 tokens of instructions and 96 of rules under 120."""
     story = _open("starvation", Accounting(300, 240, 40), LONG_GUIDE, LONG_GUIDE)
     for number in (1, 2, 3):
-        _rule(story, number)
+        rule_page(story, f"rule-{number}", RULE)
     first = _read(story, 1)
     story.turn(60)
     story.turn(60, demands=[("rule-1", Level.STRUCTURED)])
     for number in (4, 5, 6):
-        _rule(story, number)
+        rule_page(story, f"rule-{number}", RULE)
     for turn in range(6):  # A compaction falls among them.
         calls = [first if turn % 2 else _read(story, 2 + turn)]
         story.turn(60, calls=calls, demands=[(f"rule-{turn + 1}", Level.STRUCTURED)])
@@ -117,7 +224,7 @@ def starvation() -> Trace:
 )
 def churn() -> Trace:
     story = _open("churn", Accounting(900, 720, 80), GUIDE)
-    _rule(story, 1)
+    rule_page(story, "rule-1", RULE)
     reads = [_read(story, number) for number in range(1, 25)]
     for step in range(3 * len(reads)):
         position = step % len(reads)
@@ -132,12 +239,12 @@ def churn() -> Trace:
     "Four resets and a compaction within three turns, each with updates staged just before; then all that was known is "
     "asked for.",
     *(removal("writeback_at_reset", *_LOSES), _NOT_AT_COMPACTION, OVERSTATED),
-    durable=True,
+    rejections=(),
 )
 def cascade_reset() -> Trace:
     story = _open("cascade_reset", Accounting(200, 160, 20), GUIDE)
-    story.page("plan", PageType.PLAN, PLAN, provenance=user(1), base_utility=8.0)
-    story.page("taste", PageType.PREFERENCE, TASTE, provenance=Provenance("file", "USER.md"), base_utility=6.0)
+    plan_page(story, PLAN)
+    preference_page(story, "taste", TASTE)
     early = _read(story, 1)
     story.turn(60, calls=[early], updates=[note(value=["in session 1"]), _taste("tone", "dry")])
     story.reset("session-2")
@@ -167,12 +274,12 @@ def _taste(name: str, value: str) -> Update:
         {"writeback_at_compaction": WritebackMode.SOFT_THRESHOLD},
     ),
     *(_NOT_AT_COMPACTION, OVERSTATED),
-    durable=True,
+    rejections=(),
 )
 def threshold_jump() -> Trace:
     story = _open("threshold_jump", Accounting(200, 150, 20), GUIDE)
-    story.page("plan", PageType.PLAN, PLAN, provenance=Provenance("file", "PLAN.md"), base_utility=8.0)
-    _rule(story, 1)
+    plan_page(story, PLAN, source=Provenance("file", "PLAN.md"))
+    rule_page(story, "rule-1", RULE)
     for turn in (1, 2):
         story.turn(50, demands=[("plan", Level.STRUCTURED)], updates=[note(value=[f"before jump {turn}"])])
         long_result = _read(story, turn)
@@ -193,8 +300,8 @@ PINNED: dict[str, Any] = {"pin": PinClass.HARD, "minimum": Level.STRUCTURED}
 def _everything_pinned(name: str, results: int) -> tuple[TraceBuilder, list[Call]]:
     """Pin a rule, the plan and *results* tool results, these at `structured`; return their calls."""
     story = _open(name, Accounting(200, 160, 20), GUIDE)
-    _rule(story, 1, SHORT_RULE)
-    story.page("plan", PageType.PLAN, PLAN, provenance=user(1), base_utility=8.0, pin=PinClass.HARD)
+    rule_page(story, "rule-1", SHORT_RULE)
+    plan_page(story, PLAN, pin=PinClass.HARD)
     return story, [_read(story, number, LevelCosts(2, 7, 14, 35), **PINNED) for number in range(1, results + 1)]
 
 
@@ -217,7 +324,6 @@ def pin_flood_fits() -> Trace:
     "Fourteen hard-pinned results do not fit; updates try to release three of the pins before a compaction; shorter "
     "results end the pressure.",
     *(_NO_PIN, removal("validated_writeback", "pressure_exact", "rejections_exact"), UNDERSTATED),
-    durable=True,
     rejections=(RejectCode.POLICY_VIOLATION.value,) * 3,
 )
 def pin_flood_overflow() -> Trace:
@@ -236,7 +342,7 @@ def pin_flood_overflow() -> Trace:
     return story.trace()
 
 
-# --- Pointer flood: far more pages than a prompt can name, and what bare pointers leave of the budget.
+# --- Pointer flood: far more pages than a prompt can name, whose pointers compete for the budget.
 
 FULL_TOKENS = 400
 
@@ -252,7 +358,7 @@ LINE_TOKENS = estimate_tokens(
         tokens=FULL_TOKENS,
     )
 )
-"""What one of our own pointer lines costs."""
+"""The cost of a pointer line of this runtime."""
 
 TURNS = 24
 WORKING_SET = 12
@@ -269,7 +375,7 @@ def flood_trace(pages: int, pointer_tokens: int, budget: int) -> Trace:
     for number in (1, 2, 3):
         costs = LevelCosts(8, 30, 40, 60)
         story.page(f"rule-{number}", PageType.CONSTRAINT, costs, provenance=user(number), base_utility=7.0)
-    story.page("plan", PageType.PLAN, LevelCosts(8, 60, 90, 160), provenance=user(1), base_utility=8.0)
+    plan_page(story, LevelCosts(8, 60, 90, 160))
     costs = LevelCosts(pointer_tokens, 60, 150, FULL_TOKENS)
     for number in range(pages):
         source = Provenance("tool_call", f'read({{"path":"src/module_{number}.py"}})')
@@ -295,7 +401,7 @@ def pointer_flood(pages: int, budget: int) -> Scenario:
         title="Pointer flood",
         story=f"{pages:,} results with a pointer line of {LINE_TOKENS} tokens each under {budget:,} tokens: all "
         f"pointers together would take {pages * LINE_TOKENS / budget:.1f} budgets. Floors and demands come first.",
-        run=from_trace(partial(flood_trace, pages, LINE_TOKENS, budget), RESIDENCY),
+        run=from_trace(partial(flood_trace, pages, LINE_TOKENS, budget)),
         controls=(
             Control("a selector that gives pointers their room first", first, selector=_pointers_first),
             removal("pointer_resolution", "no_controllable_fault"),
@@ -307,7 +413,7 @@ def pointer_flood(pages: int, budget: int) -> Scenario:
 
 
 def measure(policy: Policy, pages: int, pointer_tokens: int, budget: int) -> dict[str, Any]:
-    """Return what *policy* makes of a flood: shares of the budget and of the demands, tokens paged in."""
+    """Return the measures of a flood under *policy*: shares of the budget and of the demands, tokens paged in."""
     prompts: list[AssembledPrompt] = []
     metrics = replay_trace(flood_trace(pages, pointer_tokens, budget), policy, observe=prompts.append)
     warm = metrics.accesses - metrics.cold_accesses
