@@ -191,7 +191,3 @@ class LinksTest(unittest.TestCase):
         for path, text in TEXTS.items():
             self.assertNotIn("../shared", text, path.name)
             self.assertIsNone(re.search(r"(?<![\w.])/(?:home|root|work|tmp)/", text), path.name)
-
-
-if __name__ == "__main__":
-    unittest.main()

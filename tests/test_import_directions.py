@@ -96,7 +96,3 @@ class ImportDirectionsTest(unittest.TestCase):
             self.assertTrue(free, f"these import each other in a circle: {sorted(below)}")
             for name in free:
                 del below[name]
-
-
-if __name__ == "__main__":
-    unittest.main()

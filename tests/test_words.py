@@ -172,7 +172,3 @@ class TheListTest(unittest.TestCase):
             self.assertFalse(is_banned(word), word)
         for text in ("a meeting room", "a housing", "stands for", "comes out of the tool", "the prompt passed"):
             self.assertIsNone(banned_phrase(text), text)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -9,12 +9,16 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+import unittest
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from clawvm_cli import main
+from tests.support import ROOT, temporary_folder
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "LANG": "C"}
 
 Done = subprocess.CompletedProcess[str]
@@ -57,6 +61,20 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+class FirstLast(ThreadPoolExecutor):
+    """An executor whose first item is done last: ``--executor tests.cli.support:FirstLast``."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        first = not getattr(self, "begun", False)
+        self.begun = True
+        return super().submit(self._late if first else function, *([function] if first else []), *arguments, **named)
+
+    @staticmethod
+    def _late(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        time.sleep(0.1)
+        return function(*arguments, **named)
+
+
 def start(*words: object, **options: object) -> subprocess.Popen[str]:
     """Start ``clawvm`` in a process that SIGINT interrupts, even if this one ignores it."""
     return subprocess.Popen(
@@ -68,6 +86,20 @@ def start(*words: object, **options: object) -> subprocess.Popen[str]:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,  # type: ignore[call-overload]
     )
+
+
+class CommandTest(unittest.TestCase):
+    """A test of a command, with a folder of its own."""
+
+    def setUp(self) -> None:
+        self.folder = temporary_folder(self)
+
+    def assert_one_line(self, done: Done, code: int, *words: str) -> None:
+        """Assert that a command ended with this exit code and one line on standard error that holds *words*."""
+        self.assertEqual((done.returncode, len(done.stderr.strip().splitlines())), (code, 1), done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -8,12 +8,12 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import unittest
 from pathlib import Path
 
-from tests.cli.support import ROOT, largest_file, run, start, tree
+from tests.cli.support import ROOT, CommandTest, largest_file, run, start, tree
+from tests.support import temporary_folder
 
 SUITE = "suite"
 GATES = "gates"
@@ -26,28 +26,12 @@ TRACE = ROOT / "traces/evidence_heavy/evidence_heavy-b0120.trace.jsonl"
 SMALL = ("--budgets", "120", "--workloads", "multi_session,daily_assistant")
 
 
-class CommandTest(unittest.TestCase):
-    def setUp(self) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name)
-
-    def assertOneLine(self, result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-        self.assertEqual(result.returncode, code, result.stderr)
-        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
-        self.assertNotIn("Traceback", result.stderr)
-        for word in words:
-            self.assertIn(word, result.stderr)
-
-
 class SuiteTest(CommandTest):
     whole: Path
 
     @classmethod
     def setUpClass(cls) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.whole = Path(temporary.name, "whole")
+        cls.whole = Path(temporary_folder(cls), "whole")
         assert run(SUITE, "--out-root", cls.whole, *SMALL).returncode == 0
 
     def test_the_same_bytes_whatever_directory_hash_seed_locale_and_time_zone(self) -> None:
@@ -95,7 +79,7 @@ class SuiteTest(CommandTest):
         out.mkdir()
         (out / "mine").write_text("keep me")
         fewest = ("--budgets", "120", "--workloads", "multi_session", "--policies", "retrieval")
-        self.assertOneLine(run(SUITE, "--out-root", out, *fewest), 2, "not empty", "--force")
+        self.assert_one_line(run(SUITE, "--out-root", out, *fewest), 2, "not empty", "--force")
         self.assertEqual(tree(out), {"mine": b"keep me"})
         self.assertEqual(run(SUITE, "--out-root", out, *fewest, "--force").returncode, 0)
         self.assertEqual((out / "mine").read_text(), "keep me")
@@ -122,7 +106,7 @@ class SuiteTest(CommandTest):
             (("--out-root", "/proc/nowhere/out"), "/proc/nowhere"),
         ):
             with self.subTest(arguments=arguments):
-                self.assertOneLine(run(SUITE, *arguments), 2, word)
+                self.assert_one_line(run(SUITE, *arguments), 2, word)
         self.assertFalse((self.folder / "out").exists())
 
     def test_a_full_disk_leaves_no_half_written_file(self) -> None:
@@ -171,7 +155,7 @@ class GatesTest(CommandTest):
         self.assertIn("FAIL  Bootstrap survives compaction", result.stdout)
 
     def test_an_unknown_policy_is_one_line(self) -> None:
-        self.assertOneLine(run(GATES, "--policy", "magic"), 2, "magic")
+        self.assert_one_line(run(GATES, "--policy", "magic"), 2, "magic")
 
 
 class ReplayTest(CommandTest):
@@ -197,11 +181,11 @@ class ReplayTest(CommandTest):
             with self.subTest(where=where):
                 path = self.folder / "bad.jsonl"
                 path.write_bytes(content)
-                self.assertOneLine(run(REPLAY, path), 2, str(path), where)
+                self.assert_one_line(run(REPLAY, path), 2, str(path), where)
 
     def test_a_missing_trace_and_a_folder_are_one_line(self) -> None:
-        self.assertOneLine(run(REPLAY, self.folder / "none"), 2, "cannot be read")
-        self.assertOneLine(run(REPLAY, self.folder), 2, "directory")
+        self.assert_one_line(run(REPLAY, self.folder / "none"), 2, "cannot be read")
+        self.assert_one_line(run(REPLAY, self.folder), 2, "directory")
 
     @unittest.skipUnless(os.path.exists("/dev/fd"), "needs /dev/fd")
     def test_explain_and_map_read_a_pipe_once(self) -> None:
@@ -224,20 +208,20 @@ class ExplainTest(CommandTest):
         self.assertIn("upgrade to structured: 4 tokens", result.stdout)
         self.assertIn("no upgrade to full: it needs", result.stdout)
 
-    def test_a_decision_trace_tells_the_same_as_its_trace(self) -> None:
+    def test_a_decision_trace_explains_the_same_as_its_trace(self) -> None:
         decisions = self.folder / "decisions.jsonl"
         run(REPLAY, TRACE, "--decisions", decisions)
         arguments = ("--turn", 7, "--page", "plan")
         self.assertEqual(run(EXPLAIN, decisions, *arguments).stdout, run(EXPLAIN, TRACE, *arguments).stdout)
 
     def test_an_unknown_turn_page_or_file_is_one_line(self) -> None:
-        self.assertOneLine(run(EXPLAIN, TRACE, "--turn", 999, "--page", "plan"), 2, "turn 999")
-        self.assertOneLine(run(EXPLAIN, TRACE, "--turn", 1, "--page", "nobody"), 2, "nobody")
-        self.assertOneLine(run(EXPLAIN, ROOT / "LICENSE", "--turn", 1, "--page", "x"), 2, "LICENSE:1")
+        self.assert_one_line(run(EXPLAIN, TRACE, "--turn", 999, "--page", "plan"), 2, "turn 999")
+        self.assert_one_line(run(EXPLAIN, TRACE, "--turn", 1, "--page", "nobody"), 2, "nobody")
+        self.assert_one_line(run(EXPLAIN, ROOT / "LICENSE", "--turn", 1, "--page", "x"), 2, "LICENSE:1")
 
 
 class CompareTest(CommandTest):
-    def test_equal_runs_do_not_differ_and_different_ones_are_told_cell_by_cell(self) -> None:
+    def test_equal_runs_do_not_differ_and_different_ones_are_listed_cell_by_cell(self) -> None:
         first, second = self.folder / "first", self.folder / "second"
         small = ("--budgets", "120", "--workloads", "multi_session")
         run(SUITE, "--out-root", first, *small, "--policies", "clawvm,lru")
@@ -256,8 +240,8 @@ class CompareTest(CommandTest):
         self.assertIn("(+3)", result.stdout)
 
     def test_what_is_no_summary_is_one_line(self) -> None:
-        self.assertOneLine(run(COMPARE, self.folder, self.folder), 2, "tier2.summary.json")
-        self.assertOneLine(run(COMPARE, TRACE, TRACE), 2, "not clawvm.sweep_summary")
+        self.assert_one_line(run(COMPARE, self.folder, self.folder), 2, "tier2.summary.json")
+        self.assert_one_line(run(COMPARE, TRACE, TRACE), 2, "not clawvm.sweep_summary")
 
 
 class ValidateTest(CommandTest):
@@ -277,7 +261,7 @@ class ValidateTest(CommandTest):
         self.assertIn(f"{path}:{len(lines) - 1}: /surprise", result.stdout)
 
     def test_a_file_of_no_known_format_is_one_line(self) -> None:
-        self.assertOneLine(run(VALIDATE, ROOT / "LICENSE"), 2, "no known format")
+        self.assert_one_line(run(VALIDATE, ROOT / "LICENSE"), 2, "no known format")
 
 
 class TracesTest(CommandTest):
@@ -285,7 +269,3 @@ class TracesTest(CommandTest):
         self.assertEqual(run(TRACES, "--root", self.folder).returncode, 0)
         committed = {name: data for name, data in tree(ROOT / "traces").items() if name.endswith(".jsonl")}
         self.assertEqual(tree(self.folder / "traces"), committed)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import tempfile
-import unittest
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from clawvm_cli import sessions
-from tests.cli.support import ROOT, largest_file, run, tree
+from tests.cli.support import ROOT, CommandTest, largest_file, run, tree
+from tests.support import temporary_folder
 from tests.transcripts.recorded_files import Recording, recording
 
 CONVERT = "convert"
@@ -20,11 +19,9 @@ VALIDATE = "validate"
 FIXTURE = ROOT / "tests/transcripts/fixtures/codex/bare.jsonl"
 
 
-class ConvertTest(unittest.TestCase):
+class ConvertTest(CommandTest):
     def setUp(self) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name)
+        super().setUp()
         self.inputs = self.folder / "in"
         self.out = self.folder / "out"
 
@@ -41,13 +38,6 @@ class ConvertTest(unittest.TestCase):
     def report(self) -> dict[str, object]:
         found: dict[str, object] = json.loads((self.out / "conversion.report.json").read_bytes())
         return found
-
-    def assertOneLine(self, result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-        self.assertEqual(result.returncode, code, result.stderr)
-        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
-        self.assertNotIn("Traceback", result.stderr)
-        for word in words:
-            self.assertIn(word, result.stderr)
 
     def assertNothingHalf(self) -> None:
         """Assert that no spool file is left, and that what has its final name is whole."""
@@ -66,34 +56,34 @@ class UsageTest(ConvertTest):
 
     def test_wrong_usage_is_one_line(self) -> None:
         path = self.add("a.jsonl")
-        self.assertOneLine(run(CONVERT, path), 2, "--out")
-        self.assertOneLine(self.convert(path, "--chain", "some"), 2, "none, all, project")
-        self.assertOneLine(self.convert(path, "--jobs", 0), 2, "whole number from 1")
-        self.assertOneLine(run(CONVERT, "--out", self.out), 2, "INPUT")
+        self.assert_one_line(run(CONVERT, path), 2, "--out")
+        self.assert_one_line(self.convert(path, "--chain", "some"), 2, "none, all, project")
+        self.assert_one_line(self.convert(path, "--jobs", 0), 2, "whole number from 1")
+        self.assert_one_line(run(CONVERT, "--out", self.out), 2, "INPUT")
         self.assertFalse(self.out.exists())
 
     def test_an_input_that_is_not_there_is_one_line(self) -> None:
-        self.assertOneLine(self.convert(self.folder / "nowhere"), 2, "nowhere", "No such file")
-        self.assertOneLine(self.convert("/dev/null"), 2, "/dev/null")
+        self.assert_one_line(self.convert(self.folder / "nowhere"), 2, "nowhere", "No such file")
+        self.assert_one_line(self.convert("/dev/null"), 2, "/dev/null")
 
     def test_a_named_file_in_no_known_format_is_refused_with_what_is_known(self) -> None:
         path = self.folder / "notes.txt"
         for content in (b"notes\n", b"", b"\x00\xff", gzip.compress(b"notes")):
             path.write_bytes(content)
-            self.assertOneLine(self.convert(path, "--force"), 2, "notes.txt", "known: Claude Code", "OpenHands")
+            self.assert_one_line(self.convert(path, "--force"), 2, "notes.txt", "known: Claude Code", "OpenHands")
         self.assertNothingHalf()
 
     def test_an_odd_name_of_a_file_is_still_one_line_and_no_escape_for_the_terminal(self) -> None:
         self.inputs.mkdir()
         odd = self.inputs / "bad\n\x1b[2J.txt"
         odd.write_text("notes")
-        self.assertOneLine(run(CONVERT, odd, "--out", self.out), 2, "bad\\n\\x1b[2J.txt")
+        self.assert_one_line(run(CONVERT, odd, "--out", self.out), 2, "bad\\n\\x1b[2J.txt")
         self.add("a.jsonl")
         self.assertNotIn("\x1b", self.convert(self.inputs).stderr)
 
     def test_a_folder_without_sessions_is_one_line(self) -> None:
         self.inputs.mkdir()
-        self.assertOneLine(self.convert(self.inputs), 2, "no file in any of them")
+        self.assert_one_line(self.convert(self.inputs), 2, "no file in any of them")
         (self.inputs / "notes.txt").write_text("notes")
         result = self.convert(self.inputs, "--force")
         self.assertEqual(result.returncode, 2)
@@ -101,7 +91,7 @@ class UsageTest(ConvertTest):
 
 
 class ResultTest(ConvertTest):
-    def test_a_foreign_file_in_a_folder_is_passed_over_told_and_counted(self) -> None:
+    def test_a_foreign_file_in_a_folder_is_skipped_reported_and_counted(self) -> None:
         self.add("a.jsonl")
         (self.inputs / "notes.txt").write_text("notes")
         for chain in ("none", "all", "project"):
@@ -111,7 +101,7 @@ class ResultTest(ConvertTest):
             self.assertIn("notes.txt", result.stderr)
             self.assertEqual((self.report()["refused_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
 
-    def test_progress_is_told_on_stderr_and_the_result_on_stdout(self) -> None:
+    def test_progress_is_reported_on_stderr_and_the_result_on_stdout(self) -> None:
         result = self.convert(self.add("a.jsonl"))
         self.assertIn("1/1 files converted", result.stderr)
         self.assertEqual(result.stdout, f"1 sessions in {self.out}; report: {self.out}/conversion.report.md\n")
@@ -139,7 +129,7 @@ class ResultTest(ConvertTest):
         first, second = self.add("a.jsonl"), self.add("b.jsonl")
         self.assertEqual(self.convert(first).returncode, 0)
         before = tree(self.out)
-        self.assertOneLine(self.convert(second), 2, "is not empty", "--force")
+        self.assert_one_line(self.convert(second), 2, "is not empty", "--force")
         self.assertEqual(tree(self.out), before)
         self.assertEqual(self.convert(second, "--force").returncode, 0)
         self.assertEqual(len(list((self.out / "sessions").glob("*/session.json"))), 1)
@@ -168,7 +158,7 @@ class ResultTest(ConvertTest):
         self.assertEqual(self.convert(self.inputs, "--keep-text", "--force").returncode, 0)
         self.assertEqual(tree(self.out), first)
         (trace,) = self.out.rglob("signatures.trace.jsonl")
-        self.assertOneLine(self.convert(trace, "--force"), 2, "is in the folder of the output")
+        self.assert_one_line(self.convert(trace, "--force"), 2, "is in the folder of the output")
 
 
 class SameBytesTest(ConvertTest):
@@ -177,9 +167,7 @@ class SameBytesTest(ConvertTest):
 
     @classmethod
     def setUpClass(cls) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.made = Path(temporary.name, "in")
+        cls.made = Path(temporary_folder(cls), "in")
         for number in range(4):
             name = f"session-{number}"
             recording(name, turns=3 + number, project=f"/p{number % 2}").write(cls.made / f"{number}.jsonl")
@@ -236,11 +224,11 @@ class TroubleTest(ConvertTest):
     def test_an_output_that_cannot_be_written_is_one_line(self) -> None:
         path = self.add("a.jsonl")
         (self.folder / "file").write_text("x")
-        self.assertOneLine(self.convert(path, out=self.folder / "file"), 2, "cannot be used for output")
-        self.assertOneLine(self.convert(path, out=self.folder / "file" / "deep"), 2, "cannot be used for output")
+        self.assert_one_line(self.convert(path, out=self.folder / "file"), 2, "cannot be used for output")
+        self.assert_one_line(self.convert(path, out=self.folder / "file" / "deep"), 2, "cannot be used for output")
 
     def test_an_input_that_vanishes_is_reported(self) -> None:
-        # A link to nowhere stands for a file that was there when the folder was read.
+        # A link to nowhere acts as a file that was there when the folder was read.
         path = self.add("a.jsonl")
         whole = sessions.jobs_for
 
@@ -250,7 +238,7 @@ class TroubleTest(ConvertTest):
             return jobs
 
         with mock.patch.object(sessions, "jobs_for", jobs_for):
-            self.assertOneLine(self.convert(path), 2, "a.jsonl")
+            self.assert_one_line(self.convert(path), 2, "a.jsonl")
             self.add("a.jsonl")
             self.add("b.jsonl")
             result = self.convert(self.inputs, "--force")
@@ -264,7 +252,3 @@ class TroubleTest(ConvertTest):
         (self.out / ".job-7-0.signatures.trace.jsonl.partial").write_text("half")
         self.assertEqual(self.convert(path, "--force").returncode, 0)
         self.assertNothingHalf()
-
-
-if __name__ == "__main__":
-    unittest.main()

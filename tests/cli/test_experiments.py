@@ -16,22 +16,21 @@ from clawvm_cli import experiments, main
 from clawvm_experiments import finishing
 from clawvm_experiments.claims import read_claims
 from clawvm_experiments.registry import EXPERIMENTS
-from tests.cli.support import run, tree
+from tests.cli.support import CommandTest, run, tree
 from tests.experiments.test_open_registries import OURS
+from tests.support import temporary_folder
 
 ALL = "experiments"
 SMALL = ("--quick", "--experiments", "gates")
 
 
-class ExperimentCommandsTest(unittest.TestCase):
+class ExperimentCommandsTest(CommandTest):
     root: Path
     whole: dict[str, bytes]
 
     @classmethod
     def setUpClass(cls) -> None:
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.root = Path(folder.name)
+        cls.root = temporary_folder(cls)
         done = run(ALL, "--out-root", cls.root / "whole", "--jobs", 1, *SMALL)
         assert done.returncode == 0, done.stderr
         cls.printed = done.stdout
@@ -39,9 +38,7 @@ class ExperimentCommandsTest(unittest.TestCase):
 
     def assert_refused(self, words: str, *arguments: object, name: str = ALL) -> None:
         done = run(name, *arguments)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn(words, done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assert_one_line(done, 2, words)
         self.assertEqual(done.stdout, "")
 
     def test_the_run_prints_the_claims_and_pass(self) -> None:
@@ -102,7 +99,7 @@ class ExperimentCommandsTest(unittest.TestCase):
         self.assert_refused("unknown experiment", "--out-root", folder, "--force", "--experiments", "warp")
         self.assertEqual(tree(folder), self.whole)
 
-    def test_rows_that_cannot_be_gone_on_with_are_refused_before_anything_is_measured(self) -> None:
+    def test_rows_that_cannot_be_resumed_are_refused_before_anything_is_measured(self) -> None:
         unfinished = self.root / "foreign" / experiments.UNFINISHED
         unfinished.mkdir(parents=True)
         (unfinished / "gates.rows.jsonl").write_text('{"record":"header"}\n')
@@ -163,7 +160,3 @@ class FailingClaimTest(unittest.TestCase):
                 arguments = ["--out-root", f"{folder}/out", "--experiments", "gates", "--jobs", "1"]
                 self.assertEqual(main([ALL, *arguments]), code)
             self.assertIn(f"\n{word}", printed.getvalue())
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -91,9 +91,7 @@ class SignalTest(unittest.TestCase):
 
     def test_an_interrupt_that_is_ignored_from_outside_stays_ignored(self) -> None:
         process = subprocess.Popen(
-            command("gates"),
-            stdout=subprocess.DEVNULL,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+            command("gates"), stdout=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)
         )
         time.sleep(0.05)
         process.send_signal(signal.SIGINT)
@@ -138,7 +136,3 @@ class OutputTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             self.assertEqual(self.shell("2>/dev/full", "replay", Path(folder, "none")).returncode, 2)
         self.assertEqual(self.shell("2>&-", "magic").returncode, 2)
-
-
-if __name__ == "__main__":
-    unittest.main()

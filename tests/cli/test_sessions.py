@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-import unittest
 from html.parser import HTMLParser
 from pathlib import Path
 
-from tests.cli.support import ROOT, run, tree
+from tests.cli.support import ROOT, CommandTest, run, tree
+from tests.support import temporary_folder
 from tests.transcripts.recorded_files import recording
 
 SESSIONS = "sessions"
@@ -32,14 +31,10 @@ class _Links(HTMLParser):
         self.targets += [value for name, value in attrs if name in ("href", "src") and value]
 
 
-class SessionsTest(unittest.TestCase):
-    folder: Path
-
+class SessionsTest(CommandTest):
     @classmethod
     def setUpClass(cls) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.folder = Path(temporary.name)
+        cls.folder = temporary_folder(cls)
         cls.inputs = cls.folder / "in"
         recording("quixotry", turns=12).write(cls.inputs / "a" / "one.jsonl")
         recording("barge", turns=4).write(cls.inputs / "b" / "two.jsonl.gz")
@@ -52,31 +47,20 @@ class SessionsTest(unittest.TestCase):
         return found
 
     def assert_refused(self, words: str, *arguments: object) -> None:
-        done = run(SESSIONS, *arguments)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
-        self.assertIn(words, done.stderr)
+        self.assert_one_line(run(SESSIONS, *arguments), 2, words)
 
     def test_a_run_writes_reports_pages_results_and_the_converted_sessions(self) -> None:
         self.assertEqual(self.done.returncode, 0, self.done.stderr)
         self.assertIn("6 of 6 claims that must hold do", self.done.stdout)
         top = {name.split("/")[0] for name in self.whole}
-        expected = {
-            "claims.json",
-            "converted",
-            "pages",
-            "report.html",
-            "report.md",
-            "sessions",
-            "suite.manifest.json",
-        }
+        expected = {"claims.json", "converted", "pages", "report.html", "report.md", "sessions", "suite.manifest.json"}
         self.assertEqual(top, expected)
         sessions = {name.split("/")[2] for name in self.whole if name.startswith("converted/sessions/")}
         self.assertEqual(len(sessions), 2)
         pages = {name for name in self.whole if name.startswith("pages/")}
         self.assertEqual(pages, {f"pages/{name}.html" for name in sessions})
 
-    def test_the_re_fetch_behind_the_compaction_is_found_and_served(self) -> None:
+    def test_the_refetch_behind_the_compaction_is_found_and_served(self) -> None:
         findings = self.results(self.out)["findings"]
         assert isinstance(findings, dict)
         self.assertEqual(findings["sessions"], 2)
@@ -101,7 +85,7 @@ class SessionsTest(unittest.TestCase):
                     if not target.startswith("#"):
                         self.assertTrue(((self.out / name).parent / target).is_file(), (name, target))
 
-    def test_same_bytes_for_another_order_hash_seed_locale_and_directory(self) -> None:
+    def test_same_bytes_for_another_order_hash_seed_locale_directory_and_executor(self) -> None:
         small = ("--cuts", "whole", "--budgets", "20%", "--jobs", "1")
         again = self.folder / "again"
         elsewhere = self.folder / "elsewhere"
@@ -119,8 +103,9 @@ class SessionsTest(unittest.TestCase):
             TZ="Asia/Kathmandu",
         )
         self.assertEqual(done.returncode, 0, done.stderr)
-        run(SESSIONS, self.inputs, "--out-root", self.folder / "here", *small)
-        self.assertEqual(differences(tree(again), tree(self.folder / "here")), [])
+        here = self.folder / "here"
+        run(SESSIONS, self.inputs, "--out-root", here, *small, "--jobs", 2, "--executor", "tests.cli.support:FirstLast")
+        self.assertEqual(differences(tree(again), tree(here)), [])
 
     def test_no_output_holds_a_word_of_the_recordings(self) -> None:
         for name, content in self.whole.items():
@@ -200,7 +185,3 @@ class SessionsTest(unittest.TestCase):
         done = run(SESSIONS, empty, "--out-root", out, *SMALL)
         self.assertEqual((done.returncode, out.exists()), (2, False), done.stderr)
         self.assertEqual(run(SESSIONS, self.inputs / "b", "--out-root", out, *SMALLEST).returncode, 0)
-
-
-if __name__ == "__main__":
-    unittest.main()

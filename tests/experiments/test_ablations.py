@@ -63,7 +63,7 @@ class Table6Test(unittest.TestCase):
 
 
 class PurityTest(unittest.TestCase):
-    def test_purity_at_180_is_told_apart_from_the_other_budgets(self):
+    def test_purity_at_180_is_distinguished_from_the_other_budgets(self):
         found = findings({("prefetch", "daily_assistant", 120): {"refetch": 1}})
         self.assertTrue(found["all_removals_pure_at_180"])
         self.assertFalse(found["all_removals_pure"])
@@ -122,7 +122,7 @@ class AdditiveTest(unittest.TestCase):
             unlike = {(f"{path}_{len(ADDITIONS)}", "long_horizon", 300): {"refetch": 1}}
             self.assertFalse(findings(unlike)["additive_last_row_equals_clawvm"])
 
-    def test_an_addition_that_raises_the_count_is_told(self):
+    def test_an_addition_that_raises_the_count_is_reported(self):
         results = EXPERIMENT.summarize(rows({("forward_3", "long_horizon", 120): {"refetch": 2}}))
         self.assertIn("| auto-pin | 2 | -2 | 0 | 0 |", markdown(EXPERIMENT.report(results)))
 
@@ -154,7 +154,3 @@ class QuickTest(unittest.TestCase):
 
     def test_report_begins_with_a_heading(self):
         self.assertTrue(markdown(EXPERIMENT.report(EXPERIMENT.summarize(rows(budgets=(180,))))).startswith("## "))
-
-
-if __name__ == "__main__":
-    unittest.main()

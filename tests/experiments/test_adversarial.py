@@ -238,7 +238,3 @@ class VerdictTest(unittest.TestCase):
             row = EXPERIMENT.run_cell(Cell(scenario.id, {"scenario": scenario.id}))
         self.assertEqual([control["fails"] for control in row["controls"]], [False])
         self.assertIs(row["holds"], False)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -208,7 +208,3 @@ class CommittedClaimsTest(unittest.TestCase):
             else:
                 other = item.expected["at_least"] - 1 if "at_least" in item.expected else item.expected["at_most"] + 1
             self.assertFalse(strict.accepts(other), item.id)
-
-
-if __name__ == "__main__":
-    unittest.main()

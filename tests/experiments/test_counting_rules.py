@@ -327,7 +327,3 @@ class AlternativeRulesTest(unittest.TestCase):
     def test_every_rule_set_has_a_title_of_its_own(self):
         self.assertEqual(len({item.title for item in RULE_SETS.values()}), len(RULE_SETS))
         self.assertEqual(len({item.rules for item in RULE_SETS.values()}), len(RULE_SETS))
-
-
-if __name__ == "__main__":
-    unittest.main()

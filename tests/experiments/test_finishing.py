@@ -1,9 +1,7 @@
-"""Behaviour of finishing: every file of an experiment is written and listed; what a clock measured stands apart."""
+"""Behaviour of finishing: every file of an experiment is written and listed; what a clock measured is separate."""
 
 import json
-import tempfile
 import unittest
-from pathlib import Path
 from unittest import mock
 
 from clawvm_experiments import finishing
@@ -14,6 +12,7 @@ from clawvm_experiments.running import Plan
 from clawvm_pictures.charts import Series, line_chart
 from clawvm_replay.document import Heading, Paragraph, markdown
 from clawvm_replay.output import OutputDirectory
+from tests.support import temporary_folder
 
 FIGURE = line_chart(title="t", x_label="x", y_label="y", series=[Series("s", [(1, 2)])])
 MADE_UP = Experiment(
@@ -47,9 +46,7 @@ CLAIMS = [
 
 class FinishingTest(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.root = Path(folder.name)
+        self.root = temporary_folder(self)
         patch = mock.patch.object(finishing, "read_claims", lambda: CLAIMS)
         patch.start()
         self.addCleanup(patch.stop)
@@ -77,7 +74,7 @@ class FinishingTest(unittest.TestCase):
         for words in ("What is written?", "The number is 3, [1, 2].", "<svg", "The number is this."):
             self.assertIn(words, page)
 
-    def test_what_a_clock_measured_stands_apart_and_is_not_listed(self):
+    def test_what_a_clock_measured_is_separate_and_is_not_listed(self):
         measured = Timings({OVERHEAD: {"findings": {"number": 5}}}, {"timings/overhead.md": "## Overhead\n"})
         judged, files = self.write(timings=measured)
         self.assertEqual(judged, [("C01", "holds"), ("C02", "holds")])

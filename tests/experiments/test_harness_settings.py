@@ -312,7 +312,3 @@ class InjectionTest(unittest.TestCase):
             trace = family(name)
             without_injection = replay_trace(trace, CLAWVM, selector=select_without_injection)
             self.assertEqual(without_injection, replay_trace(trace, CLAWVM))
-
-
-if __name__ == "__main__":
-    unittest.main()

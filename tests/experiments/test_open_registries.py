@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import tempfile
 import unittest
-from pathlib import Path
 from unittest import mock
 
 from clawvm_experiments.claims import Claim
@@ -57,9 +55,7 @@ TOY = Format("toy", "Toy sessions", lambda head: head.start.startswith(b"#toy"),
 
 class OpenRegistriesTest(unittest.TestCase):
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.root = Path(temporary.name)
+        self.root = temporary_folder(self)
         small = dataclasses.replace(POLICIES["clawvm"], id="clawvm_small", name="ClawVM, small")
         for patch in (
             mock.patch.dict(FAMILIES, {"evening_assistant": Family("evening_assistant", None, evening_assistant)}),
@@ -116,7 +112,3 @@ class OpenRegistriesTest(unittest.TestCase):
         self.assertEqual(run("validate", *documents).returncode, 0)
         self.assertIn("Toy sessions", run("convert", "--help").stdout)
         self.assertIn("Toy sessions", run("convert", ROOT / "LICENSE", "--out", self.root / "out").stderr)
-
-
-if __name__ == "__main__":
-    unittest.main()

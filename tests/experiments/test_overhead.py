@@ -183,7 +183,7 @@ class OperationTests(unittest.TestCase):
                     engines, taken = self.engines(operation, journal, 3)
                     self.assertEqual(len(taken), 3)
                     for engine in engines:
-                        engine.prompt_assemble()  # Settles what the last operation left open.
+                        engine.prompt_assemble()  # Resolves what the last operation left open.
                         engine._check()
                         self.assertEqual(engine.tally.explicit_faults, 0)
 
@@ -306,8 +306,7 @@ class DocumentTests(unittest.TestCase):
             if row["peak_kb"] is not None
         }
         self.assertEqual(
-            with_peak,
-            {("timings", "select"), ("timings", "turn"), ("timings", "turn+trace"), ("families", "turn")},
+            with_peak, {("timings", "select"), ("timings", "turn"), ("timings", "turn+trace"), ("families", "turn")}
         )
 
     def test_a_quick_run_has_the_same_tables_with_fewer_samples(self) -> None:

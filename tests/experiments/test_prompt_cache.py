@@ -101,7 +101,7 @@ class CauseTest(unittest.TestCase):
         current = prompt(block("a", POINTER), B)
         self.assert_break(previous, current, facts(), BreakCause.DEMAND_OVER, "a", COMPRESSED, POINTER)
 
-    def test_page_that_stood_above_its_demand_was_displaced(self):
+    def test_page_that_was_above_its_demand_was_displaced(self):
         previous = prompt(A, B, demanded=[("a", STRUCTURED)])
         current = prompt(block("a", STRUCTURED), B)
         self.assert_break(previous, current, facts(), BreakCause.DISPLACED, "a", FULL, STRUCTURED)
@@ -180,7 +180,7 @@ class PlaceTest(unittest.TestCase):
         found = first_break(prompt(A, C, D), prompt(A, B, D, demanded=[("b", FULL)]), facts())
         self.assertEqual((found.cause, found.page_id), (BreakCause.DEMAND, "b"))
 
-    def test_bootstrap_lost_is_named_although_a_demanded_page_stands_in_its_place(self):
+    def test_bootstrap_lost_is_named_although_a_demanded_page_is_in_its_place(self):
         found = first_break(prompt(INSTRUCTIONS, A), prompt(B, demanded=[("b", FULL)]), facts())
         self.assertEqual((found.cause, found.page_id), (BreakCause.BOOTSTRAP_LOST, "instructions"))
 
@@ -247,7 +247,7 @@ class ReorderedMeterTest(unittest.TestCase):
             meter.observe(item)
         return meter.reused_tokens
 
-    def test_recently_changed_last_keeps_what_stands_still_in_front(self):
+    def test_recently_changed_last_keeps_what_does_not_change_in_front(self):
         prompts = [prompt(block("a", version=version), B) for version in (1, 2, 3)]
         # The order as it is loses b every time; moved behind it, a costs only itself from the third prompt on.
         self.assertEqual(self.reused("recently_changed_last", *prompts), 30)
@@ -349,7 +349,3 @@ class QuickTest(unittest.TestCase):
         self.assertEqual(sorted(EXPERIMENT.figures(results)), ["cost.svg", "prefix_reuse.svg"])
         full = {cell.id: cell for cell in EXPERIMENT.cells(False)}
         self.assertEqual([full[cell.id] for cell in cells], cells)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -207,7 +207,3 @@ class ExperimentTest(unittest.TestCase):
         trace = generate(2)
         again = read_back(trace)
         self.assertEqual(*(list(write_trace(item.header, item.turns)) for item in (again, trace)))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -300,7 +300,3 @@ class StatementsTest(unittest.TestCase):
     def test_a_missing_prompt(self):
         run = self.forged(prompts=self.run_of_story.prompts[:-1])
         self.assertEqual([item.property for item in violations_of(self.expected, run)], [Property.INVARIANTS_HOLD])
-
-
-if __name__ == "__main__":
-    unittest.main()

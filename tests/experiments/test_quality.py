@@ -113,7 +113,3 @@ class QuickTest(unittest.TestCase):
     def test_a_cell_gives_every_metric(self):
         made = EXPERIMENT.run_cell(EXPERIMENT.cells(True)[0])
         self.assertLessEqual(set(QUALITY), set(made))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -2,21 +2,19 @@
 
 import importlib.util
 import json
-import tempfile
 import unittest
 from pathlib import Path
 
 from clawvm_experiments.running import RowFile
 from clawvm_replay.errors import InputError
+from tests.support import temporary_folder
 
 HEADER = {"experiment": "made_up", "code": "0" * 64, "cells": "1" * 64}
 
 
 class RowFileTest(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = Path(folder.name, "deep", "made_up.rows.jsonl")
+        self.path = Path(temporary_folder(self), "deep", "made_up.rows.jsonl")
 
     def opened(self, *, resume=True):
         """Return a file that was opened and closed again."""
@@ -60,7 +58,7 @@ class RowFileTest(unittest.TestCase):
             file.close()
             self.assertEqual(self.path.read_bytes(), content, f"cut at {cut}")
 
-    def test_a_finished_file_that_is_gone_on_with_ends_only_once(self):
+    def test_a_finished_file_that_is_resumed_ends_only_once(self):
         self.filled({"a": {}}, finished=True)
         file = RowFile(self.path, HEADER, resume=True)
         file.add("b", {})
@@ -118,7 +116,3 @@ class RowFileTest(unittest.TestCase):
         with self.assertRaises(InputError) as caught:
             RowFile(self.path, HEADER, resume=False)
         self.assertNotIn("\n", str(caught.exception))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,22 +1,21 @@
 """Behaviour of a run: a resumed run gives the rows of one whole run, and nothing is run twice."""
 
-import tempfile
 import unittest
 from collections import Counter
-from pathlib import Path
 from unittest import mock
 
 from clawvm_experiments import running
 from clawvm_experiments.experiment import Cell, Experiment
 from clawvm_experiments.running import Plan, row_path, run_plan
 from clawvm_replay.errors import InputError
+from tests.support import temporary_folder
 
 RUNS = Counter()
 """How often each cell was run, over all experiments of this file."""
 
 
 class Interrupted(Exception):
-    """Stands for whatever ends a run before its time."""
+    """Acts as whatever ends a run before its time."""
 
 
 def made_up(name, cells):
@@ -37,9 +36,7 @@ def made_up(name, cells):
 
 class RunningTest(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.root = Path(folder.name)
+        self.root = temporary_folder(self)
         RUNS.clear()
         self.experiments = [made_up("first", 7), made_up("second", 4)]
         self.plan = Plan.of(self.experiments, quick=False)
@@ -53,13 +50,7 @@ class RunningTest(unittest.TestCase):
             if done == stop_after:
                 raise Interrupted
 
-        return run_plan(
-            plan or self.plan,
-            self.root / folder,
-            resume=resume,
-            executor=None,
-            progress=progress,
-        )
+        return run_plan(plan or self.plan, self.root / folder, resume=resume, executor=None, progress=progress)
 
     def test_a_whole_run_gives_the_rows_in_the_order_of_the_cells(self):
         self.assertEqual(self.run_part("whole"), self.expected)
@@ -130,7 +121,3 @@ class RunningTest(unittest.TestCase):
         self.run_part("mixed", plan=Plan.of(self.experiments, quick=True))
         with self.assertRaisesRegex(InputError, "other cells"):
             self.run_part("mixed", resume=True)
-
-
-if __name__ == "__main__":
-    unittest.main()

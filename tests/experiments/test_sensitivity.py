@@ -494,7 +494,3 @@ class CellsTest(unittest.TestCase):
         (entry,) = run_cell("limit_x0.5")["tried"]
         for policy in STRUCTURED:
             self.assertEqual([total["faults"] for total in entry["totals"][policy]], [0, 0])
-
-
-if __name__ == "__main__":
-    unittest.main()

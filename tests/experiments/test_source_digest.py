@@ -1,17 +1,14 @@
 """Behaviour of the digest of the code: any change of a module, its name or its package gives another one."""
 
-import tempfile
 import unittest
-from pathlib import Path
 
 from clawvm_experiments.running import digest_of, source_digest
+from tests.support import temporary_folder
 
 
 class SourceDigestTest(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.root = Path(folder.name)
+        self.root = temporary_folder(self)
         (self.root / "deep").mkdir()
         (self.root / "first.py").write_text("a = 1\n")
         (self.root / "deep" / "second.py").write_text("b = 2\n")
@@ -40,7 +37,3 @@ class SourceDigestTest(unittest.TestCase):
 
     def test_the_digest_of_this_code_is_one_sha256(self):
         self.assertRegex(source_digest(), "^[0-9a-f]{64}$")
-
-
-if __name__ == "__main__":
-    unittest.main()

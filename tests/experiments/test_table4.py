@@ -97,7 +97,7 @@ class SummaryTest(unittest.TestCase):
         self.assertFalse(findings["fault_free_thrash_equal_across_upgrade_orders"])
         self.assertIn("and not the same for the three upgrade orders", markdown(EXPERIMENT.report(results)))
 
-    def test_the_order_of_the_policies_is_told_when_it_is_another_one(self):
+    def test_the_order_of_the_policies_is_reported_when_it_is_another_one(self):
         def change(item):
             return {**item, "explicit_faults": item["explicit_faults"] + (80 if item["policy"] == swapped else 0)}
 
@@ -131,7 +131,3 @@ class QuickTest(unittest.TestCase):
 
     def test_report_begins_with_a_heading(self):
         self.assertTrue(markdown(EXPERIMENT.report(EXPERIMENT.summarize(rows()))).startswith("## "))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -165,7 +165,3 @@ class ReportTest(unittest.TestCase):
     def test_report_is_made_from_plain_json(self):
         results = EXPERIMENT.summarize(ROWS["quick"])
         self.assertEqual(report_of(json.loads(json.dumps(results))), report_of(results))
-
-
-if __name__ == "__main__":
-    unittest.main()

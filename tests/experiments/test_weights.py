@@ -89,7 +89,3 @@ class QuickTest(unittest.TestCase):
         self.assertEqual(results["findings"].keys(), findings().keys())
         self.assertEqual(set(results["findings"].values()), {None})
         self.assertTrue(markdown(EXPERIMENT.report(results)).startswith("## "))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -224,7 +224,3 @@ class PlannedSelectorTests(unittest.TestCase):
 
     def test_without_a_plan_it_is_the_plain_selection(self) -> None:
         self.assertEqual(PlannedSelector([])(self.request()), select(self.request()))
-
-
-if __name__ == "__main__":
-    unittest.main()

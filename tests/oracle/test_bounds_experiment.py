@@ -230,7 +230,3 @@ class PressureTests(unittest.TestCase):
         self.assertEqual(results["cells_with_bounds"], 0)
         self.assertEqual(results["budgets"], [])
         self.assertIn("0 of 1 cells", report_of(results))
-
-
-if __name__ == "__main__":
-    unittest.main()

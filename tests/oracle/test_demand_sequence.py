@@ -178,7 +178,3 @@ class MeasureTests(unittest.TestCase):
         needs = sequence(20, COSTS, [Needs({"a": FULL}), Needs({"a": FULL}, times=3)])
         self.assertEqual(reloaded_tokens(needs, [{content("a"): STRUCTURED}, {}]), 27)
         self.assertEqual(reloaded_tokens(needs, [{content("a"): FULL}, {}]), 0)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -218,7 +218,3 @@ class PackingTests(unittest.TestCase):
             most = sum(use.times * use.tokens for turn in sequence.turns for use in turn.uses)
             with self.subTest(seed=seed):
                 self.assertLessEqual(sum(interval.tokens * interval.saving for interval in intervals), most)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -147,7 +147,3 @@ class UpgradeTests(unittest.TestCase):
         self.assertEqual(watched, replay_trace(trace, POLICIES["clawvm"]))
         self.assertEqual([share.turn for share in recorder.shares], list(range(1, len(trace.turns) + 1)))
         self.assertTrue(all(share.ratio is None or 0 < share.ratio <= 1 for share in recorder.shares))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -156,7 +156,3 @@ class SmallCaseTests(unittest.TestCase):
         check.equal("same", 1, 1)
         check.equal("other", 0, 1)
         self.assertEqual((check.comparisons, check.violations), (4, ["high: 2 > 1", "other: 0 != 1"]))
-
-
-if __name__ == "__main__":
-    unittest.main()

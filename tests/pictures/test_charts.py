@@ -128,7 +128,7 @@ CHARTS: dict[str, Callable[[], str]] = {
 
 
 class EveryChartTest(unittest.TestCase):
-    def test_is_well_formed_stands_alone_and_has_no_number_that_is_none(self) -> None:
+    def test_is_well_formed_is_self_contained_and_has_no_number_that_is_none(self) -> None:
         for name, draw in CHARTS.items():
             with self.subTest(chart=name):
                 self.assertEqual(problems(draw()), [])
@@ -177,7 +177,7 @@ class EveryChartTest(unittest.TestCase):
 
 
 def line_paths(svg: str) -> list[ElementTree.Element]:
-    """Return the lines of the data, without those of the legend, which stand before the first grid line."""
+    """Return the lines of the data, without those of the legend, which come before the first grid line."""
     elements = list(parsed(svg).iter())
     first = next(i for i, element in enumerate(elements) if element.attrib.get("class") in ("cvp-grid", "cvp-axis"))
     return [element for element in elements[first:] if element.attrib.get("class", "").startswith("cvp-line")]
@@ -293,7 +293,3 @@ class DotGridTest(unittest.TestCase):
         svg = grid([[Dot(True)] * 60], columns=columns)
         self.assertEqual(parsed(svg).attrib["class"], "cvp cvp-wide")
         self.assertTrue(set(columns) <= set(texts(svg)))
-
-
-if __name__ == "__main__":
-    unittest.main()

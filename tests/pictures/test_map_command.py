@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import tempfile
-import unittest
-from pathlib import Path
-
-from clawvm_cli import main
-from tests.cli.support import ROOT, run
+from tests.cli.support import ROOT, CommandTest, run
 from tests.pictures.support import problems, texts
 
 MAP = "map"
@@ -17,33 +10,7 @@ REPLAY = "replay"
 TRACE = ROOT / "traces/multi_session/multi_session-b0120.trace.jsonl"
 
 
-class MapCommandTest(unittest.TestCase):
-    def setUp(self) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name)
-
-    def assertOneLine(self, code: int, errors: str, *words: str) -> None:
-        self.assertEqual(code, 2, errors)
-        self.assertEqual(len(errors.strip().splitlines()), 1, errors)
-        for word in words:
-            self.assertIn(word, errors)
-
-    def assertRefused(self, arguments: tuple[object, ...], *words: str) -> None:
-        """Run the command in this process, which is faster than in one of its own."""
-        errors = io.StringIO()
-        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-            try:
-                code = main(["map", *map(str, arguments)])
-            except SystemExit as exit_:
-                code = int(str(exit_.code))
-        self.assertOneLine(code, errors.getvalue(), *words)
-
-    def test_a_mistake_is_one_line_without_a_traceback(self) -> None:
-        for arguments in ((TRACE, "--turns", "900-901"), (ROOT / "LICENSE",), (TRACE, "--out", "map.png")):
-            result = run(MAP, *arguments)
-            self.assertOneLine(result.returncode, result.stderr)
-
+class MapCommandTest(CommandTest):
     def test_draws_to_standard_output_a_file_and_a_page(self) -> None:
         svg, html = self.folder / "new/map.svg", self.folder / "map.html"
         options = (TRACE, "--policy", "retrieval", "--budget", 180)
@@ -82,7 +49,7 @@ class MapCommandTest(unittest.TestCase):
             ((), "file"),
         ):
             with self.subTest(arguments=arguments):
-                self.assertRefused(arguments, word)
+                self.assert_one_line(run(MAP, *arguments), 2, word)
 
     def test_bad_files_are_one_line(self) -> None:
         header = '{"event":"header","sequence":0,"turn":0,"format":"clawvm.decision_trace","version":1,'
@@ -106,10 +73,6 @@ class MapCommandTest(unittest.TestCase):
             path = self.folder / "bad.jsonl"
             path.write_text(content)
             with self.subTest(file=name):
-                self.assertRefused((path,), "bad.jsonl", "no prompt" if name == "header only" else "")
+                self.assert_one_line(run(MAP, path), 2, "bad.jsonl", "no prompt" if name == "header only" else "")
         for path in (self.folder / "none", self.folder, ROOT / "LICENSE"):
-            self.assertRefused((path,), str(path))
-
-
-if __name__ == "__main__":
-    unittest.main()
+            self.assert_one_line(run(MAP, path), 2, str(path))

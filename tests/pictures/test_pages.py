@@ -243,7 +243,3 @@ class MapPageTest(unittest.TestCase):
     def test_a_session_without_either_has_no_tables(self) -> None:
         events = [e for e in decisions("evidence_heavy", 120, "clawvm") if e["event"] not in ("boundary", "fault")]
         self.assertNotIn("<table", map_page(events))
-
-
-if __name__ == "__main__":
-    unittest.main()

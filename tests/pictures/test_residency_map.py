@@ -79,7 +79,7 @@ def drawn_map(workload: str, budget: int, policy: str) -> Drawn:
 
 
 class RealSessionsTest(unittest.TestCase):
-    def test_is_well_formed_stands_alone_and_has_the_same_bytes_each_time(self) -> None:
+    def test_is_well_formed_is_self_contained_and_has_the_same_bytes_each_time(self) -> None:
         for session in SESSIONS:
             svg = drawing(*session)
             self.assertEqual(problems(svg), [], session)
@@ -154,19 +154,19 @@ class RealSessionsTest(unittest.TestCase):
 
     def test_the_hover_text_of_a_cell_names_its_reason(self) -> None:
         events = decisions("evidence_heavy", 180, "clawvm")
-        told = titles(drawing("evidence_heavy", 180, "clawvm"))
+        hovers = titles(drawing("evidence_heavy", 180, "clawvm"))
         reasons = {"floor": "floor: auto-pin holds", "demand": "demand: this turn needs it", "injected": "injected at"}
         tried = 0
         for assembled in (e for e in events if e["event"] == "assemble" and e["turn"] % 4 == 0):
             for page, level, reason, fitted in assembled["required"]:
                 self.assertTrue(fitted)
-                (text,) = (text for text in told if covers(text, page, assembled["turn"]))
+                (text,) = (text for text in hovers if covers(text, page, assembled["turn"]))
                 self.assertIn(reasons[reason], text)
                 self.assertIn(f"at {level}", text)
                 tried += 1
             for page, level, delta, _, outcome in assembled["steps"]:
                 if outcome == "did_not_fit":
-                    (text,) = (text for text in told if covers(text, page, assembled["turn"]))
+                    (text,) = (text for text in hovers if covers(text, page, assembled["turn"]))
                     self.assertIn(f"no upgrade to {level}: it needs {delta} tokens", text)
                     tried += 1
         self.assertGreater(tried, 30)
@@ -318,7 +318,3 @@ class LargeSessionsTest(unittest.TestCase):
                 anchor = text.attrib.get("text-anchor")
                 begin = x - room if anchor == "end" else x - room / 2 if anchor else x
                 self.assertTrue(begin >= 0 and begin + room <= width, (turns, text.text))
-
-
-if __name__ == "__main__":
-    unittest.main()

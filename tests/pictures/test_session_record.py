@@ -157,16 +157,13 @@ class SmallSessionsTest(unittest.TestCase):
             "fault", 4, fault="refetch", family="residency", controllable=True, page="p", cause="retrieved_again"
         )
         record = record_of(small(*reset, demand, assemble(4, {"p": "full"}), fault, assemble(5, {})))
-        told = cells(record.rows["p"])
-        self.assertEqual([told[turn][0] for turn in range(1, 6)], ["full", DESTROYED, DESTROYED, "full", "none"])
-        self.assertEqual(told[2][1][-1], "the reset destroyed it: it was never committed")
-        self.assertIn("destroyed by a reset", told[3][1][0])
+        found = cells(record.rows["p"])
+        self.assertEqual([found[turn][0] for turn in range(1, 6)], ["full", DESTROYED, DESTROYED, "full", "none"])
+        self.assertEqual(found[2][1][-1], "the reset destroyed it: it was never committed")
+        self.assertIn("destroyed by a reset", found[3][1][0])
         self.assertEqual(
-            told[4][1],
-            [
-                "demanded at full, found at none: fault",
-                "FAULT refetch, retrieved again, counted against the policy",
-            ],
+            found[4][1],
+            ["demanded at full, found at none: fault", "FAULT refetch, retrieved again, counted against the policy"],
         )
         self.assertEqual([(mark.turn, mark.session) for mark in record.boundaries], [(2, "s2")])
 
@@ -229,7 +226,3 @@ class SmallSessionsTest(unittest.TestCase):
     def test_braces_in_a_trace_are_text(self) -> None:
         more = assemble(2, {"p": "full"}, steps=[["p", "{0.__class__}{}{", 10, 2.0, "applied"]])
         self.assertIn("{0.__class__}", self.last(more)[1][0])
-
-
-if __name__ == "__main__":
-    unittest.main()

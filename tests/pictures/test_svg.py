@@ -215,15 +215,15 @@ class PaletteTest(unittest.TestCase):
 
     def test_levels_look_different_to_every_reader_and_grow_away_from_the_paper(self) -> None:
         for mode, colours in self.both():
-            ladder = [colours[name] for name in LEVEL_COLOURS]
-            strength = [contrast(colour, colours["paper"]) for colour in ladder]
+            ramp = [colours[name] for name in LEVEL_COLOURS]
+            strength = [contrast(colour, colours["paper"]) for colour in ramp]
             self.assertEqual(strength, sorted(strength), mode)
             for sight in _SIGHTS:
-                for first, second in zip(ladder, ladder[1:]):
+                for first, second in zip(ramp, ramp[1:]):
                     with self.subTest(mode=mode, sight=sight, pair=(first, second)):
                         self.assertGreater(distance(first, second, sight), 10.0)
 
-    def test_a_fault_stands_out_from_every_level(self) -> None:
+    def test_a_fault_differs_from_every_level(self) -> None:
         for mode, colours in self.both():
             for sight in _SIGHTS:
                 for name in LEVEL_COLOURS:
@@ -242,7 +242,3 @@ class PaletteTest(unittest.TestCase):
         self.assertEqual(LIGHT.keys(), DARK.keys())
         used = set(re.findall(r"var\(--cvp-([\w-]+)\)", STYLESHEET))
         self.assertLessEqual(used, LIGHT.keys())
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from clawvm_replay.errors import InputError
 from clawvm_replay.execution import completed, executor_named, in_order
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SEED = 20261
 
 
@@ -192,7 +192,3 @@ class ExecutionTest(unittest.TestCase):
         with self.assertRaises(InputError) as caught, executor_named("dask", 2):
             pass
         self.assertIn("dask:tcp://HOST:PORT" if installed else "clawvm[dask]", str(caught.exception))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -42,7 +42,3 @@ class ExplanationTest(unittest.TestCase):
     def test_a_turn_without_a_prompt_is_one_line(self):
         with self.assertRaisesRegex(InputError, "has no prompt for turn 9999"):
             explain(self.events, 9999, "plan")
-
-
-if __name__ == "__main__":
-    unittest.main()

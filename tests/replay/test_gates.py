@@ -116,7 +116,3 @@ class ExpectationTest(unittest.TestCase):
     def test_pressure_is_a_failure_of_the_scenario(self):
         seen = dataclasses.replace(self.SEEN, pressure_turns=1)
         self.assertEqual(len(Expectation("", {"refetch": 1}).failures(seen)), 1)
-
-
-if __name__ == "__main__":
-    unittest.main()

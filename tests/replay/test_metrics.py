@@ -115,7 +115,3 @@ class CellMetricsTest(unittest.TestCase):
     def test_every_fault_kind_is_a_column(self):
         self.assertEqual(set(FAULT_FIELDS), {kind.value for kind in FaultKind})
         self.assertLessEqual(set(FAULT_FIELDS), set(row(PromptMeter(100)).to_record()))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -6,20 +6,18 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
 
 from clawvm_replay.errors import InputError
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory, write_atomically
+from tests.support import temporary_folder
 
 
 class OutputCase(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.outside = Path(folder.name)
+        self.outside = temporary_folder(self)
         self.root = self.outside / "out"
 
     def names(self):
@@ -221,7 +219,3 @@ class FailingWriteTest(OutputCase):
         self.assertEqual((done.returncode, done.stderr), (2, ""))
         self.assertEqual(len(done.stdout.splitlines()), 1)
         self.assertEqual(self.names(), [])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -5,9 +5,7 @@ import dataclasses
 import io
 import json
 import re
-import tempfile
 import unittest
-from pathlib import Path
 from unittest import mock
 
 from clawvm_replay import suite
@@ -184,7 +182,3 @@ class ReportTest(unittest.TestCase):
             if isinstance(block, Table):
                 self.assertEqual({len(row) for row in block.rows}, {len(block.columns)})
         self.assertTrue(re.fullmatch(r"[\x20-\x7e\n]*", markdown(sweep_blocks(summary))))
-
-
-if __name__ == "__main__":
-    unittest.main()

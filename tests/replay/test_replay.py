@@ -18,7 +18,7 @@ from clawvm_workloads.families import FAMILIES
 
 CLAWVM = POLICIES["clawvm"]
 ORACLE = POLICIES["oracle_h3"]
-LADDER = LevelCosts(2, 8, 14, 28)
+COSTS = LevelCosts(2, 8, 14, 28)
 
 
 def story(accounting=None, budget=120):
@@ -26,7 +26,7 @@ def story(accounting=None, budget=120):
 
 
 def plan(builder):
-    return builder.page("plan", PageType.PLAN, LADDER, provenance=Provenance("file", "PLAN.md"))
+    return builder.page("plan", PageType.PLAN, COSTS, provenance=Provenance("file", "PLAN.md"))
 
 
 def note(**fields):
@@ -56,7 +56,7 @@ class BudgetTest(unittest.TestCase):
         def trace(budget):
             accounting = accounting_for(budget, limit_in_budgets=3.0, soft_share=0.8, summary_share=0.15)
             builder = story(accounting, budget)
-            builder.page("instructions", PageType.BOOTSTRAP_POLICY, LADDER)
+            builder.page("instructions", PageType.BOOTSTRAP_POLICY, COSTS)
             for _ in range(8):
                 builder.turn(60)
             return builder.trace()
@@ -121,12 +121,10 @@ class LookaheadTest(unittest.TestCase):
     def trace(self):
         builder = story()
         plan(builder)
-        read = builder.tool("read", {"path": "a"}, "file", LADDER)
+        read = builder.tool("read", {"path": "a"}, "file", COSTS)
         for turn in range(1, 7):
             builder.turn(
-                1,
-                demands=[("plan", Level.FULL)] * (2 if turn == 5 else 0),
-                calls=[read] if turn in (1, 2, 6) else [],
+                1, demands=[("plan", Level.FULL)] * (2 if turn == 5 else 0), calls=[read] if turn in (1, 2, 6) else []
             )
         return builder.trace()
 
@@ -145,7 +143,7 @@ class LookaheadTest(unittest.TestCase):
     def test_tool_that_is_declared_in_a_coming_turn_counts(self):
         builder = story()
         builder.turn(1)
-        read = builder.tool("read", {"path": "a"}, "file", LADDER)
+        read = builder.tool("read", {"path": "a"}, "file", COSTS)
         builder.turn(1, calls=[read])
         self.assertEqual(self.futures(builder.trace(), ORACLE), [{"file": 1}, {}])
 
@@ -165,11 +163,11 @@ class LookaheadTest(unittest.TestCase):
 
     def test_signature_that_is_declared_anew_later_counts_for_its_present_page_until_then(self):
         builder = story()
-        read = builder.tool("read", {"path": "a"}, "old", LADDER)
+        read = builder.tool("read", {"path": "a"}, "old", COSTS)
         builder.turn(1, calls=[read])
         builder.turn(1)
         builder.turn(1, calls=[read])
-        builder.tool("read", {"path": "a"}, "new", LADDER)
+        builder.tool("read", {"path": "a"}, "new", COSTS)
         builder.turn(1, calls=[read])
         # After turn 1 both calls are still to come; after turn 2 that must not have changed.
         seen = self.futures(builder.trace(), ORACLE)
@@ -185,7 +183,7 @@ class ImpossibleTraceTest(unittest.TestCase):
 
     def test_demand_of_a_result_that_no_call_has_given_yet(self):
         builder = story()
-        builder.tool("read", {"path": "a"}, "file", LADDER)
+        builder.tool("read", {"path": "a"}, "file", COSTS)
         builder.turn(1)
         builder.turn(1, demands=[("file", Level.FULL)])
         self.assert_line(builder.trace(), 20)
@@ -195,7 +193,7 @@ class ImpossibleTraceTest(unittest.TestCase):
         plan(builder)
         builder.turn(1)
         builder.turn(1)
-        builder.replace("plan", PageType.EVIDENCE, LADDER)
+        builder.replace("plan", PageType.EVIDENCE, COSTS)
         builder.turn(1)
         for policy in POLICIES.values():
             with self.subTest(policy=policy.id):
@@ -212,7 +210,7 @@ class ImpossibleTraceTest(unittest.TestCase):
     def test_result_page_that_has_the_id_of_a_page_of_another_type(self):
         builder = story()
         plan(builder)
-        read = builder.tool("read", {"path": "a"}, "plan", LADDER)
+        read = builder.tool("read", {"path": "a"}, "plan", COSTS)
         builder.turn(1, calls=[read])
         self.assert_line(builder.trace(), 10)
 
@@ -309,13 +307,9 @@ class HarnessTest(unittest.TestCase):
     def test_events_of_a_turn_stand_in_its_fixed_order(self):
         builder = story(self.ACCOUNTING)
         plan(builder)
-        read = builder.tool("read", {"path": "a"}, "file", LADDER)
+        read = builder.tool("read", {"path": "a"}, "file", COSTS)
         builder.turn(
-            101,
-            calls=[read],
-            demands=[("plan", Level.FULL)],
-            lookups=[("q", RecallOutcome.OK)],
-            updates=[note()],
+            101, calls=[read], demands=[("plan", Level.FULL)], lookups=[("q", RecallOutcome.OK)], updates=[note()]
         )
         _, events = events_of(builder.trace())
         order = kinds(events, "tool", "recall", "stage", "boundary", "assemble")
@@ -377,7 +371,7 @@ class CountingTest(unittest.TestCase):
     def test_calls_and_demands_are_the_accesses(self):
         builder = story()
         plan(builder)
-        read = builder.tool("read", {"path": "a"}, "file", LADDER)
+        read = builder.tool("read", {"path": "a"}, "file", COSTS)
         builder.turn(1, calls=[read], demands=[("plan", Level.POINTER)])
         builder.turn(1, calls=[Call(read.signature, Level.POINTER)], demands=[("file", Level.POINTER)])
         metrics = replay_trace(builder.trace(), CLAWVM)
@@ -436,7 +430,3 @@ class TranscriptAccountTest(unittest.TestCase):
         self.assertEqual({account.grow(10**9) for _ in range(5)}, {Due.NOTHING})
         account.compacted()
         self.assertEqual(account.tokens, 0)
-
-
-if __name__ == "__main__":
-    unittest.main()

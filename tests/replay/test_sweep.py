@@ -88,7 +88,3 @@ class SummaryTest(unittest.TestCase):
         self.assertEqual(list(differences(other, one)), ["w at 1, p: only in the second"])
         changed = {"rows": [{**one["rows"][0], "hits": 5}]}
         self.assertEqual(list(differences(one, changed)), ["w at 1, p: hits: 3 -> 5 (+2)"])
-
-
-if __name__ == "__main__":
-    unittest.main()

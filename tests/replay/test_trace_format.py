@@ -142,7 +142,7 @@ class RoundTripTest(TraceFormatCase):
             self.assertEqual(turn, same)
         self.assertEqual("".join(write_trace(header_again, turns_again)).encode("ascii"), again)
 
-    def test_a_flush_stands_where_it_stood(self):
+    def test_a_flush_stays_where_it_was(self):
         records = [*SMALL[:4], {"record": "flush"}, *SMALL[4:]]
         header, turns = read_bytes(encoded(records))
         self.assertEqual(turns[1].events_before[0], FlushEvent())
@@ -459,7 +459,3 @@ class StrictnessTest(TraceFormatCase):
         # The depth at which only the writer gives up differs between Python versions; on 3.11 it is near 990.
         with mock.patch.object(trace_format, "tool_signature", side_effect=RecursionError):
             self.assert_error(SMALL, 3, "nested")
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -3,10 +3,8 @@
 import itertools
 import json
 import os
-import tempfile
 import threading
 import unittest
-from pathlib import Path
 from unittest import mock
 
 from clawvm_replay import schemas
@@ -164,9 +162,7 @@ EMPTY_MANIFEST = {
 
 class FileTest(unittest.TestCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = Path(folder.name) / "file"
+        self.path = temporary_folder(self) / "file"
 
     def problems(self, content):
         self.path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -225,7 +221,3 @@ class FileTest(unittest.TestCase):
             with self.subTest(content), self.assertRaisesRegex(InputError, words) as caught:
                 read_document(self.path, "sweep_summary")
             self.assertNotIn("\n", str(caught.exception))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -68,7 +68,3 @@ class SignatureTests(unittest.TestCase):
             tool_signature(tool, {"a": value}) for tool in ("read", "grep") for value in (1, "1", True, None, [1])
         ]
         self.assertEqual(len(set(signatures)), len(signatures))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -56,7 +56,7 @@ def faults(engine: Engine) -> dict[str, int]:
 
 
 def never(_call: ToolCall) -> ToolResult:
-    """Stand for a tool that must not run."""
+    """Replace a tool that must not run."""
     raise AssertionError("the tool was executed")
 
 
@@ -440,7 +440,3 @@ class RunTests(unittest.TestCase):
         prompt = engine.prompt_assemble()
         self.assertEqual([block.page_id for block in prompt.blocks], ["boot", "rule", "b", "a"])
         self.assertIn(prompt.text, ("short rule", "long rule"))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import unittest
-from pathlib import Path
 from unittest import mock
 
 from clawvm_runtime.engine import Engine, RecallAnswer, ToolCall, ToolResult
@@ -17,10 +15,10 @@ from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import FaultKind, Level, PageType, PinClass, RecallOutcome, ToolOutcome
+from tests.support import ROOT, temporary_folder
 
 CLAWVM = POLICIES["clawvm"]
 FILE = Provenance("file", "PLAN.md")
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def plan() -> Page:
@@ -40,9 +38,7 @@ def started(journal: Journal | None = None, policy: str = "clawvm", **more: obje
 
 class DurabilityTests(unittest.TestCase):
     def setUp(self) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.path = Path(temporary.name) / "memory.jsonl"
+        self.path = temporary_folder(self) / "memory.jsonl"
 
     def reopened(self) -> Journal:
         storage = FileJournalStorage(self.path)
@@ -220,7 +216,3 @@ class ToolTests(unittest.TestCase):
         answer = started().recall("anything", lambda query: None)  # type: ignore[arg-type,return-value]
         self.assertEqual(answer and answer.outcome, RecallOutcome.BACKEND_ERROR)
         self.assertIsInstance(answer, RecallAnswer)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -317,7 +317,3 @@ class DurabilityTests(_Case):
             Tally(accesses=1)._check()
         with self.assertRaises(AssertionError):
             Tally(page_ins=1)._check()
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -82,7 +82,3 @@ class ExampleTests(unittest.TestCase):
         names = ("Engine", "Page", "Policy", "Journal", "FileJournalStorage", "MemoryJournalStorage", "Update")
         for name in (*names, "DecisionTrace", "Tally", "Level"):
             self.assertIn(">>>", getattr(clawvm_runtime, name).__doc__, name)
-
-
-if __name__ == "__main__":
-    unittest.main()

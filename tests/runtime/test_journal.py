@@ -4,9 +4,7 @@ import contextlib
 import errno
 import json
 import random
-import tempfile
 import unittest
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -24,6 +22,7 @@ from clawvm_runtime.journal import (
 from clawvm_runtime.updates import Rejection, Update, ValidationContext, check_update, merged
 from clawvm_runtime.vocabulary import RejectCode
 from tests.runtime.support import make_page
+from tests.support import temporary_folder
 
 SEED = 20268
 NO = Rejection(RejectCode.POLICY_VIOLATION, "no")
@@ -238,9 +237,7 @@ class MemoryJournalTests(_JournalBehaviour, unittest.TestCase):
 
 class _FileCase(unittest.TestCase):
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = Path(directory.name)
+        self.directory = temporary_folder(self)
         self.path = self.directory / "journal"
         self._opened: list[Journal] = []
         self.addCleanup(lambda: [journal.close() for journal in self._opened])
@@ -444,7 +441,3 @@ class FullDiskTests(_FileCase):
         again = self.load()
         self.assertEqual(again._storage.torn_bytes, 30)  # type: ignore[attr-defined]
         self.assertEqual(picture(again), before)
-
-
-if __name__ == "__main__":
-    unittest.main()

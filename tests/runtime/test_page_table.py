@@ -159,7 +159,3 @@ class ResetTests(unittest.TestCase):
                     table._check()
             except AssertionError as error:
                 raise AssertionError(f"seed {seed}: {error}") from error
-
-
-if __name__ == "__main__":
-    unittest.main()

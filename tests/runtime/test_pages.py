@@ -231,7 +231,3 @@ class RecordTests(unittest.TestCase):
     def test_an_attribute_cannot_be_assigned(self) -> None:
         with self.assertRaises(dataclasses.FrozenInstanceError):
             make_page().minimum = FULL  # type: ignore[misc]
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -120,7 +120,3 @@ class ScoreTests(unittest.TestCase):
         for weight in (-0.1, float("nan"), float("inf")):
             with self.assertRaises(PolicyError):
                 LinearScore("odd", recency=weight)
-
-
-if __name__ == "__main__":
-    unittest.main()

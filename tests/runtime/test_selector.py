@@ -217,8 +217,8 @@ def by_the_book(request: SelectionRequest) -> Mapping[str, Level]:
     if policy.upgrades is not None:
         steps = []
         for page in book.values():
-            ladder = [Level.NONE, *sorted(page.costs)]
-            for below, level in pairwise(ladder):
+            available = [Level.NONE, *sorted(page.costs)]
+            for below, level in pairwise(available):
                 if below >= levels[page.id]:
                     score = policy.upgrades(
                         page, request.recency.get(page.id, 0.0), request.future_demands.get(page.id, 0)
@@ -308,7 +308,3 @@ class PropertyTests(unittest.TestCase):
     def test_the_levels_are_those_of_the_specification_written_naively(self) -> None:
         for seed, request, selection, _pages in self.cases():
             self.assertEqual(selection.levels, by_the_book(request), f"seed {seed}")
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -233,7 +233,3 @@ class ChangedPageTests(unittest.TestCase):
         self.assertIs(changed_page(PAGES["plan"], "pin", "hard").pin, PinClass.HARD)
         self.assertIs(changed_page(PAGES["note"], "minimum", "full").minimum, Level.FULL)
         self.assertIs(changed_page(PAGES["rule"], "minimum", "pointer").minimum, Level.STRUCTURED)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -322,7 +322,3 @@ class ShapeTest(unittest.TestCase):
             for number, arguments in enumerate(shapes):
                 with self.subTest(tool, shape=number):
                     self.assertIsInstance(facts(tool, arguments), CallFacts)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -61,7 +61,7 @@ def usage(message, output=4):
 class TurnsTest(unittest.TestCase):
     maxDiff = None
 
-    def test_a_later_line_of_a_reply_that_knows_more_of_its_output_is_told_too(self):
+    def test_a_later_line_of_a_reply_that_knows_more_of_its_output_is_reported_too(self):
         lines = [
             {
                 "type": "assistant",
@@ -70,8 +70,8 @@ class TurnsTest(unittest.TestCase):
             }
             for number, output in enumerate((1, 1, 578, 2))
         ]
-        told = [event.output for event in events_of(*lines) if isinstance(event, Usage)]
-        self.assertEqual(told, [1, 578])
+        reported = [event.output for event in events_of(*lines) if isinstance(event, Usage)]
+        self.assertEqual(reported, [1, 578])
 
     def test_one_reply_over_several_lines_calls_results_and_typed_words(self):
         whistle = "/home/user/kettle/whistle.py"
@@ -83,7 +83,7 @@ class TurnsTest(unittest.TestCase):
                 known("file-history-snapshot"),
                 known("queue-operation"),
                 Prompt("Make the kettle whistle."),
-                # Four lines of one reply: its tokens are told once, its calls each.
+                # Four lines of one reply: its tokens are reported once, its calls each.
                 AssistantMessage("", "msg_1"),
                 usage("msg_1"),
                 AssistantMessage("I look first.", "msg_1"),
@@ -150,7 +150,7 @@ class TurnsTest(unittest.TestCase):
         )
         self.assertEqual(events[2:-1], [Prompt("One."), Rewind(1), Prompt("Two.")])
 
-    def test_a_compaction_stands_where_it_says_and_not_behind_the_newest_line(self):
+    def test_a_compaction_is_where_it_says_and_not_behind_the_newest_line(self):
         boundary = {"type": "system", "subtype": "compact_boundary", "uuid": "z", "logicalParentUuid": "a"}
         events = events_of(
             line("user", "One.", uuid="a"),
@@ -218,7 +218,7 @@ class DamageTest(unittest.TestCase):
                 Broken(6, "is JSON, but no object"),
                 Broken(7, NO_JSON),
                 Broken(8, MISSHAPEN),
-                # What a line told before it went wrong stays told.
+                # What a line reported before it went wrong stays reported.
                 AssistantMessage("Half a reply.", "msg_4"),
                 Broken(9, "name is no text"),
                 Prompt("Fourth."),
@@ -236,12 +236,7 @@ class DamageTest(unittest.TestCase):
         tool = line("assistant", [{"type": "tool_use", "name": 5, "id": "t"}])
         events = events_of({"type": ["user"]}, tool)
         self.assertEqual(
-            events[1:-1],
-            [
-                Broken(1, "type is no text"),
-                AssistantMessage("", "u"),
-                Broken(2, "name is no text"),
-            ],
+            events[1:-1], [Broken(1, "type is no text"), AssistantMessage("", "u"), Broken(2, "name is no text")]
         )
 
     def test_absurd_counts_are_none(self):
@@ -297,7 +292,7 @@ class BoundariesTest(unittest.TestCase):
                 success,
                 Reset("start:fork"),
                 success,
-                success,  # A compaction shows as one by itself.
+                success,  # A compaction shows as one alone.
                 success,
                 Instruction("rules", "Use spoons.\nNo forks."),
                 Instruction("rules", "Polish daily."),
@@ -329,7 +324,3 @@ class BoundariesTest(unittest.TestCase):
                 SessionEnd(6),
             ],
         )
-
-
-if __name__ == "__main__":
-    unittest.main()

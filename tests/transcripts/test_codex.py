@@ -1,4 +1,4 @@
-"""The Codex reader: every generation of its files gives the same events, and nothing is told twice."""
+"""The Codex reader: every generation of its files gives the same events, and reports nothing twice."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ class SaidTwice(unittest.TestCase):
         records = [message("assistant", "b"), screen("user_message", message="c"), message("assistant", "d")]
         self.assertEqual(read(records), expected[1:])
 
-    def test_words_that_wait_are_told_before_whatever_follows(self) -> None:
+    def test_words_that_wait_are_reported_before_whatever_follows(self) -> None:
         followers = {
             "a call": call("c"),
             "a result": ("response_item", {"type": "function_call_output", "call_id": "c", "output": ""}),
@@ -222,7 +222,7 @@ class SaidTwice(unittest.TestCase):
         header = ("session_meta", {"id": "s"})
         self.assertEqual(read([header, message("user", "Go."), header]), [Prompt("Go."), Reset("session_meta_again")])
 
-    def test_an_event_that_repeats_an_item_already_told_is_not_told(self) -> None:
+    def test_an_event_that_repeats_an_item_is_not_reported_again(self) -> None:
         records = [
             message("user", "Go."),
             message("assistant", "Yes."),
@@ -238,7 +238,7 @@ class SaidTwice(unittest.TestCase):
     def test_no_more_than_a_few_words_wait(self) -> None:
         records = [message("user", str(number)) for number in range(100)]
         self.assertEqual(read(records), [Prompt(str(number)) for number in range(100)])
-        # So many were told before the event came: it cannot take them back.
+        # So many were reported before the event came: it cannot take them back.
         event = screen("user_message", message="typed")
         self.assertEqual(len(read([*records[:65], event])), 66)
         self.assertEqual(read([*records[:64], event]), [Prompt("typed")])
@@ -275,13 +275,13 @@ class Prompts(unittest.TestCase):
 
 
 class Instructions(unittest.TestCase):
-    def test_the_same_rules_in_another_frame_are_not_told_again(self) -> None:
+    def test_the_same_rules_in_another_frame_are_not_reported_again(self) -> None:
         frames = ("keep", f"# AGENTS.md instructions for /a\n\n<INSTRUCTIONS>\n{'keep'}\n</INSTRUCTIONS>")
         for first, second in (frames, frames[::-1]):
             turns = [("turn_context", {"user_instructions": words}) for words in (first, second)]
             self.assertEqual(read(turns), [Instruction("rules", first)])
 
-    def test_changed_instructions_are_told(self) -> None:
+    def test_changed_instructions_are_reported(self) -> None:
         records = [message("developer", "one", "two"), message("developer", "one", "three")]
         self.assertEqual(read(records), [Instruction("system", words) for words in ("one", "two", "three")])
 
@@ -302,7 +302,7 @@ class Tokens(unittest.TestCase):
         self.assertEqual(read([token_count(1, 5, cached=4)]), [Usage(5, 4, 0, 1)])
         self.assertEqual(read([token_count(1, 5, cached=9)]), [Usage(5, 5, 0, 1)])
 
-    def test_a_window_is_told_when_it_changes(self) -> None:
+    def test_a_window_is_reported_when_it_changes(self) -> None:
         windows = [screen("task_started", model_context_window=size) for size in (7, 7, 0, None, 8, 7)]
         self.assertEqual(read(windows), [Window(7), Window(8), Window(7)])
 
@@ -355,7 +355,7 @@ class Results(unittest.TestCase):
         ):
             self.assertEqual(self.result(text), RecordedResult("c", text))
 
-    def test_failures_are_told_by_exit_code_or_by_the_harness(self) -> None:
+    def test_failures_are_recognized_by_exit_code_or_by_the_harness(self) -> None:
         head = "Chunk ID: 1a\nWall time: 0.1 seconds\nProcess exited with code {}\nOutput:\n"
         for output, failed in (
             (head.format(0), False),
@@ -457,7 +457,3 @@ class Damage(unittest.TestCase):
         for content in (None, 5, {}):
             (event,) = read([("response_item", {"type": "message", "role": "user", "content": content})])
             self.assertIsInstance(event, Broken)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -23,7 +23,7 @@ from tests.transcripts.hand_made import (
     search,
 )
 
-PAGES_OF_TEXT = "a line of text that is long enough to be worth something\n" * 40
+PAGES_OF_TEXT = "a line of text that is long enough to be of use\n" * 40
 
 
 class DemandsTest(unittest.TestCase):
@@ -280,8 +280,7 @@ class PagesTest(unittest.TestCase):
         session.instruction("system", "be brief").reply()
         found = converted(session)
         self.assertEqual(
-            found.events_before(),
-            [["page instructions 1", "page instructions 2", "page preference likes tea"], []],
+            found.events_before(), [["page instructions 1", "page instructions 2", "page preference likes tea"], []]
         )
         types = [page.type.value for page in found.pages().values()]
         self.assertEqual(types, ["bootstrap_policy", "bootstrap_policy", "preference"])
@@ -493,7 +492,3 @@ class LargeBudgetTest(unittest.TestCase):
         for view in View:
             metrics = replayed(converted(session), "clawvm", view)
             self.assertEqual((metrics.explicit_faults, metrics.pressure_turns), (0, 0), view)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -106,7 +106,7 @@ class FixtureTest(unittest.TestCase):
 
 
 class RecordTest(unittest.TestCase):
-    def test_a_window_is_told_when_it_changes(self) -> None:
+    def test_a_window_is_reported_when_it_changes(self) -> None:
         limit = [
             ("session.usage_info", {"tokenLimit": tokens}) for tokens in (1000, 1000, 2000, -1, True, 10**13, None)
         ]
@@ -142,7 +142,3 @@ class RecordTest(unittest.TestCase):
         for kind, data in shapes:
             with self.subTest(kind=kind, data=data):
                 self.assertEqual([Broken], [type(event) for event in events_in((kind, data))])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -41,7 +41,7 @@ def counts_of(*events: Event) -> SessionCounts:
 
 
 def calls(*arguments: Any, tool: str = "Bash") -> list[Event]:
-    """Calls with ids of their own; None stands for a compaction."""
+    """Calls with ids of their own; None is a compaction."""
     return [
         Compaction("auto") if entry is None else RecordedCall(f"call {place}", tool, entry)
         for place, entry in enumerate(arguments)
@@ -298,7 +298,3 @@ def _tables(thing: Any) -> list[Any]:
         elif hasattr(value, "__dict__"):
             found.extend(_tables(value))
     return found
-
-
-if __name__ == "__main__":
-    unittest.main()

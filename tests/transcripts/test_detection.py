@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import socket
-import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -30,6 +29,7 @@ from clawvm_transcripts.formats import Format, Reader, line_format, required_tex
 from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 from clawvm_transcripts.output import Job, convert
 from clawvm_transcripts.reading import Source
+from tests.support import temporary_folder
 
 RECORD = {"type": "user", "sessionId": "s", "uuid": "u", "version": "1", "message": {"content": "Hello."}}
 LINE = json.dumps(RECORD).encode() + b"\n"
@@ -39,9 +39,7 @@ KNOWN = ", ".join(item.title for item in FORMATS)
 
 class Folder(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
+        self.folder = temporary_folder(self)
 
     def file(self, name, content=LINE):
         path = self.folder / name
@@ -211,7 +209,7 @@ class SessionFilesTest(Folder):
         for order in (inputs, inputs[::-1]):
             self.assertEqual(session_files(order), [SessionFile(path, "deep/kettle", True)])
 
-    def test_hidden_things_are_passed_over_unless_they_are_named(self):
+    def test_hidden_things_are_skipped_unless_they_are_named(self):
         self.file(".agent/projects/kettle/session")
         self.file(".agent/.cache/session")
         self.file(".agent/projects/.hidden")
@@ -232,7 +230,7 @@ class SessionFilesTest(Folder):
         self.assertEqual(self.names("entry"), ["file", "kettle"])
 
     @unittest.skipUnless(hasattr(os, "mkfifo"), "no pipes on this system")
-    def test_pipes_and_sockets_are_passed_over_and_refused_when_named(self):
+    def test_pipes_and_sockets_are_skipped_and_refused_when_named(self):
         self.file("in/kettle")
         os.mkfifo(self.folder / "in/pipe")
         with socket.socket(socket.AF_UNIX) as server:
@@ -271,7 +269,3 @@ class SessionFilesTest(Folder):
         (self.folder / "empty").mkdir()
         self.assertEqual(self.names("empty"), [])
         self.assertEqual(session_files([]), [])
-
-
-if __name__ == "__main__":
-    unittest.main()

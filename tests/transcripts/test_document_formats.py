@@ -100,7 +100,7 @@ class SweAgentTest(FixtureCase):
             ],
         )
 
-    def test_the_words_of_a_step_are_told_once_under_either_name(self) -> None:
+    def test_the_words_of_a_step_are_reported_once_under_either_name(self) -> None:
         system, task = {"role": "system", "content": "A shell."}, {"role": "user", "content": "Boil."}
         for name in ("messages", "query"):
             with self.subTest(name):
@@ -113,7 +113,7 @@ class SweAgentTest(FixtureCase):
                 calls = [RecordedCall(number, "action", "ls", number) for number in "01"]
                 self.assertEqual([Instruction("system", "A shell."), Prompt("Boil."), *calls], words)
 
-    def test_steps_come_at_the_end_where_nothing_tells_the_task(self) -> None:
+    def test_steps_come_at_the_end_where_nothing_names_the_task(self) -> None:
         events = read(SWE_AGENT, '{"trajectory": [{"action": "ls", "observation": "a"}], "history": null}')
         self.assertEqual(
             [
@@ -367,7 +367,3 @@ class MessagePartsTest(unittest.TestCase):
         for usage in (None, {}, {"prompt_tokens": 0}, {"prompt_tokens": True}, {"prompt_tokens": 10**12}):
             with self.subTest(usage=usage):
                 self.assertIsNone(usage_of(usage, "m"))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -273,7 +273,3 @@ class KeptTest(EvidenceTest):
     def test_what_is_new_was_never_kept(self) -> None:
         self.assertFinding(self.read(lines("a")), "new", kept=False)
         self.assertFinding(self.do(CallKind.COMMAND, "ls", "text"), "new", kept=False)
-
-
-if __name__ == "__main__":
-    unittest.main()

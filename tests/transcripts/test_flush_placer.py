@@ -47,8 +47,7 @@ class PlaceTest(unittest.TestCase):
 
     def test_in_a_short_cycle_it_comes_before_its_first_turn_behind_the_boundary(self) -> None:
         self.assertEqual(
-            held(5000, "compaction", 10, 10, "compaction", 10),
-            [["flush"], ["boundary", "flush"], [], ["boundary"]],
+            held(5000, "compaction", 10, 10, "compaction", 10), [["flush"], ["boundary", "flush"], [], ["boundary"]]
         )
 
     def test_before_a_jump_it_comes_before_the_turn_that_jumps(self) -> None:
@@ -108,7 +107,3 @@ class ConversionTest(unittest.TestCase):
         session.reply(run("y", "word " * 20_000)).reply(steps).reply(run("z", "word " * 4200)).compaction().reply()
         metrics = replayed(converted(session), "compaction_hybrid")
         self.assertEqual((metrics.flush_miss, metrics.committed_updates), (0, 1))
-
-
-if __name__ == "__main__":
-    unittest.main()

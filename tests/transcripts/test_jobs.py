@@ -1,7 +1,6 @@
-"""Which jobs some inputs make, and what comes out of all of them together."""
+"""Which jobs some inputs make, and the results of all of them together."""
 
 import os
-import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -13,15 +12,15 @@ from clawvm_replay.errors import InputError
 from clawvm_transcripts.detection import UnknownFormatError
 from clawvm_transcripts.jobs import Chain, Conversion, conversion_report, jobs_for
 from clawvm_transcripts.output import Job, convert
+from tests.support import temporary_folder
 from tests.transcripts.recorded_files import recording
 
 
 class JobsTest(unittest.TestCase):
     def setUp(self) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name) / "in"
-        self.out = Path(temporary.name) / "out"
+        temporary = temporary_folder(self)
+        self.folder = temporary / "in"
+        self.out = temporary / "out"
 
     def add(self, path: str, name: str, **facts: Any) -> Path:
         return recording(name, **facts).write(self.folder / path)
@@ -127,7 +126,7 @@ class ChainsTest(JobsTest):
             [["a.jsonl", "c.jsonl"], ["b.jsonl"], ["d.jsonl"], ["e.jsonl"]],
         )
 
-    def test_a_file_that_was_found_and_is_no_session_is_refused_by_itself(self) -> None:
+    def test_a_file_that_was_found_and_is_no_session_is_refused_alone(self) -> None:
         self.add("a.jsonl", "a")
         foreign = self.foreign()
         self.assertEqual(self.paths(chain=Chain.ALL), [["a.jsonl"], ["notes.txt"]])
@@ -153,7 +152,7 @@ class ConversionTest(JobsTest):
         names = [session.name for session in one.sessions]
         self.assertEqual(names, sorted(names))
 
-    def test_what_is_given_twice_counts_once_and_is_told(self) -> None:
+    def test_what_is_given_twice_counts_once_and_is_reported(self) -> None:
         self.add("a.jsonl", "a")
         self.add("again.jsonl.gz", "a")
         conversion = self.conversion()
@@ -193,7 +192,3 @@ class ConversionTest(JobsTest):
         report = self.report(keep_text=True)
         report.encode("ascii")
         self.assertNotIn("\n# y", report)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -8,12 +8,10 @@ import random
 import resource
 import sqlite3
 import sys
-import tempfile
 import types
 import unittest
 import zlib
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -22,6 +20,7 @@ from clawvm_transcripts.events import Broken, Event, Prompt, SessionEnd, Session
 from clawvm_transcripts.formats import pi
 from clawvm_transcripts.formats.pi import OPENCLAW_DATABASE
 from clawvm_transcripts.reading import MAXIMUM_LINE, Source
+from tests.support import not_checked, temporary_folder
 
 TABLE = """
 CREATE TABLE transcript_events (
@@ -66,9 +65,7 @@ class StandIn:
 
 class Database(unittest.TestCase):
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = Path(folder.name) / "a folder of toys?.sqlite"
+        self.path = temporary_folder(self) / "a folder of toys?.sqlite"
 
     def make(self, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
         with closing(sqlite3.connect(self.path)) as database:
@@ -143,9 +140,7 @@ class Database(unittest.TestCase):
     def test_the_real_library_reads_them_too_and_a_bomb_takes_little_memory(self) -> None:
         zstandard = pi._zstandard()
         if zstandard is None:
-            reason = "neither compression.zstd (Python 3.14) nor backports.zstd is here: real frames are NOT checked"
-            print(f"\nSKIPPED: {reason}", file=sys.stderr)
-            self.skipTest(reason)
+            raise not_checked("neither compression.zstd (Python 3.14) nor backports.zstd is here: no real frames")
         entry = json.dumps(prompt("the kite and the wind")).encode()
         whole = zstandard.compress(entry)
         bomb = zstandard.compress(bytes(20 * MAXIMUM_LINE))
@@ -216,7 +211,7 @@ class Database(unittest.TestCase):
             reported += any(isinstance(event, Broken) for event in read)
         self.assertGreater(reported, 20)
 
-    def test_damage_behind_the_first_rows_keeps_what_stands_before_it(self) -> None:
+    def test_damage_behind_the_first_rows_keeps_what_comes_before_it(self) -> None:
         prompts = [self.row("ape", number, prompt("word" * 200)) for number in range(1, 60)]
         self.make(TABLE, self.row("ape", 0, header("ape")), *prompts)
         content = bytearray(self.path.read_bytes())
@@ -227,7 +222,3 @@ class Database(unittest.TestCase):
         self.assertEqual(read[0], start("ape"))
         self.assertGreater(sum(isinstance(event, Prompt) for event in read), 40)
         self.assertIn("damaged from this row on", str(read[-2]))
-
-
-if __name__ == "__main__":
-    unittest.main()

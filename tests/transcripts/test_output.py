@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import resource
-import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from clawvm_transcripts.output import (
     remove_spools,
 )
 from clawvm_transcripts.views import read_observed
+from tests.support import temporary_folder
 from tests.transcripts.recorded_files import Recording, recording
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -35,9 +35,7 @@ VIEWS = ("signatures", "resources")
 
 class FolderTest(unittest.TestCase):
     def setUp(self) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name)
+        self.folder = temporary_folder(self)
         self.out = self.folder / "out"
 
     def convert(self, *paths: Path, **options: Any) -> list[Converted]:
@@ -92,7 +90,7 @@ class SessionsTest(FolderTest):
             self.assertEqual((observed.turn, observed.novelty.value, observed.kept), (4, "repeated", False))
             self.assertEqual(observed.pages[0], turns[3].calls[0].signature.removeprefix("call "))
 
-    def test_the_files_that_are_told_are_the_files_that_are_there(self) -> None:
+    def test_the_files_that_are_listed_are_the_files_that_are_there(self) -> None:
         for file in self.converted(recording()).files:
             content = (self.out / file.path).read_bytes()
             self.assertEqual((len(content), hashlib.sha256(content).hexdigest()), (file.size, file.sha256))
@@ -154,17 +152,17 @@ class SessionsTest(FolderTest):
         self.assertEqual(session.facts["sessions"][0]["tool_calls"], 2)
         self.assertEqual(sum(len(turn.calls) for turn in self.trace(session)[1]), 2)
 
-    def test_broken_lines_are_told_by_number_without_their_content(self) -> None:
+    def test_broken_lines_are_reported_by_number_without_their_content(self) -> None:
         made = recording().raw('{"type": "user", "secret').raw("[1, 2]").line(type="user", message={"wibble": 3})
         session = self.converted(made)
         number = len(made.lines)
-        told = [(item["line"], item["session"]) for item in session.facts["broken_lines"]]
-        self.assertEqual(told, [(number - 2, 1), (number - 1, 1), (number, 1)])
+        reported = [(item["line"], item["session"]) for item in session.facts["broken_lines"]]
+        self.assertEqual(reported, [(number - 2, 1), (number - 1, 1), (number, 1)])
         self.assertEqual(session.facts["sessions"][0]["bad_lines"], 3)
         for word in ("secret", "wibble"):
             self.assertNotIn(word, json.dumps(session.facts["broken_lines"]))
 
-    def test_only_the_first_broken_lines_are_told(self) -> None:
+    def test_only_the_first_broken_lines_are_reported(self) -> None:
         made = recording()
         for _ in range(converting.BROKEN_LINES_SHOWN + 5):
             made.raw("?")
@@ -193,13 +191,13 @@ class SessionsTest(FolderTest):
             {"text": 100, "words": 10},
         )
 
-    def test_progress_is_told_in_raw_bytes(self) -> None:
+    def test_progress_is_reported_in_raw_bytes(self) -> None:
         path = recording(turns=60).write(self.folder / "in.jsonl")
-        told: list[int] = []
+        reported: list[int] = []
         with patch.object(converting, "PROGRESS_BYTES", 1):
-            convert(Job(0, (str(path),), str(self.out)), told.append)
-        self.assertEqual(told, sorted(set(told)))
-        self.assertLessEqual(told[-1], path.stat().st_size)
+            convert(Job(0, (str(path),), str(self.out)), reported.append)
+        self.assertEqual(reported, sorted(set(reported)))
+        self.assertLessEqual(reported[-1], path.stat().st_size)
 
 
 class ChainTest(FolderTest):
@@ -312,7 +310,7 @@ class RefusalTest(FolderTest):
 
 
 class ObservationsTest(FolderTest):
-    def test_what_is_no_file_of_observations_is_told_with_its_line(self) -> None:
+    def test_what_is_no_file_of_observations_is_reported_with_its_line(self) -> None:
         session = self.converted(recording())
         path = self.out / "sessions" / session.name / "signatures.observed.jsonl"
         lines = path.read_bytes().splitlines(keepends=True)
@@ -368,7 +366,7 @@ class RecordedUsageTest(unittest.TestCase):
         record = recorded(Window(200), Compaction("auto", 900), Window(100))
         self.assertEqual((record["window"], record["window_is_recorded"]), (200, True))
 
-    def test_without_one_it_is_the_largest_prompt_that_was_compacted_by_itself(self) -> None:
+    def test_without_one_it_is_the_largest_prompt_before_an_automatic_compaction(self) -> None:
         events = (Compaction("auto", 160), Compaction("manual", 190), Compaction("auto", 170), Compaction("auto"))
         record = recorded(*events)
         self.assertEqual((record["window"], record["window_is_recorded"]), (170, False))

@@ -1,4 +1,4 @@
-"""pi, OpenClaw and Oh My Pi: sessions are read in the order of the conversation, and told apart from their heads."""
+"""pi, OpenClaw and Oh My Pi: sessions are read in the order of the conversation, and distinguished by their heads."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class Pi(unittest.TestCase):
         read = events(entry(name="a", parent=None), entry(name="b", parent="a"), wrong, entry(name="d", parent="b"))
         self.assertEqual([type(event) for event in read], [Prompt, Prompt, Broken, Prompt])
 
-    def test_wrong_shapes_are_reported_and_passed_over(self) -> None:
+    def test_wrong_shapes_are_reported_and_skipped(self) -> None:
         for record in (
             {"no": "type"},
             {"type": ["session"]},
@@ -226,7 +226,7 @@ class OpenClaw(unittest.TestCase):
             ],
         )
 
-    def test_a_leaf_stands_for_the_entry_that_it_names(self) -> None:
+    def test_a_leaf_is_the_entry_that_it_names(self) -> None:
         read = events(
             entry(name="a", parent=None),
             entry(name="b", parent="a"),
@@ -235,8 +235,7 @@ class OpenClaw(unittest.TestCase):
             entry(name="d", parent="l"),
         )
         self.assertEqual(
-            read,
-            [Prompt("a"), Prompt("b"), Rewind(1), *skipped("leaf"), Prompt("c"), Rewind(1), Prompt("d")],
+            read, [Prompt("a"), Prompt("b"), Rewind(1), *skipped("leaf"), Prompt("c"), Rewind(1), Prompt("d")]
         )
 
 
@@ -276,7 +275,7 @@ class Recognition(unittest.TestCase):
     def formats(self, *records: dict[str, Any]) -> list[str]:
         return [item.id for item in FORMATS if item.recognizes(Head(b"", records))]
 
-    def test_what_only_a_descendant_writes_tells_it_apart(self) -> None:
+    def test_what_only_a_descendant_writes_identifies_it(self) -> None:
         prompt = {"role": "user", "content": "words"}
         cases: list[tuple[str, Iterable[dict[str, Any]]]] = [
             ("pi", [HEADER]),
@@ -320,7 +319,7 @@ class Recognition(unittest.TestCase):
 
 
 class Tree(unittest.TestCase):
-    def test_what_a_move_leaves_behind_is_what_walking_up_tells(self) -> None:
+    def test_what_a_move_leaves_behind_is_what_walking_up_finds(self) -> None:
         for seed in range(10):
             draw = random.Random(seed)
             tree, parents, here = EntryTree(), {ROOT: ROOT}, ROOT
@@ -358,7 +357,3 @@ class Tree(unittest.TestCase):
         read = events(entry(name="r", parent=None), *[r | {"parentId": "r"} for r in records[:2]], *records[2:])
         self.assertEqual(sum(isinstance(event, Prompt) for event in read), 2001)
         self.assertEqual(read[-2], Rewind(1000))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -145,7 +145,3 @@ class StepByStepTest(PlansTest):
             for number in range(4):
                 change = self.create(f"step {number}", str(number))
             self.assertEqual(change.text, "- [open] step 0\n- [open] step 1")
-
-
-if __name__ == "__main__":
-    unittest.main()

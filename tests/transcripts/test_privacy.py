@@ -20,6 +20,7 @@ from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.events import RecordedCall
 from clawvm_transcripts.output import Job, convert
 from clawvm_transcripts.pseudonyms import Pseudonyms
+from tests.support import temporary_folder
 from tests.transcripts.recorded_files import Recording
 
 WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
@@ -77,7 +78,7 @@ def vocabulary() -> set[str]:
 
 
 class Striking:
-    """Makes words that are nowhere else, and remembers them by the place where they stand."""
+    """Makes words that are nowhere else, and remembers them by their place."""
 
     def __init__(self) -> None:
         self.words: dict[str, str] = {}
@@ -235,9 +236,8 @@ def striking_lines(word: Striking) -> Iterator[tuple[str, list[object]]]:
 class StrikingTest(unittest.TestCase):
     def convert(self, *options: str) -> tuple[Striking, list[tuple[str, str]]]:
         word = Striking()
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        inputs, out = Path(temporary.name, word("input folder")), Path(temporary.name, "out")
+        temporary = temporary_folder(self)
+        inputs, out = Path(temporary, word("input folder")), Path(temporary, "out")
         striking_claude_code(word).write(inputs / word("folder") / f"{word('file name')}.jsonl")
         for name, records in striking_lines(word):
             (inputs / name).write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -338,7 +338,3 @@ class ShownCountsTest(unittest.TestCase):
         for version in ("acme", "1.2-acme", "1.2 beta of acme", "1.2\n", "1" * 99):
             shown = shown_counts(SessionCounts(harness_version=version), Pseudonyms(b"key"))
             self.assertEqual(shown["harness_version"], "other", version)
-
-
-if __name__ == "__main__":
-    unittest.main()

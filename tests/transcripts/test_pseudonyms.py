@@ -35,7 +35,3 @@ class PseudonymsTest(unittest.TestCase):
             self.assertTrue(Pseudonyms(b"key", keep_text=True).name("file", words).isprintable())
             self.assertEqual(len(digest_of(words)), 16)
             self.assertLess(number_of(words), 2**64)
-
-
-if __name__ == "__main__":
-    unittest.main()

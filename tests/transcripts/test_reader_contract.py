@@ -1,4 +1,4 @@
-"""The contract that every format has to pass: a new one is in it as soon as it stands in the registry with a fixture.
+"""The contract that every format has to pass: a new one is in it as soon as it is in the registry with a fixture.
 
 The damage is seeded: a failure names the seed and what was done to which fixture.
 """
@@ -153,17 +153,17 @@ class DamageTest(unittest.TestCase):
             content = content_of(path)
             chance = random.Random(f"{SEED} {name} {file_format.id} {path.name}")
             for what, damaged in self.damages(name, file_format, content, chance):
-                told = f"seed {SEED}: {file_format.id}/{path.name}: {what}"
+                damage = f"seed {SEED}: {file_format.id}/{path.name}: {what}"
                 try:
                     recognized = detected(damaged)
                     events = events_in(file_format, damaged)
                 except InputError as error:
-                    self.assertNotIn("\n", str(error), told)
+                    self.assertNotIn("\n", str(error), damage)
                     continue
                 except Exception as error:
-                    raise AssertionError(f"{told}: {type(error).__name__}: {error!s:.200}") from error
-                self.assertLessEqual(len(recognized), 1, f"{told}: {recognized}")
-                self.assertEqual(frame_errors(events), "", told)
+                    raise AssertionError(f"{damage}: {type(error).__name__}: {error!s:.200}") from error
+                self.assertLessEqual(len(recognized), 1, f"{damage}: {recognized}")
+                self.assertEqual(frame_errors(events), "", damage)
 
     def damages(self, name, file_format, content, chance):
         if name == "truncations" and self.whole:
@@ -186,7 +186,3 @@ class DamageTest(unittest.TestCase):
 
     def test_values_of_other_types_absurd_numbers_and_nesting(self):
         self.survive("replacements")
-
-
-if __name__ == "__main__":
-    unittest.main()

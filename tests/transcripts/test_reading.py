@@ -6,7 +6,6 @@ import io
 import json
 import os
 import random
-import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -29,6 +28,7 @@ from clawvm_transcripts.reading import (
     lines_of,
     parsed,
 )
+from tests.support import temporary_folder
 
 TEXT = b"".join(b'{"line": %d}\n' % number for number in range(3000))
 
@@ -42,9 +42,7 @@ def noise(size):
 
 class SourceTest(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
+        self.folder = temporary_folder(self)
 
     def read(self, content):
         path = self.folder / "session.jsonl"
@@ -302,7 +300,3 @@ class DocumentsTest(unittest.TestCase):
                 (_, first), (number, refused), (_, last) = self.read(f'{{"a": 1}}\n{long}\n{{"a": 3}}')
                 self.assertEqual((first[0].value, last[0].value, last[0].line), (1, 3, lines + 2))
                 self.assertEqual((number, refused), (lines, [Broken(2, "document is longer than 40 bytes")]))
-
-
-if __name__ == "__main__":
-    unittest.main()

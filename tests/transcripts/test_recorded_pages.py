@@ -45,7 +45,3 @@ class RecordedPagesTest(unittest.TestCase):
     def test_a_page_of_words_has_the_provenance_that_it_is_given(self) -> None:
         page = page_of_words("a", PageType.CONSTRAINT, "- never", "user")
         self.assertEqual((page.provenance.kind, page.pin, page.base_utility), ("user", PinClass.HARD, 7.0))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -306,7 +306,3 @@ class PatchTest(unittest.TestCase):
 
     def test_no_patch_names_no_path(self) -> None:
         self.assertEqual(patched_paths("*** Update File:\nx"), ())
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -102,7 +102,7 @@ class TurnsTest(unittest.TestCase):
     def test_a_session_that_ends_in_the_middle_of_a_call_keeps_the_reply(self) -> None:
         self.assertEqual(shapes(Prompt("do"), AssistantMessage("I do", "m"), call("1", "m")), [(["do"], [])])
 
-    def test_what_came_before_a_reply_stands_in_its_order(self) -> None:
+    def test_what_came_before_a_reply_is_in_its_order(self) -> None:
         events = (
             Instruction("system", "be brief"),
             Prompt("one"),
@@ -184,7 +184,3 @@ class BoundsTest(unittest.TestCase):
         with patch.object(steps, "MOST_CHARACTERS", 1000):
             self.assertEqual([len(step.answers) for step in steps_of(*events)], [3, 3])
             self.assertEqual(len(steps_of(*(Prompt("x" * 500) for _ in range(6)))), 2)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -66,7 +66,3 @@ class FilesTest(unittest.TestCase):
             self.assertTrue(is_requirement_document(path), path)
         for path in ("requirements.txt", "spec.py", "inspector.md", "test_spec.js", "", "spec" * 10**5):
             self.assertFalse(is_requirement_document(path), path[:40])
-
-
-if __name__ == "__main__":
-    unittest.main()

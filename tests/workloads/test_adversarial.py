@@ -234,7 +234,3 @@ class ChecksTest(unittest.TestCase):
                 continue
             names = {check.name for check in scenario.run(CLAWVM, select, "").checks}
             self.assertNotIn("nothing_lost", names)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -19,7 +19,3 @@ class CalibrationTest(unittest.TestCase):
                 with self.subTest(family=name, field=field):
                     self.assertIn(getattr(COMMITTED[name], field), values)
                     self.assertIn(getattr(first[name], field), values)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -3,15 +3,14 @@
 import dataclasses
 import unittest
 from collections import Counter
-from pathlib import Path
 
 from clawvm_replay.sweep import SweepCell, run_cell
 from clawvm_replay.trace_format import open_trace, read_trace, write_trace
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS, PAPER_FAMILIES, committed_path
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PAPER = {name: FAMILIES[name] for name in PAPER_FAMILIES}
 
 
@@ -110,7 +109,3 @@ class CommittedTracesTest(unittest.TestCase):
             for path in (ROOT / "traces" / name).glob("*.trace.jsonl")
         }
         self.assertLessEqual(found, expected)
-
-
-if __name__ == "__main__":
-    unittest.main()

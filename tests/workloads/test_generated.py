@@ -6,14 +6,12 @@ import random
 import subprocess
 import sys
 import unittest
-from pathlib import Path
 
 from clawvm_experiments.property import check_trace, read_back
 from clawvm_replay.trace_format import write_trace
 from clawvm_workloads import generated
 from clawvm_workloads.generated import chance, count, generate, one_of
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.support import ROOT
 
 DIGEST = """
 import sys
@@ -100,7 +98,3 @@ class DrawsTest(unittest.TestCase):
         self.assertEqual({one_of(rng, "abc") for _ in range(100)}, set("abc"))
         with self.assertRaises(ValueError):
             one_of(rng, ())
-
-
-if __name__ == "__main__":
-    unittest.main()

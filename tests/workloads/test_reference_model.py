@@ -208,10 +208,7 @@ class FateTest(unittest.TestCase):
                 {"page_id": "taste", "scope": "project", "principal": "subagent"},
                 {"page_id": "taste", "scope": "project", "principal": "tool"},
             ],
-            "DESTRUCTIVE_OP": [
-                {"operation": "overwrite"},
-                {"operation": "set_with_version", "base_version": 1},
-            ],
+            "DESTRUCTIVE_OP": [{"operation": "overwrite"}, {"operation": "set_with_version", "base_version": 1}],
             "POLICY_VIOLATION": [
                 {"field": "minimum", "operation": "set_with_version", "value": "pointer"},
                 {"page_id": "rule", "field": "pin", "operation": "set_with_version", "value": "soft"},
@@ -459,7 +456,3 @@ class IndependenceTest(unittest.TestCase):
     def test_the_logic_of_pages_is_not_used(self):
         used = {node.attr for node in ast.walk(self.tree) if isinstance(node, ast.Attribute)}
         self.assertFalse(used & LOGIC)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -115,7 +115,3 @@ class TraceTest(unittest.TestCase):
                 with self.subTest(task=task.name):
                     metrics = replay_trace(task_trace(task.name, 500), POLICIES["clawvm"])
                     self.assertGreater(metrics.alerts, 0)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,7 +1,6 @@
 """Small converted sessions, made by hand, for the tests of the experiment on recorded sessions."""
 
 import json
-import tempfile
 from pathlib import Path
 
 from clawvm_replay.trace_format import BoundaryEvent, Call, ToolDeclaration, TraceHeader, Turn, write_trace
@@ -37,13 +36,7 @@ def turns(*steps):
 
 
 # Page a costs 40 tokens, b 60. Both are asked for again, b right after the compaction, a before it and after it.
-TURNS = turns(
-    ([tool("a", 40)], ["a"]),
-    ([tool("b", 60)], ["b"]),
-    ([], ["a"]),
-    ([COMPACTION], ["b"]),
-    ([], ["a"]),
-)
+TURNS = turns(([tool("a", 40)], ["a"]), ([tool("b", 60)], ["b"]), ([], ["a"]), ([COMPACTION], ["b"]), ([], ["a"]))
 
 OBSERVED = (
     Observed(3, ("a",), Novelty.REPEATED, True, 41),
@@ -104,10 +97,3 @@ def write_session(root, name, *, session_turns=TURNS, observed=OBSERVED, signatu
         records = [observations_header(name, view), *(item.to_record() for item in observations)]
         records.append(observations_end(len(observations)))
         (folder / f"{view}.observed.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-
-
-def temporary_root(case):
-    """Return a folder that lives as long as the test *case*."""
-    folder = tempfile.TemporaryDirectory()
-    case.addCleanup(folder.cleanup)
-    return folder.name

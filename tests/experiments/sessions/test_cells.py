@@ -76,7 +76,3 @@ class OptionsTest(unittest.TestCase):
     def test_unknown_view_is_refused(self):
         with self.assertRaisesRegex(InputError, "unknown view 'paths'"):
             Options(views=("paths",))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -14,16 +14,16 @@ from tests.experiments.sessions.made_up import (
     OBSERVED,
     RESET,
     page,
-    temporary_root,
     tool,
     turns,
     write_session,
 )
+from tests.support import temporary_folder
 
 
 class SessionIndexTest(unittest.TestCase):
     def setUp(self):
-        self.root = temporary_root(self)
+        self.root = temporary_folder(self)
 
     def index(self, cuts=(2, 4, None), **session):
         write_session(self.root, "toy", **session)
@@ -34,11 +34,7 @@ class SessionIndexTest(unittest.TestCase):
         fields = ("turns", "working_set", "compactions", "boundary_turns", "refetch_calls", "refetch_tokens")
         self.assertEqual(
             {label: tuple(there[name] for name in fields) for label, there in by_cut.items()},
-            {
-                "cut0002": (2, 100, 0, [], 0, 0),
-                "cut0004": (4, 100, 1, [4], 1, 61),
-                "whole": (5, 100, 1, [4], 2, 92),
-            },
+            {"cut0002": (2, 100, 0, [], 0, 0), "cut0004": (4, 100, 1, [4], 1, 61), "whole": (5, 100, 1, [4], 2, 92)},
         )
 
     def test_what_the_harness_still_had_is_a_repeat_and_what_an_edit_changed_is_neither(self):
@@ -47,7 +43,7 @@ class SessionIndexTest(unittest.TestCase):
         self.assertEqual((whole["edited_lost_calls"], whole["edited_lost_tokens"]), (1, 7))
         self.assertEqual((whole["edited_kept_calls"], whole["edited_kept_tokens"]), (0, 0))
 
-    def test_read_after_an_edit_tells_whether_the_harness_still_had_the_lines(self):
+    def test_read_after_an_edit_shows_whether_the_harness_still_had_the_lines(self):
         observed = [Observed(5, ("a",), Novelty.EDITED, kept, tokens) for kept, tokens in ((True, 3), (False, 4))]
         whole = self.index(observed=observed)["views"]["resources"]["whole"]
         fields = ("edited_kept_calls", "edited_kept_tokens", "edited_lost_calls", "edited_lost_tokens")
@@ -96,7 +92,7 @@ class SessionIndexTest(unittest.TestCase):
 
     def test_index_is_plain_data_without_the_path(self):
         text = json.dumps(self.index())
-        self.assertNotIn(self.root, text)
+        self.assertNotIn(str(self.root), text)
 
     def test_session_that_is_no_converted_one_is_refused_with_one_line(self):
         write_session(self.root, "old", version=0)
@@ -119,7 +115,3 @@ class SessionIndexTest(unittest.TestCase):
 class CutLabelTest(unittest.TestCase):
     def test_words_say_the_same(self):
         self.assertEqual([cut_words(cut_label(cut)) for cut in (20, None)], ["20 turns", "whole"])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -13,12 +13,13 @@ from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.selector import select
 from clawvm_transcripts.evidence import Novelty
 from clawvm_transcripts.views import Observed
-from tests.experiments.sessions.made_up import RESET, temporary_root, tool, turns, write_session
+from tests.experiments.sessions.made_up import RESET, tool, turns, write_session
+from tests.support import temporary_folder
 
 
 class CellTest(unittest.TestCase):
     def setUp(self):
-        self.root = temporary_root(self)
+        self.root = temporary_folder(self)
 
     def experiment(self, options):
         index = {"toy": session_index(self.root, "toy", options.cuts)}
@@ -79,12 +80,12 @@ class ToyRowTest(CellTest):
         row = self.row("lru", 60)
         expected = {"session": "toy", "view": "resources", "cut": None, "budget": 60, "budget_label": "60 tokens"}
         self.assertEqual({name: row[name] for name in expected}, expected)
-        self.assertNotIn(self.root, json.dumps(row))
+        self.assertNotIn(str(self.root), json.dumps(row))
 
     def test_same_cell_gives_the_same_row_when_it_is_sent_away_and_from_another_folder(self):
         options = Options(shares=(0.6,), cuts=(None,))
         experiment = self.experiment(options)
-        elsewhere = temporary_root(self)
+        elsewhere = temporary_folder(self)
         write_session(elsewhere, "toy")
         index = {"toy": session_index(elsewhere, "toy", options.cuts)}
         other = sessions_experiment(Path(elsewhere), ["toy"], index, options)
@@ -128,7 +129,3 @@ class ForeignObservationsTest(CellTest):
         write_session(self.root, "toy", observed=(Observed(1, ("b",), Novelty.REPEATED, True, 1),))
         with self.assertRaisesRegex(InputError, "turn 1"):
             self.row("clawvm", 100)
-
-
-if __name__ == "__main__":
-    unittest.main()

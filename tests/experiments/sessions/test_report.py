@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -22,12 +21,12 @@ from tests.experiments.sessions.made_up import (
     NO_USAGE,
     OBSERVED,
     USAGE,
-    temporary_root,
     tool,
     turns,
     write_session,
 )
 from tests.experiments.sessions.test_summary import every, facts
+from tests.support import temporary_folder
 
 OPTIONS = Options(shares=(0.2, 0.6), tokens=(100,), cuts=(2, None))
 FEW = Options(shares=(0.2,), cuts=(2, None), policies=("compaction_hybrid", "clawvm"))
@@ -60,9 +59,7 @@ def report_of(results):
 class ToyReportTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.root = folder.name
+        cls.root = str(temporary_folder(cls))
         write_session(cls.root, "toy", signatures=OBSERVED[:1])
         cls.index, cls.rows, cls.results = run(cls.root, "toy")
         cls.report = report_of(cls.results)
@@ -125,7 +122,7 @@ class ToyReportTest(unittest.TestCase):
         self.assertIn("recorded harness", figures["refetched.svg"])
 
     def test_figure_that_would_show_nothing_is_left_out(self):
-        root = temporary_root(self)
+        root = temporary_folder(self)
         write_session(root, "calm", observed=())
         options = Options(shares=(), tokens=(100,), window=False, cuts=(None,))
         self.assertEqual(session_figures(run(root, "calm", options=options)[2]), {})
@@ -142,27 +139,27 @@ class ToyReportTest(unittest.TestCase):
 
 class OtherSessionsTest(unittest.TestCase):
     def test_recording_without_usage_says_so(self):
-        root = temporary_root(self)
+        root = temporary_folder(self)
         write_session(root, "toy", recorded=NO_USAGE, observed=())
         report = report_of(run(root, "toy", options=FEW)[2])
         self.assertIn("no recording has the usage of prompt tokens", report)
         self.assertIn("fetched again 0 tokens of unchanged content (0 refetches). ClawVM at 20 % has 0", report)
 
     def test_loss_after_an_edit_alone_is_a_loss(self):
-        root = temporary_root(self)
+        root = temporary_folder(self)
         write_session(root, "toy", observed=OBSERVED[3:])
         report = report_of(run(root, "toy", options=FEW)[2])
         self.assertIn("0 refetches (0 tokens)", report)
         self.assertIn("1 read (7 tokens) of lines that the agent had edited itself", report)
 
     def test_budgets_without_shares_say_nothing_of_shares(self):
-        root = temporary_root(self)
+        root = temporary_folder(self)
         write_session(root, "toy")
         report = report_of(run(root, "toy", options=Options(shares=(), tokens=(100,), window=False))[2])
         self.assertIn("at budgets of 100 tokens.\n", report)
 
     def test_window_that_is_inferred_is_marked(self):
-        root = temporary_root(self)
+        root = temporary_folder(self)
         write_session(root, "recorded")
         write_session(root, "inferred", recorded={**USAGE, "window_is_recorded": False})
         report = report_of(run(root, "inferred", "recorded", options=FEW)[2])
@@ -189,7 +186,7 @@ class OtherSessionsTest(unittest.TestCase):
         self.assertLess(len(report.splitlines()), 400)
 
     def test_report_needs_neither_clawvm_nor_both_views(self):
-        root = temporary_root(self)
+        root = temporary_folder(self)
         write_session(root, "toy")
         options = Options(policies=("lru", "clawvm_without_prefetch"), views=("signatures",), cuts=(None,))
         results = run(root, "toy", options=options)[2]
@@ -199,7 +196,7 @@ class OtherSessionsTest(unittest.TestCase):
 
 class SessionPageTest(unittest.TestCase):
     def page(self, count, *compacted_before):
-        root = temporary_root(self)
+        root = temporary_folder(self)
         write_session(root, "long", session_turns=long_session(count, *compacted_before), observed=())
         index = {"long": session_index(root, "long", (None,))}
         return session_page(root, *page_works(["long"], index, []))
@@ -217,7 +214,7 @@ class SessionPageTest(unittest.TestCase):
 
 class MapEventsTest(unittest.TestCase):
     def test_thinned_events_draw_the_same_maps(self):
-        root = temporary_root(self)
+        root = temporary_folder(self)
         write_session(root, "long", session_turns=long_session(40, 25), observed=())
         windows = [(1, 10), (25, 30), (33, 34)]
         for policy in ("retrieval", "compaction_hybrid", "clawvm"):
@@ -228,10 +225,6 @@ class MapEventsTest(unittest.TestCase):
                 with self.subTest(policy=policy, window=window):
                     drawn = residency_map(thin.events, turns=window)
                     self.assertEqual(drawn, residency_map(whole.events, turns=window))
-            # Outside the windows and the turns before them stand only the levels of what the turn demanded.
+            # Outside the windows and the turns before them are only the levels of what the turn demanded.
             levels = {event["turn"]: event["levels"] for event in thin.events if event["event"] == "assemble"}
             self.assertLessEqual({len(levels[turn]) for turn in (15, 36)}, {0, 1, 2})
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -36,7 +36,7 @@ class OutcomeTest(unittest.TestCase):
         (rerun,) = watched([observed(1, *pages)], *events)
         return rerun.outcome
 
-    def test_verdict_tells_the_outcome(self):
+    def test_verdict_names_the_outcome(self):
         outcomes = {
             "hit": RefetchOutcome.RESIDENT,
             "page_in": RefetchOutcome.PAGED_IN,
@@ -101,7 +101,3 @@ class RerunCountsTest(unittest.TestCase):
         counts = rerun_counts(watched(again, *events))
         expected = {"calls": 1, "tokens": 7, "served_calls": 0, "served_tokens": 0}
         self.assertEqual(counts["without_pressure"], expected)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -196,7 +196,7 @@ class RecordedHarnessTest(unittest.TestCase):
         self.assertEqual([findings[name] for name in names], [3, 75, 4, 9])
         self.assertEqual(findings["recorded_compactions"], 3)
 
-    def test_reads_after_an_edit_are_told_apart_by_what_the_harness_still_had(self):
+    def test_reads_after_an_edit_are_distinguished_by_what_the_harness_still_had(self):
         sessions = [
             facts("s1", edited_lost_calls=2, edited_lost_tokens=70, edited_kept_calls=5, edited_kept_tokens=8),
             facts("s2", edited_lost_calls=1, edited_lost_tokens=5),
@@ -229,7 +229,3 @@ class PureTest(unittest.TestCase):
         nothing = summarize_sessions([], Options(), [])["findings"]
         something = summarize_sessions([facts("s1")], OPTIONS, every("s1", (9, 5, 1)))["findings"]
         self.assertEqual(list(nothing), list(something))
-
-
-if __name__ == "__main__":
-    unittest.main()

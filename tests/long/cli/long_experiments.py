@@ -7,36 +7,30 @@ import resource
 import shlex
 import signal
 import subprocess
-import tempfile
 import time
-import unittest
 from pathlib import Path
 
 from clawvm_cli import experiments
-from tests.cli.support import command, run, tree
+from tests.cli.support import CommandTest, command, run, tree
+from tests.support import temporary_folder
 
 ALL = "experiments"
 SMALL = ("--quick", "--experiments", "gates,table4,ablations")
 
 
-class UnfinishedRunTest(unittest.TestCase):
+class UnfinishedRunTest(CommandTest):
     root: Path
     whole: dict[str, bytes]
 
     @classmethod
     def setUpClass(cls) -> None:
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.root = Path(folder.name)
+        cls.root = temporary_folder(cls)
         done = run(ALL, "--out-root", cls.root / "whole", "--jobs", 1, *SMALL)
         assert done.returncode == 0, done.stderr
         cls.whole = tree(cls.root / "whole")
 
     def assert_refused(self, words: str, *arguments: object) -> None:
-        done = run(ALL, *arguments)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn(words, done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assert_one_line(run(ALL, *arguments), 2, words)
 
     def test_a_killed_run_resumes_where_it_stopped(self) -> None:
         folder = self.root / "killed"
@@ -95,7 +89,7 @@ class UnfinishedRunTest(unittest.TestCase):
     def test_a_disk_that_is_full_ends_in_one_line_and_can_be_resumed(self) -> None:
         folder = self.root / "full"
         whole = command(ALL, "--out-root", folder, "--jobs", 1, *SMALL)
-        # A limit on the size of any file stands for a full disk: the same error at the same call.
+        # A limit on the size of any file acts as a full disk: the same error at the same call.
         done = subprocess.run(
             whole,
             capture_output=True,
@@ -120,7 +114,3 @@ class UnfinishedRunTest(unittest.TestCase):
             done = subprocess.run(f"exec {words} {closed}", shell=True, capture_output=True, text=True, check=False)
             self.assertEqual((done.returncode, "Traceback" in done.stderr), (0, False), (closed, done.stderr))
             self.assertEqual(tree(folder), self.whole)
-
-
-if __name__ == "__main__":
-    unittest.main()

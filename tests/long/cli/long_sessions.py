@@ -7,16 +7,14 @@ import time
 import unittest
 from pathlib import Path
 
-from tests.cli.support import ROOT, run, start, tree
+from tests.cli.support import ROOT, CommandTest, run, start, tree
 from tests.cli.test_sessions import SESSIONS, SMALL, differences
 from tests.transcripts.recorded_files import recording
 
 
-class InterruptedSessionsTest(unittest.TestCase):
+class InterruptedSessionsTest(CommandTest):
     def setUp(self) -> None:
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name)
+        super().setUp()
         self.inputs = self.folder / "in"
         recording("quixotry", turns=12).write(self.inputs / "a" / "one.jsonl")
         recording("barge", turns=4).write(self.inputs / "b" / "two.jsonl.gz")
@@ -24,11 +22,9 @@ class InterruptedSessionsTest(unittest.TestCase):
         self.whole = tree(self.folder / "out")
 
     def assert_refused(self, words: str, *arguments: object) -> None:
-        done = run(SESSIONS, *arguments)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn(words, done.stderr)
+        self.assert_one_line(run(SESSIONS, *arguments), 2, words)
 
-    def test_an_interrupted_run_is_gone_on_with_and_ends_in_the_same_bytes(self) -> None:
+    def test_an_interrupted_run_is_resumed_and_ends_in_the_same_bytes(self) -> None:
         out = self.folder / "interrupted"
         process = start(SESSIONS, self.inputs, "--out-root", out, *SMALL, "--jobs", 2)
         rows = out / "unfinished/sessions.rows.jsonl"
@@ -53,7 +49,3 @@ class FixturesTest(unittest.TestCase):
             done = run(SESSIONS, fixtures, "--out-root", Path(folder, "out"), "--cuts", "whole", "--budgets", "20%")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("6 of 6 claims that must hold do", done.stdout)
-
-
-if __name__ == "__main__":
-    unittest.main()

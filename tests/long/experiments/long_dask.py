@@ -10,10 +10,10 @@ import sys
 import tempfile
 import time
 import unittest
-import warnings
 from pathlib import Path
 
 from tests.cli.support import ROOT, command, run, tree
+from tests.support import not_checked
 
 SMALL = ("--quick", "--experiments", "gates,weights")
 PATHS = os.pathsep.join(str(ROOT / name) for name in ("", "replay_py", "workloads"))
@@ -22,9 +22,7 @@ PATHS = os.pathsep.join(str(ROOT / name) for name in ("", "replay_py", "workload
 class DaskTest(unittest.TestCase):
     def setUp(self) -> None:
         if importlib.util.find_spec("distributed") is None:
-            message = "NOTHING WAS RUN ON DASK: install the extra 'dask' to try it"
-            warnings.warn(message, stacklevel=2)
-            self.skipTest(message)
+            raise not_checked("nothing was run on Dask: install the extra 'dask' to try it")
         folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.addCleanup(folder.cleanup)
         self.root = Path(folder.name)
@@ -92,7 +90,3 @@ class DaskTest(unittest.TestCase):
         )
         self.assertEqual(done.returncode, 2)
         self.assertIn("no Dask scheduler answers at tcp://127.0.0.1:9", done.stderr.splitlines()[-1])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -56,7 +56,3 @@ class SettingsTest(unittest.TestCase):
             self.assertGreater(part["under_pressure"], 0)
             self.assertEqual(part["changed_without"], 0)
         self.assertEqual(sum(part["under_pressure"] + part["without_pressure"] for part in orders.values()), 78)
-
-
-if __name__ == "__main__":
-    unittest.main()

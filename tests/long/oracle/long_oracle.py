@@ -55,7 +55,3 @@ class PackingTests(unittest.TestCase):
                     self.assertEqual(proved_by_prices(intervals, free, packing.prices), packing.saved)
                     if savings == 1:
                         self.assertEqual(packing.saved, soonest_end_first(intervals, free))
-
-
-if __name__ == "__main__":
-    unittest.main()

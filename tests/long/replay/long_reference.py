@@ -1,13 +1,7 @@
 """A fresh run of the whole suite equals the committed reference in every cell."""
 
-import unittest
-
 from tests.replay import test_reference
 
 
 class WholeRunTest(test_reference.FreshRunTest):
     whole = True
-
-
-if __name__ == "__main__":
-    unittest.main()

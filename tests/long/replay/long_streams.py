@@ -2,7 +2,6 @@
 
 import copy
 import random
-import unittest
 
 from tests.replay import test_schemas, test_trace_format
 from tests.replay.test_schemas import SEED, WRONG, places, put, small_samples
@@ -36,7 +35,3 @@ class ManyMutationsTest(test_schemas.AgreementTest):
                 record = copy.deepcopy(original)
                 put(*place, draw.choice(WRONG))(record)
                 self.assert_agreement(name, record)
-
-
-if __name__ == "__main__":
-    unittest.main()

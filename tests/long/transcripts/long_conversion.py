@@ -177,7 +177,3 @@ class FlushTest(unittest.TestCase):
                 ]
                 self.assertEqual(places, self.expected(turns), f"seed {seed}, {view.value}")
                 self.assertEqual(replayed(found, "compaction_hybrid", view).flushes, len(places), f"seed {seed}")
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,21 +1,20 @@
 """The counts of recorded sessions equal those of an independent reader.
 
-The recordings are not in the repository. Their folder is looked for beside it: ``../shared/traces`` with its
+The recordings are not in the repository. Their folder is looked for next to it: ``../shared/traces`` with its
 ``MANIFEST.json``.
 """
 
 import json
-import sys
 import unittest
 from dataclasses import asdict
 from functools import cache
-from pathlib import Path
 
 from clawvm_transcripts.counts import SessionCounts, count_sessions
 from clawvm_transcripts.detection import detect, events_of
 from clawvm_transcripts.reading import Source
+from tests.support import ROOT, not_checked
 
-TRACES = Path(__file__).resolve().parents[3].parent / "shared" / "traces"
+TRACES = ROOT.parent / "shared" / "traces"
 MANIFEST = TRACES / "MANIFEST.json"
 
 ABOUT_THE_FILE = frozenset({"session", "file", "format", "licence", "source", "sha256_raw", "instance", "chain"})
@@ -35,15 +34,10 @@ class ManifestTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         if not MANIFEST.is_file():
-            print(
-                "\nSKIPPED: the recorded sessions are not here (../shared/traces/MANIFEST.json beside the repository);"
-                " the counts of real sessions are NOT checked",
-                file=sys.stderr,
-            )
-            raise unittest.SkipTest("no recorded sessions in ../shared/traces: counts of real sessions are not checked")
+            raise not_checked("no recorded sessions in ../shared/traces: the counts of real sessions")
         cls.rows = json.loads(MANIFEST.read_text(encoding="utf-8"))["rows"]
 
-    def test_the_manifest_has_rows_and_each_tells_its_counts(self) -> None:
+    def test_the_manifest_has_rows_and_each_has_its_counts(self) -> None:
         self.assertGreater(len(self.rows), 0)
         fields = set(asdict(SessionCounts())) - {"skipped", "known_skipped", "rewinds", "harness_version"}
         for row in self.rows:
@@ -70,7 +64,3 @@ class ManifestTest(unittest.TestCase):
         for name, number in places.items():
             with self.subTest(file=name):
                 self.assertEqual(len(sessions_in(name)[2]), number)
-
-
-if __name__ == "__main__":
-    unittest.main()

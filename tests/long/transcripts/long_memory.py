@@ -38,7 +38,3 @@ class MemoryTest(unittest.TestCase):
     def test_what_a_call_leaves_in_memory_is_bounded(self):
         few, many = self.grown(500), self.grown(2000)
         self.assertLess((many - few) / 1500, self.BYTES_PER_CALL)
-
-
-if __name__ == "__main__":
-    unittest.main()

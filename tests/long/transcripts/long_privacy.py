@@ -25,7 +25,3 @@ class FixturesTest(unittest.TestCase):
                 printed = test_privacy.converted(FIXTURES, "--out", folder, "--chain", chain)
                 for place, text in test_privacy.outputs(Path(folder), printed):
                     self.assertEqual(test_privacy.words_in(text) & private, set(), (chain, place))
-
-
-if __name__ == "__main__":
-    unittest.main()

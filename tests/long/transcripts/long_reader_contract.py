@@ -28,7 +28,3 @@ class HugeLineTest(unittest.TestCase):
         peak, *failures = run.stdout.splitlines()
         self.assertEqual(failures, [])
         self.assertLess(int(peak), 300 * MEGABYTE)
-
-
-if __name__ == "__main__":
-    unittest.main()

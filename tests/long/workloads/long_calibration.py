@@ -5,15 +5,13 @@ import dataclasses
 import io
 import math
 import unittest
-from pathlib import Path
 from unittest import mock
 
 import calibrate_families as calibration
 from calibrate_families import COMMITTED, with_values
 from clawvm_replay.published import CONFIGURATIONS, TABLE_4
 from clawvm_replay.trace_builder import LevelCosts
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support import ROOT
 
 
 def complaints_of(values):
@@ -110,7 +108,3 @@ class SearchTest(unittest.TestCase):
         start = with_values(COMMITTED, {"daily_assistant": {"habit_every": 9}})
         with mock.patch.object(calibration, "complaints", return_value=["broken"]):
             self.assertEqual(calibration.search(start, self.RANGES, self.fail), start)
-
-
-if __name__ == "__main__":
-    unittest.main()

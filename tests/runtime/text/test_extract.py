@@ -148,7 +148,7 @@ class CompressedTests(unittest.TestCase):
         self.assertEqual(missing + sum(not GAP.fullmatch(line) for line in kept.split("\n")), len(lines))
         self.assertLessEqual(len(kept), kinds.COMPRESSED_MOST * 1.1)
 
-    def test_whatever_is_kept_stands_in_the_text_in_its_order_and_nothing_is_lost_silently(self) -> None:
+    def test_whatever_is_kept_is_in_the_text_in_its_order_and_nothing_is_lost_silently(self) -> None:
         self.check_accounts(150)
 
     def test_the_account_holds_for_a_text_whose_middle_is_never_seen(self) -> None:
@@ -313,7 +313,7 @@ class StructuredTests(unittest.TestCase):
             with self.subTest(name):
                 self.assertLess(len(structured(text, EVIDENCE, kind)), len(text) * 0.3)
 
-    def test_every_item_stands_in_the_text(self) -> None:
+    def test_every_item_is_in_the_text(self) -> None:
         rng = random.Random(SEED)
         ours = re.compile(r"\[\.\.\. \d+ more \.\.\.\]|\d+: |: \d+$| \+\d+ -\d+$|…$|object of .*|array of .*|^\.$")
         for case in range(200):
@@ -351,7 +351,3 @@ class CostTests(unittest.TestCase):
                 structured(text, page_type)
                 structured(text, page_type, ContentKind.PROSE)
             self.assertLess(time.process_time() - start, 3, unit[:20])
-
-
-if __name__ == "__main__":
-    unittest.main()

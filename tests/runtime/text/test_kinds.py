@@ -187,7 +187,3 @@ class SearchTests(unittest.TestCase):
         lines = Lines("a\nb", ["a", "b"])
         self.assertEqual([lines.judged(asked.append) for _ in range(2)], [None, None])
         self.assertEqual(asked, [["a", "b"]])
-
-
-if __name__ == "__main__":
-    unittest.main()

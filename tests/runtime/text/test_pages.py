@@ -15,15 +15,7 @@ from clawvm_runtime.text.pages import BASE_UTILITY, RECOMPUTE_COST, page_from_te
 from clawvm_runtime.text.pointers import parse_pointer
 from clawvm_runtime.text.tokens import estimate_tokens
 from clawvm_runtime.vocabulary import TYPE_RULES, Level, PageType, PinClass, Scope
-from tests.runtime.text.samples import (
-    AGENTS_MD,
-    PYTEST_LOG,
-    PYTHON_MODULE,
-    SAMPLES,
-    TODO_PLAN,
-    TRANSCRIPT,
-    random_text,
-)
+from tests.runtime.text.samples import AGENTS_MD, PYTEST_LOG, PYTHON_MODULE, SAMPLES, TODO_PLAN, TRANSCRIPT, random_text
 
 SEED = 20264
 SOURCE = Provenance("tool_call", 'read({"path":"src/limits.py"})')
@@ -237,7 +229,3 @@ class PropertyTests(unittest.TestCase):
         environment = {"PYTHONHASHSEED": "4242"}
         other = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=True)
         self.assertEqual(other.stdout.strip(), representations())
-
-
-if __name__ == "__main__":
-    unittest.main()

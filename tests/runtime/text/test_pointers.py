@@ -161,9 +161,5 @@ class DefinedWordTests(unittest.TestCase):
     def test_a_keyword_that_is_defined_itself_defines_nothing(self) -> None:
         self.assertEqual(words_of("betas class function alpha"), "betas, alpha")
 
-    def test_a_word_is_counted_whatever_stands_beside_it(self) -> None:
+    def test_a_word_is_counted_whatever_is_next_to_it(self) -> None:
         self.assertEqual(words_of("gamma 12→betas|betas 漢→betas"), "betas, gamma")
-
-
-if __name__ == "__main__":
-    unittest.main()

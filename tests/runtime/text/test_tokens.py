@@ -68,7 +68,3 @@ class TokenTests(unittest.TestCase):
             start = time.process_time()
             self.assertGreater(estimate_tokens(unit * 300_000), 0)
             self.assertLess(time.process_time() - start, 3, unit)
-
-
-if __name__ == "__main__":
-    unittest.main()

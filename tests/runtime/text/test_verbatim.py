@@ -257,7 +257,3 @@ class PlanTests(unittest.TestCase):
         ):
             with self.subTest(text[:40]):
                 self.assertEqual(self.plan(text), text)
-
-
-if __name__ == "__main__":
-    unittest.main()
