@@ -15,6 +15,7 @@ from clawvm_transcripts.formats import Format
 from clawvm_transcripts.formats.pi import PI
 from clawvm_workloads.families import FAMILIES, PAPER_FAMILIES, Family
 from tests.cli.support import ROOT, run
+from tests.support import temporary_folder
 
 OURS = Experiment(
     id="made_up",

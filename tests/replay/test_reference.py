@@ -5,7 +5,9 @@ import dataclasses
 import io
 import json
 import re
+import tempfile
 import unittest
+from pathlib import Path
 from unittest import mock
 
 from clawvm_replay import suite

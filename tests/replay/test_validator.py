@@ -10,6 +10,7 @@ from unittest import mock
 from clawvm_replay import schemas
 from clawvm_replay.errors import InputError
 from clawvm_replay.schemas import SchemaError, Schemas, check_file, read_document
+from tests.support import temporary_folder
 
 
 def load(schema, **definitions):
