@@ -89,8 +89,10 @@ class FileJournalStorage:
     >>> journal = Journal(FileJournalStorage(path))
     >>> entry = journal.stage(Update("plan", "step", "append", "x", scope="session", evidence_ref="plan"))
     >>> journal.close()
-    >>> Journal(FileJournalStorage(path)).staged == (entry,)
+    >>> journal = Journal(FileJournalStorage(path))
+    >>> journal.staged == (entry,)
     True
+    >>> journal.close()
     >>> folder.cleanup()
     """
 

@@ -97,7 +97,7 @@ class ResultTest(ConvertTest):
         for chain in ("none", "all", "project"):
             result = self.convert(self.inputs, "--chain", chain, "--force")
             self.assertEqual(result.returncode, 0)
-            self.assertIn("passed over", result.stderr)
+            self.assertIn("skipped: ", result.stderr)
             self.assertIn("notes.txt", result.stderr)
             self.assertEqual((self.report()["refused_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
 
@@ -243,7 +243,7 @@ class TroubleTest(ConvertTest):
             self.add("b.jsonl")
             result = self.convert(self.inputs, "--force")
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("passed over", result.stderr)
+        self.assertIn("skipped: ", result.stderr)
         self.assertEqual((self.report()["refused_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
 
     def test_a_run_after_one_that_was_killed_removes_what_it_left(self) -> None:

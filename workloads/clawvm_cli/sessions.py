@@ -45,7 +45,7 @@ from clawvm_transcripts.output import Job, JobResult, convert, remove_sessions, 
 
 __all__ = ["COMMANDS"]
 
-PASSED_OVER_SHOWN = 10
+SKIPPED_SHOWN = 10
 """Files in no known format that are named on stderr; folders of sessions may hold thousands of others."""
 
 
@@ -139,7 +139,7 @@ def _remove_empty_folders(root: Path) -> None:
 def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
     progress = Progress("files converted")
     results: list[JobResult] = []
-    passed_over = 0
+    skipped = 0
     with executor_named("process", min(workers, len(jobs))) as executor:
         # Only this process's own work can be followed more closely than file by file.
         work = convert if executor is not None else partial(convert, progress=_megabytes())
@@ -147,16 +147,16 @@ def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
             for _, result in completed(work, jobs, executor):
                 results.append(result)
                 if result.refused:
-                    passed_over += 1
-                    if passed_over <= PASSED_OVER_SHOWN:
-                        _say(f"passed over: {result.refused.partition(';')[0]}")
+                    skipped += 1
+                    if skipped <= SKIPPED_SHOWN:
+                        _say(f"skipped: {result.refused.partition(';')[0]}")
                 progress(len(results), len(jobs), "")
         except BaseException:
             for folder in {job.out for job in jobs}:
                 remove_spools(Path(folder))  # The jobs that are still running end soon.
             raise
-    if passed_over > PASSED_OVER_SHOWN:
-        _say(f"passed over: {passed_over} files in all")
+    if skipped > SKIPPED_SHOWN:
+        _say(f"skipped: {skipped} files in all")
     return results
 
 
