@@ -28,7 +28,7 @@ __all__ = [
     "plain",
 ]
 
-_SIGNS = re.compile(r"([\\`*\[\]|<>])")
+_SIGNS = re.compile(r"([\\`*\[\]|<>&~]|(?<!\w)_|_(?!\w))")
 
 
 class Number(str):
@@ -183,4 +183,4 @@ def _markdown_cell(value: Value) -> str:
     text = cell_text(value)
     if isinstance(value, ReportVerdict) and value.good is False:
         text = f"**{text}**"
-    return re.sub(r"(?<!\\)\|", r"\\|", text)
+    return re.sub(r"(?<!\\)((?:\\\\)*)\|", r"\1\\|", text)

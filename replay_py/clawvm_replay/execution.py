@@ -33,8 +33,8 @@ _Result = TypeVar("_Result")
 
 EXECUTORS = ("serial", "process", "thread", "dask")
 
-PATIENCE = 1.0
-"""Seconds between two checks that a parent or a worker is alive."""
+PATIENCE = 0.5
+"""Seconds between two checks for a signal and that a parent or a worker is alive."""
 
 
 @contextmanager
@@ -60,10 +60,45 @@ def executor_named(name: str, jobs: int) -> Iterator[Executor | None]:
         try:
             yield executor
         except BaseException:
-            # What had not begun was cancelled already; a remote worker must not hold up the end of this process.
-            executor.shutdown(wait=kind != "dask")
+            _abandon(executor, wait_for_running=kind != "dask")
             raise
         executor.shutdown()
+
+
+def _abandon(executor: Executor, *, wait_for_running: bool) -> None:
+    """End an executor whose results nobody wants; a remote worker must not hold up the end of this process."""
+    if isinstance(executor, ProcessPoolExecutor):
+        processes = list((getattr(executor, "_processes", None) or {}).values())
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+    executor.shutdown(wait=wait_for_running)
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[Callable[[], None]]:
+    """Let signals that would interrupt this thread wait until the yielded function is called, which raises.
+
+    An exception at any instruction would leave the locks of futures held, or vanish in a callback of ``fork``.
+    """
+    arrived: list[int] = []
+    earlier = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and callable(signal.getsignal(number)):
+                earlier[number] = signal.signal(number, lambda number, frame: arrived.append(number))
+
+    def check() -> None:
+        if arrived:
+            raise KeyboardInterrupt
+
+    try:
+        yield check
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+    check()
 
 
 def _begin_worker() -> None:
@@ -123,24 +158,28 @@ def completed(
     if executor is None:
         yield from ((index, function(item)) for index, item in enumerate(items))
         return
-    index_of: dict[Future[_Result], int] = {}
-    try:
-        for index, item in enumerate(items):
-            index_of[_submitted(executor, function, item)] = index
-        while index_of:
-            done, _ = wait(index_of, timeout=PATIENCE, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield index_of.pop(future), future.result()
-            if not done:
-                _end_if_a_worker_died(executor)
-    except BrokenExecutor:
-        raise InputError("a worker ended in the middle of a cell (killed, or out of memory)") from None
-    except CancelledError:
-        raise InputError("the executor cancelled a cell (its scheduler or workers are gone)") from None
-    except BaseException:
-        for future in index_of:
-            future.cancel()
-        raise
+    with _signals_deferred() as raise_if_interrupted:
+        index_of: dict[Future[_Result], int] = {}
+        try:
+            for index, item in enumerate(items):
+                index_of[_submitted(executor, function, item)] = index
+            while index_of:
+                done, _ = wait(index_of, timeout=PATIENCE, return_when=FIRST_COMPLETED)
+                raise_if_interrupted()
+                for future in done:
+                    yield index_of.pop(future), future.result()
+                if not done:
+                    _end_if_a_worker_died(executor)
+        except BrokenExecutor:
+            raise_if_interrupted()
+            raise InputError("a worker ended in the middle of a cell (killed, or out of memory)") from None
+        except CancelledError:
+            raise InputError("the executor cancelled a cell (its scheduler or workers are gone)") from None
+        except BaseException:
+            if not isinstance(executor, ProcessPoolExecutor):  # Its own shutdown cancels what it has not begun.
+                for future in index_of:
+                    future.cancel()
+            raise
 
 
 def _submitted(executor: Executor, function: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:

@@ -38,10 +38,14 @@ class WrittenFile:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that its final name never holds half of it, whatever fails; raises InputError with one line.
 
-    File and folder are synchronized with the disk. A link at the name of the partial file is removed, not followed.
+    File and folder are synchronized with the disk. A link at the name of the partial file is removed, not followed. A
+    device or a pipe is written to, not replaced.
     """
-    partial = path.with_name(path.name + _PARTIAL_SUFFIX)
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        partial = path.with_name(path.name + _PARTIAL_SUFFIX)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write(partial, content)
@@ -110,11 +114,18 @@ class OutputDirectory:
         manifest.unlink()
         for path in listed:
             if not path.is_absolute() and ".." not in path.parts:
-                (self.root / path).unlink(missing_ok=True)
+                self._inside(path).unlink(missing_ok=True)
+
+    def _inside(self, name: PurePosixPath) -> Path:
+        """Return the path of a file below the folder; a folder on the way that is a link leads elsewhere."""
+        for folder in list(name.parents)[:-1]:
+            if (self.root / folder).is_symlink():
+                raise InputError(f"{self.root / folder}: is a link; remove it, or name another folder")
+        return self.root / name
 
     def write(self, name: str, content: bytes) -> WrittenFile:
         """Write one file under its name relative to the folder; raises InputError with one line."""
-        write_atomically(self.root / name, content)
+        write_atomically(self._inside(PurePosixPath(name)), content)
         written = WrittenFile.of(name, content)
         self.files.append(written)
         return written

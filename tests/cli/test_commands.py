@@ -11,7 +11,9 @@ import subprocess
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
+from clawvm_replay.suite import SuiteOutcome
 from tests.cli.support import ROOT, CommandTest, largest_file, run, start, tree
 from tests.support import temporary_folder
 
@@ -49,6 +51,16 @@ class SuiteTest(CommandTest):
         )
         self.assertEqual(elsewhere.returncode, 0, elsewhere.stderr)
         self.assertEqual(tree(self.whole), tree(self.folder / "second"))
+
+    def test_a_gate_that_fails_ends_with_1(self) -> None:
+        with mock.patch("clawvm_cli.suite.run_suite", return_value=SuiteOutcome(False, 1, 2)):
+            done = run(SUITE, "--out-root", self.folder / "out", *SMALL)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("gates: FAIL; served: 1 of 2 cells", done.stdout)
+
+    def test_too_many_jobs_and_empty_names_are_refused(self) -> None:
+        for words in (("--out-root", ""), ("--out-root", self.folder / "out", "--jobs", "100000")):
+            self.assert_one_line(run(SUITE, *words), 2)
 
     def test_the_manifest_lists_every_file_with_its_sha256(self) -> None:
         manifest = json.loads((self.whole / "suite.manifest.json").read_text())

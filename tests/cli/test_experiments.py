@@ -107,6 +107,14 @@ class ExperimentCommandsTest(CommandTest):
             "other code", "--out-root", unfinished.parent, "--resume", "--quick", "--experiments", "gates,overhead"
         )
 
+    def test_a_link_in_place_of_the_unfinished_rows_is_refused_before_a_cell_runs(self) -> None:
+        (self.folder / "victim").mkdir()
+        (self.folder / "out").mkdir()
+        (self.folder / "out/unfinished").symlink_to(self.folder / "victim")
+        done = run("experiment", "gates", "--quick", "--out-root", self.folder / "out", "--force")
+        self.assert_one_line(done, 2, "is a link")
+        self.assertEqual(list((self.folder / "victim").iterdir()), [])
+
     def test_wrong_usage_is_one_line(self) -> None:
         root = self.root / "never"
         self.assert_refused("unknown experiment 'astrology'", "--out-root", root, "--experiments", "astrology")

@@ -14,6 +14,7 @@ from clawvm_replay.document import (
     Preformatted,
     ReportVerdict,
     Table,
+    code,
     listed,
     markdown,
     plain,
@@ -36,6 +37,11 @@ class DocumentTest(unittest.TestCase):
             "| name | count | share | verdict |\n|---|---:|---:|---|\n"
             "| a\\|b\\* | 1,200 | 1 of 2 | **not reproduced** |\n| c | - | 0.500 | yes |\n",
         )
+
+    def test_foreign_text_is_shown_as_it_is(self):
+        self.assertEqual(plain("_x_ a_b &lt; ~~y~~"), "\\_x\\_ a_b \\&lt; \\~\\~y\\~\\~")
+        # A backslash before a pipe does not free it to end the cell: an even number of them would.
+        self.assertIn("| `\\\\\\|c` |", markdown([Table.of(("name",), [[code("\\\\|c")]])]))
 
     def test_a_list_of_few_parts_reads_well(self):
         self.assertEqual([listed([]), listed(["a"]), listed(["a", "b"], "or")], ["", "a", "a or b"])

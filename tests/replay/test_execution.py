@@ -4,8 +4,10 @@ import importlib.util
 import operator
 import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 from concurrent.futures import Executor, Future
@@ -17,6 +19,11 @@ from clawvm_replay.execution import completed, executor_named, in_order
 from tests.support import ROOT
 
 SEED = 20261
+
+
+def slow(seconds):
+    time.sleep(seconds)
+    return seconds
 
 
 class Plugged(Executor):
@@ -192,3 +199,33 @@ class ExecutionTest(unittest.TestCase):
         with self.assertRaises(InputError) as caught, executor_named("dask", 2):
             pass
         self.assertIn("dask:tcp://HOST:PORT" if installed else "clawvm[dask]", str(caught.exception))
+
+
+class InterruptTest(unittest.TestCase):
+    """A signal reaches the loop between two waits, whatever lock it came in, and no worker is waited for."""
+
+    def test_a_signal_ends_running_workers_within_seconds(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            earlier = signal.signal(number, signal.default_int_handler)
+            self.addCleanup(signal.signal, number, earlier)
+            timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
+            begin = time.monotonic()
+            with (
+                self.subTest(signal=number),
+                self.assertRaises(KeyboardInterrupt),
+                executor_named("process", 2) as executor,
+            ):
+                timer.start()
+                list(completed(slow, [60, 60, 60], executor))
+            self.assertLess(time.monotonic() - begin, 20)
+            self.assertIs(signal.getsignal(number), signal.default_int_handler)
+
+    def test_a_signal_between_two_results_is_not_lost(self):
+        earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, earlier)
+        results = completed(slow, [0, 0], Plugged(1))
+        next(results)
+        os.kill(os.getpid(), signal.SIGINT)  # Not raised here, where the result is in the caller's hands.
+        with self.assertRaises(KeyboardInterrupt):
+            next(results)
+            next(results)

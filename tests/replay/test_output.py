@@ -39,6 +39,32 @@ class OutputCase(unittest.TestCase):
         return str(caught.exception)
 
 
+class SpecialFileTest(OutputCase):
+    def test_what_is_no_regular_file_is_written_to_and_not_replaced(self):
+        pipe = self.outside / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        write_atomically(pipe, b"x")
+        self.assertTrue(pipe.is_fifo())
+        self.assertEqual(os.read(reader, 9), b"x")
+
+    def test_an_empty_name_and_a_folder_are_refused(self):
+        for path in (Path(""), self.outside):
+            self.assert_refused(lambda path=path: write_atomically(path, b"x"))
+
+    def test_a_link_in_place_of_a_folder_is_not_followed(self):
+        victim = self.outside / "victim"
+        victim.mkdir()
+        kept = victim / "file"
+        kept.write_text("x")
+        self.list_in_manifest("deep/file")
+        (self.root / "deep").symlink_to(victim)
+        self.assert_refused(lambda: OutputDirectory(self.root, force=True))
+        self.assert_refused(lambda: OutputDirectory(self.root, resume=True).write("deep/file", b"y"))
+        self.assertEqual(kept.read_text(), "x")
+
+
 class OutputDirectoryTest(OutputCase):
     def test_missing_and_empty_folders_are_accepted(self):
         OutputDirectory(self.root / "deep")

@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import json
+import os
 import random
+import stat
 import unittest
 from typing import Any
 from unittest import mock
@@ -270,6 +272,16 @@ class FileJournalTests(_JournalBehaviour, _FileCase):
             self.assertEqual(fsync.call_count, 0)
             journal.write_back(accept)
             self.assertEqual(fsync.call_count, 1)
+
+    def test_a_new_file_synchronises_its_directory(self) -> None:
+        folders: list[bool] = []
+
+        def fsync(descriptor: int) -> None:
+            folders.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+
+        with mock.patch.object(journal_storage.os, "fsync", fsync):
+            FileJournalStorage(self.path).close()
+        self.assertIn(True, folders)
 
     def test_a_second_writer_is_refused_until_the_first_closes(self) -> None:
         journal = self.open()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from clawvm_cli.process import BAD_INPUT, guarded
 from clawvm_replay.errors import InputError
@@ -27,11 +27,14 @@ __all__ = [
     "budgets_from",
     "execute",
     "names_from",
+    "path_from",
     "positive",
     "unique",
 ]
 
 _Value = TypeVar("_Value")
+
+MOST_JOBS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,15 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: {message} (--help shows the usage)\n")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # The parser's own would hide a full output.
+
 
 def execute(command: Command, program: str, summary: str, words: Sequence[str]) -> int:
     """Run *command* with these arguments and return its exit code."""
 
     def body() -> int:
-        parser = _Parser(prog=program, description=summary[0].upper() + summary[1:] + ".")
+        parser = _Parser(prog=program, allow_abbrev=False, description=summary[0].upper() + summary[1:] + ".")
         command.add_arguments(parser)
         return command.run(parser.parse_args(words))
 
@@ -63,7 +69,9 @@ def execute(command: Command, program: str, summary: str, words: Sequence[str]) 
 
 def add_output_arguments(parser: argparse.ArgumentParser, name: str = "--out-root", help: str = "") -> None:
     """Add the folder of every output file, which *help* makes optional, and ``--force``."""
-    parser.add_argument(name, type=Path, required=not help, metavar="DIR", help=help or "folder for every output file")
+    parser.add_argument(
+        name, type=path_from, required=not help, metavar="DIR", help=help or "folder for every output file"
+    )
     parser.add_argument("--force", action="store_true", help="replace an earlier run in a folder that is not empty")
 
 
@@ -83,7 +91,7 @@ def add_jobs_argument(parser: argparse.ArgumentParser, default: int | None = Non
     """Add the number of workers; the default is one per core."""
     parser.add_argument(
         "--jobs",
-        type=positive,
+        type=_jobs,
         default=default or os.cpu_count() or 1,
         metavar="N",
         help=f"number of workers (default {default or 'one per core'})",
@@ -117,6 +125,20 @@ def positive(text: str) -> int:
     if not 1 <= number <= MAXIMUM_BUDGET:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MAXIMUM_BUDGET}, not {text!r:.80}")
     return number
+
+
+def _jobs(text: str) -> int:
+    number = positive(text)
+    if number > MOST_JOBS:  # A pool starts all its workers at once.
+        raise argparse.ArgumentTypeError(f"must be at most {MOST_JOBS}, not {number}")
+    return number
+
+
+def path_from(text: str) -> Path:
+    """Return a path, for argparse; an empty text would mean the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return Path(text)
 
 
 def budgets_from(text: str) -> tuple[int, ...]:

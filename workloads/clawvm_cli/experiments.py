@@ -134,6 +134,8 @@ def _run(arguments: argparse.Namespace, names: Sequence[str]) -> int:
 
 def check_beginning(root: Path, arguments: argparse.Namespace) -> None:
     """Raise InputError unless ``--resume`` and ``--force`` fit what is in *root*."""
+    if (root / UNFINISHED).is_symlink():
+        raise InputError(f"{root / UNFINISHED}: is a link; remove it, or name another folder")
     interrupted = (root / UNFINISHED).is_dir()
     if arguments.resume and arguments.force:
         raise InputError("--resume and --force exclude each other")

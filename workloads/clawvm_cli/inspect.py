@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
-from clawvm_cli.common import Command, positive
+from clawvm_cli.common import Command, path_from, positive
 from clawvm_cli.process import FAILED, OK
 from clawvm_pictures.pages import map_page
 from clawvm_pictures.residency_map import PAGES_MOST, TURNS_MOST, WINDOW_MOST, residency_map
@@ -37,10 +37,10 @@ _DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError, Overflo
 
 
 def _replay_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", type=Path, help="trace file")
+    parser.add_argument("trace", type=path_from, help="trace file")
     parser.add_argument("--policy", default="clawvm", metavar="ID", help="policy id (default clawvm)")
     parser.add_argument("--budget", type=positive, metavar="TOKENS", help="token budget (default: the trace's own)")
-    parser.add_argument("--decisions", type=Path, metavar="FILE", help="write the decision trace here")
+    parser.add_argument("--decisions", type=path_from, metavar="FILE", help="write the decision trace here")
 
 
 def _replay(arguments: argparse.Namespace) -> int:
@@ -60,7 +60,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _decisions_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="decision trace, or trace to replay")
+    parser.add_argument("file", type=path_from, help="decision trace, or trace to replay")
     parser.add_argument("--policy", metavar="ID", help="policy for a trace (default clawvm)")
     parser.add_argument("--budget", type=positive, metavar="TOKENS", help="token budget for a trace (default: its own)")
 
@@ -171,7 +171,9 @@ def _map(arguments: argparse.Namespace) -> int:
 
 
 def _validate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="files of any of the project's formats")
+    parser.add_argument(
+        "files", type=path_from, nargs="+", metavar="FILE", help="files of any of the project's formats"
+    )
 
 
 def _validate(arguments: argparse.Namespace) -> int:
@@ -209,7 +211,7 @@ def _manifest_problems(path: Path) -> Iterator[str]:
 
 def _traces_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--root", type=Path, default=Path("."), metavar="DIR", help="folder that holds traces/ (default .)"
+        "--root", type=path_from, default=Path("."), metavar="DIR", help="folder that holds traces/ (default .)"
     )
 
 

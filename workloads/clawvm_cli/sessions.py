@@ -21,6 +21,7 @@ from clawvm_cli.common import (
     add_jobs_argument,
     add_list_argument,
     add_output_arguments,
+    path_from,
     positive,
     unique,
 )
@@ -54,7 +55,7 @@ def _add_conversion_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs",
         nargs="+",
-        type=Path,
+        type=path_from,
         metavar="INPUT",
         help=f"recorded sessions, plain or gzip, or folders of them (such as ~/.claude/projects); known: {titles}",
     )

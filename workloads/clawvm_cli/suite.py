@@ -14,6 +14,7 @@ from clawvm_cli.common import (
     add_list_argument,
     add_output_arguments,
     budgets_from,
+    path_from,
     positive,
 )
 from clawvm_cli.process import FAILED, OK
@@ -101,8 +102,8 @@ def _print(report: GateReport) -> None:
 
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("first", type=Path, help="output folder of a run, or its tier2.summary.json")
-    parser.add_argument("second", type=Path, help="the other one")
+    parser.add_argument("first", type=path_from, help="output folder of a run, or its tier2.summary.json")
+    parser.add_argument("second", type=path_from, help="the other one")
 
 
 def _compare(arguments: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ class InterruptTest(ConvertTest):
         deadline = time.monotonic() + 60
         while not any(self.out.glob(".job-*.partial")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
+        time.sleep(0.1)  # By then all spool files are open; an interrupt within ``open`` gives a warning.
         os.killpg(process.pid, signal.SIGINT)
         _, printed = process.communicate(timeout=60)
         return process.returncode, printed
