@@ -426,7 +426,7 @@ def _figures(results: dict[str, Any]) -> dict[str, str]:
 
     return {
         "page_in_tokens.svg": chart(
-            "Reloaded tokens (page-ins, or the same content fetched again)",
+            "Reloaded tokens (page-ins, or the same content refetched)",
             "reloaded tokens per workload (mean)",
             "reloaded",
             "optimum with prefetching, to oracle without",

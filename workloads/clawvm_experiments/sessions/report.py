@@ -139,7 +139,7 @@ def session_report(results: Mapping[str, Any]) -> list[Block]:
 def _result(results: Mapping[str, Any]) -> str:
     findings, counts = results["findings"], totals_of(results, "clawvm")
     text = (
-        f"In {counted(findings['sessions'], 'session')}, the recorded harness lost and fetched again "
+        f"In {counted(findings['sessions'], 'session')}, the recorded harness lost and refetched "
         f"{counted(findings['observed_refetch_tokens'], 'token')} of unchanged content "
         f"({counted(findings['observed_refetches'], 'refetch', 'refetches')})."
     )
@@ -339,7 +339,7 @@ def _kept(results: Mapping[str, Any]) -> Iterator[Block]:
     yield Paragraph(
         "Tokens of the recorded results. *Kept in the prompt*: the last prompt held every page at the demanded level, "
         "so no call was needed. *From the store*: no tool runs, but the page-in tokens go into the prompt; a page may "
-        "hold more lines than the call asked for. *Left out*: the store had it, the next prompt had no room. *Not "
+        "hold more lines than the call asked for. *Left out*: the store had it, the next prompt had no space. *Not "
         "judged*: a first access."
     )
     for each in results["views"]:

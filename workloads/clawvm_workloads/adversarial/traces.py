@@ -1,4 +1,4 @@
-"""Scenarios that are traces: too little room, too many pages and pins, boundaries in a row.
+"""Scenarios that are traces: too few free tokens, too many pages and pins, boundaries in a row.
 
 Starvation, churn and cascade reset are the paper's adversarial tests; sizes, turns and the other scenarios are ours.
 """
@@ -388,7 +388,7 @@ def flood_trace(pages: int, pointer_tokens: int, budget: int) -> Trace:
 
 
 def _pointers_first(request: SelectionRequest) -> Selection:
-    """Select as if every pointer had taken its room before floors and demands."""
+    """Select as if every pointer had taken its tokens before floors and demands."""
     pointers = sum(page.costs[Level.POINTER] for page in request.pages if Level.POINTER in page.costs)
     return select(dataclasses.replace(request, budget=max(1, request.budget - pointers)))
 
@@ -403,7 +403,7 @@ def pointer_flood(pages: int, budget: int) -> Scenario:
         f"pointers together would take {pages * LINE_TOKENS / budget:.1f} budgets. Floors and demands come first.",
         run=from_trace(partial(flood_trace, pages, LINE_TOKENS, budget)),
         controls=(
-            Control("a selector that gives pointers their room first", first, selector=_pointers_first),
+            Control("a selector that gives pointers their tokens first", first, selector=_pointers_first),
             removal("pointer_resolution", "no_controllable_fault"),
             removal("auto_pin", "floors_hold"),
             OVERSTATED,
