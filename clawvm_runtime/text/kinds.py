@@ -28,7 +28,31 @@ from enum import Enum
 from itertools import filterfalse
 from typing import Any, TypeVar
 
-__all__ = ["ContentKind", "detect_kind"]
+__all__ = [
+    "COMPRESSED_MOST",
+    "ITEM_LENGTH",
+    "LIST_ITEM",
+    "LONG_LINE",
+    "SECTION",
+    "ContentKind",
+    "Lines",
+    "definitions",
+    "detect_kind",
+    "failure_ranks",
+    "heading_depth",
+    "headings",
+    "is_key_value",
+    "key_points",
+    "key_values",
+    "left_out",
+    "lines_of",
+    "lines_with",
+    "list_items",
+    "matched_paths",
+    "matching",
+    "summaries",
+    "sure_failures",
+]
 
 ANALYSED_HEAD = 300_000
 ANALYSED_TAIL = 200_000

@@ -44,7 +44,7 @@ from clawvm_workloads.generated import generate
 from clawvm_workloads.reference_model import witness
 from clawvm_workloads.tasks import TASKS, task_trace
 
-__all__ = ["EXPERIMENT"]
+__all__ = ["EXPERIMENT", "compare_orders", "task_counts", "tried"]
 
 ABLATION_BUDGET = 180
 """The budget of the published ablation, in tokens."""

@@ -32,7 +32,7 @@ from clawvm_runtime.policy import POLICIES, Policy, WritebackMode
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, PageType, PinClass, RecallOutcome, Scope
 
-__all__ = ["Access", "Content", "Fate", "Levels", "Recall", "Shortfall", "Witness", "WitnessTurn", "witness"]
+__all__ = ["Access", "Fate", "Levels", "Recall", "Shortfall", "Witness", "WitnessTurn", "witness"]
 
 Levels = Mapping[str, Level]
 """The levels of pages, by id, that a prompt holds or must hold."""

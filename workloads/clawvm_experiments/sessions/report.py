@@ -17,7 +17,19 @@ from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.published import REAL_SESSION_MEDIANS, REAL_SESSIONS
 from clawvm_runtime.policy import POLICIES
 
-__all__ = ["LOSSES", "SESSIONS_ID", "counted", "losses", "number", "percent", "sessions_experiment", "window"]
+__all__ = [
+    "LOSSES",
+    "ROWS_MOST",
+    "SESSIONS_ID",
+    "counted",
+    "losses",
+    "number",
+    "percent",
+    "session_figures",
+    "session_report",
+    "sessions_experiment",
+    "window",
+]
 
 SESSIONS_ID = "sessions"
 

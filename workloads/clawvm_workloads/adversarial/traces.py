@@ -42,7 +42,19 @@ from clawvm_workloads.adversarial.scenario import (
 from clawvm_workloads.families import EVIDENCE, open_story, plan_page, preference_page, rule_page, user
 from clawvm_workloads.reference_model import Levels, WitnessTurn, witness
 
-__all__ = ["LINE_TOKENS", "SHORT_TOKENS", "TRACES", "flood_trace", "measure", "pointer_flood"]
+__all__ = [
+    "INJECTED_FAULTS",
+    "LINE_TOKENS",
+    "NOT_IN_PROMPTS",
+    "NOT_IN_TRACE",
+    "SHORT_TOKENS",
+    "TRACES",
+    "UNDERSTATED",
+    "flood_trace",
+    "from_trace",
+    "measure",
+    "pointer_flood",
+]
 
 
 def from_trace(build: Callable[[], Trace], rejections: tuple[str, ...] | None = None) -> Callable[..., ScenarioRun]:
