@@ -28,7 +28,16 @@ from clawvm_runtime.selector import Selection, SelectionRequest, Selector, minim
 from clawvm_runtime.updates import DomainValidator, Rejection, Update, ValidationContext, changed_page, check_update
 from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, RecallOutcome, ToolOutcome
 
-__all__ = ["MAXIMUM_BUDGET", "AssembledPrompt", "Block", "Engine", "RecallAnswer", "Renderer"]
+__all__ = [
+    "MAXIMUM_BUDGET",
+    "AssembledPrompt",
+    "Block",
+    "Engine",
+    "RecallAnswer",
+    "ToolAnswer",
+    "ToolCall",
+    "ToolResult",
+]
 __all__ += ["ToolAnswer", "ToolCall", "ToolResult"]
 
 MAXIMUM_BUDGET = 10**12

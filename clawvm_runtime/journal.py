@@ -23,7 +23,17 @@ from clawvm_runtime.errors import JournalCorruptError, JournalError
 from clawvm_runtime.updates import Rejection, Update, destroys, merged
 from clawvm_runtime.vocabulary import RejectCode
 
-__all__ = ["Check", "CommittedField", "EntryStatus", "FileJournalStorage", "Journal", "JournalEntry", "JournalStorage"]
+__all__ = [
+    "Check",
+    "CommittedField",
+    "EntryStatus",
+    "FileJournalStorage",
+    "Journal",
+    "JournalEntry",
+    "JournalStorage",
+    "MemoryJournalStorage",
+    "Writeback",
+]
 __all__ += ["MemoryJournalStorage", "Writeback"]
 
 MAXIMUM_DEPTH = 100

@@ -22,7 +22,6 @@ __all__ = [
     "PAPER_POLICIES",
     "POLICIES",
     "UPGRADE_SCORES",
-    "Feature",
     "LinearScore",
     "Policy",
     "WritebackMode",

@@ -17,7 +17,17 @@ from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.vocabulary import PIN_RANK, TYPE_RULES, Level, PinClass
 
-__all__ = ["Reason", "Required", "Selection", "SelectionRequest", "Selector", "StepOutcome", "minimum_set", "select"]
+__all__ = [
+    "Reason",
+    "Required",
+    "Selection",
+    "SelectionRequest",
+    "Selector",
+    "StepOutcome",
+    "install_order",
+    "minimum_set",
+    "select",
+]
 
 
 class Reason(str, Enum):

@@ -24,7 +24,16 @@ from clawvm_runtime.vocabulary import (
     level_from_name,
 )
 
-__all__ = ["CONTROL_FIELDS", "DomainValidator", "Rejection", "Update", "ValidationContext"]
+__all__ = [
+    "DomainValidator",
+    "Rejection",
+    "Update",
+    "ValidationContext",
+    "changed_page",
+    "check_update",
+    "destroys",
+    "merged",
+]
 __all__ += ["changed_page", "check_update", "destroys", "merged"]
 
 CONTROL_FIELDS = frozenset({"pin", "minimum", "status"})

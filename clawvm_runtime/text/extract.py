@@ -28,7 +28,7 @@ from clawvm_runtime.vocabulary import PageType, Scope
 __all__ = ["compressed", "structured"]
 
 COMPRESSED_SHARE = 3  # A compressed text aims at one third of the text and at no more than COMPRESSED_MOST.
-COMPRESSED_FROM = 240  # A shorter text has nothing to leave out that is worth a marker.
+COMPRESSED_FROM = 240  # A shorter text has too little to leave out for a marker.
 HEAD_PERCENT = 30
 TAIL_PERCENT = 20
 MARKER_LENGTH = 32  # Of "[... 132 lines left out ...]" with its line end and some spare.
@@ -280,7 +280,7 @@ def _definitions(lines: Lines) -> Iterator[str]:
     for index in lines.judged(kinds.definitions):
         line = lines.kept[index].rstrip()
         number = index + 1 + (lines.missing if index >= lines.hole else 0)
-        yield line if _NUMBERED.match(lines.kept[index]) else f"{number}: {line}"
+        yield line if _HAS_LINE_NUMBER.match(lines.kept[index]) else f"{number}: {line}"
 
 
 def _log_fields(writer: _FieldWriter, lines: Lines) -> None:
@@ -359,7 +359,7 @@ def _listing_fields(writer: _FieldWriter, lines: Lines) -> None:
 
 
 def _json_fields(writer: _FieldWriter, lines: Lines) -> None:
-    opening = _JSON_OPENING.search(lines.text, 0, JSON_SCANNED)
+    opening = _OPENING_BRACKET.search(lines.text, 0, JSON_SCANNED)
     start = opening.start() if opening else 0  # After what a harness put before the output.
     opener, records, members = _json_outline(lines.text[start : start + JSON_SCANNED])
     cut = "+" if len(lines.text) > start + JSON_SCANNED else ""
@@ -451,9 +451,9 @@ _TURN = re.compile(
     r"\s*(?=\S)(?:#{1,6}\s*|\*\*|\[)?(?i:user|human|assistant|agent|system|tool|developer)\b.{0,40}?[:>]"
 )
 _JSON_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\],:]|[^\s"{}\[\],:]+', re.DOTALL)
-_JSON_OPENING = re.compile(r"^[^\S\n]*[\[{]", re.MULTILINE)
+_OPENING_BRACKET = re.compile(r"^[^\S\n]*[\[{]", re.MULTILINE)
 _COMMENT = re.compile(r"\s*(?:\"\"\"|'{3}|#(?!!)|//|/\*|<!--|--)\s*\w|\s*\*\s+\w")
-_NUMBERED = re.compile(r"\s{0,8}\d{1,7}(?:→|\t|:|\s?\|)")
+_HAS_LINE_NUMBER = re.compile(r"\s{0,8}\d{1,7}(?:→|\t|:|\s?\|)")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")
 _DIFF_FILE = re.compile(r"diff --git a/.* b/(.*)|\+\+\+ (?:b/)?([^\t]*)|--- (?:a/)?([^\t]*)")
 _PATH = re.compile(

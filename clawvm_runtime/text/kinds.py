@@ -28,7 +28,31 @@ from enum import Enum
 from itertools import filterfalse
 from typing import Any, TypeVar
 
-__all__ = ["ContentKind", "detect_kind"]
+__all__ = [
+    "COMPRESSED_MOST",
+    "ITEM_LENGTH",
+    "LIST_ITEM",
+    "LONG_LINE",
+    "SECTION",
+    "ContentKind",
+    "Lines",
+    "definitions",
+    "detect_kind",
+    "failure_ranks",
+    "heading_depth",
+    "headings",
+    "is_key_value",
+    "key_points",
+    "key_values",
+    "left_out",
+    "lines_of",
+    "lines_with",
+    "list_items",
+    "matched_paths",
+    "matching",
+    "summaries",
+    "sure_failures",
+]
 
 ANALYSED_HEAD = 300_000
 ANALYSED_TAIL = 200_000
@@ -199,9 +223,9 @@ def _either(*patterns: str) -> str:
 
 
 # Tools that read files often number the lines: "  12\tdef run():", "12→def run():", "12:def run():".
-_SURE_NUMBER = r"\s{0,8}\d{1,7}(?:→|\t|:(?!\d\d\b)|\s?\|)\s?"
-_NUMBER = rf"(?:{_SURE_NUMBER})?"
-_NUMBERED = re.compile(_SURE_NUMBER)
+_LINE_NUMBER = r"\s{0,8}\d{1,7}(?:→|\t|:(?!\d\d\b)|\s?\|)\s?"
+_NUMBER = rf"(?:{_LINE_NUMBER})?"
+_NUMBERED_LINE = re.compile(_LINE_NUMBER)
 
 _DEFINITION = re.compile(
     _NUMBER
@@ -422,7 +446,7 @@ _CODE_ENDS = ("{", ";", "):", "(", "[", "},", "],", "),", "->", "=>")
 
 _MARKDOWN = re.compile(r" {0,3}#{2,6} \S|(?:.*\s)?\*\*\S[^*]{0,80}\*\*|.*\[[^\]]{1,80}\]\([^)\s]+\)|>\s\S")
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})")
-_JSON_OPENING = re.compile(
+_JSON_BEGINS = re.compile(
     r"\{\s*(?:\"|\}\s*$)|\[[\[\s]*(?:\{\s*[\"}]|\"|\]|(?:-?\d[\d.eE+-]*|true|false|null)\s*(?:,|\n\s*\]))"
 )
 # What some harnesses put before the output of a command.
@@ -453,7 +477,7 @@ def detect_kind(text: str) -> ContentKind:
         opening = opening[head.end() :].lstrip() or opening
     if not opening:
         return ContentKind.PROSE
-    if _JSON_OPENING.match(opening):
+    if _JSON_BEGINS.match(opening):
         return ContentKind.JSON
     lines = [line[:LINE_CHARACTERS].rstrip() for line in opening.split("\n", DETECTION_LINES)[:DETECTION_LINES]]
     if _is_diff(lines):
@@ -481,8 +505,8 @@ def _outside_fences(lines: Sequence[str]) -> tuple[list[str], int]:
             fences += 1
         elif fences % 2 == 0:
             kept.append(line)
-    if kept and _share(kept, _NUMBERED.match) >= 0.9:
-        unnumbered = (_NUMBERED.sub("", line, count=1) if _NUMBERED.match(line) else line for line in kept)
+    if kept and _share(kept, _NUMBERED_LINE.match) >= 0.9:
+        unnumbered = (_NUMBERED_LINE.sub("", line, count=1) if _NUMBERED_LINE.match(line) else line for line in kept)
         kept = [line for line in unnumbered if line.strip()]
     return kept, fences
 

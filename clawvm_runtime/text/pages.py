@@ -111,7 +111,7 @@ def _cost(text: str, token_counter: TokenCounter) -> int:
 
 
 def _with_shorter_levels(page: Page, text: str, token_counter: TokenCounter, kind: ContentKind | None) -> Page:
-    """Return *page*, which holds *text* at full, with the other levels worth keeping; with texts if it has any."""
+    """Return *page*, which holds *text* at full, with the other levels that are useful; with texts if it has any."""
     kind = detect_kind(text) if kind is None else kind
     lines = lines_of(text)
     shorter: dict[Level, str] = {}

@@ -100,7 +100,7 @@ def _origin(provenance: Provenance, page_type: PageType) -> str:
 
 
 def _call(reference: str) -> str:
-    """Return a canonical tool signature as its tool and telling arguments, any other reference as it is."""
+    """Return a canonical tool signature as its tool and significant arguments, any other reference as it is."""
     signature = _SIGNATURE.fullmatch(reference)
     if signature is None:
         return reference

@@ -228,7 +228,7 @@ class _Map:
         placed: list[tuple[BoundaryMark, float | None]] = []
         for mark, (begin, _), row in zip(marks, spans, rows):
             if row >= used:
-                placed.append((mark, None))  # Lines are too close for more names; their style and hover tell.
+                placed.append((mark, None))  # Too close for more names; hover text identifies each line.
                 continue
             at = y + (row + 1) * _LANE
             self.parts.append(label(mark.boundary, begin + 4, at - 4, "cvp-small cvp-clear"))

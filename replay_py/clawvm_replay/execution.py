@@ -21,7 +21,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 from clawvm_replay.errors import InputError
@@ -68,11 +68,11 @@ def executor_named(name: str, jobs: int) -> Iterator[Executor | None]:
 def _abandon(executor: Executor, *, wait_for_running: bool) -> None:
     """End an executor whose results nobody wants; a remote worker must not hold up the end of this process."""
     if isinstance(executor, ProcessPoolExecutor):
-        processes = list((getattr(executor, "_processes", None) or {}).values())
-        executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        # Killed first: the pool's own thread then fails what is left, and ends; this process waits for that thread.
+        for process in list((getattr(executor, "_processes", None) or {}).values()):
             process.kill()
-    executor.shutdown(wait=wait_for_running)
+    with suppress(OSError):  # The thread may close the pool's pipe at this moment.
+        executor.shutdown(wait=wait_for_running)
 
 
 @contextmanager

@@ -312,9 +312,9 @@ def _jump_trace() -> Trace:
 
 def _recall_trace() -> Trace:
     story = _story("gate_silent_recall_visibility")
-    story.turn(20, lookups=[("what does the user prefer", RecallOutcome.NO_MATCH)])
-    story.turn(20, lookups=[("what was decided in the group", RecallOutcome.DENIED)])
-    story.turn(20, lookups=[("what was decided yesterday", RecallOutcome.BACKEND_ERROR)])
+    story.turn(20, recalls=[("what does the user prefer", RecallOutcome.NO_MATCH)])
+    story.turn(20, recalls=[("what was decided in the group", RecallOutcome.DENIED)])
+    story.turn(20, recalls=[("what was decided yesterday", RecallOutcome.BACKEND_ERROR)])
     return story.trace()
 
 

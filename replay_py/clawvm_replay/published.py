@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 __all__ = [
     "CONFIGURATIONS",
-    "COUNT_TOLERANCE",
     "FAULT_FREE",
     "HYBRID_BUDGET",
     "HYBRID_FAULTS",

@@ -21,7 +21,7 @@ from clawvm_replay.trace_format import (
     Call,
     EventBefore,
     FlushEvent,
-    Lookup,
+    RecallQuery,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -171,8 +171,8 @@ class _Run:
         for call in turn.calls:
             self._call(call)
         engine.post_model(demands=turn.demands)
-        for lookup in turn.lookups:
-            self._recall(lookup)
+        for recall in turn.recalls:
+            self._recall(recall)
         for update in turn.updates:
             engine.post_model(updates=[self._based(update)])
         due = self._account.grow(turn.transcript_tokens)
@@ -224,8 +224,8 @@ class _Run:
             self._account.compacted()
             self._engine.compaction()
 
-    def _recall(self, lookup: Lookup) -> None:
-        self._engine.recall(lookup.query, lambda query: RecallAnswer(lookup.outcome))
+    def _recall(self, recall: RecallQuery) -> None:
+        self._engine.recall(recall.query, lambda query: RecallAnswer(recall.outcome))
 
     def _based(self, update: Update) -> Update:
         """Return *update* with the base version that the agent would have read, where the trace leaves it open."""

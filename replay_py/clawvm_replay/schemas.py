@@ -103,10 +103,6 @@ class Schemas:
         """Yield the violations of the document *name* lazily, in time linear in the instance."""
         return self._apply(self._schemas[self._names[name]], instance, "")
 
-    def is_valid(self, instance: object, name: str) -> bool:
-        """Return whether the instance has no violation of the document *name*."""
-        return next(self.violations(instance, name), None) is None
-
     def _apply(self, schema: Any, value: object, path: str) -> Iterator[SchemaViolation]:
         if isinstance(schema, bool):
             if not schema:

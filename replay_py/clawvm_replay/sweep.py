@@ -21,7 +21,7 @@ from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.policy import Policy
 
-__all__ = ["UNSERVED_FIELDS", "SweepCell", "SweepSummary", "differences", "run_cell", "sweep"]
+__all__ = ["UNSERVED_FIELDS", "CellOutcome", "SweepCell", "SweepSummary", "differences", "run_cell", "sweep"]
 
 FORMAT_NAME = "clawvm.sweep_summary"
 FORMAT_VERSION = 2

@@ -11,7 +11,7 @@ from clawvm_replay.trace_format import (
     BoundaryEvent,
     Call,
     EventBefore,
-    Lookup,
+    RecallQuery,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -119,7 +119,7 @@ class TraceBuilder:
         *,
         calls: Iterable[Call] = (),
         demands: Iterable[tuple[str, Level]] = (),
-        lookups: Iterable[tuple[str, RecallOutcome]] = (),
+        recalls: Iterable[tuple[str, RecallOutcome]] = (),
         updates: Iterable[Update] = (),
     ) -> None:
         """Close a turn that grows the transcript by *transcript_tokens*."""
@@ -130,7 +130,7 @@ class TraceBuilder:
                 events_before=tuple(self._events_before),
                 calls=tuple(calls),
                 demands=tuple(demands),
-                lookups=tuple(Lookup(query, outcome) for query, outcome in lookups),
+                recalls=tuple(RecallQuery(query, outcome) for query, outcome in recalls),
                 updates=tuple(updates),
             )
         )

@@ -27,7 +27,7 @@ __all__ = [
     "Call",
     "EventBefore",
     "FlushEvent",
-    "Lookup",
+    "RecallQuery",
     "Replacement",
     "ToolDeclaration",
     "Trace",
@@ -117,8 +117,8 @@ EventBefore = Page | Replacement | ToolDeclaration | BoundaryEvent | FlushEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
-    """A recall from memory and the backend's outcome."""
+class RecallQuery:
+    """A query to memory and the backend's outcome."""
 
     query: str
     outcome: RecallOutcome
@@ -141,7 +141,7 @@ class Turn:
     events_before: tuple[EventBefore, ...] = ()
     calls: tuple[Call, ...] = ()
     demands: tuple[tuple[str, Level], ...] = ()
-    lookups: tuple[Lookup, ...] = ()
+    recalls: tuple[RecallQuery, ...] = ()
     updates: tuple[Update, ...] = ()
     line: int = 0
 
@@ -179,7 +179,7 @@ def turn_lines(turn: Turn) -> Iterator[str]:
         transcript_tokens=turn.transcript_tokens,
         calls=[{"level": call.level.label, "signature": call.signature} for call in turn.calls],
         demands=[{"level": level.label, "page": page_id} for page_id, level in turn.demands],
-        lookups=[{"outcome": lookup.outcome.value, "query": lookup.query} for lookup in turn.lookups],
+        lookups=[{"outcome": recall.outcome.value, "query": recall.query} for recall in turn.recalls],
         updates=[update.to_record() for update in turn.updates],
     )
 
@@ -518,8 +518,8 @@ def _turn(record: dict[str, Any], events_before: tuple[EventBefore, ...], line: 
         events_before=events_before,
         calls=tuple(Call(_name(item, "signature"), _demanded_level(item)) for item in _objects(record, "calls")),
         demands=tuple((_name(item, "page"), _demanded_level(item)) for item in _objects(record, "demands")),
-        lookups=tuple(
-            Lookup(_name(item, "query"), RecallOutcome(item["outcome"])) for item in _objects(record, "lookups")
+        recalls=tuple(
+            RecallQuery(_name(item, "query"), RecallOutcome(item["outcome"])) for item in _objects(record, "lookups")
         ),
         updates=tuple(_update(item) for item in _objects(record, "updates")),
         line=line,

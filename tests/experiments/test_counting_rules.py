@@ -107,7 +107,7 @@ def generated_trace(chance):
                 (pages[chance.randrange(4)], (Level.POINTER, STRUCTURED, FULL)[chance.randrange(3)])
                 for _ in range(chance.randrange(3))
             ],
-            lookups=[("q", list(RecallOutcome)[chance.randrange(4)])] if chance.random() < 0.3 else [],
+            recalls=[("q", list(RecallOutcome)[chance.randrange(4)])] if chance.random() < 0.3 else [],
             updates=[update(field=f"field-{chance.randrange(3)}") for _ in range(chance.randrange(3))],
         )
     return builder.trace()
@@ -268,7 +268,7 @@ class AlternativeRulesTest(unittest.TestCase):
 
     def test_no_match_is_a_silent_recall_too(self):
         builder = story()
-        builder.turn(0, lookups=[("a", RecallOutcome.NO_MATCH), ("b", RecallOutcome.DENIED), ("c", RecallOutcome.OK)])
+        builder.turn(0, recalls=[("a", RecallOutcome.NO_MATCH), ("b", RecallOutcome.DENIED), ("c", RecallOutcome.OK)])
         trace = builder.trace()
         self.assertEqual(self.changes("no_match_silent", trace, RETRIEVAL), {"silent_recall": (1, 2)})
         self.assertEqual(self.changes("no_match_silent", trace, CLAWVM), {})

@@ -266,7 +266,7 @@ class OneOrderTest(unittest.TestCase):
                 self.assertEqual(select_in_one_order(request).levels, select(request).levels)
 
     def test_under_pressure_a_costly_demand_takes_the_room_of_a_floor(self):
-        """The demanded rule comes first by utility and takes 28 of 30 tokens, so that the other's floor has no room."""
+        """The demanded rule comes first by utility and takes 28 of 30 tokens, so the other's floor does not fit."""
 
         def rule(page_id, utility):
             costs = COSTS.costs(PageType.CONSTRAINT)

@@ -7,7 +7,7 @@ from clawvm_experiments.property import Property, check_trace, levels_of, violat
 from clawvm_replay.trace_format import (
     BoundaryEvent,
     Call,
-    Lookup,
+    RecallQuery,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -58,7 +58,7 @@ STORY = trace(
         "calls": (Call("read", FULL),),
         "updates": (note(), note(scope="universe")),
     },
-    {"calls": (Call("read", FULL),), "lookups": (Lookup("what", RecallOutcome.DENIED),)},
+    {"calls": (Call("read", FULL),), "recalls": (RecallQuery("what", RecallOutcome.DENIED),)},
     {
         "events_before": (BoundaryEvent(Boundary.RESET, "session-2"),),
         "calls": (Call("read", FULL),),

@@ -3,7 +3,8 @@
 import dataclasses
 import unittest
 
-from clawvm_experiments.quality import EXPERIMENT, EXPLORATORY, QUALITY, SCORES
+from clawvm_experiments.experiment import QUALITY
+from clawvm_experiments.quality import EXPERIMENT, EXPLORATORY, SCORES
 from clawvm_replay.document import markdown
 from clawvm_runtime.policy import POLICIES
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS

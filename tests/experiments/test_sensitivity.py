@@ -21,7 +21,8 @@ from clawvm_experiments.sensitivity_conclusions import (
 )
 from clawvm_experiments.sensitivity_settings import GROUPS, RULE_SETS, SETTINGS, Counts
 from clawvm_replay.document import markdown
-from clawvm_replay.trace_format import TraceError, read_trace, write_trace
+from clawvm_replay.errors import TraceError
+from clawvm_replay.trace_format import read_trace, write_trace
 from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, WritebackMode
 from clawvm_runtime.vocabulary import FaultKind
 from clawvm_workloads.families import PAPER_FAMILIES

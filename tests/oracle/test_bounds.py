@@ -58,11 +58,11 @@ class ByHandTests(unittest.TestCase):
         # Turn 3 uses a, turn 4 uses b. Prompt 2 has to hold b and keeps a; prompt 3 has to hold a and keeps b.
         self.assertEqual(three(sequence(12, COSTS, demands("a", "b", "a", "b"))), (0, 0, 12))
 
-    def test_without_room_beside_the_demand_everything_is_reloaded(self) -> None:
+    def test_without_space_besides_the_demand_everything_is_reloaded(self) -> None:
         self.assertEqual(three(sequence(6, COSTS, demands("a", "b", "a", "b"))), (12, 12, 24))
 
     def test_prefetch_saves_what_keeping_cannot(self) -> None:
-        # With room for one page beside the demand, one of two pages can be kept, but either can be fetched ahead.
+        # With space for one page besides the demand, one of two pages can be kept, but either can be fetched ahead.
         needs = sequence(12, COSTS, demands("a", "b", "c", "a", "b", "c"))
         self.assertEqual(three(needs)[0], 0)
         self.assertGreater(three(needs)[1], 0)
@@ -70,7 +70,7 @@ class ByHandTests(unittest.TestCase):
 
     def test_a_floor_takes_tokens(self) -> None:
         turns = [Needs(need.demanded, {"c": FULL}) for need in demands("a", "b", "a")]
-        # 5 tokens are left beside b and the floor: a cannot stay in full, but its first layer of 2 need not come again.
+        # 5 tokens are left besides b and the floor: a cannot stay full, but its first layer of 2 need not come again.
         self.assertEqual(three(sequence(17, COSTS, turns)), (6, 6, 6 + 6 + 6 + 4))
         self.assertEqual(three(sequence(18, COSTS, turns)), (0, 0, 6 + 6 + 6))
 
@@ -89,7 +89,7 @@ class ByHandTests(unittest.TestCase):
         self.assertEqual(three(sequence(11, COSTS, turns)), (18, 18, 18))
 
     def test_tokens_that_no_whole_page_can_use_do_not_count(self) -> None:
-        # 15 tokens are left beside each demand: one page of 10 fits. In parts, half of another one would.
+        # 15 tokens are left besides each demand: one page of 10 fits. In parts, half of another one would.
         turns = demands("a", "b", "c", "d", "a", "b", "c", "d")
         needs = sequence(25, TENS, turns)
         self.assertEqual(three(needs), three(sequence(20, TENS, turns)))
@@ -113,7 +113,7 @@ class AnyPolicyPlanTests(unittest.TestCase):
             any_policy_plan(sequence(12, COSTS, turns)),
             [{content("a"): FULL}, {content("a"): FULL, content("b"): FULL}, {content("a"): FULL}],
         )
-        # Without the room to raise a, its floor stays as it is.
+        # Without the space to raise a, its floor stays as it is.
         self.assertEqual(any_policy_plan(sequence(11, COSTS, turns))[1], {content("a"): STRUCTURED, content("b"): FULL})
 
     def test_it_fetches_ahead_what_nobody_asked_for_in_the_turn(self) -> None:

@@ -76,8 +76,8 @@ class ScaleTest(unittest.TestCase):
         self.assertEqual(scale.ticks, (120, 180, 181, 500))
         labelled = scale.labelled()
         for (one, text), (other, other_text) in zip(labelled, labelled[1:]):
-            room = scale.position(other) - scale.position(one)
-            self.assertGreater(room, (text_width(text, 13) + text_width(other_text, 13)) / 2)
+            distance = scale.position(other) - scale.position(one)
+            self.assertGreater(distance, (text_width(text, 13) + text_width(other_text, 13)) / 2)
         self.assertNotIn(181, [tick for tick, _ in labelled])
 
 

@@ -314,7 +314,7 @@ class LargeSessionsTest(unittest.TestCase):
             tree = parsed(residency_map(self.large(turns, 2)))
             width = float(tree.attrib["width"])
             for text in tree.iter(SVG + "text"):
-                x, room = float(text.attrib["x"]), text_width(text.text or "", 12)
+                x, extent = float(text.attrib["x"]), text_width(text.text or "", 12)
                 anchor = text.attrib.get("text-anchor")
-                begin = x - room if anchor == "end" else x - room / 2 if anchor else x
-                self.assertTrue(begin >= 0 and begin + room <= width, (turns, text.text))
+                begin = x - extent if anchor == "end" else x - extent / 2 if anchor else x
+                self.assertTrue(begin >= 0 and begin + extent <= width, (turns, text.text))

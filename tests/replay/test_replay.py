@@ -309,7 +309,7 @@ class HarnessTest(unittest.TestCase):
         plan(builder)
         read = builder.tool("read", {"path": "a"}, "file", COSTS)
         builder.turn(
-            101, calls=[read], demands=[("plan", Level.FULL)], lookups=[("q", RecallOutcome.OK)], updates=[note()]
+            101, calls=[read], demands=[("plan", Level.FULL)], recalls=[("q", RecallOutcome.OK)], updates=[note()]
         )
         _, events = events_of(builder.trace())
         order = kinds(events, "tool", "recall", "stage", "boundary", "assemble")

@@ -23,7 +23,7 @@ from clawvm_replay.schemas import Schemas, schema_documents
 from clawvm_replay.trace_format import (
     BoundaryEvent,
     FlushEvent,
-    Lookup,
+    RecallQuery,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -125,8 +125,8 @@ def written() -> dict[str, list[Any]]:
 
 def decisions_under_pressure() -> list[Any]:
     """Return the decisions on a demand that exceeds the whole budget, and on every kind of empty recall."""
-    lookups = tuple(Lookup("why", outcome) for outcome in RecallOutcome)
-    turn = Turn(1, events_before=(page(),), demands=(("a", Level.FULL),), lookups=lookups)
+    recalls = tuple(RecallQuery("why", outcome) for outcome in RecallOutcome)
+    turn = Turn(1, events_before=(page(),), demands=(("a", Level.FULL),), recalls=recalls)
     decisions = DecisionTrace()
     replay_trace(Trace(TraceHeader("pressure", 4), (turn,)), POLICIES["retrieval"], decisions=decisions)
     return decisions.events
@@ -327,7 +327,8 @@ class SchemasTest(unittest.TestCase):
                 possible = False
             else:
                 possible = True
-            self.assertIs(store().is_valid({"page": record, "record": "page"}, "trace" + SUFFIX), possible, record)
+            found = list(store().violations({"page": record, "record": "page"}, "trace" + SUFFIX))
+            self.assertIs(not found, possible, (record, found))
 
 
 class AcceptanceTest(unittest.TestCase):
@@ -366,12 +367,12 @@ class RefusalTest(unittest.TestCase):
                 mark = next(field for field in ("event", "record", "format") if field in record)
                 unmarked = {field: value for field, value in record.items() if field != mark}
                 for wrong in ({**record, "unknown": 1}, {**record, mark: "unknown"}, unmarked, {}, [record], None):
-                    self.assertFalse(store().is_valid(wrong, name + SUFFIX), (name, wrong))
+                    self.assertTrue(list(store().violations(wrong, name + SUFFIX)), (name, wrong))
 
     def test_no_record_passes_for_one_of_another_file(self) -> None:
         for name, records in instances().items():
             for other in documents().keys() - {name, "trace", "tool-simulator"}:
-                self.assertFalse(store().is_valid(records[0], other + SUFFIX), (name, other))
+                self.assertTrue(list(store().violations(records[0], other + SUFFIX)), (name, other))
 
 
 class AgreementTest(unittest.TestCase):
@@ -389,7 +390,7 @@ class AgreementTest(unittest.TestCase):
             cls.validators[name] = jsonschema.Draft202012Validator(document, registry=registry)
 
     def assert_agreement(self, name: str, record: Any) -> bool:
-        ours = store().is_valid(record, name + SUFFIX)
+        ours = not any(store().violations(record, name + SUFFIX))
         self.assertIs(self.validators[name].is_valid(record), ours, (name, record))
         return ours
 

@@ -161,7 +161,7 @@ class RoundTripTest(TraceFormatCase):
         self.assertIsNone(header.accounting)
         _, turns = read_bytes(encoded(SMALL))
         second = turns[1]
-        self.assertEqual((second.calls, second.demands, second.lookups, second.updates), ((), (), (), ()))
+        self.assertEqual((second.calls, second.demands, second.recalls, second.updates), ((), (), (), ()))
 
 
 class BadInputTest(TraceFormatCase):

@@ -386,16 +386,16 @@ class CrashTests(_FileCase):
 
 
 class _FullDisk:
-    """A file that takes *room* more bytes, in two goes each, and then raises ENOSPC."""
+    """A file that takes *space* more bytes, in two goes each, and then raises ENOSPC."""
 
-    def __init__(self, file: Any, room: int, truncates: bool = True) -> None:
-        self._file, self._room, self._truncates = file, room, truncates
+    def __init__(self, file: Any, space: int, truncates: bool = True) -> None:
+        self._file, self._space, self._truncates = file, space, truncates
 
     def write(self, view: memoryview) -> int:
-        if not self._room:
+        if not self._space:
             raise OSError(errno.ENOSPC, "no space left")
-        written = self._file.write(view[: min(self._room, max(1, len(view) // 2))])
-        self._room -= written
+        written = self._file.write(view[: min(self._space, max(1, len(view) // 2))])
+        self._space -= written
         return int(written)
 
     def truncate(self, size: int) -> int:
@@ -409,7 +409,7 @@ class _FullDisk:
 
 class FullDiskTests(_FileCase):
     def test_after_a_failed_write_everything_is_still_staged_and_the_file_is_whole(self) -> None:
-        for room in range(0, 120, 7):
+        for space in range(0, 120, 7):
             journal = self.open()
             storage: Any = journal._storage
             for value in ("a", "bad"):
@@ -421,11 +421,11 @@ class FullDiskTests(_FileCase):
                 lambda j=journal: j.stage(make_update("x" * 300)),
                 lambda j=journal: j.abandon("reset" * 100),
             ):
-                storage._file = _FullDisk(real, room)
+                storage._file = _FullDisk(real, space)
                 with self.assertRaises(OSError):
                     act()
                 storage._file = real
-                self.assertEqual((picture(journal), self.path.read_bytes()), (before, content), f"room {room}")
+                self.assertEqual((picture(journal), self.path.read_bytes()), (before, content), f"space {space}")
             self.assertEqual(journal.write_back(refuse_bad).commit, 1)
             after = picture(journal)
             self.assertEqual(picture(self.reopen(journal)), after)

@@ -358,7 +358,7 @@ class RecordedUsageTest(unittest.TestCase):
     def test_what_a_later_line_of_a_reply_knows_takes_the_place_of_what_the_first_said(self) -> None:
         record = recorded(Usage(100, 60, 20, 1, "m"), Usage(100, 60, 20, 578, "m"), Usage(300, 200, 0, 7, "n"))
         self.assertEqual((record["requests"], record["prompt_tokens"], record["output_tokens"]), (2, 400, 585))
-        self.assertEqual(recorded(Usage(100), Usage(100))["requests"], 2)  # Without ids nobody can tell.
+        self.assertEqual(recorded(Usage(100), Usage(100))["requests"], 2)  # Without ids all count.
         joined = recorded(Usage(100, message="m"), Usage(140, message="m"))
         self.assertEqual((joined["requests"], joined["prompt_tokens"]), (2, 240))
 

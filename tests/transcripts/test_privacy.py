@@ -90,7 +90,7 @@ class Striking:
 
 
 def striking_claude_code(word: Striking) -> Recording:
-    """Return a session of Claude Code with striking words wherever the format has room for them."""
+    """Return a session of Claude Code with striking words wherever the format allows them."""
     made = Recording(
         word("session id"),
         project=f"/home/{word('user')}/{word('project')}",

@@ -1,4 +1,4 @@
-"""Names that tell nothing."""
+"""Names that reveal nothing."""
 
 import unittest
 

@@ -46,7 +46,7 @@ class TasksTest(unittest.TestCase):
                 for turn in getattr(task, name, ()):
                     with self.subTest(task=task.name, schedule=name, turn=turn):
                         self.assertTrue(1 <= turn <= task.turns)
-            for turn, _ in task.lookups_at:
+            for turn, _ in task.recalls_at:
                 self.assertTrue(1 <= turn <= task.turns)
             if getattr(task, "denied", ""):
                 self.assertIn(task.denied, task.items)

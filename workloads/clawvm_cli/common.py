@@ -26,7 +26,6 @@ __all__ = [
     "add_output_arguments",
     "budgets_from",
     "execute",
-    "names_from",
     "path_from",
     "positive",
     "unique",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn, TextIO
 
-__all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "OK", "guarded", "in_one_line"]
+__all__ = ["BAD_INPUT", "FAILED", "OK", "guarded", "in_one_line"]
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 

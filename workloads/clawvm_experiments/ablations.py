@@ -28,7 +28,7 @@ from clawvm_replay.published import TABLE_6, TABLE_6_BUDGET, count_reproduced
 from clawvm_runtime.policy import FEATURES, POLICIES, Policy
 from clawvm_workloads.families import PAPER_BUDGETS
 
-__all__ = ["ADDITIONS", "EXPERIMENT", "PREVENTS", "Addition"]
+__all__ = ["ADDITIONS", "EXPERIMENT", "PREVENTS", "VARIANTS"]
 
 COMPLETE = POLICIES["clawvm"]
 BARE = POLICIES["retrieval"]

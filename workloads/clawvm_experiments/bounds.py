@@ -48,7 +48,7 @@ from clawvm_runtime.policy import PAPER_POLICIES, POLICIES
 from clawvm_runtime.selector import select
 from clawvm_workloads.families import PAPER_BUDGETS, PAPER_FAMILIES
 
-__all__ = ["EXPERIMENT", "trace_row"]
+__all__ = ["EDGES", "EXPERIMENT", "trace_row"]
 
 QUICK_BUDGETS = (120, 300)
 CASES, QUICK_CASES = 600, 30
@@ -426,7 +426,7 @@ def _figures(results: dict[str, Any]) -> dict[str, str]:
 
     return {
         "page_in_tokens.svg": chart(
-            "Reloaded tokens (page-ins, or the same content fetched again)",
+            "Reloaded tokens (page-ins, or the same content refetched)",
             "reloaded tokens per workload (mean)",
             "reloaded",
             "optimum with prefetching, to oracle without",

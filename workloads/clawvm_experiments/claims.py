@@ -19,6 +19,7 @@ from clawvm_replay.document import ReportVerdict, Table
 
 __all__ = [
     "KINDS",
+    "PAPER_KINDS",
     "Claim",
     "Judged",
     "claims_record",

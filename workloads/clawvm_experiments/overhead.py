@@ -32,7 +32,7 @@ from clawvm_replay.document import Block, Heading, Paragraph, ReportVerdict, Tab
 from clawvm_runtime.canonical import canonical_json
 from clawvm_workloads.families import PAPER_FAMILIES
 
-__all__ = ["BUDGET", "ID", "Configuration", "configuration", "measure", "report"]
+__all__ = ["BUDGET", "FIGURES", "ID", "Configuration", "configuration", "measure", "report"]
 
 ID = "overhead"
 VERSION = 3

@@ -44,7 +44,7 @@ NO_PROTECTIONS = ("upgrade_scoring", "prefetch")
 MOST_COUNTEREXAMPLES = 3
 """How many failing seeds of a chunk are written as traces; the others are only listed."""
 
-ITEMS = ("calls", "demands", "lookups", "updates")
+ITEMS = ("calls", "demands", "recalls", "updates")
 """The kinds of event that are counted in a workload."""
 
 
@@ -460,7 +460,7 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "workloads_under_pressure": counts["workloads"] - counts["workloads that fit"],
         "turns_under_pressure": counts["turns under pressure"],
         "tool_calls_tried": counts["calls"],
-        **{f"{kind}_tried": counts[kind] for kind in ("turns", "demands", "accesses", "updates", "lookups")},
+        **{f"{kind}_tried": counts[kind] for kind in ("turns", "demands", "accesses", "updates", "recalls")},
         "boundaries_passed": counts["boundaries"],
         "violations": len(violations),
         "protections": len(protections),

@@ -31,7 +31,7 @@ from clawvm_replay.document import Block, Heading, Paragraph, Table, Value
 from clawvm_runtime.policy import FEATURES, POLICIES, UPGRADE_SCORES, LinearScore, Policy
 from clawvm_workloads.families import PAPER_BUDGETS
 
-__all__ = ["EXPERIMENT", "EXPLORATORY"]
+__all__ = ["EXPERIMENT", "EXPLORATORY", "SCORES"]
 
 QUICK_BUDGETS = (120, 300)
 

@@ -44,7 +44,7 @@ from clawvm_workloads.generated import generate
 from clawvm_workloads.reference_model import witness
 from clawvm_workloads.tasks import TASKS, task_trace
 
-__all__ = ["EXPERIMENT"]
+__all__ = ["EXPERIMENT", "compare_orders", "task_counts", "tried"]
 
 ABLATION_BUDGET = 180
 """The budget of the published ablation, in tokens."""
@@ -219,8 +219,8 @@ def task_counts(setting: Setting, budgets: Sequence[int]) -> Iterator[Counts]:
 def compare_orders(seeds: int, budgets: Sequence[int]) -> Row:
     """Return what one order changes in the first *seeds* generated workloads and in the families at half of *budgets*.
 
-    The orders differ only if a hard page is demanded far above its floor and another hard page's floor then has no
-    room. The families have no such turn, but the budgets of generated workloads are drawn around what is needed. Every
+    The orders differ only if a hard page is demanded far above its floor and another hard page's floor then does not
+    fit. The families have no such turn, but the budgets of generated workloads are drawn around what is needed. Every
     policy with auto-pin is tried. A run is under pressure if a turn of it is.
     """
     families = ((family_trace(workload, budget), budget // 2) for workload in PAPER_FAMILIES for budget in budgets)

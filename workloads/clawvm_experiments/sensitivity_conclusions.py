@@ -14,17 +14,7 @@ from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_runtime.vocabulary import FaultKind
 from clawvm_workloads.tasks import category_of
 
-__all__ = [
-    "CONCLUSIONS",
-    "FREE_FEATURES",
-    "HYBRID",
-    "OWN_KINDS",
-    "STRUCTURED",
-    "TASK_BUDGET",
-    "Conclusion",
-    "ConclusionOutcome",
-    "CountTable",
-]
+__all__ = ["CONCLUSIONS", "FREE_FEATURES", "HYBRID", "OWN_KINDS", "STRUCTURED", "TASK_BUDGET", "CountTable"]
 
 STRUCTURED = ("lru", "clawvm", "oracle_h3")
 """The policies with ClawVM's structure, which are expected to show no fault."""

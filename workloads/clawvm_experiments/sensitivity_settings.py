@@ -23,7 +23,7 @@ from clawvm_workloads.reference_model import Access, Recall, Shortfall, Witness
 
 __all__ = [
     *("GROUPS", "RULE_SETS", "SETTINGS", "Counts", "CountingRules", "Setting"),
-    *("count", "metrics_counts", "select_in_one_order"),
+    *("count", "metrics_counts", "select_in_one_order", "select_without_injection"),
 ]
 
 TraceChange = Callable[[Trace], Trace]

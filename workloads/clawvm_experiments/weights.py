@@ -29,7 +29,7 @@ from clawvm_replay.published import WEIGHT_SWEEP
 from clawvm_runtime.policy import POLICIES, UPGRADE_SCORES, Policy
 from clawvm_workloads.families import PAPER_FAMILIES
 
-__all__ = ["EXPERIMENT", "SETTINGS", "Weights", "policy_with"]
+__all__ = ["DEFAULT", "EXPERIMENT", "METRICS", "SETTINGS", "Weights", "policy_with"]
 
 _SCORE = UPGRADE_SCORES["clawvm"]
 

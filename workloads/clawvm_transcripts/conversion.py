@@ -29,7 +29,7 @@ from clawvm_transcripts.recorded_pages import (
 )
 from clawvm_transcripts.views import Observed, View, ViewBuilder
 
-__all__ = ["FLUSH_BEFORE_COMPACTION", "FlushPlacer", "SessionConverter", "Sinks"]
+__all__ = ["FLUSH_BEFORE_COMPACTION", "MOST_HELD", "FlushPlacer", "SessionConverter", "Sinks"]
 
 
 # --- Where the flush before a compaction is inserted.

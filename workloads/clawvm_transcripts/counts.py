@@ -40,7 +40,17 @@ from clawvm_transcripts.events import (
 from clawvm_transcripts.pseudonyms import Pseudonyms, number_of
 from clawvm_transcripts.shell import name_set, plain_path
 
-__all__ = ["SessionCounter", "SessionCounts", "count_sessions", "counted_paths", "shown_counts"]
+__all__ = [
+    "COMPACTIONS",
+    "MOST_UNKNOWN_KINDS",
+    "OTHER_KINDS",
+    "RESETS",
+    "SessionCounter",
+    "SessionCounts",
+    "count_sessions",
+    "counted_paths",
+    "shown_counts",
+]
 
 
 # --- Which reads are counted: a simpler rule than that of the facts, kept because published counts follow it.

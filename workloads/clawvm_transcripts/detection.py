@@ -23,7 +23,17 @@ from clawvm_transcripts.formats.pi import OH_MY_PI, OPENCLAW, OPENCLAW_DATABASE,
 from clawvm_transcripts.formats.swe_agent import MINI_SWE_AGENT, SWE_AGENT
 from clawvm_transcripts.reading import GZIP_MAGIC, Document, Source, parsed
 
-__all__ = ["FORMATS", "SessionFile", "UnknownFormatError", "detect", "events_of", "head_of", "session_files"]
+__all__ = [
+    "FORMATS",
+    "HEAD",
+    "HEAD_LINES",
+    "SessionFile",
+    "UnknownFormatError",
+    "detect",
+    "events_of",
+    "head_of",
+    "session_files",
+]
 
 FORMATS: list[Format] = [
     CLAUDE_CODE,

@@ -22,6 +22,9 @@ __all__ = [
     "CHUNK",
     "GZIP_MAGIC",
     "MAXIMUM_LINE",
+    "MOST_OBJECTS",
+    "NO_JSON",
+    "NO_OBJECT",
     "TOP",
     "Document",
     "Element",
@@ -29,6 +32,7 @@ __all__ = [
     "decoded",
     "documents",
     "json_records",
+    "lines_of",
     "parsed",
 ]
 

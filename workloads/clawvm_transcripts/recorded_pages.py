@@ -22,7 +22,19 @@ from clawvm_transcripts.evidence import Answer
 from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of, hidden_name
 from clawvm_transcripts.shell import name_set
 
-__all__ = ["PlanChange", "PlanKeeper", "page_of_answer", "page_of_words", "page_type_of", "preferences_in", "rules_in"]
+__all__ = [
+    "LONGEST_SENTENCE",
+    "MOST_SENTENCES",
+    "PlanChange",
+    "PlanKeeper",
+    "is_requirement_document",
+    "is_rule_file",
+    "page_of_answer",
+    "page_of_words",
+    "page_type_of",
+    "preferences_in",
+    "rules_in",
+]
 
 
 # --- Words that decide how a page is held: rules, preferences, rule files, requirement documents.

@@ -184,7 +184,7 @@ class _Part(Enum):
     SLEEP = auto()
     PROGRAM = auto()
     RESHAPE = auto()  # Makes something else of its input: counts, sorts, cuts.
-    NOTHING = auto()  # Shows nothing worth remembering, and changes no content of a file.
+    NOTHING = auto()  # Shows nothing to remember, and changes no content of a file.
 
 
 _KINDS = {

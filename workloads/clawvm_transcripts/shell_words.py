@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["ShellCommand", "Word", "commands_of"]
+__all__ = ["MOST_TOKENS", "ShellCommand", "Word", "commands_of"]
 
 MOST_TOKENS = 20_000
 """Words, signs and gaps that are looked at in one text; a here-document takes none."""

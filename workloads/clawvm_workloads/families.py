@@ -297,14 +297,14 @@ def _session_turn(story: TraceBuilder, shape: MultiSessionShape, session: int, t
 
 @dataclass(frozen=True, slots=True)
 class DailyAssistantShape(Shape):
-    """``lookups_at`` maps a turn to what the memory backend answers.
+    """``recalls_at`` maps a turn to what the memory backend answers.
 
     The fields from ``inbox_at`` to ``returns_at`` are places in a round, from 1 to ``round_length``; ``unlock_at`` is a
     turn at a place that the round leaves free.
     """
 
     turns: int = 40
-    lookups_at: tuple[tuple[int, RecallOutcome], ...] = (
+    recalls_at: tuple[tuple[int, RecallOutcome], ...] = (
         (5, RecallOutcome.OK),
         (12, RecallOutcome.DENIED),
         (18, RecallOutcome.NO_MATCH),
@@ -342,7 +342,7 @@ def _daily_assistant(budget: int, shape: DailyAssistantShape) -> Trace:
     rule_page(story, rule, shape.constraint)
     for number in range(1, shape.preferences + 1):
         preference_page(story, f"preference-{number}", shape.preference)
-    lookups_at = dict(shape.lookups_at)
+    recalls_at = dict(shape.recalls_at)
     messages: list[Call] = []
     for turn in range(1, shape.turns + 1):
         calls = _round(story, shape, turn, messages)
@@ -353,8 +353,8 @@ def _daily_assistant(budget: int, shape: DailyAssistantShape) -> Trace:
         if turn % shape.habit_every == 0:
             page_id = f"preference-{turn // shape.habit_every % shape.preferences + 1}"
             updates.append(Update(page_id, "habits", "merge", {f"turn-{turn}": "observed"}, "project", rule))
-        lookups = [(f"memory-{turn}", lookups_at[turn])] if turn in lookups_at else []
-        story.turn(shape.transcript_per_turn, calls=calls, demands=demands, lookups=lookups, updates=updates)
+        recalls = [(f"memory-{turn}", recalls_at[turn])] if turn in recalls_at else []
+        story.turn(shape.transcript_per_turn, calls=calls, demands=demands, recalls=recalls, updates=updates)
     return story.trace()
 
 

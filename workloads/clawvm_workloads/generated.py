@@ -21,7 +21,7 @@ from clawvm_replay.trace_format import (
     BoundaryEvent,
     Call,
     EventBefore,
-    Lookup,
+    RecallQuery,
     Replacement,
     ToolDeclaration,
     Trace,
@@ -85,7 +85,7 @@ class WorkloadParameters:
     new_tools: float
     calls: float
     demands: float
-    lookups: float
+    recalls: float
     updates: float
     replacements: float
     compactions: float
@@ -113,7 +113,7 @@ def _parameters(rng: random.Random) -> WorkloadParameters:
         new_tools=one_of(rng, (0.0, 0.2, 0.4)),
         calls=busy * rng.random(),
         demands=busy * 1.5 * rng.random(),
-        lookups=one_of(rng, (0.0, 0.1, 0.5)),
+        recalls=one_of(rng, (0.0, 0.1, 0.5)),
         updates=one_of(rng, (0.0, 0.2, 0.5, 1.2)),
         replacements=one_of(rng, (0.0, 0.05, 0.2)),
         compactions=one_of(rng, (0.0, 0.0, 0.05, 0.2)),
@@ -386,9 +386,9 @@ class _Story:
             demand = (one_of(rng, tuple(self.pages)), self._level())
             self._needs(needed, *demand)
             demands.append(demand)
-        lookups = [
-            Lookup(f"question {rng.randrange(9)}", one_of(rng, tuple(RecallOutcome)))
-            for _ in range(count(rng, parameters.lookups))
+        recalls = [
+            RecallQuery(f"question {rng.randrange(9)}", one_of(rng, tuple(RecallOutcome)))
+            for _ in range(count(rng, parameters.recalls))
         ]
         updates: list[Update] = [
             self.updates.draw(self.pages, self.tools, self.results)
@@ -401,7 +401,7 @@ class _Story:
             events_before=events_before,
             calls=tuple(calls),
             demands=tuple(demands),
-            lookups=tuple(lookups),
+            recalls=tuple(recalls),
             updates=tuple(updates),
         )
 

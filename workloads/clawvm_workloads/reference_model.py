@@ -32,7 +32,7 @@ from clawvm_runtime.policy import POLICIES, Policy, WritebackMode
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import TYPE_RULES, Boundary, Level, PageType, PinClass, RecallOutcome, Scope
 
-__all__ = ["Access", "Content", "Fate", "Levels", "Recall", "Shortfall", "Witness", "WitnessTurn", "witness"]
+__all__ = ["Access", "Fate", "Levels", "Recall", "Shortfall", "Witness", "WitnessTurn", "witness"]
 
 Levels = Mapping[str, Level]
 """The levels of pages, by id, that a prompt holds or must hold."""
@@ -356,8 +356,8 @@ class _State:
             self._call(call)
         for page_id, level in turn.demands:
             self._access(page_id, level)
-        for lookup in turn.lookups:
-            self.recalls.append(Recall(self.number, lookup.outcome, self.policy.reasoned_recall))
+        for recall in turn.recalls:
+            self.recalls.append(Recall(self.number, recall.outcome, self.policy.reasoned_recall))
         for update in turn.updates:
             self._stage(update)
         if self.trace.header.accounting is not None:
@@ -576,7 +576,7 @@ class _State:
             if held.bootstrap:
                 counted = self.after_boundary
             else:
-                # Lost under pressure and still lost when there is room: from then on the policy is to blame.
+                # Lost under pressure and still lost when it would fit: from then on the policy is to blame.
                 counted = held.pin is PinClass.HARD and self.blamed.get(page_id) not in (blame, "policy")
                 if counted:
                     self.blamed[page_id] = blame

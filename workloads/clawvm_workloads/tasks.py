@@ -32,7 +32,7 @@ class Task:
     """One task: a name, a story in one line, and the growth of the transcript each turn (tokens).
 
     ``items`` are what it works on: files, sources or steps. With ``rule`` the user sets a rule at the beginning that
-    has to hold to the end. Memory is queried in the turns of ``lookups_at``.
+    has to hold to the end. Memory is queried in the turns of ``recalls_at``.
     """
 
     category: ClassVar[str]
@@ -45,7 +45,7 @@ class Task:
     growth: int
     turns: int
     rule: bool = False
-    lookups_at: tuple[tuple[int, RecallOutcome], ...] = ()
+    recalls_at: tuple[tuple[int, RecallOutcome], ...] = ()
 
     def trace(self, budget: int, stretched: bool) -> Trace:
         """Return the trace for a budget in tokens.
@@ -62,8 +62,8 @@ class Task:
         self.open(story)
         reads: list[Call] = []
         for turn in range(1, self.turns + 1):
-            lookups = [(f"{self.query} {self.name}", outcome) for at, outcome in self.lookups_at if at == turn]
-            story.turn(growth, lookups=lookups, **self.turn(story, turn, reads))
+            recalls = [(f"{self.query} {self.name}", outcome) for at, outcome in self.recalls_at if at == turn]
+            story.turn(growth, recalls=recalls, **self.turn(story, turn, reads))
         return story.trace()
 
     def open(self, story: TraceBuilder) -> None:
@@ -266,7 +266,7 @@ missing_import_after_rename turns=12 growth=34 edits_at=9 tests_at=2,10 findings
 compare_battery_chemistries turns=22 growth=33 searches_at=1,6 compares_at=10,16 notes_at=5,12
     Which of four battery chemistries suits a home store, with prices and life times.
     lithium-iron sodium-ion lead-acid flow-cells
-history_of_a_bridge turns=14 growth=30 searches_at=1,5 compares_at=9 notes_at=7,11 lookups_at=2:no_match
+history_of_a_bridge turns=14 growth=30 searches_at=1,5 compares_at=9 notes_at=7,11 recalls_at=2:no_match
     When a bridge was built, rebuilt and why; two sources disagree on the year.
     city-archive engineers-journal newspaper-1911
 choose_a_queue turns=21 growth=35 searches_at=1,4 compares_at=12,17 notes_at=6,11 rule
@@ -275,7 +275,7 @@ choose_a_queue turns=21 growth=35 searches_at=1,4 compares_at=12,17 notes_at=6,1
 side_effects_of_a_drug turns=23 growth=32 searches_at=1,8 compares_at=13,19 notes_at=5,10,14 rule
     What is known about a drug's side effects; every statement needs its source.
     leaflet trial-2016 trial-2021 review agency-note
-market_of_heat_pumps turns=18 growth=34 searches_at=1,5,9 compares_at=12 notes_at=7,13 lookups_at=2:ok,10:no_match
+market_of_heat_pumps turns=18 growth=34 searches_at=1,5,9 compares_at=12 notes_at=7,13 recalls_at=2:ok,10:no_match
     How many heat pumps were sold in three countries, and what subsidies had to do with it.
     statistics-a statistics-b statistics-c subsidies
 trace_a_quotation turns=12 growth=28 searches_at=1,6 compares_at=9 notes_at=8
@@ -284,18 +284,18 @@ trace_a_quotation turns=12 growth=28 searches_at=1,6 compares_at=9 notes_at=8
 licence_of_a_library turns=15 growth=31 searches_at=1 compares_at=6,11 notes_at=5,12 rule
     Whether a library may be shipped in a closed product, from its licence and two opinions.
     licence opinion-1 opinion-2
-plan_a_rail_journey turns=20 growth=36 searches_at=1,7 compares_at=11,15 notes_at=6,12 lookups_at=3:ok
+plan_a_rail_journey turns=20 growth=36 searches_at=1,7 compares_at=11,15 notes_at=6,12 recalls_at=3:ok
     The quickest way by rail through four countries with a day in between.
     timetable-1 timetable-2 border-rules hotels
 summarise_a_debate turns=17 growth=33 searches_at=1,4 compares_at=10,14 notes_at=8,13
     What two camps say about a law, each in its own words.
     for-1 for-2 against-1 against-2
-check_a_claim turns=11 growth=29 searches_at=1,4 compares_at=7 notes_at=6,9 lookups_at=2:no_match
+check_a_claim turns=11 growth=29 searches_at=1,4 compares_at=7 notes_at=6,9 recalls_at=2:no_match
     Whether a number in a speech is right, from the statistics it must have come from.
     speech statistics
 """,
         RoutineTask: """
-morning_mail turns=12 growth=26 overview=mail.list preferences=tone,signature lookups_at=2:ok
+morning_mail turns=12 growth=26 overview=mail.list preferences=tone,signature recalls_at=2:ok
     Go through the new mail, answer two, file the rest.
     read-1 answer-1 read-2 answer-2 file-rest
 expense_claim turns=14 growth=28 overview=files.list preferences=currency rule
@@ -304,7 +304,7 @@ expense_claim turns=14 growth=28 overview=files.list preferences=currency rule
 release_notes turns=14 growth=30 overview=repository.tags preferences=tone
     Write the notes of a release from the merged changes.
     changes-1 changes-2 changes-3 issues draft publish
-calendar_week turns=12 growth=24 overview=calendar.week preferences=working-hours,lunch lookups_at=2:no_match
+calendar_week turns=12 growth=24 overview=calendar.week preferences=working-hours,lunch recalls_at=2:no_match
     Arrange a week of meetings around two fixed ones.
     free-anna free-ben free-carla propose book
 backup_check turns=12 growth=27 overview=backup.list denied=status-3
@@ -319,7 +319,7 @@ onboard_a_colleague turns=22 growth=33 overview=people.list preferences=template
 rotate_keys turns=14 growth=29 overview=keys.list denied=service-4 rule
     Replace the keys of five services and note which were replaced.
     service-1 service-2 service-3 service-4 service-5 audit
-house_evening turns=10 growth=22 overview=house.state preferences=temperature,lights denied=doors lookups_at=2:ok
+house_evening turns=10 growth=22 overview=house.state preferences=temperature,lights denied=doors recalls_at=2:ok
     Bring the house into its evening state and say what is still open.
     windows heating lights doors
 archive_a_project turns=22 growth=32 overview=project.files preferences=folder look_back_every=3 record_every=8
@@ -340,7 +340,7 @@ def _task(kind: type[Task], row: str) -> Task:
 
 def _value(key: str, text: str) -> Any:
     """Return the value of a field of a row; one without a value is a flag."""
-    if key == "lookups_at":
+    if key == "recalls_at":
         return tuple((int(turn), RecallOutcome(outcome)) for turn, outcome in re.findall(r"(\d+):(\w+)", text))
     if key.endswith("_at"):
         return tuple(map(int, text.split(",")))

@@ -38,7 +38,7 @@ class CellTest(unittest.TestCase):
 
 
 class ToyRowTest(CellTest):
-    """Room for both pages: 100 tokens. For one at a time: 60. For none: 20."""
+    """Both pages fit in 100 tokens, one at a time in 60, none in 20."""
 
     def setUp(self):
         super().setUp()

@@ -67,7 +67,7 @@ class ToyReportTest(unittest.TestCase):
     def test_report_begins_with_the_result(self):
         head, _, rest = self.report.partition("### ")
         for text in (
-            "## Recorded sessions\n\nIn 1 session, the recorded harness lost and fetched again 92 tokens of unchanged",
+            "## Recorded sessions\n\nIn 1 session, the recorded harness lost and refetched 92 tokens of unchanged",
             # At 20 % (20 tokens) nothing fits.
             "ClawVM at 20 % has 0 explicit faults: 0 of these tokens (0 %) were in its prompt",
             "92 were in the store and did not fit",
@@ -109,7 +109,7 @@ class ToyReportTest(unittest.TestCase):
 
     def test_result_comes_before_the_figures(self):
         body = report_section(session_report(self.results), session_figures(self.results)).body
-        self.assertLess(body.index("fetched again"), body.index("<svg"))
+        self.assertLess(body.index("refetched"), body.index("<svg"))
 
     def test_nothing_holds_the_path(self):
         for text in (self.report, *session_figures(self.results).values(), json.dumps(self.results)):
@@ -143,7 +143,7 @@ class OtherSessionsTest(unittest.TestCase):
         write_session(root, "toy", recorded=NO_USAGE, observed=())
         report = report_of(run(root, "toy", options=FEW)[2])
         self.assertIn("no recording has the usage of prompt tokens", report)
-        self.assertIn("fetched again 0 tokens of unchanged content (0 refetches). ClawVM at 20 % has 0", report)
+        self.assertIn("refetched 0 tokens of unchanged content (0 refetches). ClawVM at 20 % has 0", report)
 
     def test_loss_after_an_edit_alone_is_a_loss(self):
         root = temporary_folder(self)

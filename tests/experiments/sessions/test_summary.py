@@ -152,13 +152,13 @@ class RerunsTest(unittest.TestCase):
         self.assertEqual((findings["clawvm_kept_share"], findings["clawvm_kept_tokens"]), (0.3, 30))
         self.assertEqual((findings["clawvm_served_share"], findings["clawvm_refetches_not_served"]), (1.0, 0))
 
-    def test_re_fetch_that_is_not_served_without_pressure_is_counted_at_any_cut_and_budget(self):
+    def test_refetch_that_is_not_served_without_pressure_is_counted_at_any_cut_and_budget(self):
         lost = rerun_counts([rerun(RefetchOutcome.LEFT_OUT, 5), rerun(RefetchOutcome.PAGED_IN, 15)])
         rows = [row("s1", "clawvm"), row("s1", "clawvm", cut=100, refetched=lost)]
         findings = summarize_sessions([facts("s1")], OPTIONS, rows)["findings"]
         self.assertEqual((findings["clawvm_refetches_not_served"], findings["clawvm_served_share"]), (1, 0.75))
 
-    def test_without_a_re_fetch_shares_and_what_was_not_served_are_open(self):
+    def test_without_a_refetch_shares_and_what_was_not_served_are_open(self):
         findings = summarize_sessions([facts("s1")], OPTIONS, [row("s1", "clawvm")])["findings"]
         self.assertIsNone(findings["clawvm_kept_share"])
         self.assertIsNone(findings["clawvm_served_share"])

@@ -42,7 +42,7 @@ class ManifestTest(unittest.TestCase):
         fields = set(asdict(SessionCounts())) - {"skipped", "known_skipped", "rewinds", "harness_version"}
         for row in self.rows:
             with self.subTest(session=row["session"]):
-                self.assertEqual(fields - set(row), set(), "counts that the row does not tell")
+                self.assertEqual(fields - set(row), set(), "counts that the row does not report")
 
     def test_every_count_of_every_session_is_that_of_the_independent_reader(self) -> None:
         for row in self.rows:

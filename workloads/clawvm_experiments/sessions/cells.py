@@ -29,7 +29,11 @@ __all__ = [
     "Budget",
     "Options",
     "RefetchOutcome",
+    "Rerun",
+    "RerunWatch",
+    "lean_select",
     "replay_session",
+    "rerun_counts",
     "run_session_cell",
     "session_cells",
 ]

@@ -17,7 +17,19 @@ from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.published import REAL_SESSION_MEDIANS, REAL_SESSIONS
 from clawvm_runtime.policy import POLICIES
 
-__all__ = ["LOSSES", "SESSIONS_ID", "counted", "losses", "number", "percent", "sessions_experiment", "window"]
+__all__ = [
+    "LOSSES",
+    "ROWS_MOST",
+    "SESSIONS_ID",
+    "counted",
+    "losses",
+    "number",
+    "percent",
+    "session_figures",
+    "session_report",
+    "sessions_experiment",
+    "window",
+]
 
 SESSIONS_ID = "sessions"
 
@@ -139,7 +151,7 @@ def session_report(results: Mapping[str, Any]) -> list[Block]:
 def _result(results: Mapping[str, Any]) -> str:
     findings, counts = results["findings"], totals_of(results, "clawvm")
     text = (
-        f"In {counted(findings['sessions'], 'session')}, the recorded harness lost and fetched again "
+        f"In {counted(findings['sessions'], 'session')}, the recorded harness lost and refetched "
         f"{counted(findings['observed_refetch_tokens'], 'token')} of unchanged content "
         f"({counted(findings['observed_refetches'], 'refetch', 'refetches')})."
     )
@@ -339,7 +351,7 @@ def _kept(results: Mapping[str, Any]) -> Iterator[Block]:
     yield Paragraph(
         "Tokens of the recorded results. *Kept in the prompt*: the last prompt held every page at the demanded level, "
         "so no call was needed. *From the store*: no tool runs, but the page-in tokens go into the prompt; a page may "
-        "hold more lines than the call asked for. *Left out*: the store had it, the next prompt had no room. *Not "
+        "hold more lines than the call asked for. *Left out*: the store had it, the next prompt had no space. *Not "
         "judged*: a first access."
     )
     for each in results["views"]:

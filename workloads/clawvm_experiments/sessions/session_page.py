@@ -16,7 +16,7 @@ from clawvm_replay.document import Bullets, Number, Paragraph, Table, Value
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.policy import POLICIES, policy_named
 
-__all__ = ["PageWork", "page_works", "session_page"]
+__all__ = ["MapEvents", "PageWork", "page_works", "session_page"]
 
 MAPPED = ("clawvm", "compaction_hybrid")
 """The policies whose residency is drawn."""

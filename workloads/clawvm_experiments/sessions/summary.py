@@ -18,7 +18,7 @@ from clawvm_replay.metrics import DIGITS, FAULT_FIELDS, PRICE_MODELS
 from clawvm_replay.published import REAL_SESSION_FORMAT, REAL_SESSION_MEDIANS
 from clawvm_runtime.policy import POLICIES, policy_named
 
-__all__ = ["median_of", "ratio", "summarize_sessions", "totals_of"]
+__all__ = ["median_of", "quartiles", "ratio", "summarize_sessions", "totals_of"]
 
 PRICES = PRICE_MODELS["default"]
 

@@ -33,7 +33,7 @@ from clawvm_transcripts.formats import (
 )
 from clawvm_transcripts.reading import MAXIMUM_LINE, parsed
 
-__all__ = ["OH_MY_PI", "OPENCLAW", "OPENCLAW_DATABASE", "PI", "ROOT", "EntryTree", "PiReader"]
+__all__ = ["OH_MY_PI", "OPENCLAW", "OPENCLAW_DATABASE", "PI", "ROOT", "EntryTree"]
 
 WITHOUT_USE = names(
     """

@@ -41,7 +41,7 @@ from clawvm_workloads.adversarial.scenario import (
 )
 from clawvm_workloads.families import user
 
-__all__ = ["SCRIPTS", "Storm", "stale_storm", "storm"]
+__all__ = ["SCRIPTS", "stale_storm", "storm", "values_check"]
 
 
 class Harness:

@@ -1,4 +1,4 @@
-"""Scenarios that are traces: too little room, too many pages and pins, boundaries in a row.
+"""Scenarios that are traces: too few free tokens, too many pages and pins, boundaries in a row.
 
 Starvation, churn and cascade reset are the paper's adversarial tests; sizes, turns and the other scenarios are ours.
 """
@@ -42,7 +42,19 @@ from clawvm_workloads.adversarial.scenario import (
 from clawvm_workloads.families import EVIDENCE, open_story, plan_page, preference_page, rule_page, user
 from clawvm_workloads.reference_model import Levels, WitnessTurn, witness
 
-__all__ = ["LINE_TOKENS", "SHORT_TOKENS", "TRACES", "flood_trace", "measure", "pointer_flood"]
+__all__ = [
+    "INJECTED_FAULTS",
+    "LINE_TOKENS",
+    "NOT_IN_PROMPTS",
+    "NOT_IN_TRACE",
+    "SHORT_TOKENS",
+    "TRACES",
+    "UNDERSTATED",
+    "flood_trace",
+    "from_trace",
+    "measure",
+    "pointer_flood",
+]
 
 
 def from_trace(build: Callable[[], Trace], rejections: tuple[str, ...] | None = None) -> Callable[..., ScenarioRun]:
@@ -388,7 +400,7 @@ def flood_trace(pages: int, pointer_tokens: int, budget: int) -> Trace:
 
 
 def _pointers_first(request: SelectionRequest) -> Selection:
-    """Select as if every pointer had taken its room before floors and demands."""
+    """Select as if every pointer had taken its tokens before floors and demands."""
     pointers = sum(page.costs[Level.POINTER] for page in request.pages if Level.POINTER in page.costs)
     return select(dataclasses.replace(request, budget=max(1, request.budget - pointers)))
 
@@ -403,7 +415,7 @@ def pointer_flood(pages: int, budget: int) -> Scenario:
         f"pointers together would take {pages * LINE_TOKENS / budget:.1f} budgets. Floors and demands come first.",
         run=from_trace(partial(flood_trace, pages, LINE_TOKENS, budget)),
         controls=(
-            Control("a selector that gives pointers their room first", first, selector=_pointers_first),
+            Control("a selector that gives pointers their tokens first", first, selector=_pointers_first),
             removal("pointer_resolution", "no_controllable_fault"),
             removal("auto_pin", "floors_hold"),
             OVERSTATED,
