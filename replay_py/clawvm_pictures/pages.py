@@ -171,7 +171,10 @@ td.number{white-space:nowrap}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,29rem),1fr));gap:1.5rem;margin:1rem 0}
 figure{margin:0;min-width:0}
 figure:not(.wide) .cvp{display:block;width:100%;max-width:44rem}
-figure.wide,.figures>:last-child:nth-child(odd){grid-column:1/-1}
+figure.wide{grid-column:1/-1}
+@media (min-width:62rem),print{
+.figures>:last-child:nth-child(odd):not(.wide,:first-child){
+grid-column:1/-1;justify-self:center;width:calc(50% - .75rem)}}
 figcaption{color:var(--muted);font-size:.9rem;margin-top:.25rem;max-width:50rem}
 .good,.bad,.neither{font-weight:600;white-space:nowrap}
 .good{color:var(--good)}

@@ -146,7 +146,7 @@ def _report(results: dict[str, Any]) -> list[Block]:
         ),
         Paragraph(
             "A cell is *served* if every access was met and no prompt held a hard page or an active plan below its "
-            "floor; a plan is soft-pinned, so no kind of fault counts that."
+            "floor. No kind of fault counts a plan below its floor, because a plan is only soft-pinned."
         ),
         Paragraph(
             f"{results['cells']} cells: {len(results['workloads'])} workloads, {len(results['budgets'])} budgets, "
