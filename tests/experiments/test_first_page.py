@@ -75,7 +75,7 @@ class OpeningTest(unittest.TestCase):
         findings = {"clawvm_over_any_policy_bound": 8.3235, "lru_over_any_policy_bound": 7.0765}
         text = self.text({"bounds": {"findings": findings}})
         self.assertIn("ClawVM reloads 8.3 times the tokens that any policy has to reload", text)
-        self.assertIn("LRU reloads 7.1 times as many", text)
+        self.assertIn("for LRU it is 7.1 times", text)
         none = dict.fromkeys(findings)
         self.assertNotIn("reloads", self.text({"bounds": {"findings": none}}))
 

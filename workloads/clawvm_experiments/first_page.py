@@ -158,7 +158,7 @@ def _against(results: Results, quick: bool) -> Iterator[str]:
         if None not in ratios:
             yield (
                 f"ClawVM reloads {ratios[0]:.1f} times the tokens that any policy has to reload, even one that knows "
-                f"every later demand and prefetches for it; LRU reloads {ratios[1]:.1f} times as many."
+                f"every later demand and prefetches for it; for LRU it is {ratios[1]:.1f} times."
             )
     if "sensitivity" in results:
         found = results["sensitivity"]["findings"]
