@@ -172,6 +172,9 @@ td.number{white-space:nowrap}
 figure{margin:0;min-width:0}
 figure:not(.wide) .cvp{display:block;width:100%;max-width:44rem}
 figure.wide{grid-column:1/-1}
+@media (min-width:62rem),print{
+.figures>:last-child:nth-child(odd):not(.wide,:first-child){
+grid-column:1/-1;justify-self:center;width:calc(50% - .75rem)}}
 figcaption{color:var(--muted);font-size:.9rem;margin-top:.25rem;max-width:50rem}
 .good,.bad,.neither{font-weight:600;white-space:nowrap}
 .good{color:var(--good)}

@@ -90,15 +90,27 @@ class TranscriptAccount:
         self._flushed = False
 
 
-def replay_trace(trace: Trace, policy: Policy, budget: int | None = None, **options: object) -> CellMetrics:
-    """Replay a trace that is in memory; the options are those of ``replay``."""
+def replay_trace(
+    trace: Trace,
+    policy: Policy,
+    budget: int | None = None,
+    *,
+    decisions: DecisionTrace | None = None,
+    observe: PromptObserver | None = None,
+    selector: Selector = select,
+    prices: PriceModel = PRICE_MODELS["default"],
+) -> CellMetrics:
+    """Replay a trace that is in memory, as ``replay`` does; without *budget* with the trace's own."""
     return replay(
         trace.header,
         trace.turns,
         policy,
         trace.header.budget if budget is None else budget,
+        decisions=decisions,
+        observe=observe,
+        selector=selector,
+        prices=prices,
         source=trace.source,
-        **options,  # type: ignore[arg-type]
     )
 
 

@@ -145,25 +145,36 @@ def _result(summary: SweepSummary, reports: Sequence[GateReport] = ()) -> str:
     rows = summary.rows
     served = sum(row["served"] for row in rows)
     passed = f"; {sum(report.passed for report in reports)} of {len(reports)} lifecycle gates pass" if reports else ""
-    text = f"**{served} of {counted(len(rows), 'cell')} were served{passed}.**"
     if not served:
         unmet, accesses, pressed, turns = (
             sum(row[field] for row in rows) for field in ("unmet_demands", "accesses", "pressure_turns", "turns")
         )
         return (
-            f"{text} {unmet:,} of {counted(accesses, 'access', 'accesses')} stayed unmet, and in {pressed:,} of "
-            f"{counted(turns, 'turn')} the minimum set and the demands exceeded the budget. Few explicit faults are no "
-            "success here: faults that no policy could avoid are counted separately."
+            f"**0 of {counted(len(rows), 'cell')} were served{passed}.** {unmet:,} of "
+            f"{counted(accesses, 'access', 'accesses')} stayed unmet, and in {pressed:,} of {counted(turns, 'turn')} "
+            "the minimum set and the demands exceeded the budget. Few explicit faults are no success here: faults that "
+            "no policy could avoid are counted separately."
         )
-    for has_faults in (False, True):
-        group = [item for item in summary.aggregates() if bool(item["total_explicit_faults"]) is has_faults]
-        if group:
-            names = listed(plain(item["name"]) for item in group)
-            faults = listed(f"{item['total_explicit_faults']:,}" for item in group) if has_faults else "no"
-            cells = listed(str(item["served_cells"]) for item in group)
-            verb = "has" if len(group) == 1 else "have"
-            text += f" {names} {verb} {faults} explicit faults and served {cells} of {group[0]['cells']} cells."
+    items = sorted(map(summary.aggregate, summary.policies), key=lambda item: item["policy"] != "clawvm")
+    structured = {policy.id for policy in summary.policies if _keeps_the_contract(policy)}
+    leading = [item for item in items if item["policy"] in structured] or items
+    others = [item for item in items if item not in leading]
+    cells = listed(f"{plain(item['name'])} {item['served_cells']}" for item in leading)
+    text = f"**Cells served: {cells} of {leading[0]['cells']}{passed}.** "
+    text += f"{'It has' if len(leading) == 1 else 'They have'} {_faults(leading)}."
+    if others:
+        verb = "has" if len(others) == 1 else "have"
+        cells = listed(str(item["served_cells"]) for item in others)
+        text += f" {listed(plain(item['name']) for item in others)} {verb} {_faults(others)} and served {cells} cells."
     return text
+
+
+def _faults(items: Sequence[dict[str, Any]]) -> str:
+    """Return the explicit faults of these aggregates."""
+    faults = [item["total_explicit_faults"] for item in items]
+    if not any(faults):
+        return "no explicit faults"
+    return f"{listed(f'{count:,}' for count in faults)} explicit {'fault' if faults == [1] else 'faults'}"
 
 
 def _unfavourable(summary: SweepSummary) -> Iterator[str]:
@@ -240,8 +251,8 @@ def _compared(summary: SweepSummary, policy: Policy, other: Policy) -> Iterator[
         for field in ("explicit_faults", "page_in_tokens")
     )
     yield (
-        f"Plain {plain(other.name)} in the same structure has no more explicit faults than {plain(policy.name)} in "
-        f"{faults} cells, and no more page-in tokens in {tokens} cells."
+        f"{plain(other.name)} in the structure of {plain(policy.name)} has no more explicit faults than "
+        f"{plain(policy.name)} in {faults} cells, and no more page-in tokens in {tokens} cells."
     )
     ours, its = summary.aggregate(policy), summary.aggregate(other)
     better: dict[bool, list[str]] = {True: [], False: []}

@@ -4,7 +4,7 @@ import dataclasses
 import random
 import unittest
 
-from clawvm_experiments.sensitivity_settings import RULE_SETS, CountingRules, count, metrics_counts
+from clawvm_experiments.counting_rules import RULE_SETS, CountingRules, count, metrics_counts
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_replay.trace_format import Accounting

@@ -5,12 +5,12 @@ import unittest
 from unittest import mock
 
 from clawvm_experiments import finishing
-from clawvm_experiments.claims import Claim, Judged
+from clawvm_experiments.claims import Claim
 from clawvm_experiments.experiment import Cell, Experiment
-from clawvm_experiments.finishing import OVERHEAD, TIMED_CLAIMS, Timings, opening, write_results
+from clawvm_experiments.finishing import OVERHEAD, TIMED_CLAIMS, Timings, write_results
 from clawvm_experiments.running import Plan
 from clawvm_pictures.charts import Series, line_chart
-from clawvm_replay.document import Heading, Paragraph, markdown
+from clawvm_replay.document import Heading, Paragraph
 from clawvm_replay.output import OutputDirectory
 from tests.support import temporary_folder
 
@@ -99,62 +99,6 @@ class FinishingTest(unittest.TestCase):
         judged, files = self.write((), measured)
         self.assertEqual(judged, [("C02", "fails")])
         self.assertEqual(files, {OVERHEAD, TIMED_CLAIMS})
-
-
-def judged(identity, kind, holds):
-    claim = Claim(identity, f"Sentence {identity}.", "paper", kind, "gates", "f", "x", {"value": 1}, False)
-    return Judged(claim, 1 if holds else 2, holds)
-
-
-def quality(*, worse=0, faults=0):
-    return {
-        "cells_per_score": 24,
-        "faults": {"lru": faults, "clawvm": 0},
-        "paired": {"page_in_tokens": {"better": 12, "equal": 12 - worse, "worse": worse}},
-    }
-
-
-def features(**faults):
-    removed = {name: {"name": name.replace("_", " "), "faults": count} for name, count in faults.items()}
-    return {"clawvm": {"faults": 0}, "removed": removed}
-
-
-class OpeningTest(unittest.TestCase):
-    def text(self, results=None, claims=(), quick=False):
-        return markdown(opening(results or {}, claims, quick=quick))
-
-    def test_lru_is_compared_as_the_cells_have_it(self):
-        text = self.text({"quality": quality()})
-        self.assertIn("no more faults than ClawVM's utility scoring", text)
-        self.assertIn("fewer page-in tokens in 12 of 24 cells, as many in 12 and more in none", text)
-        self.assertIn("has 3 more faults than", self.text({"quality": quality(faults=3)}))
-        self.assertIn("more in 2", self.text({"quality": quality(worse=2)}))
-
-    def test_features_that_change_no_fault_count_are_named(self):
-        text = self.text({"ablations": features(auto_pin=15, prefetch=0, validated_writeback=0)})
-        self.assertIn("Removing prefetch or validated writeback from ClawVM changes no fault count.", text)
-        self.assertNotIn("no fault count", self.text({"ablations": features(auto_pin=15)}))
-
-    def test_zero_faults_are_said_to_follow_from_the_contract(self):
-        text = self.text({"property": {"findings": {"workloads_tried": 6000, "violations": 0}}})
-        self.assertIn("Zero faults follow from the contract whenever the minimum set fits", text)
-        self.assertIn("(6,000 generated workloads, 0 violations)", text)
-
-    def test_a_quick_run_leaves_out_what_takes_all_cells(self):
-        results = {"quality": quality(), "ablations": features(prefetch=0)}
-        text = self.text(results, [judged("C1", "prediction", True)], quick=True)
-        self.assertNotIn("LRU in the same structure", text)
-        self.assertNotIn("changes no fault count", text)
-        self.assertIn("takes a full run", text)
-
-    def test_what_is_not_reproduced_is_listed_and_the_rest_is_not(self):
-        claims = [judged("C1", "prediction", True), judged("C2", "prediction", False), judged("C3", "property", False)]
-        text = self.text(claims=claims)
-        self.assertIn("Of 2 claims about the paper, 1 is reproduced", text)
-        self.assertIn("| C2 | Sentence C2. | 1 | 2 |", text)
-        self.assertIn("| C3 |", text)
-        self.assertNotIn("Sentence C1", text)
-        self.assertIn("No claim that this run judged is missed.", self.text(claims=claims[:1]))
 
 
 class MapTest(unittest.TestCase):

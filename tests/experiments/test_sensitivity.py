@@ -9,6 +9,7 @@ from unittest import mock
 
 from clawvm_experiments import sensitivity
 from clawvm_experiments import sensitivity_settings as change
+from clawvm_experiments.counting_rules import RULE_SETS, Counts
 from clawvm_experiments.experiment import Cell, family_trace
 from clawvm_experiments.sensitivity import EXPERIMENT, task_counts, tried
 from clawvm_experiments.sensitivity_conclusions import (
@@ -19,7 +20,7 @@ from clawvm_experiments.sensitivity_conclusions import (
     TASK_BUDGET,
     CountTable,
 )
-from clawvm_experiments.sensitivity_settings import GROUPS, RULE_SETS, SETTINGS, Counts
+from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS
 from clawvm_replay.document import markdown
 from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import read_trace, write_trace

@@ -57,6 +57,24 @@ class SummaryTest(unittest.TestCase):
         findings = EXPERIMENT.summarize(rows())["findings"]
         self.assertEqual(findings["thrash_reduction_against_retrieval_cache"], -0.451279)
 
+    def test_cells_that_were_not_served_are_beside_the_faults(self):
+        def change(item):
+            lacking = item["policy"] == "lru" and item["budget"] == 120
+            return {
+                **item,
+                "served": not lacking,
+                "below_floor_turns": 3 * lacking,
+                "plan_below_floor_turns": 2 * lacking,
+            }
+
+        results = EXPERIMENT.summarize(rows(change=change))
+        lru, clawvm = (results["policies"][name] for name in ("lru", "clawvm"))
+        self.assertEqual((lru["served_cells"], lru["below_floor_turns"], lru["plan_below_floor_turns"]), (20, 12, 8))
+        self.assertEqual((clawvm["served_cells"], clawvm["plan_below_floor_turns"]), (24, 0))
+        text = markdown(EXPERIMENT.report(results))
+        self.assertRegex(text, r"\| LRU \|.* \| 20 \| 0 \| 8 \|")
+        self.assertIn("A cell is *served* if", text)
+
     def test_policies_without_a_published_fault_are_the_fault_free_ones(self):
         self.assertEqual(set(FAULT_FREE), {policy for policy, row in TABLE_4.items() if row.mean_faults == 0})
 

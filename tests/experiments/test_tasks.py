@@ -129,6 +129,12 @@ class SummaryTest(unittest.TestCase):
         self.assertEqual(results["clawvm_faults"], 3)
         self.assertEqual(results["success"]["stretched"]["clawvm"], [1.0, round(29 / 30, 6)])
 
+    def test_a_replay_that_was_not_served_is_found(self):
+        before = EXPERIMENT.summarize(ROWS["published"])["clawvm_served"]
+        results = self.change("check_a_claim", {"served": False}, session="plain", budget=300, policy="clawvm")
+        self.assertEqual(results["clawvm_served"], before - 1)
+        self.assertIn(f"Of ClawVM's 90 replays {before - 1} were also *served*", report_of(results))
+
     def test_pressure_is_found(self):
         results = self.change("check_a_claim", {"pressure_turns": 2}, session="plain", budget=300, policy="clawvm")
         self.assertEqual(results["pressure_turns"], 2)

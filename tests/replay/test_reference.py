@@ -109,11 +109,13 @@ class FreshRunTest(unittest.TestCase):
 
     def test_both_reports_open_with_the_result_and_this_one_goes_on_with_what_speaks_against_it(self):
         opening, unfavourable = self.report.split("\n\n")[1:5:3]
-        self.assertIn("76 of 144 cells were served; 6 of 6 lifecycle gates pass", opening)
-        self.assertIn("LRU, ClawVM and Oracle (h = 3) have no explicit faults and served 18, 21 and 20 of 24", opening)
+        self.assertIn("**Cells served: ClawVM 21, LRU 18 and Oracle (h = 3) 20 of 24; 6 of 6 lifecycle", opening)
+        self.assertIn(
+            "They have no explicit faults. Retrieval, Retrieval+Cache and Compaction-Hybrid have 1,6", opening
+        )
         self.assertIn(opening.partition("**")[2].partition("; ")[0], self.sweep_report.split("\n\n")[1])
         for words in (
-            "Plain LRU in the same structure has no more explicit faults than ClawVM in 24 of 24 cells",
+            "LRU in the structure of ClawVM has no more explicit faults than ClawVM in 24 of 24 cells",
             "no more page-in tokens in 24 of 24 cells",
             "an active plan below its floor",
             "follow from the contract",
@@ -172,8 +174,14 @@ class ReportTest(unittest.TestCase):
 
     def test_other_policies_need_no_clawvm_in_the_run(self):
         text = markdown(self.blocks(self.rows(120, "retrieval"), "retrieval"))
-        self.assertNotRegex(text, "Plain|follow from the contract")
+        self.assertNotRegex(text, "in the structure of|follow from the contract")
         self.assertIn("has 1 cell per published policy, the published sweep 24", text)
+
+    def test_without_a_policy_of_clawvms_structure_all_policies_lead(self):
+        rows = [dataclasses.replace(row, served=True) for row in self.rows(500, "retrieval", "compaction_hybrid")]
+        text = markdown(self.blocks(rows, "retrieval", "compaction_hybrid"))
+        self.assertIn("**Cells served: Retrieval 1 and Compaction-Hybrid 1 of 1; 6 of 6", text)
+        self.assertRegex(text, r"They have [1-9]\d* and \d+ explicit faults\.\n")
 
     def test_every_table_has_a_value_for_every_column(self):
         rows = self.rows(120, "retrieval", "clawvm")

@@ -371,8 +371,7 @@ class Operation:
     """One operation in one situation.
 
     ``prepare`` takes a started engine and the number of the sample, from 0; what it returns is timed, it itself is not.
-    ``journals`` names where the journal may live
-    (``memory``, ``file``): both where the operation writes to it.
+    ``journals`` names where the journal may live (``memory``, ``file``): both where the operation writes to it.
     """
 
     operation: str

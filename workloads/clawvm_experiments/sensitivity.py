@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from clawvm_experiments.counting_rules import RULE_SETS, Counts, count, metrics_counts
 from clawvm_experiments.experiment import Cell, Experiment, Row, family_trace
 from clawvm_experiments.sensitivity_conclusions import (
     CONCLUSIONS,
@@ -23,16 +24,7 @@ from clawvm_experiments.sensitivity_conclusions import (
     TASK_BUDGET,
     CountTable,
 )
-from clawvm_experiments.sensitivity_settings import (
-    GROUPS,
-    RULE_SETS,
-    SETTINGS,
-    Counts,
-    Setting,
-    count,
-    metrics_counts,
-    select_in_one_order,
-)
+from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS, Setting, select_in_one_order
 from clawvm_pictures.charts import Dot, dot_grid
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value
 from clawvm_replay.replay import replay_trace

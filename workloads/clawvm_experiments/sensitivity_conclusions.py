@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from clawvm_experiments.sensitivity_settings import Counts
+from clawvm_experiments.counting_rules import Counts
 from clawvm_replay.metrics import DIGITS
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_runtime.vocabulary import FaultKind

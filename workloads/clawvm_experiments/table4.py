@@ -59,6 +59,10 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
                 total(rows_with(own, workload=workload), "explicit_faults") for workload in workloads
             ],
             "thrash_by_budget": [aggregate(some, "thrash_index") for some in at],
+            "served_cells": total(own, "served"),
+            "unmet_accesses": total(own, "unmet_demands"),
+            "below_floor_turns": total(own, "below_floor_turns"),
+            "plan_below_floor_turns": total(own, "plan_below_floor_turns"),
         }
     hybrid = rows_with(rows, policy=HYBRID, budget=HYBRID_BUDGET)
     return {
@@ -121,7 +125,10 @@ def _report(results: dict[str, Any]) -> list[Block]:
             "a condition of the sizing: the claims say which, with a verdict on each."
         ),
         policy_table(
-            ["mean faults", "published", "total", "published", "thrash index", "published"],
+            [
+                *["mean faults", "published", "total", "published", "thrash index", "published"],
+                *["served cells", "unmet accesses", "turns with an active plan below its floor"],
+            ],
             {
                 policy_id: (
                     policies[policy_id]["mean_faults"],
@@ -130,9 +137,16 @@ def _report(results: dict[str, Any]) -> list[Block]:
                     int(row.total_faults) if row.total_faults.isdecimal() else Number(row.total_faults),
                     policies[policy_id]["mean_thrash"],
                     row.thrash_index,
+                    policies[policy_id]["served_cells"],
+                    policies[policy_id]["unmet_accesses"],
+                    policies[policy_id]["plan_below_floor_turns"],
                 )
                 for policy_id, row in TABLE_4.items()
             },
+        ),
+        Paragraph(
+            "A cell is *served* if every access was met and no prompt held a hard page or an active plan below its "
+            "floor. No kind of fault counts a plan below its floor, because a plan is only soft-pinned."
         ),
         Paragraph(
             f"{results['cells']} cells: {len(results['workloads'])} workloads, {len(results['budgets'])} budgets, "

@@ -69,6 +69,7 @@ def _run(name: str, session: str, budget: int, policy: Policy) -> Row:
         "budget": budget,
         "policy": policy.id,
         "success": metrics.success,
+        "served": metrics.served,
         "faults": {kind: getattr(metrics, kind) for kind in FAULT_FIELDS if getattr(metrics, kind)},
         "compactions": metrics.compactions,
         "pressure_turns": metrics.pressure_turns,
@@ -97,6 +98,8 @@ def _summarize(rows: Sequence[Row]) -> dict[str, Any]:
         "success": success,
         "hybrid_failures": failures,
         "failures_with_auto_pin": sum(not run["success"] for run in rows_with(runs, policy=HYBRID_PINNED.id)),
+        "clawvm_replays": len(rows_with(runs, policy="clawvm")),
+        "clawvm_served": total(rows_with(runs, policy="clawvm"), "served"),
         "clawvm_faults": sum(sum(run["faults"].values()) for run in rows_with(runs, policy="clawvm")),
         "pressure_turns": total(runs, "pressure_turns"),
         "findings": {
@@ -158,8 +161,10 @@ def _report(results: dict[str, Any]) -> list[Block]:
         ),
         Paragraph(
             "A task is a script of 11 to 32 turns and succeeds when its replay ends without an explicit fault: success "
-            "means that the harness lost nothing, not that a model would have solved the task. Tasks, sizes and "
-            f"schedules are ours. {results['replays']:,} replays, {results['pressure_turns'] or 'no'} turns under "
+            "means that the harness lost nothing, not that a model would have solved the task. Of ClawVM's "
+            f"{results['clawvm_replays']:,} replays {results['clawvm_served']:,} were also *served*: every access was "
+            "met, and no prompt held a hard page or an active plan below its floor. Tasks, sizes and schedules are "
+            f"ours. {results['replays']:,} replays, {results['pressure_turns'] or 'no'} turns under "
             "pressure."
         ),
         Heading(3, "Success by policy and budget in tokens"),

@@ -22,8 +22,21 @@ from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import PageType
 
 __all__ = [
-    *("BUDGET", "CHECKS", "GUIDE", "PLAN", "TASTE", "Check", "Control", "Scenario", "ScenarioRun"),
-    *("durability", "no_fault", "note", "page", "removal", "within_budget"),
+    "BUDGET",
+    "CHECKS",
+    "GUIDE",
+    "PLAN",
+    "TASTE",
+    "Check",
+    "Control",
+    "Scenario",
+    "ScenarioRun",
+    "durability",
+    "no_fault",
+    "note",
+    "page",
+    "removal",
+    "within_budget",
 ]
 
 BUDGET = 120
