@@ -56,7 +56,7 @@ from clawvm_replay.published import (
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import LevelCosts
 from clawvm_runtime.policy import FEATURES, POLICIES
-from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS, PAPER_FAMILIES
+from clawvm_workloads.families import PAPER_BUDGETS, SHAPED_FAMILIES
 
 Shapes = Mapping[str, Any]
 """The shape of each family, by the family's name."""
@@ -67,7 +67,7 @@ Rows = Mapping[str, Sequence[CellMetrics]]
 Ranges = Mapping[str, Mapping[str, Sequence[Any]]]
 """The values that a search may give to a constant, by family and field."""
 
-COMMITTED: Shapes = {name: FAMILIES[name].shape for name in PAPER_FAMILIES}
+COMMITTED: Shapes = {name: family.shape for name, family in SHAPED_FAMILIES.items()}
 
 SEARCHED = ("retrieval", "retrieval_cache", "compaction_hybrid", "clawvm")
 """Where they show no fault, LRU and Oracle count what ClawVM counts: a search need not replay them."""
@@ -166,7 +166,7 @@ class CalibratedFigure(NamedTuple):
 
 @cache
 def _family_rows(name: str, shape: Any, policy_ids: tuple[str, ...]) -> Mapping[str, tuple[CellMetrics, ...]]:
-    traces = [FAMILIES[name](budget, shape) for budget in PAPER_BUDGETS]
+    traces = [SHAPED_FAMILIES[name](budget, shape) for budget in PAPER_BUDGETS]
     return {policy_id: tuple(replay_trace(trace, POLICIES[policy_id]) for trace in traces) for policy_id in policy_ids}
 
 
@@ -195,7 +195,7 @@ def loss(rows: Rows) -> float:
 
 def removals(shapes: Shapes) -> dict[str, Counter[str]]:
     """Return the faults by kind of ClawVM without one feature, at 180 tokens, summed over the families."""
-    traces = [FAMILIES[name](TABLE_6_BUDGET, shape) for name, shape in shapes.items()]
+    traces = [SHAPED_FAMILIES[name](TABLE_6_BUDGET, shape) for name, shape in shapes.items()]
     result = {}
     for feature_id in TABLE_6:
         policy = POLICIES["clawvm"].without(FEATURES[feature_id])

@@ -7,14 +7,14 @@ from clawvm_experiments.ablations import ADDITIONS, EXPERIMENT, PREVENTS, VARIAN
 from clawvm_replay.document import markdown
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_runtime.policy import FEATURES, POLICIES
-from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS, PAPER_FAMILIES
 
 
 def rows(faults=None, budgets=PAPER_BUDGETS):
     """Return rows without a fault; *faults* maps (variant, workload, budget) to counts by kind."""
     result = []
     for variant in VARIANTS:
-        for workload in FAMILIES:
+        for workload in PAPER_FAMILIES:
             for budget in budgets:
                 counts = dict.fromkeys(FAULT_FIELDS, 0)
                 counts.update((faults or {}).get((variant, workload, budget), {}))
@@ -132,7 +132,7 @@ class AdditiveTest(unittest.TestCase):
     def test_real_rows_of_the_last_steps_equal_clawvms(self):
         last = len(ADDITIONS)
         cells = {cell.id: cell for cell in EXPERIMENT.cells(False)}
-        for workload in FAMILIES:
+        for workload in PAPER_FAMILIES:
             counted = []
             for variant in ("clawvm", f"forward_{last}", f"reverse_{last}"):
                 measured = EXPERIMENT.run_cell(cells[f"{workload}-b0120-{variant}"])

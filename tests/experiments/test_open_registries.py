@@ -13,7 +13,7 @@ from clawvm_runtime.policy import PAPER_POLICIES, POLICIES
 from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.formats import Format
 from clawvm_transcripts.formats.pi import PI
-from clawvm_workloads.families import FAMILIES, PAPER_FAMILIES, Family
+from clawvm_workloads.families import FAMILIES, PAPER_FAMILIES
 from tests.cli.support import ROOT, run
 from tests.experiments.test_table4 import rows
 from tests.support import temporary_folder
@@ -42,7 +42,7 @@ OURS = Experiment(
 )
 
 
-def evening_assistant(budget, shape):
+def evening_assistant(budget):
     trace = FAMILIES["daily_assistant"](budget)
     return dataclasses.replace(trace, header=dataclasses.replace(trace.header, workload="evening_assistant"))
 
@@ -60,7 +60,7 @@ class OpenRegistriesTest(unittest.TestCase):
         self.root = temporary_folder(self)
         small = dataclasses.replace(POLICIES["clawvm"], id="clawvm_small", name="ClawVM, small")
         for patch in (
-            mock.patch.dict(FAMILIES, {"evening_assistant": Family("evening_assistant", None, evening_assistant)}),
+            mock.patch.dict(FAMILIES, {"evening_assistant": evening_assistant}),
             mock.patch.dict(POLICIES, {"clawvm_small": small}),
             mock.patch.dict(EXPERIMENTS, {OURS.id: OURS}),
         ):
@@ -105,6 +105,19 @@ class OpenRegistriesTest(unittest.TestCase):
         self.assertEqual(all_claims()[-1].id, "X01")
         self.assertIn("| X01 | The number is 3. |", run("claims").stdout)
         self.assertIn("`clawvm experiment made_up", markdown([experiments_table()]))
+
+    def test_an_experiment_without_claims_has_no_table_of_claims(self):
+        bare = dataclasses.replace(OURS, id="bare", claims=())
+        with mock.patch.dict(EXPERIMENTS, {"bare": bare}):
+            printed, out = self.experiments("bare")
+            guide = run("claims").stdout
+        self.assertNotIn("|", printed)
+        self.assertIn("No claim that must hold was judged", printed)
+        report = (out / "report.md").read_text(encoding="utf-8")
+        self.assertIn("No claim that must hold was judged.", report)
+        self.assertNotIn("## Claims", report)
+        self.assertNotIn("is not reproduced", report)
+        self.assertRegex(guide, r"(?m)^\| `bare` \| .* \| - \| - \|$")
 
     def test_sessions_in_a_format_are_converted_replayed_and_reported(self):
         path = self.root / "toy.session"

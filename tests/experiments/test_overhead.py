@@ -39,7 +39,7 @@ from clawvm_runtime.engine import Engine
 from clawvm_runtime.journal import EntryStatus
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.vocabulary import PageType
-from clawvm_workloads.families import FAMILIES
+from clawvm_workloads.families import PAPER_FAMILIES
 
 SMALL = overhead.Configuration((Size(3, overhead.BUDGET, 2), Size(5, overhead.GROWTH_BUDGET, 1)), samples=2, repeats=2)
 
@@ -121,7 +121,7 @@ class TableTests(unittest.TestCase):
 
 class FamilyTests(unittest.TestCase):
     def test_every_turn_of_a_family_is_timed_once(self) -> None:
-        for workload in FAMILIES:
+        for workload in PAPER_FAMILIES:
             turns = len(family_trace(workload, overhead_cases.FAMILY_BUDGET).turns)
             for case in overhead_cases.family_cases(workload):
                 with self.subTest(case=case.label):
@@ -350,7 +350,12 @@ class DocumentTests(unittest.TestCase):
         text = markdown(report(document))
         self.assertTrue(text.startswith("## "))
         self.assertIn("61.0 to 61.0: not met", text)
-        for word in (*FAMILIES, *(operation.operation for operation in OPERATIONS), document["warnings"][0], "fsync"):
+        for word in (
+            *PAPER_FAMILIES,
+            *(operation.operation for operation in OPERATIONS),
+            document["warnings"][0],
+            "fsync",
+        ):
             self.assertIn(word, text)
         text = markdown(report(self.measured([[43000], [43000], [43000]])))
         self.assertIn("43.0 to 43.0: met", text)

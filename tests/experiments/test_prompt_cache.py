@@ -10,10 +10,10 @@ from clawvm_replay.metrics import PromptMeter
 from clawvm_replay.prefix_breaks import BLOCK_ORDERS, BreakCause, BreakObserver, ReorderedMeter, TurnFacts, first_break
 from clawvm_replay.replay import replay_trace
 from clawvm_runtime.engine import AssembledPrompt, Block
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES, policy_named
 from clawvm_runtime.selector import Reason, Required, Selection
 from clawvm_runtime.vocabulary import Boundary, Level
-from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS, PAPER_FAMILIES
 
 POINTER, STRUCTURED, COMPRESSED, FULL = Level.POINTER, Level.STRUCTURED, Level.COMPRESSED, Level.FULL
 TOKENS = {POINTER: 2, STRUCTURED: 8, COMPRESSED: 14, FULL: 30}
@@ -191,7 +191,7 @@ class PlaceTest(unittest.TestCase):
 
 class ObserverTest(unittest.TestCase):
     def test_every_written_token_is_accounted_for(self):
-        for policy, workload in zip(POLICIES.values(), cycle(FAMILIES)):
+        for policy, workload in zip(map(policy_named, PAPER_POLICIES), cycle(PAPER_FAMILIES)):
             with self.subTest(policy=policy.id, workload=workload):
                 observer = BreakObserver()
                 prompts = []
@@ -276,8 +276,8 @@ class ReorderedMeterTest(unittest.TestCase):
 
 def rows(change=None, budgets=PAPER_BUDGETS):
     result = []
-    for policy in POLICIES:
-        for workload in FAMILIES:
+    for policy in PAPER_POLICIES:
+        for workload in PAPER_FAMILIES:
             for budget in budgets:
                 values = {
                     "turns": 10,

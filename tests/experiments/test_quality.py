@@ -7,14 +7,14 @@ from clawvm_experiments.experiment import QUALITY
 from clawvm_experiments.quality import EXPERIMENT, EXPLORATORY, SCORES
 from clawvm_replay.document import markdown
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
+from clawvm_workloads.families import PAPER_BUDGETS, PAPER_FAMILIES
 
 
 def rows(change=None, budgets=PAPER_BUDGETS):
     """Return rows in which all scores are alike; *change* (score, workload, budget) gives what differs."""
     result = []
     for score in SCORES:
-        for workload in FAMILIES:
+        for workload in PAPER_FAMILIES:
             for budget in budgets:
                 values = {"explicit_faults": 0, **dict.fromkeys(QUALITY, 0.5), "page_in_tokens": 100}
                 values.update(change(score, workload, budget) or {} if change else {})

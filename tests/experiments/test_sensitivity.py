@@ -24,7 +24,7 @@ from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS
 from clawvm_replay.document import markdown
 from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import read_trace, write_trace
-from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, WritebackMode
+from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, WritebackMode, policy_named
 from clawvm_runtime.vocabulary import FaultKind
 from clawvm_workloads.families import PAPER_FAMILIES
 
@@ -254,17 +254,17 @@ class SettingsTest(unittest.TestCase):
 
     def test_policies_keep_their_ids(self):
         for setting in SETTINGS.values():
-            for policy in POLICIES.values():
+            for policy in map(policy_named, PAPER_POLICIES):
                 self.assertEqual(setting.policy(policy).id, policy.id)
 
     def test_default_changes_nothing(self):
         default = SETTINGS["default"]
-        for policy in POLICIES.values():
+        for policy in map(policy_named, PAPER_POLICIES):
             self.assertIs(default.policy(policy), policy)
             self.assertFalse(default.changes_runs_of(policy))
 
     def test_settings_of_one_policy_leave_the_others_alone(self):
-        for policy in POLICIES.values():
+        for policy in map(policy_named, PAPER_POLICIES):
             changed = SETTINGS["hybrid_at_boundary"].policy(policy)
             if policy.id == "compaction_hybrid":
                 self.assertEqual(changed, dataclasses.replace(policy, writeback_at_compaction=WritebackMode.BOUNDARY))
@@ -279,13 +279,14 @@ class SettingsTest(unittest.TestCase):
             "validated_writeback": {"validated_writeback": True},
         }
         for name, fields in changes.items():
-            for policy in POLICIES.values():
+            for policy in map(policy_named, PAPER_POLICIES):
                 self.assertEqual(SETTINGS[name].policy(policy), dataclasses.replace(policy, **fields))
 
     def test_a_moved_flush_is_noticed_only_by_a_policy_that_flushes(self):
         flush_never = SETTINGS["flush_never"]
         self.assertEqual(
-            [policy.id for policy in POLICIES.values() if flush_never.changes_runs_of(policy)], ["compaction_hybrid"]
+            [policy.id for policy in map(policy_named, PAPER_POLICIES) if flush_never.changes_runs_of(policy)],
+            ["compaction_hybrid"],
         )
 
 

@@ -7,14 +7,14 @@ from clawvm_experiments.weights import DEFAULT, EXPERIMENT, METRICS, SETTINGS, W
 from clawvm_replay.document import markdown
 from clawvm_replay.published import WEIGHT_SWEEP
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import FAMILIES
+from clawvm_workloads.families import PAPER_FAMILIES
 
 
 def rows(change=None, settings=SETTINGS):
     """Return rows that do not depend on the weights, each one changed by *change* (weights, workload -> changes)."""
     result = []
     for weights in settings:
-        for workload in FAMILIES:
+        for workload in PAPER_FAMILIES:
             values = {"explicit_faults": 0, "thrash_index": 0.5, **dict.fromkeys(METRICS, 1.0)}
             values.update(change(weights, workload) if change else {})
             result.append({"workload": workload, **weights._asdict(), **values})
@@ -27,7 +27,7 @@ def findings(change=None):
 
 class GridTest(unittest.TestCase):
     def test_as_many_runs_as_published_over_the_published_ranges(self):
-        self.assertEqual(len(SETTINGS) * len(FAMILIES), WEIGHT_SWEEP.runs)
+        self.assertEqual(len(SETTINGS) * len(PAPER_FAMILIES), WEIGHT_SWEEP.runs)
         self.assertEqual(len(EXPERIMENT.cells(False)), WEIGHT_SWEEP.runs)
         self.assertEqual(len(set(SETTINGS)), len(SETTINGS))
         for name in Weights._fields:

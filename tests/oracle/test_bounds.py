@@ -18,7 +18,7 @@ from clawvm_oracle.bounds import (
 )
 from clawvm_oracle.demand_sequence import observe_run
 from clawvm_oracle.small_cases import least_brought_in, least_reloaded_on_demand, small_trace
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES, POLICIES, policy_named
 from clawvm_runtime.selector import SelectionRequest, select
 from clawvm_runtime.vocabulary import Level
 from clawvm_workloads.families import FAMILIES
@@ -134,7 +134,7 @@ class AnyPolicyPlanTests(unittest.TestCase):
 
 class FamilyTests(unittest.TestCase):
     def test_no_policy_stays_below_a_bound_for_what_its_prompts_met(self) -> None:
-        for policy in POLICIES.values():
+        for policy in map(policy_named, PAPER_POLICIES):
             run = observe_run(FAMILIES["long_horizon"](120), policy)
             lowest, on_demand, brought_in = three(run.met)
             reloaded = reloaded_tokens(run.sequence, run.prompts)
@@ -144,9 +144,8 @@ class FamilyTests(unittest.TestCase):
                 self.assertLessEqual(lowest, on_demand)
 
     def test_policies_without_prefetch_and_upgrades_are_demand_only(self) -> None:
-        self.assertEqual(
-            [name for name, policy in POLICIES.items() if is_demand_only(policy)], ["retrieval", "retrieval_cache"]
-        )
+        bounded = [name for name in PAPER_POLICIES if is_demand_only(POLICIES[name])]
+        self.assertEqual(bounded, ["retrieval", "retrieval_cache"])
 
     def test_fewer_requirements_never_raise_a_bound(self) -> None:
         run = observe_run(FAMILIES["long_horizon"](120), POLICIES["clawvm"])

@@ -8,7 +8,7 @@ from clawvm_experiments.experiment import Cell
 from clawvm_oracle.bounds import DEMAND_ONLY
 from clawvm_replay.document import markdown
 from clawvm_replay.trace_builder import LevelCosts
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES, policy_named
 from clawvm_runtime.vocabulary import Level, PageType
 from tests.oracle.support import story
 
@@ -72,7 +72,7 @@ class ResultTests(unittest.TestCase):
     def test_findings_are_flat_and_name_every_policy(self) -> None:
         findings = self.results["findings"]
         self.assertTrue(all(value is None or isinstance(value, (bool, int, float)) for value in findings.values()))
-        for policy_id in (*POLICIES, DEMAND_ONLY.id):
+        for policy_id in (*PAPER_POLICIES, DEMAND_ONLY.id):
             self.assertIn(f"{policy_id}_over_demand_only_bound", findings)
             for measure in ("brought_in_over_bound", "over_any_policy_bound"):
                 self.assertGreaterEqual(self.results["policies"][policy_id][measure], 1.0)
@@ -118,14 +118,14 @@ class ResultTests(unittest.TestCase):
 
     def test_only_policies_without_prefetch_and_upgrades_are_bounded_by_the_demand_only_bound(self) -> None:
         report = report_of(self.results)
-        for policy_id, policy in {**POLICIES, DEMAND_ONLY.id: DEMAND_ONLY}.items():
+        for policy in (*map(policy_named, PAPER_POLICIES), DEMAND_ONLY):
             (line,) = (
                 text
                 for text in report.splitlines()
                 if text.startswith(f"| {policy.name} |") and (" yes |" in text or " no |" in text)
             )
-            bounded = policy_id in ("retrieval", "retrieval_cache", DEMAND_ONLY.id)
-            with self.subTest(policy=policy_id):
+            bounded = policy.id in ("retrieval", "retrieval_cache", DEMAND_ONLY.id)
+            with self.subTest(policy=policy.id):
                 self.assertTrue("| yes |" in line if bounded else "| no |" in line, line)
 
     def test_each_bound_is_next_to_its_ratio(self) -> None:

@@ -17,7 +17,7 @@ from clawvm_replay.output import OutputDirectory
 from clawvm_replay.schemas import read_document
 from clawvm_replay.suite_report import preliminary_blocks, sweep_blocks
 from clawvm_replay.sweep import UNSERVED_FIELDS, CellOutcome, SweepCell, SweepSummary, differences, run_cell
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES, POLICIES
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 from tests.support import temporary_folder
 
@@ -153,10 +153,10 @@ class ReportTest(unittest.TestCase):
         return [run_cell(SweepCell(trace, POLICIES[name])).metrics for name in policy_ids]
 
     def test_a_run_in_which_nothing_is_served_does_not_read_as_a_success(self):
-        rows = self.rows(5, *POLICIES)
+        rows = self.rows(5, *PAPER_POLICIES)
         self.assertTrue(any(row.success for row in rows))
         self.assertEqual({row.served for row in rows}, {False})
-        blocks = self.blocks(rows, *POLICIES)
+        blocks = self.blocks(rows, *PAPER_POLICIES)
         opening = next(block.text for block in blocks if isinstance(block, Paragraph))
         self.assertIn("**0 of 6 cells were served; 6 of 6 lifecycle gates pass.**", opening)
         self.assertIn("no success", opening)

@@ -10,7 +10,7 @@ from clawvm_replay.trace_builder import LevelCosts, TraceBuilder, accounting_for
 from clawvm_replay.trace_format import Accounting, BoundaryEvent, Call, FlushEvent, Turn
 from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.pages import Provenance
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES, POLICIES, policy_named
 from clawvm_runtime.selector import select
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, Level, PageType, RecallOutcome
@@ -69,7 +69,7 @@ class BudgetTest(unittest.TestCase):
     def test_prompts_never_exceed_their_budget(self):
         for name, budget in (("daily_assistant", 60), ("multi_session", 60), ("multi_session", 1)):
             trace = FAMILIES[name](120)
-            for policy in POLICIES.values():
+            for policy in map(policy_named, PAPER_POLICIES):
                 prompts = []
                 replay_trace(trace, policy, budget, observe=prompts.append)
                 with self.subTest(family=name, budget=budget, policy=policy.id):
@@ -88,7 +88,7 @@ class BudgetTest(unittest.TestCase):
 class DeterminismTest(unittest.TestCase):
     def test_replaying_twice_gives_the_same_metrics_and_decisions(self):
         trace = FAMILIES["multi_session"](120)
-        for policy in POLICIES.values():
+        for policy in map(policy_named, PAPER_POLICIES):
             with self.subTest(policy=policy.id):
                 self.assertEqual(events_of(trace, policy), events_of(trace, policy))
 
@@ -135,7 +135,7 @@ class LookaheadTest(unittest.TestCase):
         self.assertEqual(self.futures(self.trace(), ORACLE), expected)
 
     def test_policies_without_horizon_see_nothing(self):
-        for policy in POLICIES.values():
+        for policy in map(policy_named, PAPER_POLICIES):
             if policy is not ORACLE:
                 with self.subTest(policy=policy.id):
                     self.assertEqual(self.futures(self.trace(), policy), [{}] * 6)
@@ -195,7 +195,7 @@ class ImpossibleTraceTest(unittest.TestCase):
         builder.turn(1)
         builder.replace("plan", PageType.EVIDENCE, COSTS)
         builder.turn(1)
-        for policy in POLICIES.values():
+        for policy in map(policy_named, PAPER_POLICIES):
             with self.subTest(policy=policy.id):
                 self.assert_line(builder.trace(), 30, policy)
 
@@ -228,7 +228,7 @@ class HarnessTest(unittest.TestCase):
 
     def test_flush_is_counted_only_where_the_policy_has_one(self):
         trace = self.trace(61, 1, 1)
-        for policy in POLICIES.values():
+        for policy in map(policy_named, PAPER_POLICIES):
             with self.subTest(policy=policy.id):
                 metrics = replay_trace(trace, policy)
                 self.assertEqual(metrics.flushes, int(policy.id == "compaction_hybrid"))
@@ -274,7 +274,7 @@ class HarnessTest(unittest.TestCase):
 
     def test_flush_that_the_trace_names_is_performed_by_a_policy_that_has_one(self):
         trace = self.named_flush(updates=[note(operation="append", field="notes", value=["x"])])
-        for policy in POLICIES.values():
+        for policy in map(policy_named, PAPER_POLICIES):
             with self.subTest(policy=policy.id):
                 metrics, events = events_of(trace, policy)
                 hybrid = policy.id == "compaction_hybrid"
@@ -343,7 +343,7 @@ class CountingTest(unittest.TestCase):
     def test_counts_add_up_in_every_cell(self):
         for name in ("long_horizon", "multi_session"):
             trace = FAMILIES[name](120)
-            for policy in POLICIES.values():
+            for policy in map(policy_named, PAPER_POLICIES):
                 with self.subTest(family=name, policy=policy.id):
                     self.check(trace, *events_of(trace, policy, budget=40))
 

@@ -16,7 +16,7 @@ from clawvm_runtime.errors import BudgetError, LifecycleError, PageError, Unknow
 from clawvm_runtime.faults import Verdict
 from clawvm_runtime.journal import EntryStatus, FileJournalStorage, Journal
 from clawvm_runtime.pages import Page, Provenance
-from clawvm_runtime.policy import FEATURES, POLICIES, policy_named
+from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, policy_named
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import FaultKind, Level, PageType, PinClass, RecallOutcome, RejectCode, ToolOutcome
 from tests.runtime.support import make_page, random_page
@@ -24,7 +24,7 @@ from tests.runtime.support import make_page, random_page
 SEED = 20269
 POINTER, STRUCTURED, FULL = Level.POINTER, Level.STRUCTURED, Level.FULL
 BOOT = make_page("boot", PageType.BOOTSTRAP_POLICY)
-ALL = [*POLICIES, *(f"clawvm_without_{feature}" for feature in FEATURES)]
+ALL = [*PAPER_POLICIES, *(f"clawvm_without_{feature}" for feature in FEATURES)]
 
 
 def make_update(page: Page, value: Any = "x", **attributes: Any) -> Update:
@@ -174,7 +174,7 @@ class BoundaryTests(unittest.TestCase):
 
     def test_only_the_best_effort_flush_runs_at_the_soft_threshold(self) -> None:
         page = make_page("a")
-        for policy in POLICIES:
+        for policy in PAPER_POLICIES:
             engine = running(policy, page)
             engine.post_model(updates=[make_update(page)])
             flushed = engine.memory_flush()
@@ -418,7 +418,7 @@ class RunTests(unittest.TestCase):
                 self.assertEqual(found, {}, f"{policy}, seed {seed}")
 
     def test_two_identical_runs_give_identical_decision_traces(self) -> None:
-        for policy in POLICIES:
+        for policy in PAPER_POLICIES:
             lines = []
             for _ in range(2):
                 trace = DecisionTrace()
@@ -431,7 +431,7 @@ class RunTests(unittest.TestCase):
             self.assertLessEqual({event["event"] for event in events}, set(EVENT_KINDS))
 
     def test_a_trace_changes_no_decision(self) -> None:
-        for policy in POLICIES:
+        for policy in PAPER_POLICIES:
             self.assertEqual(drive(policy, SEED).tally, drive(policy, SEED, DecisionTrace()).tally)
 
     def test_blocks_that_change_least_come_first(self) -> None:

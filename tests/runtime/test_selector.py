@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from clawvm_runtime.pages import Page
-from clawvm_runtime.policy import POLICIES, LinearScore, Policy
+from clawvm_runtime.policy import PAPER_POLICIES, POLICIES, LinearScore, Policy, policy_named
 from clawvm_runtime.selector import Reason, Selection, SelectionRequest, StepOutcome, install_order, minimum_set, select
 from clawvm_runtime.vocabulary import Level, PageType, PinClass
 from tests.runtime.support import make_page, random_page
@@ -174,7 +174,7 @@ def random_request(seed: int) -> SelectionRequest:
     return SelectionRequest(
         pages=pages,
         budget=rng.randrange(1, 1 + max(2, sum(page.costs[FULL] for page in pages))),
-        policy=rng.choice([*POLICIES.values(), CLAWVM, PINNED, PREFETCHING, FLAT]),
+        policy=rng.choice([*map(policy_named, PAPER_POLICIES), CLAWVM, PINNED, PREFETCHING, FLAT]),
         demands=demands,
         injected={page.id for page in pages if page.is_bootstrap and rng.random() < 0.5},
         recency={page_id: rng.choice([0.5, 1.0]) for page_id in ids if rng.random() < 0.4},

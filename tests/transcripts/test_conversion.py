@@ -3,7 +3,7 @@
 import unittest
 from typing import Any
 
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES
 from clawvm_runtime.vocabulary import Level, PageType, PinClass
 from clawvm_transcripts.events import RecordedCall, RecordedResult
 from clawvm_transcripts.views import View
@@ -48,7 +48,7 @@ class DemandsTest(unittest.TestCase):
         for view in View:
             self.assertEqual(found.events_before(view)[2][0], "replace file a.py", "stale from the turn after the edit")
             self.assertIn("replace command pytest", found.events_before(view)[2])
-            for policy in POLICIES:
+            for policy in PAPER_POLICIES:
                 metrics = replayed(found, policy, view)
                 self.assertEqual((metrics.hits, metrics.explicit_faults), (0, 0), (view, policy))
                 self.assertEqual(metrics.cold_accesses, 6)
@@ -83,7 +83,7 @@ class DemandsTest(unittest.TestCase):
             found.events_before(), [["page poll 1"], ["replace poll 1"], ["replace poll 1", "replace poll 1"], []]
         )
         self.assertEqual(found.observed(), [])
-        for policy in POLICIES:
+        for policy in PAPER_POLICIES:
             self.assertEqual(replayed(found, policy).accesses, 0)
 
     def test_a_late_result_is_declared_where_it_arrived(self) -> None:
@@ -460,7 +460,7 @@ class PlansInTracesTest(unittest.TestCase):
     def test_an_update_is_dirty_until_it_is_committed(self) -> None:
         session = Hand().reply(plan(("a", "pending"))).reply().compaction().reply()
         found = converted(session)
-        lost = {policy: replayed(found, policy).lost_updates for policy in POLICIES}
+        lost = {policy: replayed(found, policy).lost_updates for policy in PAPER_POLICIES}
         self.assertEqual(lost["retrieval"], 1)
         self.assertEqual(lost["clawvm"], 0)
         self.assertEqual(replayed(found, "retrieval").flush_miss, 1)
@@ -480,7 +480,7 @@ class PlansInTracesTest(unittest.TestCase):
         session.reset("start:clear").reply(plan(("b", "pending"))).reply(plan(("c", "done"))).compaction().reply()
         session.reply(Done("exit_plan_mode", {"plan": "first this"}, "ok")).compaction()
         session.reply(Done("exit_plan_mode", {"plan": "then that"}, "ok")).reset("reset").reply()
-        for policy in POLICIES:
+        for policy in PAPER_POLICIES:
             self.assertEqual(replayed(converted(session), policy).rejected_updates, 0, policy)
 
 

@@ -12,7 +12,7 @@ from unittest.mock import patch
 from clawvm_replay.errors import InputError, TraceError
 from clawvm_replay.replay import replay
 from clawvm_replay.trace_format import FlushEvent, TraceHeader, Turn, open_trace, read_trace
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES, POLICIES, policy_named
 from clawvm_transcripts import output as converting
 from clawvm_transcripts.detection import UnknownFormatError
 from clawvm_transcripts.events import Compaction, Event, Prompt, Usage, Window
@@ -84,7 +84,7 @@ class SessionsTest(FolderTest):
         for view in VIEWS:
             header, turns = self.trace(session, view)
             self.assertEqual((header.workload, len(turns)), (session.name, 4))
-            for policy in POLICIES.values():
+            for policy in map(policy_named, PAPER_POLICIES):
                 replay(header, turns, policy, header.budget)
             (observed,) = read_observed(self.out / "sessions" / session.name / f"{view}.observed.jsonl")
             self.assertEqual((observed.turn, observed.novelty.value, observed.kept), (4, "repeated", False))

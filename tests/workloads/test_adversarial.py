@@ -7,7 +7,7 @@ from unittest import mock
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
 from clawvm_runtime.journal import Journal
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES, POLICIES, policy_named
 from clawvm_runtime.selector import select
 from clawvm_runtime.vocabulary import Level, PageType, Principal
 from clawvm_workloads.adversarial import SCENARIOS, scripts, traces
@@ -62,7 +62,7 @@ class TeethTest(unittest.TestCase):
         self.assertEqual(seen.turns[2].floor_tokens, 152)
 
     def test_under_starvation_every_policy_faults_and_reports_the_same_pressure(self):
-        for policy in POLICIES.values():
+        for policy in map(policy_named, PAPER_POLICIES):
             run = SCENARIOS["starvation"].run(policy, select, "")
             with self.subTest(policy=policy.id):
                 self.assertTrue(run.faults or run.pressure_faults)

@@ -172,7 +172,8 @@ def _peak_megabytes() -> float | None:
 
 def print_verdict(judged: Sequence[Judged], report: Path) -> int:
     """Print the table of claims and the verdict, and return the exit code: 1 when a claim that must hold does not."""
-    print(markdown([claims_table(judged)]))
+    if judged:
+        print(markdown([claims_table(judged)]))
     must = [item for item in judged if item.claim.must_hold and item.holds is not None]
     failed = [item for item in must if item.failed]
     for item in failed:

@@ -198,6 +198,8 @@ def _lead(plan: Plan, judged: Sequence[Judged], note: str) -> str:
     must = [item for item in judged if item.claim.must_hold and item.holds is not None]
     held = sum(not item.failed for item in must)
     kind = "Quick run: the same structure with fewer cells." if plan.quick else "Full run."
+    if not must:
+        return f"{kind} No claim that must hold was judged. {note}"
     return f"{kind} Of the {len(must)} claims that must hold, {held if held < len(must) else 'all'} do. {note}"
 
 
@@ -211,7 +213,7 @@ def _reports(
 ) -> tuple[str, str]:
     """Return everything in one Markdown file, its figures as links, and on one page that works offline."""
     lead = Paragraph(_lead(plan, judged, frame.note))
-    claims: list[Block] = [Heading(2, "Claims"), Paragraph(_CLAIMS_LEAD), claims_table(judged)]
+    claims: list[Block] = [Heading(2, "Claims"), Paragraph(_CLAIMS_LEAD), claims_table(judged)] if judged else []
     pictures = {
         f"{item}/{name}": (words, figures[item][name])
         for (item, name), words in FIGURES.items()
@@ -221,12 +223,10 @@ def _reports(
     parts = [f"<!-- {item.id} -->\n*{item.question}*\n\n{markdown(reports[item.id])}" for item in plan.experiments]
     sections = [report_section(reports[item.id], figures[item.id], question=item.question) for item in plan.experiments]
     sections += frame.sections()
+    if claims:
+        parts.insert(0 if frame.opens else len(parts), markdown(claims))
+        sections.insert(0 if frame.opens else len(sections), report_section(claims))
     if frame.opens:
-        parts.insert(0, markdown(claims))
         sections.insert(0, report_section(front, {path: svg for path, (_, svg) in pictures.items()}))
-        sections.insert(1, report_section(claims))
-    else:
-        parts.append(markdown(claims))
-        sections.append(report_section(claims))
     first = markdown([Heading(1, frame.title), lead, *front[:2], *links, *front[2:]])
     return "\n".join([first, *parts]), page(frame.title, sections, lead=[lead])

@@ -23,6 +23,7 @@ __all__ = [
     "FAMILIES",
     "PAPER_BUDGETS",
     "PAPER_FAMILIES",
+    "SHAPED_FAMILIES",
     "Family",
     "committed_path",
     "open_story",
@@ -397,7 +398,7 @@ class Family:
         return self.build(budget, self.shape if shape is None else shape)
 
 
-FAMILIES: dict[str, Family] = {
+SHAPED_FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
         Family("evidence_heavy", EvidenceHeavyShape(), _evidence_heavy),
@@ -406,6 +407,9 @@ FAMILIES: dict[str, Family] = {
         Family("daily_assistant", DailyAssistantShape(), _daily_assistant),
     )
 }
+"""The paper's families by name, with the shapes that a calibration varies."""
+
+FAMILIES: dict[str, Callable[..., Trace]] = {**SHAPED_FAMILIES}
 
 
 def committed_path(workload: str, budget: int) -> str:

@@ -16,6 +16,7 @@ from clawvm_pictures.pages import report_section
 from clawvm_pictures.residency_map import residency_map
 from clawvm_replay.document import markdown
 from clawvm_runtime.decision_trace import DecisionTrace
+from clawvm_runtime.policy import PAPER_POLICIES
 from tests.experiments.sessions.made_up import (
     COMPACTION,
     NO_USAGE,
@@ -28,7 +29,7 @@ from tests.experiments.sessions.made_up import (
 from tests.experiments.sessions.test_summary import every, facts
 from tests.support import temporary_folder
 
-OPTIONS = Options(shares=(0.2, 0.6), tokens=(100,), cuts=(2, None))
+OPTIONS = Options(shares=(0.2, 0.6), tokens=(100,), cuts=(2, None), policies=PAPER_POLICIES)
 FEW = Options(shares=(0.2,), cuts=(2, None), policies=("compaction_hybrid", "clawvm"))
 
 

@@ -8,7 +8,7 @@ from clawvm_experiments.sessions.cells import Options, RefetchOutcome, Rerun, re
 from clawvm_experiments.sessions.data import KINDS
 from clawvm_experiments.sessions.summary import quartiles, ratio, summarize_sessions
 from clawvm_replay.metrics import CellMetrics
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES
 from clawvm_transcripts.evidence import Novelty
 from clawvm_transcripts.views import Observed
 from tests.experiments.sessions.made_up import NO_USAGE, USAGE
@@ -61,9 +61,9 @@ def rerun(outcome, tokens, *, under_pressure=False):
 
 
 def every(session, faults, **values):
-    """Return a row of each policy; *faults* in the order of ``POLICIES``, none for the last three."""
+    """Return a row of each policy; *faults* in the order of ``PAPER_POLICIES``, none for the last three."""
     numbers = [*faults, 0, 0, 0]
-    return [row(session, policy, number, **values) for policy, number in zip(POLICIES, numbers)]
+    return [row(session, policy, number, **values) for policy, number in zip(PAPER_POLICIES, numbers)]
 
 
 class QuartilesTest(unittest.TestCase):
@@ -215,7 +215,7 @@ class PureTest(unittest.TestCase):
         rows = [
             row(one["name"], policy, generator.randrange(9), cut=cut)
             for one in sessions
-            for policy in POLICIES
+            for policy in PAPER_POLICIES
             for cut in (100, None)
         ]
         first = json.dumps(summarize_sessions(sessions, OPTIONS, rows))

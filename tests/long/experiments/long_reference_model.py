@@ -5,7 +5,7 @@ import unittest
 from clawvm_experiments.property import check_trace
 from clawvm_experiments.sensitivity import compare_orders
 from clawvm_experiments.sensitivity_settings import SETTINGS
-from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES
+from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, policy_named
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS, PAPER_FAMILIES
 from clawvm_workloads.generated import generate
 from tests.experiments.test_counting_rules import DefaultRulesTest
@@ -23,7 +23,7 @@ class PropertyTest(unittest.TestCase):
 
 class RecountTest(DefaultRulesTest):
     def test_every_policy_and_ablation_in_every_family_at_its_budget_and_under_pressure(self):
-        policies = [*POLICIES.values(), *(CLAWVM.without(feature) for feature in FEATURES.values())]
+        policies = [*map(policy_named, PAPER_POLICIES), *(CLAWVM.without(feature) for feature in FEATURES.values())]
         for name in PAPER_FAMILIES:
             for policy in policies:
                 for budget in (120, 40):
@@ -31,7 +31,7 @@ class RecountTest(DefaultRulesTest):
                         self.assert_equal_to_engine(FAMILIES[name](120), policy, budget)
 
     def test_generated_workloads_under_policies_that_validate(self):
-        policies = [policy for policy in POLICIES.values() if policy.validated_writeback]
+        policies = [policy for policy in map(policy_named, PAPER_POLICIES) if policy.validated_writeback]
         policies += [CLAWVM.without(feature) for name, feature in FEATURES.items() if name != "validated_writeback"]
         for seed in range(60):
             for policy in policies:

@@ -86,8 +86,8 @@ def failures(file_format, path):
 def main():
     found = []
     for file_format in FORMATS:
-        if not file_format.needs_path:
-            path = max(fixtures_of(file_format), key=lambda item: item.stat().st_size)
+        if (paths := fixtures_of(file_format)) and not file_format.needs_path:
+            path = max(paths, key=lambda item: item.stat().st_size)
             found += [f"{file_format.id}/{path.name}: {text}" for text in failures(file_format, path) if text]
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * PEAK_UNIT)
     for text in found:

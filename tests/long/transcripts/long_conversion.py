@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, TraceHeader, Turn, read_trace, write_trace
-from clawvm_runtime.policy import POLICIES
+from clawvm_runtime.policy import PAPER_POLICIES
 from clawvm_runtime.vocabulary import Boundary
 from clawvm_transcripts.conversion import FLUSH_BEFORE_COMPACTION
 from clawvm_transcripts.pseudonyms import Pseudonyms
@@ -104,7 +104,7 @@ class PropertyTest(unittest.TestCase):
             self.assertTrue(1 <= item.turn <= found.converter.turns)
             self.assertTrue(pages or item.pages)
         budget = max(1, int(found.converter.working_set[view.value] * random.Random(seed).random()))
-        for policy in POLICIES:
+        for policy in PAPER_POLICIES:
             replayed(found, policy, view, budget)
             plenty = replayed(found, policy, view)
             self.assertEqual(plenty.pressure_turns, 0)

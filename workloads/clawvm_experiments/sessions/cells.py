@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -86,7 +86,7 @@ class Options:
     tokens: tuple[int, ...] = ()
     window: bool = True
     cuts: tuple[int | None, ...] = (100, 200, None)
-    policies: tuple[str, ...] = tuple(POLICIES)
+    policies: tuple[str, ...] = field(default_factory=lambda: tuple(POLICIES))
     views: tuple[str, ...] = VIEWS
 
     def __post_init__(self) -> None:
