@@ -116,6 +116,7 @@ class OpenRegistriesTest(unittest.TestCase):
         report = (out / "report.md").read_text(encoding="utf-8")
         self.assertIn("No claim that must hold was judged.", report)
         self.assertNotIn("## Claims", report)
+        self.assertNotIn("is not reproduced", report)
         self.assertRegex(guide, r"(?m)^\| `bare` \| .* \| - \| - \|$")
 
     def test_sessions_in_a_format_are_converted_replayed_and_reported(self):
