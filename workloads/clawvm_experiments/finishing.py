@@ -230,3 +230,141 @@ def _reports(
         sections.insert(0, report_section(front, {path: svg for path, (_, svg) in pictures.items()}))
     first = markdown([Heading(1, frame.title), lead, *front[:2], *links, *front[2:]])
     return "\n".join([first, *parts]), page(frame.title, sections, lead=[lead])
+<<<<<<< HEAD
+=======
+
+
+FIGURES = {
+    ("table4", "faults.svg"): "Explicit faults of each policy",
+    ("quality", "page_in_tokens.svg"): "Page-in tokens by upgrade order",
+    ("bounds", "page_in_tokens.svg"): "Reloaded tokens and their bounds",
+}
+"""The figures of the first page, by experiment and file."""
+
+Results = Mapping[str, Mapping[str, Any]]
+"""The results of each experiment of the run, its findings among them."""
+
+
+def opening(results: Results, judged: Sequence[Judged], *, quick: bool) -> list[Block]:
+    """Return the first page: the result in one paragraph, then what is not reproduced and what speaks against ClawVM.
+
+    Every sentence is made from the results; one whose experiment did not run, or ran on a few cells only, is left out.
+    """
+    missed = [item for item in judged if item.holds is False]
+    against = tuple(_against(results, quick))
+    blocks: list[Block] = [
+        Heading(2, "Result"),
+        Paragraph(" ".join([*_result(results), *_reproduced(judged, quick)]) or "No claim was judged."),
+        Heading(3, "What is not reproduced, and what speaks against ClawVM"),
+        *([Bullets(against)] if against else []),
+    ]
+    if not judged and (quick or not against):
+        return blocks[:2]
+    if not missed:
+        return [*blocks, Paragraph("No claim that this run judged is missed.")]
+    return [
+        *blocks,
+        Paragraph("Claims that are not reproduced or fail:"),
+        Table.of(
+            ["claim", "statement", "expected", "observed"],
+            (
+                (
+                    item.claim.id,
+                    item.claim.statement,
+                    item.claim.expectation(),
+                    None if item.observed is None else number_text(item.observed),
+                )
+                for item in missed
+            ),
+        ),
+    ]
+
+
+def _result(results: Results) -> Iterator[str]:
+    if "table4" not in results:
+        return
+    table = results["table4"]
+    faults = {name: item["total_faults"] for name, item in table["policies"].items()}
+    own = faults["clawvm"]
+    alike = [NAMES[name] for name in FAULT_FREE if name != "clawvm" and faults[name] == own]
+    others = []
+    for name, row in TABLE_4.items():
+        if name != "clawvm" and faults[name] != own:
+            published = f"{int(row.total_faults):,}" if row.total_faults.isdecimal() else row.total_faults
+            others.append(f"{NAMES[name]} {faults[name]:,} ({published})")
+    yield (
+        f"ClawVM shows {own or 'no'} explicit fault{'s' if own > 1 else ''} in "
+        f"{table['cells'] // len(faults)} cells: {len(table['workloads'])} workloads at {len(table['budgets'])} token "
+        f"budgets.{f' The same holds for {_listed(alike)}, which share its structure.' if alike else ''}"
+    )
+    yield (
+        f"The faults of the other policies, with the paper's totals in brackets, are {_listed(others)}. This agreement "
+        "is no independent evidence: our workloads were sized to come close to the paper's totals."
+    )
+
+
+def _reproduced(judged: Sequence[Judged], quick: bool) -> Iterator[str]:
+    paper = [item for item in judged if item.claim.kind in PAPER_KINDS and item.holds is not None]
+    unsized = [item for item in paper if item.claim.kind == "prediction"]
+    if paper:
+        claims = "claims about the paper that a quick run can judge" if quick else "claims about the paper"
+        yield f"Of {len(paper)} {claims}, {_are(paper)} reproduced."
+    if unsized:
+        yield (
+            f"Only the {len(unsized)} predictions among them had no part in the sizing, and the counting rules alone "
+            f"imply some of these; {_are(unsized)} reproduced."
+        )
+
+
+def _are(judged: Sequence[Judged]) -> str:
+    reproduced = sum(item.holds is True for item in judged)
+    return f"{reproduced} {'is' if reproduced == 1 else 'are'}"
+
+
+def _against(results: Results, quick: bool) -> Iterator[str]:
+    if "property" in results:
+        found = results["property"]["findings"]
+        yield (
+            "Zero faults follow from the contract whenever the minimum set fits its budget "
+            f"({found['workloads_tried']:,} generated workloads, {found['violations']:,} violations). A zero shows "
+            "that a workload fits, not that the upgrades are good."
+        )
+    if quick:
+        yield "How ClawVM compares with LRU, its features and the bounds takes a full run: this one has too few cells."
+        return
+    if "quality" in results:
+        quality = results["quality"]
+        pages, cells = quality["paired"]["page_in_tokens"], quality["cells_per_score"]
+        more = quality["faults"]["lru"] - quality["faults"]["clawvm"]
+        yield (
+            f"Plain LRU in the same structure has {more if more > 0 else 'no'} more faults than ClawVM's utility "
+            f"scoring, and needs fewer page-in tokens in {pages['better']} of {cells} cells, as many in "
+            f"{pages['equal']} and more in {pages['worse'] or 'none'}."
+        )
+    if "ablations" in results:
+        ablations = results["ablations"]
+        idle = [
+            item["name"] for item in ablations["removed"].values() if item["faults"] == ablations["clawvm"]["faults"]
+        ]
+        if idle:
+            yield f"Removing {_listed(idle, 'or')} from ClawVM changes no fault count."
+    if "bounds" in results:
+        found = results["bounds"]["findings"]
+        ratios = [found[f"{name}_over_demand_only_bound"] for name in ("clawvm", "lru")]
+        if None not in ratios:
+            yield (
+                f"ClawVM reloads {ratios[0]:.2f} times the tokens that a policy without prefetching must reload, LRU "
+                f"{ratios[1]:.2f} times."
+            )
+    if "sensitivity" in results:
+        found = results["sensitivity"]["findings"]
+        yield (
+            f"{found['conclusions_that_survive_all']} of {found['conclusions']} conclusions survive all "
+            f"{found['settings']} settings of harness and counting rules."
+        )
+
+
+def _listed(words: Sequence[str], last: str = "and") -> str:
+    *most, final = words
+    return f"{', '.join(most)} {last} {final}" if most else final
+>>>>>>> mend-a
