@@ -36,7 +36,7 @@ def opening(results: Results, judged: Sequence[Judged], *, quick: bool) -> list[
         Heading(3, "What is not reproduced, and what speaks against ClawVM"),
         *([Bullets(against)] if against else []),
     ]
-    if not judged:
+    if not judged and (quick or not against):
         return blocks[:2]
     if not missed:
         return [*blocks, Paragraph("No claim that this run judged is missed.")]
