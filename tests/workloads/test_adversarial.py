@@ -10,9 +10,10 @@ from clawvm_runtime.journal import Journal
 from clawvm_runtime.policy import PAPER_POLICIES, POLICIES, policy_named
 from clawvm_runtime.selector import select
 from clawvm_runtime.vocabulary import Level, PageType, Principal
-from clawvm_workloads.adversarial import SCENARIOS, scripts, traces
+from clawvm_workloads.adversarial import SCENARIOS, traces
 from clawvm_workloads.adversarial.scenario import CHECKS, Check, note
-from clawvm_workloads.adversarial.scripts import SCRIPTS, stale_storm, storm, values_check
+from clawvm_workloads.adversarial.scripts import SCRIPTS, values_check
+from clawvm_workloads.adversarial.stale_storm import stale_storm, storm
 from clawvm_workloads.adversarial.traces import (
     INJECTED_FAULTS,
     LINE_TOKENS,
@@ -160,7 +161,7 @@ class StormTest(unittest.TestCase):
     def test_other_winners_break_the_values_though_the_last_one_is_the_same(self):
         made = storm(5)
         other = dataclasses.replace(made, winners=("somebody else", *made.winners[1:]))
-        with mock.patch.object(scripts, "storm", lambda seed: other):
+        with mock.patch("clawvm_workloads.adversarial.stale_storm.storm", lambda seed: other):
             self.assertIn("values_exact", stale_storm((5,)).run(CLAWVM, select, "").broken)
 
     def test_a_check_that_fails_names_its_seed(self):

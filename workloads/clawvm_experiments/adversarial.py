@@ -18,7 +18,7 @@ from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES, policy_nam
 from clawvm_runtime.selector import select
 from clawvm_workloads.adversarial import SCENARIOS
 from clawvm_workloads.adversarial.scenario import CHECKS, Control, Scenario, ScenarioRun
-from clawvm_workloads.adversarial.scripts import stale_storm
+from clawvm_workloads.adversarial.stale_storm import stale_storm
 from clawvm_workloads.adversarial.traces import LINE_TOKENS, SHORT_TOKENS, measure, pointer_flood
 
 __all__ = ["EXPERIMENT"]
