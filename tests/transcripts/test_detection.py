@@ -17,8 +17,8 @@ from clawvm_transcripts.detection import (
     FORMATS,
     HEAD,
     HEAD_LINES,
+    NotReadError,
     SessionFile,
-    UnknownFormatError,
     detect,
     events_of,
     head_of,
@@ -51,7 +51,7 @@ class Folder(unittest.TestCase):
 class DetectTest(Folder):
     def refused(self, content):
         path = self.file("kettle.jsonl", content)
-        with self.assertRaises(UnknownFormatError) as caught:
+        with self.assertRaises(NotReadError) as caught:
             detect(Source(path))
         message = str(caught.exception)
         self.assertTrue(message.startswith(f"{path}: "), message)
@@ -65,13 +65,13 @@ class DetectTest(Folder):
     def test_what_is_in_no_known_format_is_refused_with_all_that_are_known(self):
         self.assertIn("Claude Code, ", KNOWN)
         for content in (b"Boil water.\n", b"{}", bytes(range(256)), b'{"type": "user"}\n', b"%PDF-1.7\n\0\0"):
-            self.assertEqual(self.refused(content), f"is in no known format; known: {KNOWN}")
+            self.assertEqual(self.refused(content), "is in no known format")
         self.assertEqual(self.refused(b"\x1f\x8b"), f"the compressed data is cut off; known: {KNOWN}")
         self.assertEqual(self.refused(b"\x1f\x8b12"), f"the compressed data is damaged; known: {KNOWN}")
 
     def test_an_empty_file_is_said_to_be_empty(self):
         for content in (b"", b" \n\n", gzip.compress(b"")):
-            self.assertEqual(self.refused(content), f"is empty; known: {KNOWN}")
+            self.assertEqual(self.refused(content), "is empty")
 
     def test_events_through_a_damaged_gzip_file_are_those_before_the_damage(self):
         packed = gzip.compress(LINE * 2)
@@ -127,7 +127,7 @@ class OpenRegistryTest(Folder):
         diary = line_format("diary", "Diary", lambda head: any("asked" in item for item in head.records), DiaryReader)
         content = b'{"asked": "Tea?", "answered": "Yes."}\n{"asked": 1}\n'
         path = self.file("diary.jsonl", content)
-        with self.assertRaises(UnknownFormatError):
+        with self.assertRaises(NotReadError):
             detect(Source(path))
         with mock.patch.object(detection, "FORMATS", [*FORMATS, diary]):
             self.assertIs(detect(Source(path)), diary)

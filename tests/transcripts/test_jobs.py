@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from clawvm_replay.document import markdown
 from clawvm_replay.errors import InputError
-from clawvm_transcripts.detection import UnknownFormatError
+from clawvm_transcripts.detection import NotReadError
 from clawvm_transcripts.jobs import Chain, Conversion, conversion_report, jobs_for
 from clawvm_transcripts.output import Job, convert
 from tests.support import temporary_folder
@@ -131,7 +131,7 @@ class ChainsTest(JobsTest):
         foreign = self.foreign()
         self.assertEqual(self.paths(chain=Chain.ALL), [["a.jsonl"], ["notes.txt"]])
         self.assertEqual(self.conversion(chain=Chain.ALL).refused, 1)
-        with self.assertRaises(UnknownFormatError):
+        with self.assertRaises(NotReadError):
             self.jobs(foreign, chain=Chain.ALL)
 
     def test_a_session_that_is_there_twice_is_in_the_chain_once(self) -> None:

@@ -14,7 +14,7 @@ from clawvm_replay.replay import replay
 from clawvm_replay.trace_format import FlushEvent, TraceHeader, Turn, open_trace, read_trace
 from clawvm_runtime.policy import PAPER_POLICIES, POLICIES, policy_named
 from clawvm_transcripts import output as converting
-from clawvm_transcripts.detection import UnknownFormatError
+from clawvm_transcripts.detection import NotReadError
 from clawvm_transcripts.events import Compaction, Event, Prompt, Usage, Window
 from clawvm_transcripts.jobs import beginning_of
 from clawvm_transcripts.output import (
@@ -241,17 +241,17 @@ class RefusalTest(FolderTest):
         return path
 
     def test_a_named_file_in_no_known_format_is_an_error_and_one_that_was_found_is_refused(self) -> None:
-        with self.assertRaises(UnknownFormatError):
+        with self.assertRaises(NotReadError):
             self.convert(self.foreign())
         result = convert(Job(0, (str(self.foreign()),), str(self.out), named=False))
         self.assertEqual(result.sessions, [])
-        self.assertIn("notes.txt", result.refused)
+        self.assertIn("notes.txt", result.refused.path)
 
     def test_so_is_a_file_that_is_gone(self) -> None:
         gone = str(self.folder / "gone.jsonl")
         with self.assertRaisesRegex(InputError, "gone.jsonl"):
             convert(Job(0, (gone,), str(self.out)))
-        self.assertIn("gone.jsonl", convert(Job(0, (gone,), str(self.out), named=False)).refused)
+        self.assertIn("gone.jsonl", convert(Job(0, (gone,), str(self.out), named=False)).refused.path)
 
     def test_a_file_without_a_session_is_refused(self) -> None:
         path = recording().write(self.folder / "in.jsonl")

@@ -40,8 +40,9 @@ from clawvm_replay.execution import completed, executor_named, in_order
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
 from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.policy import PAPER_POLICIES, policy_named
+from clawvm_transcripts.conversion_report import Conversion, write_conversion
 from clawvm_transcripts.detection import FORMATS
-from clawvm_transcripts.jobs import Chain, Conversion, jobs_for, write_conversion
+from clawvm_transcripts.jobs import Chain, jobs_for
 from clawvm_transcripts.output import Job, JobResult, convert, remove_sessions, remove_spools
 
 __all__ = ["COMMANDS"]
@@ -147,10 +148,10 @@ def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
         try:
             for _, result in completed(work, jobs, executor):
                 results.append(result)
-                if result.refused:
+                if result.refused is not None:
                     skipped += 1
                     if skipped <= SKIPPED_SHOWN:
-                        _say(f"skipped: {result.refused.partition(';')[0]}")
+                        _say(f"skipped: {result.refused.path}: {result.refused.reason}")
                 progress(len(results), len(jobs), "")
         except BaseException:
             for folder in {job.out for job in jobs}:

@@ -155,6 +155,12 @@ class SessionCounts:
     compaction_at: Sequence[dict[str, Any]] = field(default_factory=list)
     resets: int = 0
     reset_kinds: Mapping[str, int] = field(default_factory=dict)
+    resumes: int = 0
+    resume_kinds: Mapping[str, int] = field(default_factory=dict)
+    cleared_results: int = 0
+    images: int = 0
+    subagents: int = 0
+    subagent_tool_calls: int = 0
     polls: int = 0
     rewinds: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)

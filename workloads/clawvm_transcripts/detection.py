@@ -27,8 +27,8 @@ __all__ = [
     "FORMATS",
     "HEAD",
     "HEAD_LINES",
+    "NotReadError",
     "SessionFile",
-    "UnknownFormatError",
     "detect",
     "events_of",
     "head_of",
@@ -56,8 +56,22 @@ HEAD_LINES = 64
 """Lines that are read to find the format."""
 
 
-class UnknownFormatError(InputError):
-    """A file in no known format; the message lists what is known."""
+class NotReadError(InputError):
+    """A file that is not converted: ``reason`` says why, without the path of the file.
+
+    ``recording`` is whether the file looks like a recorded session all the same.
+    """
+
+    def __init__(self, path: Path, reason: str, *, recording: bool) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason, self.recording = path, reason, recording
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.path, self.reason, self.recording)
+
+
+def _again(path: Path, reason: str, recording: bool) -> NotReadError:
+    return NotReadError(path, reason, recording=recording)
 
 
 def head_of(stream: BinaryIO) -> Head:
@@ -95,15 +109,14 @@ def _beginning(content: bytes) -> tuple[set[str], dict[str, Any], dict[str, dict
 
 
 def detect(source: Source) -> Format:
-    """Return the format of *source*; raises UnknownFormatError with the list of what is known."""
+    """Return the format of *source*; raises NotReadError for a file in no known format."""
     with source.open() as stream:
         head = head_of(stream)
     for candidate in FORMATS:
         if candidate.recognizes(head):
             return candidate
-    known = ", ".join(item.title for item in FORMATS)
     what = "is in no known format" if head.start.strip() else source.damage or "is empty"
-    raise UnknownFormatError(f"{source.path}: {what}; known: {known}")
+    raise NotReadError(source.path, what, recording=bool(head.records))
 
 
 def events_of(source: Source, file_format: Format) -> Iterator[Event]:

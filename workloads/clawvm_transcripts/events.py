@@ -12,6 +12,7 @@ from typing import Any
 __all__ = [
     "AssistantMessage",
     "Broken",
+    "Cleared",
     "Compaction",
     "CompactionSummary",
     "Event",
@@ -20,10 +21,12 @@ __all__ = [
     "RecordedCall",
     "RecordedResult",
     "Reset",
+    "Resume",
     "Rewind",
     "SessionEnd",
     "SessionStart",
     "Skipped",
+    "Subagent",
     "Usage",
     "Window",
 ]
@@ -34,13 +37,16 @@ class SessionStart:
     """A session begins: the first event of every session, followed by the rest and one SessionEnd.
 
     ``version`` is the harness's, ``project`` the working directory, ``started`` the recorded time (ISO 8601);
-    each is "" where the recording does not hold it before the first other event.
+    each is "" where the recording does not hold it before the first other event. ``subagent`` marks the recording of a
+    subagent, which belongs to the session ``parent`` ("" where it does not name it) and is no session of its own.
     """
 
     session: str = ""
     version: str = ""
     project: str = ""
     started: str = ""
+    subagent: bool = False
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +91,30 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class RecordedResult:
-    """What a tool returned; the first ``head`` characters of ``text`` change on every run (times, chunk ids)."""
+    """What a tool returned; the first ``head`` characters of ``text`` change on every run (times, chunk ids).
+
+    ``images`` has one entry for each image among it: its data as recorded, or the name under which it is referred to.
+    """
 
     call: str
     text: str
     failed: bool = False
     head: int = 0
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """The harness replaced the conversation by a summary; token counts are None where the recording has none."""
+    """The harness replaced the conversation by a summary; token counts are None where the recording has none.
+
+    The results of the calls ``kept`` stay in the context, all others go; with ``lost`` it is these alone that go.
+    """
 
     kind: str
     tokens_before: int | None = None
     tokens_after: int | None = None
+    kept: tuple[str, ...] = ()
+    lost: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +125,45 @@ class CompactionSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleared:
+    """The results of ``calls`` were taken out of the context; everything else stays, and there is no summary."""
+
+    calls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
-    """The harness started over: ``kind`` is "start:clear", "start:resume", "start:fork", "session_meta_again", ..."""
+    """The harness started over: ``kind`` is "start:clear", "start:fork", "reset", ..."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The same conversation goes on in another process, and nothing is dropped: ``kind`` is "start:resume", ..."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """The conversation goes on from an earlier point; ``dropped`` entries of the abandoned branch are left behind."""
+    """The conversation goes on from an earlier point; ``dropped`` entries of the abandoned branch are left behind.
+
+    The results of the calls ``lost`` leave the context with them. Those of ``restored`` are there again: a compaction
+    had taken them, and the earlier point lies before it.
+    """
 
     dropped: int = 0
+    lost: tuple[str, ...] = ()
+    restored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subagent:
+    """A line of the subagent ``agent`` within the recording of its parent session; ``calls`` are its calls there."""
+
+    agent: str
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +219,11 @@ Event = (
     | RecordedResult
     | Compaction
     | CompactionSummary
+    | Cleared
     | Reset
+    | Resume
     | Rewind
+    | Subagent
     | Usage
     | Window
     | Skipped

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from clawvm_runtime.canonical import canonical_json
 from clawvm_transcripts.calls import facts_of
 from clawvm_transcripts.conversion import SessionConverter, Sinks
 from clawvm_transcripts.counts import SessionCounter, shown_counts
-from clawvm_transcripts.detection import detect, events_of
+from clawvm_transcripts.detection import NotReadError, detect, events_of
 from clawvm_transcripts.events import (
     Broken,
     Compaction,
@@ -44,14 +45,16 @@ __all__ = [
     "Job",
     "JobResult",
     "RecordedUsage",
+    "Refused",
     "SessionOutput",
+    "SubagentFile",
     "convert",
     "remove_sessions",
     "remove_spools",
 ]
 
 FACTS_FORMAT = "clawvm.session"
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 
 FACTS = "session.json"
 TEXTS = "texts.jsonl"
@@ -300,22 +303,57 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """One session that was written: its name, its facts as in session.json, its files."""
+    """One session that was written: its name, its facts as in session.json, its files.
+
+    For its owner alone: ``paths`` are the recordings, ``ids`` what the harness calls the sessions in them, ``unknown``
+    the unknown types of entries by the names that the facts give them.
+    """
 
     name: str
     facts: dict[str, Any]
     files: tuple[WrittenFile, ...]
+    paths: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SubagentFile:
+    """The recording of a subagent, which makes no session of its own; ``session`` is the name of the session.
+
+    ``name`` comes from its content, ``session`` is "" where no input holds it; ``counts`` are its messages, calls and
+    results. For its owner alone: ``path``.
+    """
+
+    name: str
+    harness: str
+    counts: Mapping[str, int]
+    path: str
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file that was not converted, and why; ``recording`` is whether it looks like a recorded session.
+
+    Only ``reason`` is free of the names and words of its owner.
+    """
+
+    path: str
+    reason: str
+    recording: bool
 
 
 @dataclass(slots=True)
 class JobResult:
-    """What became of a job: its sessions, the raw bytes read, and why a file was refused, "" if none was."""
+    """What became of a job: its sessions, the raw bytes read, and why a file was refused, None if none was."""
 
     number: int
     sessions: list[Converted] = field(default_factory=list)
     raw_bytes: int = 0
-    refused: str = ""
+    refused: Refused | None = None
     duplicates: int = 0
+    subagents: list[SubagentFile] = field(default_factory=list)
 
 
 def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResult:
@@ -336,7 +374,7 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
             except InputError as error:
                 if job.named:
                     raise
-                result.refused = str(error)
+                result.refused = refusal_of(path, error)
                 return result
             reported = 0
             for event in events_of(source, file_format):
@@ -351,12 +389,32 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
             result.raw_bytes += source.read
             sources.append({"bytes": source.read, "damage": source.damage, "sha256": source.digest})
         if not sessions:
-            result.refused = f"{job.paths[0]}: holds no session"
+            result.refused = Refused(job.paths[0], "holds no session", recording=True)
         for index, session in enumerate(sessions):
             session.end()
             name = _name(job, session, sources) + (f"-{index + 1}" if len(sessions) > 1 else "")
             result.sessions.append(session.finish(name, sources))
     return result
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def day_of(moment: str) -> str:
+    """Return the day of a recorded time as the recording has it, "" where it has none.
+
+    >>> day_of("2026-08-01T10:00:00Z"), day_of("yesterday")
+    ('2026-08-01', '')
+    """
+    found = _DAY.match(moment)
+    return found.group() if found else ""
+
+
+def refusal_of(path: str, error: InputError) -> Refused:
+    """Return why the file at *path* was not read."""
+    if isinstance(error, NotReadError):
+        return Refused(path, error.reason, error.recording)
+    return Refused(path, str(error).removeprefix(f"{path}: "), recording=False)
 
 
 def _name(job: Job, session: _Session, sources: list[dict[str, Any]]) -> str:
@@ -390,6 +448,7 @@ class _Session:
         self._broken: list[dict[str, Any]] = []
         self._facts: dict[str, Any] = {}
         self.formats: list[str] = []
+        self._started = ""  # The day on which the first session began.
 
     def take(self, event: Event, format_id: str) -> None:
         """Take the next event."""
@@ -397,6 +456,7 @@ class _Session:
         if isinstance(event, SessionStart):
             self._counter = SessionCounter()
             self.formats.append(format_id)
+            self._started = self._started or day_of(event.started)
             self._converter.begin_session()
         facts = facts_of(event) if isinstance(event, RecordedCall) else None
         if not self._counter.add(event, facts) or isinstance(event, Skipped):
@@ -432,6 +492,7 @@ class _Session:
         facts = {
             **self._facts,
             "broken_lines": self._broken,
+            "started": self._started,
             "chain": len(self.formats) > 1,
             "format": FACTS_FORMAT,
             "harnesses": harnesses,

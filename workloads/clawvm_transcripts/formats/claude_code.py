@@ -86,7 +86,8 @@ class _Reader(Reader):
         kind = required_text(record, "type")
         if not self._started and "uuid" in record:
             self._started = True
-            yield events.SessionStart(*texts_of(record, "sessionId", "version", "cwd", "timestamp"))
+            session, version, project, started = texts_of(record, "sessionId", "version", "cwd", "timestamp")
+            yield events.SessionStart(session, version, project, started)
         if record.get("isSidechain") is True:
             yield events.Skipped("sidechain", known=True)
         elif kind == "assistant":
