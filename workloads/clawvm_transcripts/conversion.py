@@ -208,10 +208,10 @@ class SessionConverter:
         if not self.turns:
             return
         self._evidence.files_unknown()
-        self._end_instructions()
         if not self._copied:
             self._evidence.context_lost()
             self._reset()
+        self._end_instructions()
 
     def _change(self, change: Change) -> None:
         """Follow a change of the harness's context; what it drops or empties is a boundary for the policies, too."""

@@ -333,7 +333,7 @@ class _Thread:
         self._results = {line: self._results[line] for line in lines if line in self._results}
         kept = tuple(call for calls in self._results.values() for call in calls)
         self._reply = ""
-        place = self._branches.append(weight=0)
+        place = self._branches.append(self._parent(record), weight=0)
         self._branches.compacted(kept)
         for line in lines:
             self._places[line] = place  # They go on behind the summary.
