@@ -9,7 +9,8 @@ from typing import Any
 from clawvm_replay.document import Block, Heading, Number, Paragraph, Table, markdown, plain
 from clawvm_replay.output import OutputDirectory
 from clawvm_replay.suite import document
-from clawvm_transcripts.output import Converted, JobResult, Refused, SubagentFile
+from clawvm_transcripts.output import Converted, JobResult, Refused
+from clawvm_transcripts.subagents import SubagentFile
 
 __all__ = ["Conversion", "conversion_report", "write_conversion"]
 
