@@ -124,7 +124,7 @@ def _chains(sessions: Iterable[tuple[SessionFile, SessionStart]], chain: Chain, 
     for file, start in sessions:
         source = Source(file.path)
         # It is refused alone, and not with all that it would be in one chain with.
-        if reason_against(list(count_sessions(events_of(source, detect(source))))):
+        if all(map(reason_against, count_sessions(events_of(source, detect(source))))):
             yield replace(blank, paths=(str(file.path),), named=file.named)
             continue
         group = ("", "") if chain is Chain.ALL else (start.project, "" if start.project else source.digest)
