@@ -123,8 +123,9 @@ def _chains(sessions: Iterable[tuple[SessionFile, SessionStart]], chain: Chain, 
     duplicates: dict[tuple[str, str], int] = {}
     for file, start in sessions:
         source = Source(file.path)
+        counts = list(count_sessions(events_of(source, detect(source))))
         # It is refused alone, and not with all that it would be in one chain with.
-        if all(map(reason_against, count_sessions(events_of(source, detect(source))))):
+        if all(map(reason_against, counts)):
             yield replace(blank, paths=(str(file.path),), named=file.named)
             continue
         group = ("", "") if chain is Chain.ALL else (start.project, "" if start.project else source.digest)
