@@ -169,9 +169,18 @@ def _observation(kind: str, event: dict[str, Any]) -> Iterator[events.Event]:
         extras = event.get("extras")
         failed = kind in ("error", "user_rejected") or event.get("success") is False
         files = kind in ("edit", "read", "write") and isinstance(extras, dict)
-        yield events.RecordedResult(_name(cause), text, failed or (files and text.startswith(FAILED)))
+        failed = failed or (files and text.startswith(FAILED))
+        yield events.RecordedResult(_name(cause), text, failed, images=tuple(_images(object_of(extras))))
     else:
         yield events.Skipped(str(kind), known=kind in WITHOUT_USE or kind == "error")
+
+
+def _images(extras: dict[str, Any]) -> Iterator[str]:
+    """Yield the images of an answer: the screenshot of a browser, or those that a cell of a notebook showed."""
+    shown = extras.get("image_urls")
+    for image in (extras.get("screenshot"), *(shown if isinstance(shown, list) else ())):
+        if text_of(image):
+            yield image
 
 
 def _recalled(extras: dict[str, Any]) -> Iterator[str]:

@@ -25,6 +25,7 @@ from clawvm_transcripts.formats import (
     RecordError,
     arguments_of,
     document_format,
+    images_of,
     object_of,
     required_text,
     text_of,
@@ -198,7 +199,8 @@ def _reply(words: str, calls: list[events.RecordedCall], usage: Any, name: str) 
 
 def _result(call: str, content: Any, message: dict[str, Any]) -> events.RecordedResult:
     status = object_of(message.get("extra")).get("returncode")
-    return events.RecordedResult(call, words_of(content), isinstance(status, int) and status != 0)
+    failed = isinstance(status, int) and status != 0
+    return events.RecordedResult(call, words_of(content), failed, images=images_of(content))
 
 
 def _recorded(extra: dict[str, Any]) -> list[str]:
