@@ -108,8 +108,17 @@ class EntryTree:
 
 
 def _in_family(head: Head) -> bool:
-    """Return whether a header or a message of the family is in the first lines."""
-    return any(_is_header(record) or _is_message(record) for record in head.records)
+    """Return whether a header or a message of the family is in the first lines, and no line of Factory Droid's."""
+    family = any(_is_header(record) or _is_message(record) for record in head.records)
+    return family and not any(map(_is_foreign, head.records))
+
+
+def _is_foreign(record: dict[str, Any]) -> bool:
+    """Return whether a line is one that the family never writes: it calls tools in blocks of another kind."""
+    message = record.get("message")
+    content = message.get("content") if record.get("type") == "message" and isinstance(message, dict) else None
+    blocks = [block.get("type") for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    return record.get("type") == "session_start" or "tool_use" in blocks or "tool_result" in blocks
 
 
 def _is_header(record: dict[str, Any]) -> bool:
@@ -343,6 +352,17 @@ PI = line_format("pi", "pi", _recognizes, PiReader)
 
 MAGIC = b"SQLite format 3\0"
 
+TABLE = b"transcript_events"
+
+SMALLEST_PAGE = 512
+
+FILE_HEADER = 100
+"""Bytes before the first page's own header; see https://www.sqlite.org/fileformat.html, sections 1.3 and 1.6."""
+
+INNER_PAGE = 5
+PAGE_HEADER = 12
+"""Bytes of the header of an inner page; its last four are the number of a page, and so are the first four of a cell."""
+
 DATABASE_ERRORS = (sqlite3.Error, ValueError, MemoryError)
 """What a damaged database may raise: names and messages that are no text give a ValueError, absurd sizes the last."""
 
@@ -365,7 +385,30 @@ WINDOW_BITS = 24
 
 
 def _is_database(head: Head) -> bool:
-    return head.start.startswith(MAGIC)
+    """Return whether the file is a database with the table, or one whose tables are not all named within the head."""
+    if not head.start.startswith(MAGIC):
+        return False
+    seen, complete = _schema(head.start)
+    return TABLE in seen or not complete
+
+
+def _schema(start: bytes) -> tuple[bytes, bool]:
+    """Return the pages of a database's schema in its first bytes, and whether these are all pages of the schema."""
+    size = int.from_bytes(start[16:18], "big")
+    size = 1 << 16 if size == 1 else max(size, SMALLEST_PAGE)
+    pages, found = [1], []
+    for number in pages:
+        page = start[(number - 1) * size : number * size] if number else b""
+        if len(page) < size:
+            return b"".join(found), False
+        found.append(page)
+        header = FILE_HEADER if number == 1 else 0
+        if page[header] == INNER_PAGE:
+            cells = range(header + PAGE_HEADER, size, 2)[: int.from_bytes(page[header + 3 : header + 5], "big")]
+            places = [header + 8, *(int.from_bytes(page[cell : cell + 2], "big") for cell in cells)]
+            children = [int.from_bytes(page[place : place + 4], "big") for place in places]
+            pages.extend(child for child in dict.fromkeys(children) if child not in pages)
+    return b"".join(found), True
 
 
 def _read_database(stream: BinaryIO) -> Iterator[events.Event]:
