@@ -65,13 +65,13 @@ class DetectTest(Folder):
     def test_what_is_in_no_known_format_is_refused_with_all_that_are_known(self):
         self.assertIn("Claude Code, ", KNOWN)
         for content in (b"Boil water.\n", b"{}", bytes(range(256)), b'{"type": "user"}\n', b"%PDF-1.7\n\0\0"):
-            self.assertEqual(self.refused(content), "is in no known format")
+            self.assertEqual(self.refused(content), f"is in no known format; known: {KNOWN}")
         self.assertEqual(self.refused(b"\x1f\x8b"), f"the compressed data is cut off; known: {KNOWN}")
         self.assertEqual(self.refused(b"\x1f\x8b12"), f"the compressed data is damaged; known: {KNOWN}")
 
     def test_an_empty_file_is_said_to_be_empty(self):
         for content in (b"", b" \n\n", gzip.compress(b"")):
-            self.assertEqual(self.refused(content), "is empty")
+            self.assertEqual(self.refused(content), f"is empty; known: {KNOWN}")
 
     def test_events_through_a_damaged_gzip_file_are_those_before_the_damage(self):
         packed = gzip.compress(LINE * 2)

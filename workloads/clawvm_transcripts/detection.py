@@ -22,7 +22,7 @@ from clawvm_transcripts.formats.copilot_cli import COPILOT_CLI
 from clawvm_transcripts.formats.openhands import OPENHANDS
 from clawvm_transcripts.formats.pi import OH_MY_PI, OPENCLAW, OPENCLAW_DATABASE, PI
 from clawvm_transcripts.formats.swe_agent import MINI_SWE_AGENT, SWE_AGENT
-from clawvm_transcripts.reading import GZIP_MAGIC, Document, Source, parsed
+from clawvm_transcripts.reading import GZIP_MAGIC, TOP, Document, Source, parsed
 from clawvm_transcripts.unknown_recordings import looks_recorded, written_by_clawvm
 
 __all__ = [
@@ -84,6 +84,7 @@ def _again(path: Path, reason: str, recording: bool, known: Sequence[str]) -> No
 def head_of(stream: BinaryIO) -> Head:
     """Return the beginning of a file; reads at most ``HEAD`` bytes."""
     start = stream.read(HEAD)
+    document = start.removeprefix(codecs.BOM_UTF8).lstrip()
     lines = start.removeprefix(codecs.BOM_UTF8).split(b"\n", HEAD_LINES)
     rest = lines.pop()
     if b"\0" in (lines or [rest])[0].strip(b"\0 \t\r"):
@@ -93,6 +94,10 @@ def head_of(stream: BinaryIO) -> Head:
         # Of the line that the end of the head cuts off, the values before the cut are enough.
         records += [_beginning(rest)[1]] if len(start) == HEAD else _objects(rest)
     keys, values, lists = _beginning(start)
+    if not lists and len(start) == HEAD and document.startswith(b"["):
+        # The first element of the list is longer than the head.
+        _, values_of_first, lists_of_first = _beginning(document[1:])
+        lists = {TOP: [{**values_of_first, **lists_of_first}]}
     return Head(start, tuple(records), frozenset(keys), values, {key: tuple(items) for key, items in lists.items()})
 
 

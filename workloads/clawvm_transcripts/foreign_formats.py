@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from clawvm_transcripts.formats import Head, object_of
+from clawvm_transcripts.formats import Head, object_of, text_of
 from clawvm_transcripts.reading import TOP
 
 __all__ = ["FOREIGN_FORMATS", "ForeignFormat"]
@@ -75,14 +75,12 @@ def _is_qwen_code(item: Item) -> bool:
     line = _has_texts(item, "uuid", "sessionId", "type")
     message = object_of(item.get("message"))
     inside = isinstance(message.get("parts"), list) or isinstance(item.get("systemPayload"), dict)
-    return (line and inside) or _has_texts(item, "agentId", "parentSessionId")
+    return (line and inside) or ("uuid" not in item and _has_texts(item, "agentId", "agentType", "parentSessionId"))
 
 
 # opencode: an export, the files of its storage, lines of a run, or the database.
 
-OPENCODE_TABLES = [
-    re.compile(rb"CREATE TABLE [`\"]?%s[`\"]?\s*\(" % name) for name in (b"session", b"message", b"part")
-]
+OPENCODE_TABLES = [re.compile(rb"CREATE TABLE [`\"]?%s[`\"]?\s*\(" % name) for name in b"session message part".split()]
 
 
 def _is_opencode(head: Head) -> bool:
@@ -145,7 +143,7 @@ def _begins(message: Item, words: re.Pattern[str]) -> bool:
 
 def _is_shown(item: Item) -> bool:
     kind = item.get("type")
-    return _is_number(item.get("ts")) and kind in ("say", "ask") and isinstance(item.get(str(kind)), str)
+    return _is_number(item.get("ts")) and kind in ("say", "ask") and _has_texts(item, kind)
 
 
 # Harbor ATIF
@@ -166,8 +164,8 @@ def _is_openhands_v1(item: Item) -> bool:
     return (event and by) or ("execution_status" in item and all(_has_texts(part, "kind") for part in parts))
 
 
-# Kimi CLI: messages with marks between them, or the events of its wire. Kimi Code: a wire of another kind, and the state
-# of a session. Both wires begin with the version of the protocol.
+# Kimi CLI: messages with marks between them, or the events of its wire. Kimi Code: a wire of another kind, and the
+# state of a session. Both wires begin with the version of the protocol.
 
 
 def _is_kimi_cli(head: Head) -> bool:
@@ -190,7 +188,7 @@ def _is_protocol(item: Item) -> bool:
 
 _is_kimi_code = _some(
     lambda item: (
-        (str(item.get("type")).startswith(("context.", "turn.")) and _is_number(item.get("time")))
+        (text_of(item.get("type")).startswith(("context.", "turn.")) and _is_number(item.get("time")))
         or (_is_protocol(item) and "created_at" in item)
         or _has_texts(object_of(object_of(item.get("agents")).get("main")), "homedir", "type")
     )

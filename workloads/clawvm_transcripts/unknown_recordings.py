@@ -2,21 +2,23 @@
 
 The rule: the file is JSON, and at least two of its objects are turns or events of a conversation. Such an object names
 who speaks (``role`` and the like) and holds words; or it names its session and its own type; or it is a tool's call or
-result. The objects are those in lines, of which at least half must be JSON, or those in a document, down to ``DEEPEST``
-levels; only the head of the file is looked at. So manifests, settings, notebooks, tables, source, and logs are none.
+result. The objects are those in lines, of which at least half must be objects, or those in a document, down to
+``DEEPEST`` levels; only the head of the file is looked at. So manifests, settings, notebooks, tables, source, and logs
+are none, and neither is a session that is not kept as JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import codecs
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from clawvm_transcripts.formats import Head
+from clawvm_transcripts.formats import Head, text_of
 
 __all__ = ["looks_recorded", "written_by_clawvm"]
 
-DEEPEST = 4
+DEEPEST = 6
 """Levels of lists and objects that are searched for a turn."""
 
 WIDEST = 64
@@ -33,9 +35,7 @@ SPEAKERS = ("user", "assistant", "model", "human", "ai", "agent", "bot")
 
 SPEAKER_FIELDS = ("type", "kind", "from", "sender", "author", "speaker", "source")
 WORD_FIELDS = ("content", "text", "parts", "message", "value", "data", "payload", "blocks")
-SESSION_FIELDS = (
-    *("sessionId", "session_id", "sessionID", "conversationId", "conversation_id", "threadId", "thread_id"),
-)
+SESSION_FIELDS = ("sessionId", "session_id", "sessionID", "conversationId", "conversation_id", "threadId", "thread_id")
 TYPE_FIELDS = ("type", "kind", "event", "event_type", "role")
 CALL_FIELDS = ("tool_calls", "toolCalls", "tool_call_id", "toolCallId", "tool_use_id", "call_id", "callID")
 CALL_TYPES = ("tool_use", "tool_call", "tool_result", "tool-call", "tool-result", "toolCall", "function_call")
@@ -45,18 +45,22 @@ def looks_recorded(head: Head) -> bool:
     """Return whether the file that begins with *head* looks like a recorded session; see the rule above."""
     if written_by_clawvm(head):
         return False
-    lines = sum(map(bool, map(bytes.strip, head.start.split(b"\n")[:WIDEST])))
-    in_lines = head.records if 2 * len(head.records) >= lines else ()
-    return any(_several(_turns(items, DEEPEST)) for items in (in_lines, [head.values, head.lists]))
+    start = head.start.removeprefix(codecs.BOM_UTF8)
+    lines = [line for line in map(bytes.strip, start.split(b"\n", WIDEST)[:WIDEST]) if line]
+    objects = sum(line.startswith(b"{") and line.endswith(b"}") for line in lines)
+    in_lines = head.records if 2 * objects >= len(lines) else ()
+    # Of a first line, or a document in one line, that is longer than the head, no more than its beginning is known.
+    enough = 1 if len(lines) == 1 and not lines[0].endswith((b"}", b"]")) else SEVERAL
+    return any(_has_turns(items, enough) for items in (in_lines, [head.values, head.lists]))
 
 
 def written_by_clawvm(head: Head) -> bool:
     """Return whether the file is one of this project's own: a trace, a report, a manifest, a journal."""
-    return str(head.values.get("format")).startswith("clawvm.")
+    return text_of(head.values.get("format")).startswith("clawvm.")
 
 
-def _several(turns: Iterable[Any]) -> bool:
-    return len(list(islice(turns, SEVERAL))) == SEVERAL
+def _has_turns(items: Any, number: int) -> bool:
+    return len(list(islice(_turns(items, DEEPEST), number))) == number
 
 
 def _turns(value: Any, levels: int) -> Iterator[dict[str, Any]]:
@@ -81,4 +85,5 @@ def _is_turn(item: dict[str, Any]) -> bool:
     in_session = any(isinstance(item.get(name), str) for name in SESSION_FIELDS)
     if in_session and any(isinstance(kind, str) for kind in kinds):
         return True
-    return any(name in item for name in CALL_FIELDS) or any(kind in CALL_TYPES for kind in kinds)
+    in_call = any(isinstance(item.get(name), (str, list)) for name in CALL_FIELDS)
+    return in_call or any(kind in CALL_TYPES for kind in kinds)

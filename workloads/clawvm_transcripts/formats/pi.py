@@ -309,10 +309,10 @@ def _oh_my_pi_is_own(record: dict[str, Any]) -> bool:
     if kind == "session":
         return not HEADER_FIELDS.isdisjoint(record)
     if kind == "message" and isinstance(message, dict):
-        return "attribution" in message or str(message.get("role")) in ROLES
+        return "attribution" in message or text_of(message.get("role")) in ROLES
     if kind == "model_change":
         return isinstance(record.get("model"), str)
-    return str(kind) in ENTRY_TYPES or (kind == "title" and "pad" in record)
+    return text_of(kind) in ENTRY_TYPES or (kind == "title" and "pad" in record)
 
 
 OH_MY_PI = line_format("oh-my-pi", "Oh My Pi", _oh_my_pi_recognizes, PiReader)
@@ -325,9 +325,9 @@ def _openclaw_recognizes(head: Head) -> bool:
 def _is_own(record: dict[str, Any]) -> bool:
     kind = record.get("type")
     if kind == "session":
-        return ".openclaw" in str(record.get("cwd")).replace("\\", "/").split("/")
+        return ".openclaw" in text_of(record.get("cwd")).replace("\\", "/").split("/")
     if kind in ("custom", "custom_message"):
-        name = str(record.get("customType"))
+        name = text_of(record.get("customType"))
         return name == "model-snapshot" or name.startswith("openclaw")
     message = record.get("message")
     if kind == "message" and isinstance(message, dict):
@@ -396,7 +396,7 @@ def _schema(start: bytes) -> tuple[bytes, bool]:
     """Return the pages of a database's schema in its first bytes, and whether these are all pages of the schema."""
     size = int.from_bytes(start[16:18], "big")
     size = 1 << 16 if size == 1 else max(size, SMALLEST_PAGE)
-    pages, found = [1], []
+    pages, found = [1], list[bytes]()
     for number in pages:
         page = start[(number - 1) * size : number * size] if number else b""
         if len(page) < size:
