@@ -73,6 +73,7 @@ LINES = {
     "Gemini CLI": [
         [GEMINI_HEAD, GEMINI_ASKED, GEMINI_REPLY],
         [GEMINI_HEAD | {"kind": "subagent"}, {"$set": {"lastUpdated": "now"}}],
+        [GEMINI_ASKED, GEMINI_REPLY],
     ],
     "Qwen Code": [
         [tea("user", **said("user", {"text": "Boil."})), tea("assistant", **said("model", QWEN_CALL))],
@@ -209,10 +210,30 @@ class RefusalTest(unittest.TestCase):
                 self.assertEqual(detected(json.dumps(document).encode()), [title])
 
     def test_what_cannot_be_named_for_its_length_is_still_a_recording_and_never_one_of_ours(self):
-        line = tea("user", **said("user", {"inlineData": {"data": PICTURE}}))
-        content = json.dumps(line).encode() + b"\n"
-        self.assertEqual(detected(content), [])
-        self.assertTrue(self.refusal(content).recording)
+        for kind in ("user", "assistant", "tool_result"):
+            line = tea(kind, **said("user", {"inlineData": {"data": PICTURE}}))
+            content = json.dumps(line).encode() + b"\n"
+            self.assertEqual(detected(content), [])
+            self.assertTrue(self.refusal(content).recording)
+
+    def test_records_of_others_that_look_alike_are_in_no_known_format(self):
+        for record in (
+            {"sessionId": "s", "uuid": "u", "type": "user", "message": {"role": "user", "parts": "Boil."}},
+            {"sessionId": "s", "startTime": "now"},
+            {"id": "m", "timestamp": "now", "type": "user", "content": "Boil."},
+            {"id": "s", "directory": "/tea", "time": 5},
+            {"id": "e", "timestamp": "now", "kind": "pour", "source": "pipe"},
+            {"type": "completion", "session_id": "s", "text": "full"},
+            {"type": "session_start", "id": "s"},
+            {"type": "turn.prompt", "time": "now"},
+            {"timestamp": "now", "message": {"type": "TurnBegin", "payload": {}}},
+            {"schema_version": "1.5", "steps": []},
+            {"ts": 5, "type": "tell", "tell": "Boil."},
+            [{"role": "user", "content": "Boil."}, {"role": "assistant", "content": [POURED]}],
+            [{"role": "user", "parts": []}, {"role": "cook", "parts": []}],
+        ):
+            with self.subTest(record):
+                self.assertEqual(detected(json.dumps(record).encode() + b"\n"), [])
 
     def test_whoever_adds_a_reader_reads_the_format(self):
         reader = line_format("tea", "Tea", lambda head: "projectHash" in head.keys, mock.Mock())

@@ -85,6 +85,7 @@ OTHERS = {
     "a map": pretty({"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {}}] * 3}),
     "counts": pretty({"rows": [{"session": "tea", "tool_calls": 3, "turns": 1}, {"session": "cup", "tool_calls": 4}]}),
     "a to-do list": pretty([{"content": "Boil.", "status": "pending", "id": "1"}, {"content": "Pour."}]),
+    "accounts": pretty([{"name": "Ann", "role": "user"}, {"name": "Ben", "role": "system"}]),
     "typed words": lines(*({"session_id": "s", "ts": 1785578400, "text": "Boil."} for _ in range(3))),
     "facts about a subagent": pretty({"agentType": "Cook", "toolUseId": "toolu_1"}),
     "one message": pretty(ASKED),

@@ -28,6 +28,7 @@ from clawvm_transcripts.unknown_recordings import looks_recorded, written_by_cla
 __all__ = [
     "FORMATS",
     "HEAD",
+    "HEAD_ELEMENTS",
     "HEAD_LINES",
     "NotReadError",
     "SessionFile",

@@ -177,7 +177,7 @@ def _is_kimi_cli_item(item: Item) -> bool:
     event = _has_texts(message, "type") and isinstance(message.get("payload"), dict)
     return (
         item.get("role") in ("_system_prompt", "_checkpoint", "_usage")
-        or (event and _is_number(item.get("timestamp")) and "type" not in item)
+        or (event and _is_number(item.get("timestamp")))
         or _is_protocol(item)
     )
 

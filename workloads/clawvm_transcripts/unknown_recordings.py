@@ -9,7 +9,6 @@ are none, and neither is a session that is not kept as JSON.
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -43,10 +42,7 @@ CALL_TYPES = ("tool_use", "tool_call", "tool_result", "tool-call", "tool-result"
 
 def looks_recorded(head: Head) -> bool:
     """Return whether the file that begins with *head* looks like a recorded session; see the rule above."""
-    if written_by_clawvm(head):
-        return False
-    start = head.start.removeprefix(codecs.BOM_UTF8)
-    lines = [line for line in map(bytes.strip, start.split(b"\n", WIDEST)[:WIDEST]) if line]
+    lines = [line for line in map(bytes.strip, head.start.split(b"\n", WIDEST)[:WIDEST]) if line]
     objects = sum(line.startswith(b"{") and line.endswith(b"}") for line in lines)
     in_lines = head.records if 2 * objects >= len(lines) else ()
     # Of a first line, or a document in one line, that is longer than the head, no more than its beginning is known.
