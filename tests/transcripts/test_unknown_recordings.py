@@ -32,7 +32,11 @@ RECORDINGS = {
     "a message inside each line": lines({"n": 1, "message": ASKED}, {"n": 2, "message": SAID}),
     "events of a session": lines(*({"event": "pour", "session_id": "tea-1", "n": n} for n in range(3))),
     "a stream": lines({"type": "system", "session_id": "s"}, {"type": "assistant", "message": SAID, "session_id": "s"}),
+    "a stream that names its session once": lines(
+        {"type": "thread.started", "thread_id": "t"}, {"type": "turn.started"}, {"type": "item.started", "item": {}}
+    ),
     "calls and results": lines({"type": "tool_call", "name": "pour"}, {"type": "tool_result", "output": "full"}),
+    "calls and results by their names": lines({"name": "pour", "call_id": "p"}, {"output": "full", "call_id": "p"}),
     "speakers": lines({"from": "human", "value": "Boil."}, {"from": "bot", "value": "It boils."}),
     "a torn first line": b'll the water."}\n' + lines(ASKED, SAID, SAID),
     "torn lines among others": lines(ASKED) + b'{"role": "assist\n' + lines(SAID),
@@ -82,6 +86,8 @@ OTHERS = {
         *({"level": "info", "timestamp": "2026-03-01T08:00:01Z", "message": "boiling", "n": n} for n in range(20))
     ),
     "a schema": pretty({"properties": {"role": {"type": "string", "enum": ["user"]}, "content": {"type": "string"}}}),
+    "settings of a session": lines({"type": "telemetry", "session_id": "s"}, {"type": "end"}),
+    "typed lines of no session": lines(*({"type": "boil", "n": n} for n in range(5))),
     "a map": pretty({"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {}}] * 3}),
     "counts": pretty({"rows": [{"session": "tea", "tool_calls": 3, "turns": 1}, {"session": "cup", "tool_calls": 4}]}),
     "a to-do list": pretty([{"content": "Boil.", "status": "pending", "id": "1"}, {"content": "Pour."}]),

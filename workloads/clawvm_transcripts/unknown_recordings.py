@@ -2,9 +2,11 @@
 
 The rule: the file is JSON, and at least two of its objects are turns or events of a conversation. Such an object names
 who speaks (``role`` and the like) and holds words; or it names its session and its own type; or it is a tool's call or
-result. The objects are those in lines, of which at least half must be objects, or those in a document, down to
-``DEEPEST`` levels; only the head of the file is looked at. So manifests, settings, notebooks, tables, source, and logs
-are none, and neither is a session that is not kept as JSON.
+result. In a file of lines with types it is enough that one of them names the session.
+
+The objects are those in lines, of which at least half must be objects, or those in a document, down to ``DEEPEST``
+levels; only the head of the file is looked at. So manifests, settings, notebooks, tables, source, and logs are none,
+and neither is a session that is not kept as JSON.
 """
 
 from __future__ import annotations
@@ -47,7 +49,11 @@ def looks_recorded(head: Head) -> bool:
     in_lines = head.records if 2 * objects >= len(lines) else ()
     # Of a first line, or a document in one line, that is longer than the head, no more than its beginning is known.
     enough = 1 if len(lines) == 1 and not lines[0].endswith((b"}", b"]")) else SEVERAL
-    return any(_has_turns(items, enough) for items in (in_lines, [head.values, head.lists]))
+    if any(_has_turns(items, enough) for items in (in_lines, [head.values, head.lists])):
+        return True
+    # A stream names its session once; every other line is an event of it.
+    typed = sum(isinstance(record.get("type"), str) for record in in_lines)
+    return typed > SEVERAL and any(map(_is_in_session, in_lines))
 
 
 def written_by_clawvm(head: Head) -> bool:
@@ -77,9 +83,10 @@ def _is_turn(item: dict[str, Any]) -> bool:
     speaks = item.get("role") in ROLES or any(item.get(name) in SPEAKERS for name in SPEAKER_FIELDS)
     if speaks and any(name in item for name in WORD_FIELDS):
         return True
-    kinds = [item.get(name) for name in TYPE_FIELDS]
-    in_session = any(isinstance(item.get(name), str) for name in SESSION_FIELDS)
-    if in_session and any(isinstance(kind, str) for kind in kinds):
-        return True
     in_call = any(isinstance(item.get(name), (str, list)) for name in CALL_FIELDS)
-    return in_call or any(kind in CALL_TYPES for kind in kinds)
+    return in_call or _is_in_session(item) or any(item.get(name) in CALL_TYPES for name in TYPE_FIELDS)
+
+
+def _is_in_session(item: dict[str, Any]) -> bool:
+    named = any(isinstance(item.get(name), str) for name in SESSION_FIELDS)
+    return named and any(isinstance(item.get(name), str) for name in TYPE_FIELDS)
