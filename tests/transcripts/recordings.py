@@ -11,6 +11,7 @@ from typing import get_args
 
 from clawvm_transcripts import events as stream
 from clawvm_transcripts.detection import FORMATS, head_of
+from clawvm_transcripts.foreign_formats import FOREIGN_FORMATS
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -48,9 +49,10 @@ def events_in(file_format, content):
 
 
 def detected(content):
-    """Return the ids of all formats that say yes to *content*."""
+    """Return the ids of all formats that say yes to *content*, and the titles of those that are not read."""
     head = head_of(io.BytesIO(content))
-    return [item.id for item in FORMATS if item.recognizes(head)]
+    foreign = [item.title for item in FOREIGN_FORMATS if item.recognizes(head)]
+    return [item.id for item in FORMATS if item.recognizes(head)] + foreign
 
 
 def frame_errors(events):

@@ -16,6 +16,7 @@ from clawvm_transcripts import detection
 from clawvm_transcripts.detection import (
     FORMATS,
     HEAD,
+    HEAD_ELEMENTS,
     HEAD_LINES,
     NotReadError,
     SessionFile,
@@ -65,13 +66,13 @@ class DetectTest(Folder):
     def test_what_is_in_no_known_format_is_refused_with_all_that_are_known(self):
         self.assertIn("Claude Code, ", KNOWN)
         for content in (b"Boil water.\n", b"{}", bytes(range(256)), b'{"type": "user"}\n', b"%PDF-1.7\n\0\0"):
-            self.assertEqual(self.refused(content), "is in no known format")
+            self.assertEqual(self.refused(content), f"is in no known format; known: {KNOWN}")
         self.assertEqual(self.refused(b"\x1f\x8b"), f"the compressed data is cut off; known: {KNOWN}")
         self.assertEqual(self.refused(b"\x1f\x8b12"), f"the compressed data is damaged; known: {KNOWN}")
 
     def test_an_empty_file_is_said_to_be_empty(self):
         for content in (b"", b" \n\n", gzip.compress(b"")):
-            self.assertEqual(self.refused(content), "is empty")
+            self.assertEqual(self.refused(content), f"is empty; known: {KNOWN}")
 
     def test_events_through_a_damaged_gzip_file_are_those_before_the_damage(self):
         packed = gzip.compress(LINE * 2)
@@ -154,6 +155,18 @@ class HeadTest(unittest.TestCase):
         head = self.head(b'{"name": 1, "list": [{"x": 1}, {"y": 2}], "flat": [1], "none": [],\n "last": {"z": 1}}')
         self.assertEqual(head.keys, {"name", "list", "flat", "none", "last"})
         self.assertEqual(head.firsts, {"list": {"x": 1}})
+        self.assertEqual(head.lists, {"list": ({"x": 1}, {"y": 2})})
+        self.assertEqual(head.values, {"name": 1, "last": {"z": 1}})
+
+    def test_of_a_list_its_first_elements_are_kept_up_to_one_that_is_no_object(self):
+        self.assertEqual(self.head(b'[{"x": 1}, 2, {"y": 3}]').lists, {"": ({"x": 1},)})
+        self.assertEqual(self.head(b'[1, {"y": 3}]').lists, {})
+        self.assertEqual(len(self.head(json.dumps([{"x": 1}] * 500).encode()).lists[""]), HEAD_ELEMENTS)
+
+    def test_of_an_element_longer_than_the_head_what_is_before_the_cut_is_kept(self):
+        long = json.dumps([{"role": "user", "content": [{"x": 1}, {"y": "z" * HEAD}], "last": 1}]).encode()
+        for content in (long, b"\xef\xbb\xbf\n " + long):
+            self.assertEqual(self.head(content).lists, {"": ({"role": "user", "content": [{"x": 1}]},)})
 
     def test_a_line_longer_than_the_head_is_known_by_the_values_before_the_cut(self):
         long = b'{"parentUuid": null, "type": "user", "message": {"content": "' + b"x" * HEAD + b'"}, "uuid": "u"}\n'

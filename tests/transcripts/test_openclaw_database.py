@@ -180,7 +180,7 @@ class Database(unittest.TestCase):
         self.assertEqual(self.read(), [start("a"), SessionEnd(1), start("b"), SessionEnd(1)])
 
     def test_a_database_without_sessions_says_so(self) -> None:
-        self.make("CREATE TABLE boats (name TEXT)", "INSERT INTO boats VALUES ('oak')")
+        self.make(TABLE, "CREATE TABLE boats (name TEXT)", "INSERT INTO boats VALUES ('oak')")
         self.assertEqual(self.read(), NOTHING)
 
     def test_the_file_is_not_written(self) -> None:

@@ -7,13 +7,14 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from clawvm_replay.errors import InputError
 from clawvm_transcripts.events import Broken, Event
+from clawvm_transcripts.foreign_formats import FOREIGN_FORMATS
 from clawvm_transcripts.formats import Format, Head
 from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 from clawvm_transcripts.formats.codex import CODEX
@@ -21,11 +22,13 @@ from clawvm_transcripts.formats.copilot_cli import COPILOT_CLI
 from clawvm_transcripts.formats.openhands import OPENHANDS
 from clawvm_transcripts.formats.pi import OH_MY_PI, OPENCLAW, OPENCLAW_DATABASE, PI
 from clawvm_transcripts.formats.swe_agent import MINI_SWE_AGENT, SWE_AGENT
-from clawvm_transcripts.reading import GZIP_MAGIC, Document, Source, parsed
+from clawvm_transcripts.reading import GZIP_MAGIC, TOP, Document, Source, parsed
+from clawvm_transcripts.unknown_recordings import looks_recorded, written_by_clawvm
 
 __all__ = [
     "FORMATS",
     "HEAD",
+    "HEAD_ELEMENTS",
     "HEAD_LINES",
     "NotReadError",
     "SessionFile",
@@ -56,27 +59,33 @@ HEAD_LINES = 64
 """Lines that are read to find the format."""
 
 
-class NotReadError(InputError):
-    """A file that is not converted: ``reason`` says why, without the path of the file.
+HEAD_ELEMENTS = 16
+"""Elements of each top-level array that are kept to find the format."""
 
-    ``recording`` is whether the file looks like a recorded session all the same.
+
+class NotReadError(InputError):
+    """A file that is not converted: ``reason`` says why in a few words, without the path of the file.
+
+    ``recording`` is whether the file looks like a recorded session all the same; ``known`` are the titles of the
+    formats that would be read, with which the message ends.
     """
 
-    def __init__(self, path: Path, reason: str, *, recording: bool) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path, self.reason, self.recording = path, reason, recording
+    def __init__(self, path: Path, reason: str, *, recording: bool, known: Sequence[str] = ()) -> None:
+        super().__init__(f"{path}: {reason}" + (f"; known: {', '.join(known)}" if known else ""))
+        self.path, self.reason, self.recording, self.known = path, reason, recording, known
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.path, self.reason, self.recording)
+        return _again, (self.path, self.reason, self.recording, self.known)
 
 
-def _again(path: Path, reason: str, recording: bool) -> NotReadError:
-    return NotReadError(path, reason, recording=recording)
+def _again(path: Path, reason: str, recording: bool, known: Sequence[str]) -> NotReadError:
+    return NotReadError(path, reason, recording=recording, known=known)
 
 
 def head_of(stream: BinaryIO) -> Head:
     """Return the beginning of a file; reads at most ``HEAD`` bytes."""
     start = stream.read(HEAD)
+    document = start.removeprefix(codecs.BOM_UTF8).lstrip()
     lines = start.removeprefix(codecs.BOM_UTF8).split(b"\n", HEAD_LINES)
     rest = lines.pop()
     if b"\0" in (lines or [rest])[0].strip(b"\0 \t\r"):
@@ -85,38 +94,54 @@ def head_of(stream: BinaryIO) -> Head:
     if len(lines) < HEAD_LINES:
         # Of the line that the end of the head cuts off, the values before the cut are enough.
         records += [_beginning(rest)[1]] if len(start) == HEAD else _objects(rest)
-    keys, _, firsts = _beginning(start)
-    return Head(start, tuple(records), frozenset(keys), firsts)
+    keys, values, lists = _beginning(start)
+    if not lists and len(start) == HEAD and document.startswith(b"["):
+        # The first element of the list is longer than the head.
+        _, values_of_first, lists_of_first = _beginning(document[1:])
+        lists = {TOP: [{**values_of_first, **lists_of_first}]}
+    return Head(start, tuple(records), frozenset(keys), values, {key: tuple(items) for key, items in lists.items()})
 
 
 def _objects(line: bytes) -> list[dict[str, Any]]:
     return [item for item in parsed(line.decode("utf-8", "replace").strip()) if isinstance(item, dict)]
 
 
-def _beginning(content: bytes) -> tuple[set[str], dict[str, Any], dict[str, dict[str, Any]]]:
-    """Return the top-level keys of a document, its values, and the first elements of its arrays of objects."""
+def _beginning(content: bytes) -> tuple[set[str], dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """Return the top-level keys of a document, its values, and the first objects of its arrays."""
     document = Document(content.decode("utf-8-sig", "replace"))
     values: dict[str, Any] = {}
-    firsts: dict[str, dict[str, Any]] = {}
+    lists: dict[str, list[dict[str, Any]]] = {}
     for item in document.elements():
         if isinstance(item, Broken):
             break
         if item.index < 0:
             values[item.key] = item.value
-        elif item.index == 0 and isinstance(item.value, dict):
-            firsts[item.key] = item.value
-    return document.keys, values, firsts
+        elif item.index < HEAD_ELEMENTS and isinstance(item.value, dict):
+            found = lists.setdefault(item.key, []) if item.index == 0 else lists.get(item.key, [])
+            if len(found) == item.index:
+                found.append(item.value)
+    return document.keys, values, lists
 
 
 def detect(source: Source) -> Format:
-    """Return the format of *source*; raises NotReadError for a file in no known format."""
+    """Return the format of *source*; raises NotReadError for a file in a format that is not read, or in none."""
     with source.open() as stream:
         head = head_of(stream)
     for candidate in FORMATS:
         if candidate.recognizes(head):
             return candidate
-    what = "is in no known format" if head.start.strip() else source.damage or "is empty"
-    raise NotReadError(source.path, what, recording=bool(head.records))
+    raise _refusal(source, head)
+
+
+def _refusal(source: Source, head: Head) -> NotReadError:
+    for foreign in FOREIGN_FORMATS:
+        if foreign.recognizes(head):
+            return NotReadError(source.path, f"{foreign.title}: not supported yet", recording=True)
+    if written_by_clawvm(head):
+        return NotReadError(source.path, "was written by ClawVM and is no recording", recording=False)
+    known = tuple(item.title for item in FORMATS)
+    reason = "is in no known format" if head.start.strip() else source.damage or "is empty"
+    return NotReadError(source.path, reason, recording=looks_recorded(head), known=known)
 
 
 def events_of(source: Source, file_format: Format) -> Iterator[Event]:

@@ -52,13 +52,20 @@ class Head:
 
     ``start`` is its first bytes, uncompressed; ``records`` the objects in its first lines, the last of them without the
     values that the end of the head cut off; ``keys`` the top-level keys seen of the document that begins the file;
-    ``firsts`` the first element of each of its top-level arrays of objects.
+    ``values`` its top-level values other than arrays; ``lists`` the first elements of each of its top-level arrays, up
+    to one that is no object.
     """
 
     start: bytes
     records: tuple[dict[str, Any], ...] = ()
     keys: frozenset[str] = frozenset()
-    firsts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    lists: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+
+    @property
+    def firsts(self) -> dict[str, dict[str, Any]]:
+        """The first element of each top-level array of objects."""
+        return {key: items[0] for key, items in self.lists.items()}
 
 
 @dataclass(frozen=True, slots=True)

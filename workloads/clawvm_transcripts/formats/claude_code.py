@@ -81,11 +81,15 @@ def _recognizes(head: Head) -> bool:
 
 def _is_own(record: dict[str, Any]) -> bool:
     kind = record.get("type")
-    if not isinstance(kind, str):
+    # Qwen Code has the same frame around other messages, results as lines of their own, and facts of its own.
+    if not isinstance(kind, str) or kind == "tool_result" or "systemPayload" in record:
+        return False
+    if "message" in record and "content" not in object_of(record["message"]):
         return False
     # A long message precedes the names of its line and of the session, so a line that was cut off has neither.
     in_tree = "parentUuid" in record and "isSidechain" in record
-    by_name = isinstance(record.get("sessionId"), str) and ("uuid" in record or kind in WITHOUT_USE)
+    whole = "uuid" in record and ("message" in record or kind not in ("assistant", "user"))
+    by_name = isinstance(record.get("sessionId"), str) and (whole or kind in WITHOUT_USE)
     return in_tree or by_name or OWN_FIELDS.get(kind) in record
 
 

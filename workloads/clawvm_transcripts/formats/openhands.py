@@ -70,7 +70,9 @@ def _recognizes(head: Head) -> bool:
 
 
 def _is_event(event: Any) -> bool:
-    return isinstance(event, dict) and "id" in event and "source" in event and bool(event.keys() & NAMES)
+    # In the format that followed, an action or an observation is an object.
+    named = isinstance(event, dict) and any(isinstance(event.get(name), str) for name in NAMES)
+    return named and "id" in event and "source" in event
 
 
 class _Reader(Reader):

@@ -64,8 +64,17 @@ RESETS = {"reset": "reset", "reset_boundary": "start:clear"}
 
 
 def _in_family(head: Head) -> bool:
-    """Return whether a header or a message of the family is in the first lines."""
-    return any(_is_header(record) or _is_message(record) for record in head.records)
+    """Return whether a header or a message of the family is in the first lines, and no line of Factory Droid's."""
+    family = any(_is_header(record) or _is_message(record) for record in head.records)
+    return family and not any(map(_is_foreign, head.records))
+
+
+def _is_foreign(record: dict[str, Any]) -> bool:
+    """Return whether a line is one that the family never writes: it calls tools in blocks of another kind."""
+    message = record.get("message")
+    content = message.get("content") if record.get("type") == "message" and isinstance(message, dict) else None
+    blocks = [block.get("type") for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    return record.get("type") == "session_start" or "tool_use" in blocks or "tool_result" in blocks
 
 
 def _is_header(record: dict[str, Any]) -> bool:
@@ -294,10 +303,10 @@ def _oh_my_pi_is_own(record: dict[str, Any]) -> bool:
     if kind == "session":
         return not HEADER_FIELDS.isdisjoint(record)
     if kind == "message" and isinstance(message, dict):
-        return "attribution" in message or str(message.get("role")) in ROLES
+        return "attribution" in message or text_of(message.get("role")) in ROLES
     if kind == "model_change":
         return isinstance(record.get("model"), str)
-    return str(kind) in ENTRY_TYPES or (kind == "title" and "pad" in record)
+    return text_of(kind) in ENTRY_TYPES or (kind == "title" and "pad" in record)
 
 
 OH_MY_PI = line_format("oh-my-pi", "Oh My Pi", _oh_my_pi_recognizes, PiReader)
@@ -310,9 +319,9 @@ def _openclaw_recognizes(head: Head) -> bool:
 def _is_own(record: dict[str, Any]) -> bool:
     kind = record.get("type")
     if kind == "session":
-        return ".openclaw" in str(record.get("cwd")).replace("\\", "/").split("/")
+        return ".openclaw" in text_of(record.get("cwd")).replace("\\", "/").split("/")
     if kind in ("custom", "custom_message"):
-        name = str(record.get("customType"))
+        name = text_of(record.get("customType"))
         return name == "model-snapshot" or name.startswith("openclaw")
     message = record.get("message")
     if kind == "message" and isinstance(message, dict):
@@ -337,6 +346,17 @@ PI = line_format("pi", "pi", _recognizes, PiReader)
 
 MAGIC = b"SQLite format 3\0"
 
+TABLE = b"transcript_events"
+
+SMALLEST_PAGE = 512
+
+FILE_HEADER = 100
+"""Bytes before the first page's own header; see https://www.sqlite.org/fileformat.html, sections 1.3 and 1.6."""
+
+INNER_PAGE = 5
+PAGE_HEADER = 12
+"""Bytes of the header of an inner page; its last four are the number of a page, and so are the first four of a cell."""
+
 DATABASE_ERRORS = (sqlite3.Error, ValueError, MemoryError)
 """What a damaged database may raise: names and messages that are no text give a ValueError, absurd sizes the last."""
 
@@ -359,7 +379,30 @@ WINDOW_BITS = 24
 
 
 def _is_database(head: Head) -> bool:
-    return head.start.startswith(MAGIC)
+    """Return whether the file is a database with the table, or one whose tables are not all named within the head."""
+    if not head.start.startswith(MAGIC):
+        return False
+    seen, complete = _schema(head.start)
+    return TABLE in seen or not complete
+
+
+def _schema(start: bytes) -> tuple[bytes, bool]:
+    """Return the pages of a database's schema in its first bytes, and whether these are all pages of the schema."""
+    size = int.from_bytes(start[16:18], "big")
+    size = 1 << 16 if size == 1 else max(size, SMALLEST_PAGE)
+    pages, found = [1], list[bytes]()
+    for number in pages:
+        page = start[(number - 1) * size : number * size] if number else b""
+        if len(page) < size:
+            return b"".join(found), False
+        found.append(page)
+        header = FILE_HEADER if number == 1 else 0
+        if page[header] == INNER_PAGE:
+            cells = range(header + PAGE_HEADER, size, 2)[: int.from_bytes(page[header + 3 : header + 5], "big")]
+            places = [header + 8, *(int.from_bytes(page[cell : cell + 2], "big") for cell in cells)]
+            children = [int.from_bytes(page[place : place + 4], "big") for place in places]
+            pages.extend(child for child in dict.fromkeys(children) if child not in pages)
+    return b"".join(found), True
 
 
 def _read_database(stream: BinaryIO) -> Iterator[events.Event]:

@@ -26,6 +26,7 @@ from clawvm_transcripts.formats import (
     arguments_of,
     document_format,
     images_of,
+    names,
     object_of,
     required_text,
     text_of,
@@ -42,7 +43,7 @@ TOOL = "action"
 
 def _is_swe_agent(head: Head) -> bool:
     step, message = head.firsts.get("trajectory", {}), head.firsts.get("history", {})
-    return {"action", "observation"} <= step.keys() or (
+    return ("observation" in step and isinstance(step.get("action"), str)) or (
         "role" in message and "content" in message and bool(head.keys & {"trajectory", "environment"})
     )
 
@@ -117,9 +118,14 @@ TYPED = frozenset({"UserInterruption", "UserNewTask", "UserRejection"})
 """Interruptions of the agent that carry words of the user; all others were written by the harness."""
 
 
+INFO = names("exit_status mini_version model_stats submission")
+"""What mini-SWE-agent says about a run; documents of others have an ``info`` too."""
+
+
 def _is_mini_swe_agent(head: Head) -> bool:
     message = head.firsts.get("messages", {})
-    return "role" in message and "content" in message and bool(head.keys & {"info", "trajectory_format"})
+    named = "trajectory_format" in head.keys or not INFO.isdisjoint(object_of(head.values.get("info")))
+    return "role" in message and "content" in message and named
 
 
 class _MiniSweAgentReader(Reader):
