@@ -228,7 +228,7 @@ def _claims(judged: Sequence[Judged]) -> list[Block]:
 
 def _claims_page(plan: Plan, frame: ReportFrame, judged: Sequence[Judged]) -> tuple[str, str]:
     """Return the claims as Markdown and as a page, both with a link back to the report."""
-    title, lead, claims = f"{frame.title}: claims", _lead(plan, judged), _claims(judged)
+    title, lead, claims = f"{frame.title}, claims", _lead(plan, judged), _claims(judged)
     as_text, as_page = (Paragraph(f"{lead} Back to [the report](report.{ending}).") for ending in ("md", "html"))
     sections = [report_section(claims)] if claims else []
     return markdown([Heading(1, title), as_text, *claims]), page(title, sections, lead=[as_page])

@@ -173,7 +173,7 @@ def not_read(reading: Mapping[str, Any]) -> list[Block]:
             (reading["damaged_files"], "recording", "behind the damage in it"),
             (reading["broken_lines"], "broken line", ""),
             (reading["unknown_lines"], "line", "of unknown types"),
-            (reading["other_files"], "other file", "in no known format"),
+            (reading["other_files"], "other file" if refused else "file", "in no known format"),
         )
         if number
     ]

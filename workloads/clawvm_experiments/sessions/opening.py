@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clawvm_experiments.sessions.cells import WINDOW
-from clawvm_experiments.sessions.report import budget_phrase, cut_phrase, percent
+from clawvm_experiments.sessions.cells import WINDOW, Budget
+from clawvm_experiments.sessions.report import cut_phrase, percent, small_percent
 from clawvm_experiments.sessions.summary import PRICED_MODEL, USD_PER_MILLION, ratio, totals_of
 from clawvm_replay.document import Paragraph, counted, listed
 from clawvm_runtime.policy import policy_named
 
-__all__ = ["ALMOST_NOTHING", "first_sentences"]
+__all__ = ["ALMOST_NOTHING", "LITTLE", "first_sentences"]
 
-ALMOST_NOTHING = 0.01
-"""A share of all prompt tokens: when even the upper bound is below it, almost nothing was lost."""
+ALMOST_NOTHING, LITTLE = 0.01, 0.05
+"""Shares of all prompt tokens: when even the upper bound is below them, almost nothing was lost, or little.
+
+The lower bound would decide nothing: every request sends the whole prompt, so its share is always small.
+"""
 
 NAMED_MOST = 3
 """Sessions that are named; the others are summed."""
@@ -53,19 +56,26 @@ def _lost(results: Mapping[str, Any]) -> str:
             f"**Lost:** {what}; that is at least {_usd(loss['usd_at_least'])}, {once}, while no recording has its "
             f"number of prompt tokens, so there is no share and no upper bound{ending}"
         )
-    least = f"at least {_share(loss['share_at_least'])} of all {recorded}"
+    least = f"at least {small_percent(loss['share_at_least'])} of all {recorded}"
     most = (
-        f"at most {_share(loss['share_at_most'])} and {_usd(loss['usd_at_most'])}, if each call was also a request of "
-        "its own that read a mean prompt of its session from the cache"
+        f"at most {small_percent(loss['share_at_most'])} and {_usd(loss['usd_at_most'])}, if each call was also a "
+        f"request of its own that read a mean prompt of its session from the cache; all these prompts cost "
+        f"{_usd(usage['usd'])}"
     )
     if usage["tokens"] == loss["tokens"]:
-        head = "Almost nothing was lost:" if loss["share_at_most"] < ALMOST_NOTHING else "Lost:"
-        return f"**{head}** {what}; that is {least} and {_usd(loss['usd_at_least'])}, {once}, and {most}{ending}"
+        head = f"**{_verdict(loss['share_at_most'])}** {what}"
+        return f"{head}; that is {least} and {_usd(loss['usd_at_least'])}, {once}, and {most}{ending}"
     return (
         f"**Lost:** {what}; that is at least {_usd(loss['usd_at_least'])}, {once}; in the {usage['sessions']:,} of "
         f"{sessions} that recorded their prompt tokens it is {counted(usage['tokens'], 'token')}, {least}, and "
         f"{most}{ending}"
     )
+
+
+def _verdict(share_at_most: float) -> str:
+    if share_at_most < ALMOST_NOTHING:
+        return "Almost nothing was lost:"
+    return "Little was lost:" if share_at_most < LITTLE else "Lost:"
 
 
 def _price(results: Mapping[str, Any]) -> str:
@@ -74,13 +84,6 @@ def _price(results: Mapping[str, Any]) -> str:
         f"list price of {PRICED_MODEL}: {USD_PER_MILLION:g} USD per million input tokens, cache writes "
         f"{prices['write']:g} times and cache reads {prices['cached_read']:g} times that"
     )
-
-
-def _share(share: float) -> str:
-    """Return a share as per cent, a small one with two digits."""
-    if 0 < share < 0.0001:
-        return "less than 0.01 %"
-    return f"{100 * share:.2f} %" if 0 < share < 0.001 else str(percent(share))
 
 
 def _usd(amount: float) -> str:
@@ -95,9 +98,10 @@ def _where(results: Mapping[str, Any], pages: str) -> str:
     if not losers:
         passed = sum(any(one["counts"].get(name) for name in _DROPPING) for one in sessions)
         if not passed:
-            return "**Where:** in no session; none passed a compaction, clear or rewind."
+            return "**Where:** in no session; none passed a compaction, clear, rewind or reset."
         return (
-            f"**Where:** in no session, although {passed:,} of {len(sessions):,} passed a compaction, clear or rewind."
+            f"**Where:** in no session, although {passed:,} of {len(sessions):,} passed a compaction, clear, rewind or "
+            "reset."
         )
     shown = losers[:NAMED_MOST]
     named = listed(f"{_name(one['name'], pages)} ({_details(one)})" for one in shown)
@@ -165,8 +169,16 @@ def _budgets(results: Mapping[str, Any]) -> Iterator[str]:
 def _place(results: Mapping[str, Any], budget: str, judged: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the budget in words, with the tokens that were judged there if that is not all of them."""
     tokens = max(counts["tokens"] for counts in judged.values())
-    of_them = "" if tokens == results["loss"]["refetch_tokens"] else f", for {tokens:,} of them,"
-    return f"{budget_phrase(results, budget)}{of_them}"
+    which = [] if tokens == results["loss"]["refetch_tokens"] else [f"{tokens:,} of these tokens"]
+    if budget == WINDOW:
+        known, sessions = sum(bool(one["recorded"]["window"]) for one in results["sessions"]), len(results["sessions"])
+        which = [f"known for {known:,} of {counted(sessions, 'session')}", *which] if known < sessions else which
+        place = "with the model's whole window for content"
+    elif budget in {Budget(share=share).label for share in results["shares"]}:
+        place = f"with room for {budget} of a session's content (its working set)"
+    else:
+        place = f"with room for {budget}"
+    return f"{place}{f' ({listed(which)})' if which else ''},"
 
 
 def _best(judged: Mapping[str, Mapping[str, Any]], *, explained: bool) -> str:
@@ -180,8 +192,8 @@ def _best(judged: Mapping[str, Mapping[str, Any]], *, explained: bool) -> str:
     if not served:
         return "no policy would have had any of it"
     shares = f"{percent(ratio(held, tokens))} {{}}and {percent(ratio(served - held, tokens))}{{}}"
-    words = ("in its prompt ", " in its store, from where it comes without running a tool") if explained else ("", "")
-    text = f"{listed(names)}{' each' if len(names) > 1 else ''} would have had {shares.format(*words)}"
+    words = ("in the prompt ", " in the store, which serves it without running a tool") if explained else ("", "")
+    text = f"{listed(names)} would {'each ' if len(names) > 1 else ''}have had {shares.format(*words)}"
     own = policy_named("clawvm").name
     for (served, held), group in others:
         if own in group:

@@ -10,7 +10,7 @@ from typing import Any
 from clawvm_experiments.experiment import NAMES, STYLES, Experiment
 from clawvm_experiments.sessions.cells import WINDOW, Budget, Options, run_session_cell, session_cells
 from clawvm_experiments.sessions.data import ALL_FORMATS, KINDS, RESOURCES, SIGNATURES, cut_words
-from clawvm_experiments.sessions.summary import by_loss, lost_by, median_of, ratio, summarize_sessions, totals_of
+from clawvm_experiments.sessions.summary import by_loss, median_of, ratio, session_loss, summarize_sessions, totals_of
 from clawvm_pictures.charts import BarSeries, Series, bar_chart, line_chart
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value, counted
 from clawvm_replay.metrics import FAULT_FIELDS
@@ -31,6 +31,7 @@ __all__ = [
     "session_figures",
     "session_report",
     "sessions_experiment",
+    "small_percent",
     "window",
     "window_share",
 ]
@@ -101,6 +102,17 @@ def percent(share: float | None) -> Number | None:
     return None if share is None else Number(f"{number(100 * share)} %")
 
 
+def small_percent(share: float) -> Number:
+    """Return a share as per cent, a small one with two digits behind the point.
+
+    >>> small_percent(0.0002), small_percent(0.02), small_percent(0.00001)
+    ('0.02 %', '2 %', 'below 0.01 %')
+    """
+    if 0 < share < 0.001:
+        return Number("below 0.01 %" if share < 0.00005 else f"{100 * share:.2f} %")
+    return Number(f"{number(100 * share)} %")
+
+
 def window(recorded: Mapping[str, Any]) -> Number | None:
     """Return the window in tokens, behind a ``~`` if it is not recorded but inferred from a compaction."""
     tokens = recorded["window"]
@@ -109,7 +121,7 @@ def window(recorded: Mapping[str, Any]) -> Number | None:
 
 def window_share(working_set: int, recorded: Mapping[str, Any]) -> Number | None:
     """Return the working set as a share of the window, None where there is no window."""
-    return percent(ratio(working_set, recorded["window"])) if recorded["window"] else None
+    return small_percent(working_set / recorded["window"]) if recorded["window"] else None
 
 
 def references(results: Mapping[str, Any]) -> list[str]:
@@ -125,8 +137,8 @@ def budget_phrase(results: Mapping[str, Any], budget: str) -> str:
         return f"at {budget}{' of the working set' if share else ''}"
     sessions = results["sessions"]
     known = sum(bool(one["recorded"]["window"]) for one in sessions)
-    which = "all sessions" if known == len(sessions) else f"{known:,} of {counted(len(sessions), 'session')}"
-    return f"at the model's window, were it all for pages (known for {which})"
+    which = "" if known == len(sessions) else f" (known for {known:,} of {counted(len(sessions), 'session')})"
+    return f"at the model's window{which}"
 
 
 def losses(counts: Mapping[str, int]) -> list[int]:
@@ -276,11 +288,11 @@ def boundaries(counts: Mapping[str, int]) -> dict[str, int]:
 def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading(3, "The sessions")
     yield Paragraph(
-        "Those that lost most come first, then the longest. Boundaries are the recorded ones; without any, there is no "
-        "column. In a replay a rewind counts as a compaction, and a clear, a fork and a further session of a chain "
-        "count as resets; a resume drops nothing. A *window* with a ~ is not recorded: it is the largest prompt before "
-        "an automatic compaction. *Of the window* is the working set as a share of it. *Subagents* are those whose "
-        "recordings are among the inputs; their content counts in no other column."
+        "Those that lost most come first, then the longest. Boundaries are the recorded ones; a kind that none of "
+        "these sessions has is left out. In a replay a rewind counts as a compaction, and a clear, a fork and a "
+        "further session of a chain count as resets; a resume drops nothing. A *window* with a ~ is not recorded: it "
+        "is the largest prompt before an automatic compaction. *Of the window* is the working set as a share of it. "
+        "*Subagents* are those whose recordings are among the inputs; their content counts in no other column."
     )
     if len(results["sessions"]) > ROWS_MOST:
         count = f"{ROWS_MOST} of {len(results['sessions']):,}"
@@ -295,7 +307,7 @@ def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
         passages = (boundaries(counts)[name] for name in passed)
         sizes = (working_set, window(one["recorded"]), window_share(working_set, one["recorded"]))
         own = [_subagents(counts)] if with_subagents else []
-        lost = lost_by(one)
+        lost = session_loss(one)
         first = (one["name"], one["started"] or None, one["format"])
         rows.append((*first, *length, *passages, *lost, *sizes, *own))
     header = ["session", "day", "format", "prompts", "turns", "tool calls", *passed, "lost calls", "lost tokens"]

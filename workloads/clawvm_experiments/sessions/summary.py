@@ -23,10 +23,10 @@ __all__ = [
     "USD_PER_MILLION",
     "by_loss",
     "loss_of",
-    "lost_by",
     "median_of",
     "quartiles",
     "ratio",
+    "session_loss",
     "summarize_sessions",
     "totals_of",
 ]
@@ -116,7 +116,7 @@ def summarize_sessions(
 # --- What the recorded harness lost, and what that cost.
 
 
-def lost_by(facts: Mapping[str, Any]) -> tuple[int, int]:
+def session_loss(facts: Mapping[str, Any]) -> tuple[int, int]:
     """Return calls and tokens that a session lost: what was asked for again and no longer there, by resource.
 
     *facts* are its index. Reads of lines that the agent had edited itself count too, if they were lost.
@@ -130,18 +130,19 @@ def lost_by(facts: Mapping[str, Any]) -> tuple[int, int]:
 
 def by_loss(facts: Iterable[Mapping[str, Any]]) -> list[Any]:
     """Return the indexes of sessions, those that lost most first, then the longest."""
-    return sorted(facts, key=lambda one: (-lost_by(one)[1], -lost_by(one)[0], -one["turns"], one["name"]))
+    return sorted(facts, key=lambda one: (-session_loss(one)[1], -session_loss(one)[0], -one["turns"], one["name"]))
 
 
 def loss_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the sessions lost and what that cost, in tokens and US dollars (``USD_PER_MILLION``).
 
     At least, the lost tokens were written to the cache once more. At most, each lost call was also a request of its
-    own, whose prompt (the session's mean) was read from the cache: known for sessions with recorded usage alone.
+    own, whose prompt (the session's mean) was read from the cache: known for sessions with recorded usage alone, whose
+    prompts cost ``with_usage.usd``.
     ``share`` has both as shares of the recorded prompt tokens. ``lower_bound`` is whether some of a recording was not
     read, and may hold more.
     """
-    lost = [(one, *lost_by(one)) for one in facts]
+    lost = [(one, *session_loss(one)) for one in facts]
     with_usage = [item for item in lost if item[0]["recorded"]["requests"] and item[0]["recorded"]["prompt_tokens"]]
     prompt = sum(one["recorded"]["prompt_tokens"] for one, _, _ in with_usage)
     known = sum(tokens for _, _, tokens in with_usage)
@@ -150,6 +151,7 @@ def loss_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         calls * one["recorded"]["prompt_tokens"] / one["recorded"]["requests"] for one, calls, _ in with_usage
     )
     usd = USD_PER_MILLION / 1_000_000
+    spent = _recorded_cost([one["recorded"] for one, _, _ in with_usage])["cost"]
     sums = _sums([one["views"][RESOURCES]["whole"] for one in facts], "refetch_tokens", "edited_lost_tokens")
     return {
         "calls": sum(calls for _, calls, _ in lost),
@@ -157,10 +159,15 @@ def loss_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         **sums,
         "sessions": [
             {"name": one["name"], "started": one["started"], "calls": calls, "tokens": tokens}
-            for one, calls, tokens in ((one, *lost_by(one)) for one in by_loss(facts))
+            for one, calls, tokens in ((one, *session_loss(one)) for one in by_loss(facts))
             if calls
         ],
-        "with_usage": {"sessions": len(with_usage), "tokens": known, "prompt_tokens": prompt},
+        "with_usage": {
+            "sessions": len(with_usage),
+            "tokens": known,
+            "prompt_tokens": prompt,
+            "usd": round(usd * spent, DIGITS),
+        },
         "share_at_least": ratio(known, prompt),
         "share_at_most": ratio(known + prompts, prompt),
         "usd_at_least": round(usd * PRICES.write * sum(tokens for _, _, tokens in lost), DIGITS),
