@@ -104,6 +104,25 @@ class SessionsTest(CommandTest):
         self.assertIn("**Not read:** 1 broken line; 1 file in no known format.", before)
         self.assertIn("may hold more", done.stdout.splitlines()[0])
 
+    def test_recordings_that_could_not_be_read_come_first_by_a_name_that_only_the_map_explains(self) -> None:
+        inputs, out = self.folder / "foreign", self.folder / "foreign-out"
+        recording("barge", turns=4).write(inputs / "one.jsonl")
+        for name in ("a-notes.txt", "b-notes.txt"):
+            (inputs / name).write_text("notes")
+        unknown = inputs / "zebra.jsonl"
+        unknown.write_text('{"zebra": 1}\n{"zebra": 2}\n')
+        done = run(SESSIONS, inputs, "--out-root", out, "--names", *SMALLEST)
+        skipped = [line.split(": ")[:2] for line in done.stderr.splitlines() if ": is in no known format" in line]
+        others = [["skipped", str(inputs / f"{letter}-notes.txt")] for letter in "ab"]
+        self.assertEqual(skipped, [["recording not read", str(unknown)], *others])
+        before, _, _ = (out / "report.md").read_text().partition("\n| ")
+        (name,) = re.findall(r"- is in no known format: (recording-\w+)\n", before)
+        self.assertIn("**Not read:** 1 recording; 2 other files in no known format.", before)
+        self.assertEqual(json.loads((out / PRIVATE_NAMES).read_bytes())["refused_recordings"], {name: [str(unknown)]})
+        self.assertRegex(done.stdout, rf"\n{name} +-  +{re.escape(str(unknown))}\n")
+        for place, content in tree(out).items():
+            self.assertNotIn(b"zebra", content, place)
+
     def test_names_are_printed_in_the_order_of_the_report(self) -> None:
         done = run(SESSIONS, self.inputs, "--out-root", self.folder / "named", "--names", *SMALLEST)
         printed = re.findall(r"^(claude-code-\w+)  2026-\d\d-\d\d  ", done.stdout, re.MULTILINE)
