@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from html.parser import HTMLParser
 from pathlib import Path
 from unittest import mock
@@ -58,7 +59,7 @@ class SessionsTest(CommandTest):
         top = {name.split("/")[0] for name in self.whole}
         expected = {"converted", "pages", "report.html", "report.md", "sessions", "suite.manifest.json"}
         self.assertEqual(top, expected | {f"claims.{ending}" for ending in ("html", "json", "md")})
-        self.assertTrue((self.out / PRIVATE_NAMES).is_file())
+        self.assertEqual(stat.S_IMODE((self.out / PRIVATE_NAMES).stat().st_mode), 0o600)
         sessions = {name.split("/")[2] for name in self.whole if name.startswith("converted/sessions/")}
         self.assertEqual(len(sessions), 2)
         pages = {name for name in self.whole if name.startswith("pages/")}
@@ -116,8 +117,9 @@ class SessionsTest(CommandTest):
         others = [["skipped", str(inputs / f"{letter}-notes.txt")] for letter in "ab"]
         self.assertEqual(skipped, [["recording not read", str(unknown)], *others])
         before, _, _ = (out / "report.md").read_text().partition("\n| ")
-        (name,) = re.findall(r"- is in no known format: (recording-\w+)\n", before)
+        (name,) = re.findall(r"- (recording-\w+): is in no known format\n", before)
         self.assertIn("**Not read:** 1 recording; 2 other files in no known format.", before)
+        self.assertLess(before.index("**What would have helped:**"), before.index("**Not read:**"))
         self.assertEqual(json.loads((out / PRIVATE_NAMES).read_bytes())["refused_recordings"], {name: [str(unknown)]})
         self.assertRegex(done.stdout, rf"\n{name} +-  +{re.escape(str(unknown))}\n")
         for place, content in tree(out).items():

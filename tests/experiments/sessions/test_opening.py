@@ -80,6 +80,10 @@ class LostTest(unittest.TestCase):
             "4.5: 3 USD per million input tokens, cache writes 1.25 times and cache reads 0.1 times that).",
         )
 
+    def test_small_amounts_have_their_digits(self):
+        self.assertIn("0.0004 USD, if these", self.lost(lost("s1", 1, 100)))
+        self.assertIn("less than 0.0001 USD, if these", self.lost(lost("s1", 1, 1)))
+
     def test_without_usage_there_is_a_lower_bound_and_no_share(self):
         text = self.lost(lost("s1", 4, 10_000, recorded=NO_USAGE))
         self.assertIn("that is at least 0.04 USD, if these tokens were written to the cache once more, while no", text)

@@ -144,7 +144,7 @@ class ToyReportTest(unittest.TestCase):
         self.assertIn("Compaction-Hybrid, turns 1 to 5", html)
         self.assertIn("31 / 61", html)
         self.assertIn("Recorded by claude-code on 2026-04-01: 2 prompts, 5 turns (replies), 5 tool calls.", html)
-        self.assertIn("Boundaries: compactions 1. Window: 90 tokens; the working set is 111.1&#160;% of it.", html)
+        self.assertIn("Boundaries: 1 compaction. Window: 90 tokens; the working set is 111.1&#160;% of it.", html)
         self.assertNotIn(self.root, html)
 
 
@@ -173,7 +173,7 @@ class OtherSessionsTest(unittest.TestCase):
         write_session(root, "recorded")
         write_session(root, "inferred", recorded={**USAGE, "window_is_recorded": False})
         report = report_of(run(root, "inferred", "recorded", options=FEW)[2])
-        row = "2026-04-01 | claude-code | 2 | 5 | 5 | 1 | 3 | 99 | 100"
+        row = "2026-04-01 | 2 | 5 | 5 | 1 | 3 | 99 | 100"
         self.assertIn(f"| inferred | {row} | ~90 | 111.1 % |", report)
         self.assertIn(f"| recorded | {row} | 90 | 111.1 % |", report)
 
@@ -181,7 +181,7 @@ class OtherSessionsTest(unittest.TestCase):
         root = temporary_folder(self)
         write_session(root, "toy", recorded=NO_USAGE, started="")
         report = report_of(run(root, "toy", options=FEW)[2])
-        self.assertIn("| toy | - | claude-code | 2 | 5 | 5 | 1 | 3 | 99 | 100 | - | - |", report)
+        self.assertIn("| toy | - | 2 | 5 | 5 | 1 | 3 | 99 | 100 | - | - |", report)
         self.assertNotIn("at the model's window", report)
 
     def test_session_has_its_boundaries_and_its_subagents_and_what_none_has_is_left_out(self):

@@ -87,7 +87,9 @@ def _price(results: Mapping[str, Any]) -> str:
 
 
 def _usd(amount: float) -> str:
-    return "less than 0.01 USD" if amount < 0.005 else f"{amount:,.2f} USD"
+    if amount < 0.01:
+        return "less than 0.0001 USD" if amount < 0.00005 else f"{amount:.4f} USD"
+    return f"{amount:,.2f} USD"
 
 
 # --- Where.

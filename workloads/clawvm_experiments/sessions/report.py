@@ -271,17 +271,17 @@ def _fault_sentence(results: Mapping[str, Any]) -> str:
 
 
 BOUNDARIES = {
-    "compactions": "compactions",
-    "cleared results": "cleared_results",
-    "rewinds": "rewinds",
-    "resets": "resets",
-    "resumes": "resumes",
+    "compaction": "compactions",
+    "cleared result": "cleared_results",
+    "rewind": "rewinds",
+    "reset": "resets",
+    "resume": "resumes",
 }
 """What happened to the context of a recorded session, with the names of the counts."""
 
 
 def boundaries(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return what happened to the context, by its name in the plural, as the recording has it."""
+    """Return how often what happened to the context, as the recording has it."""
     return {words: counts.get(name, 0) for words, name in BOUNDARIES.items()}
 
 
@@ -308,9 +308,10 @@ def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
         sizes = (working_set, window(one["recorded"]), window_share(working_set, one["recorded"]))
         own = [_subagents(counts)] if with_subagents else []
         lost = session_loss(one)
-        first = (one["name"], one["started"] or None, one["format"])
-        rows.append((*first, *length, *passages, *lost, *sizes, *own))
-    header = ["session", "day", "format", "prompts", "turns", "tool calls", *passed, "lost calls", "lost tokens"]
+        day = Number(one["started"]) if one["started"] else None  # On one line, as numbers are.
+        rows.append((one["name"], day, *length, *passages, *lost, *sizes, *own))
+    boundary_names = (f"{name}s" for name in passed)
+    header = ["session", "day", "prompts", "turns", "tool calls", *boundary_names, "lost calls", "lost tokens"]
     header += ["working set", "window", "of the window", *(["subagents"] if with_subagents else [])]
     yield Table.of(header, rows)
 

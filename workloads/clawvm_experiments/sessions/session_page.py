@@ -93,7 +93,7 @@ def _lead(facts: Mapping[str, Any]) -> Iterator[str]:
         inferred = "" if recorded["window_is_recorded"] else " (the largest prompt before an automatic compaction)"
         share = window_share(whole["working_set"], recorded)
         size = f"{window(recorded)} tokens{inferred}; the working set is {share} of it"
-    passed = ", ".join(f"{words} {count:,}" for words, count in boundaries(counts).items() if count)
+    passed = ", ".join(counted(count, name) for name, count in boundaries(counts).items() if count)
     yield f"Boundaries: {passed or 'none'}. Window: {size}."
     if counts.get("subagents"):
         calls = counted(counts.get("subagent_tool_calls", 0), "call")
