@@ -1,5 +1,6 @@
 """What an answer is to what came before it: new, changed, edited, repeated or covered; and whether it was kept."""
 
+import itertools
 import unittest
 
 from clawvm_transcripts import evidence
@@ -7,8 +8,11 @@ from clawvm_transcripts.calls import CallFacts, CallKind, PathRead
 from clawvm_transcripts.evidence import Answer, Evidence, Finding
 
 
+_NUMBERS = itertools.count()
+
+
 def answer(name: str, kind: CallKind, text: str, *reads: PathRead, failed: bool = False) -> Answer:
-    return Answer(CallFacts(name, name, kind, reads), text, failed, 1)
+    return Answer(CallFacts(name, name, kind, reads), text, failed, 1, name=f"call {next(_NUMBERS)}")
 
 
 def lines(path: str, first: int | None = None, last: int | None = None, *, partly: bool = False) -> PathRead:

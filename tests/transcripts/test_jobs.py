@@ -14,8 +14,9 @@ from clawvm_replay.errors import InputError
 from clawvm_transcripts.conversion_report import Conversion, conversion_report, name_of_refused
 from clawvm_transcripts.detection import NotReadError
 from clawvm_transcripts.jobs import Chain, jobs_for
-from clawvm_transcripts.output import Converted, Job, JobResult, Refused, SubagentFile, convert
+from clawvm_transcripts.output import Converted, Job, JobResult, Refused, convert
 from clawvm_transcripts.private_names import names_shown, private_record
+from clawvm_transcripts.subagents import SubagentFile
 from tests.support import temporary_folder
 from tests.transcripts.recorded_files import recording
 
@@ -302,6 +303,11 @@ class PrivateRecordTest(JobsTest):
             {"day": "2026-08-01", "ids": ["id of s-2"], "recordings": ["/home/ann/b.jsonl"]},
         )
         self.assertEqual(record["unknown_types"], {"type-1": "x", "type-2": "frob"})
+
+    def test_recording_that_was_given_twice_has_both_paths_whatever_came_first(self) -> None:
+        for paths in (("/a", "/b"), ("/b", "/a")):
+            record = private_record(self.conversion_of(*(("s", path, {}) for path in paths)))
+            self.assertEqual(record["sessions"]["s"]["recordings"], ["/a", "/b"])
 
     def test_paths_are_absolute(self) -> None:
         (path,) = private_record(self.conversion_of(("s", "in/a.jsonl", {})))["sessions"]["s"]["recordings"]

@@ -29,7 +29,8 @@ from clawvm_transcripts.events import (
     Usage,
 )
 from clawvm_transcripts.formats import Head
-from clawvm_transcripts.formats.pi import PI, ROOT, EntryTree
+from clawvm_transcripts.formats.branches import ROOT, Branches
+from clawvm_transcripts.formats.pi import PI
 from clawvm_transcripts.reading import Source
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -133,7 +133,6 @@ class ReadTest(unittest.TestCase):
             "sed -n '5,$p' a": ("a", 5, None, False),
             "sed -n '5,+3p' a": ("a", 5, 8, False),
             "sed -En -e '5,9p' a": ("a", 5, 9, False),
-            "sed -n '5,9p;20p' a": ("a", None, None, True),
             "sed -n '/x/,/y/p' a": ("a", None, None, True),
             "sed '5,9p' a": ("a", None, None, True),
             "cat a | head -20": ("a", 1, 20, False),
@@ -149,7 +148,8 @@ class ReadTest(unittest.TestCase):
             "sed -n -f script a": ("a", None, None, True),
             "sed -n 5p -- -a": ("-a", 5, 5, False),
             "sed -n '9,5p' a": ("a", 9, 9, False),
-            "sed -n -e 1p -e 5p a": ("a", None, None, True),
+            "sed -n '5,9p;20q' a": ("a", None, None, True),
+            "cat a | sed -n '5,9p;/x/p'": ("a", None, None, True),
             'bash "$x" -c "cat a"': ("a", None, None, False),
             "bash -lc \"sed -n '5,9p' a\"": ("a", 5, 9, False),
             "cd x && LC_ALL=C timeout 5s sudo -n cat a 2>/dev/null": ("a", None, None, False),
@@ -162,6 +162,24 @@ class ReadTest(unittest.TestCase):
                 self.assertIs(effects.kind, CallKind.READ)
                 self.assertEqual(reads_of(text), [expected])
                 self.assertEqual(effects.edits, ())
+
+    def test_several_ranges_are_a_read_each(self) -> None:
+        expected = [("a", 5, 9, False), ("a", 20, None, False)]
+        for text in (
+            "sed -n '5,9p;20,$p' a",
+            "sed -n '5,9p; 20,$p;' a",
+            "sed -n '5,9p\n20,$p' a",
+            "sed -n -e 5,9p -e '20,$p' a",
+            "nl -ba a | sed -n '5,9p;20,$p'",
+            "cat a | sed -n '5,9p;20,$p' | nl",
+        ):
+            with self.subTest(text):
+                self.assertEqual(reads_of(text), expected)
+        for text in ("sed -n '5,9p;20,$p' a | tail -3", "cat a | sed -n '5,9p;20,$p' | sed -n 2p"):
+            with self.subTest(text):
+                self.assertEqual(reads_of(text), [(*read[:3], True) for read in expected])
+        many = ";".join(f"{line}p" for line in range(1, 100))
+        self.assertEqual(reads_of(f"sed -n '{many}' a"), [("a", None, None, True)])
 
     def test_several_files_in_order(self) -> None:
         self.assertEqual(

@@ -16,8 +16,18 @@ from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Turn
 from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import Boundary, Level, PageType
 from clawvm_transcripts.calls import CallFacts, CallKind
-from clawvm_transcripts.events import AssistantMessage, Compaction, Event, Prompt, RecordedCall, Reset, Rewind
-from clawvm_transcripts.evidence import Answer, Evidence, Novelty, ReplyStep, StepAssembler, Words
+from clawvm_transcripts.events import (
+    AssistantMessage,
+    Cleared,
+    Compaction,
+    Event,
+    Prompt,
+    RecordedCall,
+    Reset,
+    Resume,
+    Rewind,
+)
+from clawvm_transcripts.evidence import Answer, Change, Evidence, Novelty, ReplyStep, StepAssembler, Words
 from clawvm_transcripts.pseudonyms import Pseudonyms, digest_of
 from clawvm_transcripts.recorded_pages import (
     PlanKeeper,
@@ -85,8 +95,8 @@ def flushed_first(turn: Turn) -> Turn:
 
 # --- From events to turns.
 
-LOSES_THE_CONTEXT = frozenset({"start:clear", "reset"})
-"""Resets that empty the harness's own context; a resume or fork loads the conversation again."""
+LOSES_THE_CONTEXT = frozenset({"start:clear", "reset", "other_session"})
+"""Resets that empty the harness's own context; a fork or handoff takes it along."""
 
 SHORTEST_UNIQUE_ID = 16
 """Characters of an id that is unique among sessions; some harnesses only number."""
@@ -174,10 +184,8 @@ class SessionConverter:
         for item in step.before:
             if isinstance(item, Words):
                 self._words(item)
-            elif isinstance(item, Reset):
-                self._reset_in_session(item)
             else:
-                self._compaction(item)
+                self._change(item)
         for answer in step.answers:
             self._answer(answer)
         self._transcript += step.tokens
@@ -196,20 +204,29 @@ class SessionConverter:
         return not self._earlier.isdisjoint(digests)
 
     def _next_session(self) -> None:
-        """Put a reset between two sessions of a chain."""
-        if self.turns:
-            if not self._copied:  # A resumed or forked session has what it copied in its context.
-                self._evidence.context_lost()
-            self._evidence.files_unknown()
-            self._reset()
-            self._end_instructions()
-
-    def _reset_in_session(self, reset: Reset) -> None:
-        if reset.kind in LOSES_THE_CONTEXT:
+        """Put a reset between two sessions of a chain, unless the second goes on with what it copied of the first."""
+        if not self.turns:
+            return
+        self._evidence.files_unknown()
+        if not self._copied:
             self._evidence.context_lost()
-        else:
+            self._reset()
+        self._end_instructions()
+
+    def _change(self, change: Change) -> None:
+        """Follow a change of the harness's context; what it drops or empties is a boundary for the policies, too."""
+        if isinstance(change, Cleared):
+            self._evidence.results_lost(change.calls)
+        elif isinstance(change, Resume):
             self._evidence.files_unknown()  # They may have changed since the session was left.
-        self._reset()
+        elif isinstance(change, Reset):
+            if change.kind in LOSES_THE_CONTEXT:
+                self._evidence.context_lost()
+            else:
+                self._evidence.files_unknown()
+            self._reset()
+        else:
+            self._compaction(change)
 
     def _reset(self) -> None:
         if not self.turns:
@@ -221,10 +238,15 @@ class SessionConverter:
 
     def _compaction(self, event: Compaction | Rewind) -> None:
         if isinstance(event, Rewind):
+            self._evidence.results_lost(event.lost)
+            self._evidence.results_restored(event.restored)
             self._evidence.files_unknown()  # Some harnesses restore files, too.
             self._held.release()
         else:
-            self._evidence.context_lost()
+            if event.lost is None:
+                self._evidence.context_lost(event.kept)
+            else:
+                self._evidence.results_lost(event.lost)
             self.transcripts_at_compaction.append(self._transcript)
             self._held.compaction()
         self._transcript = 0
@@ -294,7 +316,7 @@ class SessionConverter:
         if facts.kind is CallKind.PLAN:
             self._plan(answer)
             return
-        if answer.text.strip():
+        if answer.text.strip() or answer.images:
             self._result(answer)
         if (facts.kind is CallKind.EDIT or facts.edits) and not answer.failed:
             for key in self._evidence.edited(facts.edits):

@@ -16,8 +16,9 @@ from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, T
 from clawvm_replay.errors import InputError
 from clawvm_replay.output import OutputDirectory
 from clawvm_replay.suite import document
-from clawvm_transcripts.output import Converted, JobResult, Refused, SubagentFile
+from clawvm_transcripts.output import Converted, JobResult, Refused
 from clawvm_transcripts.reading import Source
+from clawvm_transcripts.subagents import SubagentFile
 
 __all__ = [
     "Conversion",
@@ -63,6 +64,7 @@ class Conversion:
     """A finished conversion: its sessions by name, each once, and what became of the other files.
 
     ``refused`` are files that look like recordings, by the names that stand for them; ``others`` is everything else.
+    ``left_out`` counts sessions in a file with others that give no turn or are mostly broken.
     """
 
     sessions: tuple[Converted, ...]
@@ -70,6 +72,7 @@ class Conversion:
     others: tuple[Refused, ...]
     subagents: tuple[SubagentFile, ...]
     duplicates: int
+    left_out: int
     raw_bytes: int
 
     @classmethod
@@ -79,15 +82,21 @@ class Conversion:
         Reads the beginning of every refused recording.
         """
         sessions = [session for result in results for session in result.sessions]
-        by_name = {session.name: session for session in sessions}
+        by_name: dict[str, Converted] = {}
+        for session in sorted(sessions, key=lambda item: (item.name, item.paths)):
+            # One that was given twice has both paths.
+            first = by_name.get(session.name, session)
+            paths = dict.fromkeys((*first.paths, *session.paths))
+            by_name[session.name] = replace(first, paths=tuple(paths))
         refused = sorted((result.refused for result in results if result.refused), key=lambda item: item.path)
         named = ((name_of_refused(item.path), item) for item in refused if item.recording)
         return cls(
-            tuple(by_name[name] for name in sorted(by_name)),
+            tuple(by_name.values()),
             tuple(sorted(named, key=lambda pair: (pair[1].reason, pair[0]))),
             tuple(item for item in refused if not item.recording),
             tuple(sorted((item for result in results for item in result.subagents), key=lambda item: item.name)),
             len(sessions) - len(by_name) + sum(result.duplicates for result in results),
+            sum(result.left_out for result in results),
             sum(result.raw_bytes for result in results),
         )
 
@@ -99,6 +108,7 @@ class Conversion:
             "refused_recordings": [{"name": name, "reason": item.reason} for name, item in self.refused],
             "sessions": [session.facts for session in self.sessions],
             "sessions_given_twice": self.duplicates,
+            "sessions_left_out": self.left_out,
             "subagents": [
                 {
                     "counts": dict(sorted(item.counts.items())),
@@ -156,6 +166,7 @@ def reading_record(record: Mapping[str, Any]) -> dict[str, Any]:
         "lone_subagents": [item for item in record["subagents"] if not item["session"]],
         "other_files": record["other_files"],
         "refused_recordings": record["refused_recordings"],
+        "sessions_left_out": record["sessions_left_out"],
         "unknown_lines": sum(sum(session["skipped"].values()) for session in counts),
     }
 
@@ -170,6 +181,7 @@ def not_read(reading: Mapping[str, Any]) -> list[Block]:
         f"{counted(number, noun)} {what}".rstrip()
         for number, noun, what in (
             (len(refused), "recording", ""),
+            (reading["sessions_left_out"], "session", "without a turn, or mostly broken, in a file with others"),
             (reading["damaged_files"], "recording", "behind the damage in it"),
             (reading["broken_lines"], "broken line", ""),
             (reading["unknown_lines"], "line", "of unknown types"),

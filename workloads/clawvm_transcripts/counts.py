@@ -8,6 +8,8 @@
   ordinary call here, as it is in the counts to compare with.
 - A path is reread when it was read before, any lines of it; ``counted_paths`` says what is a read here.
 - Resets start over, but leave memory of signatures and paths as it is: only a compaction makes a repeat a forced one.
+- A resume goes on with the same conversation and is no reset.
+- Cleared results left the context without a compaction; subagents and their calls are counted apart from the session's.
 
 Signatures, ids and paths are kept as 64 bits each: some 100 bytes of memory per call and per distinct path.
 """
@@ -26,16 +28,19 @@ from clawvm_transcripts.calls import ACTION_TOOL, CallFacts, CallKind, command_o
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
+    Cleared,
     Compaction,
     Event,
     Prompt,
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     Rewind,
     SessionEnd,
     SessionStart,
     Skipped,
+    Subagent,
 )
 from clawvm_transcripts.pseudonyms import Pseudonyms, number_of
 from clawvm_transcripts.shell import name_set, plain_path
@@ -45,6 +50,7 @@ __all__ = [
     "MOST_UNKNOWN_KINDS",
     "OTHER_KINDS",
     "RESETS",
+    "RESUMES",
     "SessionCounter",
     "SessionCounts",
     "count_sessions",
@@ -178,6 +184,8 @@ class SessionCounter:
         self._poll_cores: set[int] = set()
         self._compactions: list[dict[str, Any]] = []
         self._resets: dict[str, int] = {}
+        self._resumes: dict[str, int] = {}
+        self._cleared, self._agents, self._agent_calls = _Ids(), _Ids(), _Ids()
         self._skipped: dict[str, int] = {}
 
     def add(self, event: Event, facts: CallFacts | None = None) -> bool:
@@ -191,6 +199,7 @@ class SessionCounter:
         if isinstance(event, RecordedResult):
             if self._results.take(event.call):
                 counts.result_chars += len(event.text)
+                counts.images += len(event.images)
         elif isinstance(event, AssistantMessage):
             self._messages.take(event.message)
         elif isinstance(event, Skipped):
@@ -205,8 +214,15 @@ class SessionCounter:
             self._compactions.append({"after_tool_call": self._calls.number, "kind": event.kind, **tokens})
         elif isinstance(event, Reset):
             _count(self._resets, event.kind)
+        elif isinstance(event, Resume):
+            _count(self._resumes, event.kind)
+        elif isinstance(event, Cleared):
+            for call in event.calls:
+                self._cleared.take(call)
         elif isinstance(event, Rewind):
             counts.rewinds += 1
+        elif isinstance(event, Subagent):
+            self.add_subagent(event)
         elif isinstance(event, Broken):
             counts.bad_lines += 1
         elif isinstance(event, SessionStart):
@@ -214,6 +230,12 @@ class SessionCounter:
         elif isinstance(event, SessionEnd):
             counts.lines = event.lines
         return True
+
+    def add_subagent(self, record: Subagent) -> None:
+        """Count a subagent and its calls, each once, from wherever they were recorded."""
+        self._agents.take(record.agent or "without a name")
+        for call in record.calls:
+            self._agent_calls.take(call)
 
     def _call(self, call: RecordedCall, facts: CallFacts | None) -> bool:
         if not self._calls.take(call.call):
@@ -256,6 +278,11 @@ class SessionCounter:
             compaction_at=self._compactions,
             resets=sum(self._resets.values()),
             reset_kinds=dict(sorted(self._resets.items())),
+            resumes=sum(self._resumes.values()),
+            resume_kinds=dict(sorted(self._resumes.items())),
+            cleared_results=self._cleared.number,
+            subagents=self._agents.number,
+            subagent_tool_calls=self._agent_calls.number,
             skipped=dict(sorted(self._skipped.items())),
         )
 
@@ -326,7 +353,8 @@ def _count(numbers: dict[str, int], kind: str) -> None:
 
 OTHER = "other"
 COMPACTIONS = name_set("auto compaction condensation extension manual replacement_history summary truncation unknown")
-RESETS = name_set("handoff reset session_meta_again start:clear start:fork start:resume")
+RESETS = name_set("handoff other_session reset start:clear start:fork")
+RESUMES = name_set("session_meta_again start:resume")
 VERSION = re.compile(r"v?\d[\d.-]{0,30}(?:[.+-]?(?:a|b|rc|alpha|beta|canary|dev|next|nightly|preview)[\d.-]{0,20})?|")
 
 
@@ -335,13 +363,22 @@ def shown_counts(counts: SessionCounts, names: Pseudonyms) -> dict[str, Any]:
     record = asdict(counts)
     if names.keep_text:
         return record
-    resets: Counter[str] = Counter()
-    for kind, number in counts.reset_kinds.items():
-        resets[kind if kind in RESETS else OTHER] += number
     for entry in record["compaction_at"]:
         if entry["kind"] not in COMPACTIONS:
             entry["kind"] = OTHER
     if not VERSION.fullmatch(counts.harness_version):
         record["harness_version"] = OTHER
     skipped = ((kind if kind == OTHER_KINDS else names.name("type", kind), n) for kind, n in counts.skipped.items())
-    return {**record, "reset_kinds": dict(sorted(resets.items())), "skipped": dict(sorted(skipped))}
+    return {
+        **record,
+        "reset_kinds": _shown_kinds(counts.reset_kinds, RESETS),
+        "resume_kinds": _shown_kinds(counts.resume_kinds, RESUMES),
+        "skipped": dict(sorted(skipped)),
+    }
+
+
+def _shown_kinds(kinds: Mapping[str, int], known: frozenset[str]) -> dict[str, int]:
+    shown: Counter[str] = Counter()
+    for kind, number in kinds.items():
+        shown[kind if kind in known else OTHER] += number
+    return dict(sorted(shown.items()))

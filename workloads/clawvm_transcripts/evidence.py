@@ -3,8 +3,9 @@
 A step is one reply of the model with what came before it and the results of its calls. The rules by which an answer is
 judged (``docs/real-sessions.md``):
 
-- A call whose core signature never ran before is *new*, unless it only reads lines of files that current results
-  have shown: then it is *covered*. This is the only difference between the two views: by exact signature it is new.
+- A call whose core signature never ran before is *new*, unless it only reads lines of files that current results, one
+  or several together, have shown: then it is *covered*. This is the only difference between the two views: by exact
+  signature it is new.
 - A call that ran before is *repeated* (a demand) if it returned the same text and nothing edited it in between: a file
   by an edit of that file, commands and searches by any edit. Otherwise it is *changed*: a new version, unless it only
   reads what newer results show already.
@@ -20,9 +21,10 @@ Also, ``kept`` records whether the harness still had the content in its context,
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
@@ -32,6 +34,7 @@ from clawvm_runtime.text.tokens import estimate_tokens
 from clawvm_transcripts.calls import CallFacts, CallKind, PathRead, facts_of
 from clawvm_transcripts.events import (
     AssistantMessage,
+    Cleared,
     Compaction,
     CompactionSummary,
     Event,
@@ -40,9 +43,10 @@ from clawvm_transcripts.events import (
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     Rewind,
 )
-from clawvm_transcripts.pseudonyms import digest_of
+from clawvm_transcripts.pseudonyms import digest_of, number_of
 
 __all__ = ["Answer", "Evidence", "Finding", "Novelty", "ReplyStep", "StepAssembler", "Words"]
 
@@ -61,6 +65,9 @@ MOST_CHARACTERS = 1 << 25
 CHARACTERS_PER_TOKEN = 4
 """For the arguments of calls, which make no page."""
 
+IMAGE_TOKENS = 1600
+"""What Anthropic's documentation gives as about the most that one image takes; recordings rarely hold its size."""
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -74,7 +81,8 @@ class Words:
 class Answer:
     """A tool call that got its result; ``text`` is the result without the head that changes on every run.
 
-    ``call`` is the call itself, for one that writes a plan.
+    ``name`` is the id of the call, ``call`` the call itself, for one that writes a plan; ``images`` are the digests of
+    the images in the result, and ``tokens`` includes them.
     """
 
     facts: CallFacts
@@ -82,9 +90,14 @@ class Answer:
     failed: bool
     tokens: int
     call: RecordedCall | None = None
+    name: str = ""
+    images: tuple[bytes, ...] = ()
 
 
-Before = Words | Compaction | Reset | Rewind
+Change = Cleared | Compaction | Reset | Resume | Rewind
+"""What changes the context that the harness has."""
+
+Before = Words | Change
 
 
 @dataclass(slots=True)
@@ -137,7 +150,7 @@ class StepAssembler:
         elif isinstance(event, RecordedResult):
             self._interrupted = True
             self._result(event)
-        elif isinstance(event, (Prompt, Instruction, CompactionSummary, Compaction, Reset, Rewind)):
+        elif isinstance(event, (Prompt, Instruction, CompactionSummary, Cleared, Compaction, Reset, Resume, Rewind)):
             if self._step.replied or self._step.answers:
                 yield self._next()
             self._interrupted = True
@@ -184,13 +197,14 @@ class StepAssembler:
         if waiting is None:
             return  # A result that came twice, or one without a call.
         text = event.text[event.head :] if event.head else event.text
-        tokens = estimate_tokens(text)
+        images = tuple(map(digest_of, event.images))
+        tokens = estimate_tokens(text) + IMAGE_TOKENS * len(images)
         self._step.tokens += tokens
         self._step.characters += len(text)
-        self._step.answers.append(Answer(waiting[0], text, event.failed, tokens, waiting[1]))
+        self._step.answers.append(Answer(waiting[0], text, event.failed, tokens, waiting[1], event.call, images))
 
-    def _precede(self, event: Prompt | Instruction | CompactionSummary | Compaction | Reset | Rewind) -> None:
-        if isinstance(event, (Compaction, Reset, Rewind)):
+    def _precede(self, event: Prompt | Instruction | CompactionSummary | Change) -> None:
+        if isinstance(event, (Cleared, Compaction, Reset, Resume, Rewind)):
             self._step.before.append(event)
             return
         kind = (
@@ -202,6 +216,9 @@ class StepAssembler:
 
 
 # --- What an answer is to what came before it.
+
+MOST_CALLS = 16
+"""The newest calls that showed one result; it is in the context as long as that of one of them is."""
 
 RESULTS_OF_A_PATH = 64
 """The newest results of one file that a read is compared with, so that time per read does not grow with the session."""
@@ -241,20 +258,19 @@ class _Result:
     reads: tuple[PathRead, ...]
     lines: bytes  # Four bytes for each line of a file that it shows.
     edits: int  # Edits of anything before it was taken.
-    shown: int  # The context that it was last shown in.
+    calls: tuple[int, ...]  # The newest calls that showed it, by their number_of.
     era: int  # The era of files in which it holds.
     covers: bool = True  # Whether later reads are compared with it: what another result covers adds nothing.
     stale: bool = False
 
-    def shows(self, wanted: PathRead) -> bool:
-        """Return whether it holds the *wanted* lines."""
-        return any(
-            read.path == wanted.path
-            and not read.partly
-            and (read.first or 1) <= (wanted.first or 1)
-            and (read.last is None or (wanted.last is not None and wanted.last <= read.last))
+    def shows(self, path: str, first: int) -> float:
+        """Return the last line up to which it holds the file at *path* from line *first* on; 0 if it lacks that one."""
+        ends = (
+            math.inf if read.last is None else read.last
             for read in self.reads
+            if read.path == path and not read.partly and (read.first or 1) <= first
         )
+        return max((end for end in ends if end >= first), default=0)
 
 
 _LINE_NUMBER = re.compile(r"^[ \t]*\d+(?:\u2192|\t|: |\. )", re.MULTILINE)
@@ -290,12 +306,20 @@ class Evidence:
         self._of_path: dict[str, list[_Result]] = {}
         self._fresh_paths: dict[str, None] = {}
         self._edits = 0
-        self._context = 0
+        self._context: set[int] = set()  # The calls whose results the harness has, by their number_of.
         self._era = 0
 
-    def context_lost(self) -> None:
-        """Note that the harness lost what it had shown (a compaction, a clear, another session)."""
-        self._context += 1
+    def context_lost(self, kept: Iterable[str] = ()) -> None:
+        """Note that the harness lost what it had shown (a compaction, a clear), but for the results of calls *kept*."""
+        self._context.intersection_update(map(number_of, kept))
+
+    def results_lost(self, calls: Iterable[str]) -> None:
+        """Note that the results of *calls* left the context, and nothing else."""
+        self._context.difference_update(map(number_of, calls))
+
+    def results_restored(self, calls: Iterable[str]) -> None:
+        """Note that the results of *calls* are in the context again."""
+        self._context.update(map(number_of, calls))
 
     def files_unknown(self) -> None:
         """Note that files may have changed unseen (between two sessions), unless equal results prove otherwise."""
@@ -310,9 +334,16 @@ class Evidence:
             return Finding(key, Novelty.NEW)
         reads = facts.reads if facts.kind is CallKind.READ and not failed_read else ()
         lines = marks_of_lines(answer.text) if reads else b""
-        result = _Result(key, digest_of(answer.text), reads, lines, self._edits, self._context, self._era)
+        call = number_of(answer.name)
+        digest = digest_of(answer.text)
+        if answer.images:
+            digest = digest_of(b"".join((digest, *answer.images)).hex())
+        result = _Result(key, digest, reads, lines, self._edits, (call,), self._era)
         known = self._results.get(key)
         finding = self._judge(result, facts.kind, known)
+        if known is not None and known.digest == digest and not known.stale:
+            result.calls = (*known.calls[1 - MOST_CALLS :], call)
+        self._context.add(call)
         if known is not None and finding.novelty is Novelty.CHANGED and not known.stale:
             self._changed_unseen(reads)
         self._remember(result, finding, known)
@@ -354,31 +385,50 @@ class Evidence:
 
     def _kept(self, known: _Result | None, reads: Sequence[PathRead]) -> bool:
         """Return whether the present context holds the *known* result, or all lines of *reads* in any results."""
-        if known is not None and known.shown == self._context:
+        if known is not None and self._is_present(known):
             return True
-        return bool(reads) and all(
-            any(result.shown == self._context and result.shows(wanted) for result in self._newest(wanted.path))
-            for wanted in reads
-        )
+        return bool(reads) and all(self._together(wanted, self._is_present) for wanted in reads)
 
-    def _newest(self, path: str) -> Iterator[_Result]:
-        return islice(reversed(self._of_path.get(path, ())), RESULTS_OF_A_PATH)
+    def _is_present(self, result: _Result) -> bool:
+        return not self._context.isdisjoint(result.calls)
 
     def _holding(self, reads: Sequence[PathRead], own: _Result | None, *, stale: bool) -> list[_Result]:
-        """Return results, other than the call's own, that hold every line of *reads*; none if they do not.
+        """Return results, other than the call's own, that together hold every line of *reads*; none if they do not.
 
         Fresh ones have to be of this era; that something edited a stale one is certain in any.
         """
+
+        def is_usable(result: _Result) -> bool:
+            in_time = result.era == self._era or (stale and result.era != _PAST)
+            return in_time and result.covers and result.stale is stale and result is not own
+
         found: dict[bytes, _Result] = {}
         for wanted in reads:
-            for result in self._newest(wanted.path):
-                in_time = result.era == self._era or (stale and result.era != _PAST)
-                if in_time and result.covers and result.stale is stale and result is not own and result.shows(wanted):
-                    found[result.key] = result
-                    break
-            else:
+            results = self._together(wanted, is_usable)
+            if not results:
                 return []
+            found.update((result.key, result) for result in results)
         return list(found.values())
+
+    def _together(self, wanted: PathRead, is_usable: Callable[[_Result], bool]) -> list[_Result]:
+        """Return usable results that together hold the *wanted* lines, as few as possible; none if they do not."""
+        usable = [result for result in self._newest(wanted.path) if is_usable(result)]
+        found: list[_Result] = []
+        line, end = wanted.first or 1, math.inf if wanted.last is None else wanted.last
+        while usable:
+            # Of those that reach as far as is wanted, the newest.
+            best = max(usable, key=lambda result: min(end, result.shows(wanted.path, line)))
+            reached = best.shows(wanted.path, line)
+            if not reached:
+                break
+            found.append(best)
+            if reached >= end:
+                return found
+            line = int(reached) + 1
+        return []
+
+    def _newest(self, path: str) -> Iterator[_Result]:
+        return islice(reversed(self._of_path.get(path, ())), RESULTS_OF_A_PATH)
 
     def _changed_unseen(self, reads: Sequence[PathRead]) -> None:
         for read in reads:

@@ -1,19 +1,21 @@
-"""The jobs of a conversion: one for each file, or one for each chain of sessions."""
+"""The jobs of a conversion: one for each file, or one for each chain of sessions, with their subagents."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 
 from clawvm_replay.errors import InputError
+from clawvm_transcripts.counts import count_sessions
 from clawvm_transcripts.detection import SessionFile, detect, events_of, session_files
 from clawvm_transcripts.events import SessionStart
-from clawvm_transcripts.output import Job
-from clawvm_transcripts.reading import CHUNK, Source
+from clawvm_transcripts.output import Job, reason_against
+from clawvm_transcripts.reading import Source
+from clawvm_transcripts.subagents import sessions_of
 
 __all__ = ["Chain", "beginning_of", "jobs_for"]
 
@@ -26,15 +28,10 @@ class Chain(str, Enum):
     PROJECT = "project"
 
 
-def beginning_of(path: str) -> tuple[SessionStart, str]:
-    """Return the start of a file's first session, and the file's sha256; raises InputError for an unknown format."""
-    source = Source(Path(path))
-    file_format = detect(source)
-    start = next((event for event in events_of(source, file_format) if isinstance(event, SessionStart)), SessionStart())
-    with source.open() as stream:
-        while stream.read(CHUNK):
-            pass
-    return start, source.digest
+def beginning_of(source: Source) -> SessionStart:
+    """Return the start of a file's first session; raises InputError for an unknown format."""
+    events = events_of(source, detect(source))
+    return next((event for event in events if isinstance(event, SessionStart)), SessionStart())
 
 
 def jobs_for(
@@ -65,12 +62,52 @@ def jobs_for(
         if file.named:
             # What the user named and nobody can read is refused before anything is written.
             detect(Source(file.path))
+    sessions: list[tuple[SessionFile, SessionStart]] = []
+    subagents: list[tuple[SessionFile, SessionStart]] = []
+    jobs: list[Job] = []
+    blank = Job(0, (), str(out), keep_text=keep_text)
+    for file in files:
+        try:
+            start = beginning_of(Source(file.path))
+        except InputError:
+            if file.named:
+                raise
+            jobs.append(replace(blank, paths=(str(file.path),), named=False))
+            continue
+        (subagents if start.subagent else sessions).append((file, start))
     if chain is Chain.NONE:
-        jobs = [Job(0, (str(file.path),), str(out), keep_text=keep_text, named=file.named) for file in files]
+        jobs += (replace(blank, paths=(str(file.path),), named=file.named) for file, _ in sessions)
     else:
-        jobs = list(_chains(files, chain, Job(0, (), str(out), keep_text=keep_text)))
-    jobs.sort(key=lambda job: -sum(map(_size, job.paths)))
+        jobs += _chains(sessions, chain, blank)
+    jobs = _with_subagents(jobs, sessions, subagents, blank)
+    jobs.sort(key=lambda job: -sum(map(_size, (*job.paths, *(path for path, _ in job.subagents)))))
     return [replace(job, number=number) for number, job in enumerate(jobs)]
+
+
+def _with_subagents(
+    jobs: Iterable[Job],
+    sessions: Iterable[tuple[SessionFile, SessionStart]],
+    subagents: Sequence[tuple[SessionFile, SessionStart]],
+    blank: Job,
+) -> list[Job]:
+    """Return *jobs* with every subagent in that of its session, and one job for each whose session is not there."""
+    holders: dict[str, str] = {}
+    for file, start in sessions:
+        if start.session:
+            holders.setdefault(start.session, str(file.path))
+    belongs = sessions_of(start for _, start in subagents)
+    of_file: dict[str, list[tuple[str, str]]] = {}
+    alone: list[Job] = []
+    for file, start in subagents:
+        session = belongs[start.session]
+        if session in holders:
+            of_file.setdefault(holders[session], []).append((str(file.path), session))
+        else:
+            alone.append(replace(blank, subagents=((str(file.path), ""),), named=file.named))
+    found = (
+        replace(job, subagents=tuple(pair for path in job.paths for pair in of_file.get(path, ()))) for job in jobs
+    )
+    return [*found, *alone]
 
 
 def _size(path: str) -> int:
@@ -80,27 +117,25 @@ def _size(path: str) -> int:
         return 0  # It was removed; the job that reads it reports that.
 
 
-def _chains(files: Iterable[SessionFile], chain: Chain, job: Job) -> Iterable[Job]:
-    """Yield *job* for every chain, and one for every file that was found and cannot be read."""
+def _chains(sessions: Iterable[tuple[SessionFile, SessionStart]], chain: Chain, blank: Job) -> Iterator[Job]:
+    """Yield a job for every chain, and one for every file that turns out to be no recording."""
     members: dict[tuple[str, str], dict[str, tuple[SessionStart, str]]] = {}
     duplicates: dict[tuple[str, str], int] = {}
-    for file in files:
-        path = str(file.path)
-        try:
-            start, digest = beginning_of(path)
-        except InputError:
-            if file.named:
-                raise
-            yield replace(job, paths=(path,), named=False)
+    for file, start in sessions:
+        source = Source(file.path)
+        counts = list(count_sessions(events_of(source, detect(source))))
+        # It is refused alone, and not with all that it would be in one chain with.
+        if all(map(reason_against, counts)):
+            yield replace(blank, paths=(str(file.path),), named=file.named)
             continue
-        group = ("", "") if chain is Chain.ALL else (start.project, "" if start.project else digest)
+        group = ("", "") if chain is Chain.ALL else (start.project, "" if start.project else source.digest)
         chained = members.setdefault(group, {})
-        duplicates[group] = duplicates.get(group, 0) + (digest in chained)
-        chained[digest] = (start, path)
+        duplicates[group] = duplicates.get(group, 0) + (source.digest in chained)
+        chained[source.digest] = (start, str(file.path))
     for group, chained in sorted(members.items()):
         ordered = sorted(chained, key=lambda digest: (*_moment(chained[digest][0].started), digest))
         paths = tuple(chained[digest][1] for digest in ordered)
-        yield replace(job, paths=paths, chain=True, duplicates=duplicates[group])
+        yield replace(blank, paths=paths, chain=True, duplicates=duplicates[group])
 
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-]\d\d):?(\d\d))?", re.ASCII | re.I)

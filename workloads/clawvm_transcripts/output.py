@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from clawvm_replay.trace_format import TraceHeader, Turn, end_line, header_line,
 from clawvm_runtime.canonical import canonical_json
 from clawvm_transcripts.calls import facts_of
 from clawvm_transcripts.conversion import SessionConverter, Sinks
-from clawvm_transcripts.counts import SessionCounter, shown_counts
+from clawvm_transcripts.counts import SessionCounter, SessionCounts, shown_counts
 from clawvm_transcripts.detection import NotReadError, detect, events_of
 from clawvm_transcripts.events import (
     Broken,
@@ -31,11 +31,13 @@ from clawvm_transcripts.events import (
     SessionEnd,
     SessionStart,
     Skipped,
+    Subagent,
     Usage,
     Window,
 )
 from clawvm_transcripts.pseudonyms import Pseudonyms
 from clawvm_transcripts.reading import Source
+from clawvm_transcripts.subagents import NAME_DIGITS, SubagentFile, read_subagent
 from clawvm_transcripts.views import Observed, View, observations_end, observations_header
 
 __all__ = [
@@ -47,8 +49,8 @@ __all__ = [
     "RecordedUsage",
     "Refused",
     "SessionOutput",
-    "SubagentFile",
     "convert",
+    "reason_against",
     "remove_sessions",
     "remove_spools",
 ]
@@ -78,8 +80,6 @@ BUDGET_SHARE = 0.2
 
 PROGRESS_BYTES = 1 << 22
 """Raw bytes between two reports of progress."""
-
-NAME_DIGITS = 12
 
 KEY_BYTES = 1 << 16
 """The beginning of a file from which the key of its pseudonyms is made."""
@@ -290,6 +290,7 @@ class Job:
 
     ``number`` is unique among the jobs of a run; ``named`` is whether the user named the file, so that an unknown
     format is an error; ``duplicates`` counts files that are not in it because their content is there already.
+    ``subagents`` are the recordings of subagents, each with the id of its session; a job may hold nothing else.
     """
 
     number: int
@@ -299,6 +300,7 @@ class Job:
     keep_text: bool = False
     named: bool = True
     duplicates: int = 0
+    subagents: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,21 +320,6 @@ class Converted:
 
 
 @dataclass(frozen=True, slots=True)
-class SubagentFile:
-    """The recording of a subagent, which makes no session of its own; ``session`` is the name of the session.
-
-    ``name`` comes from its content, ``session`` is "" where no input holds it; ``counts`` are its messages, calls and
-    results. For its owner alone: ``path``.
-    """
-
-    name: str
-    harness: str
-    counts: Mapping[str, int]
-    path: str
-    session: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Refused:
     """A file that was not converted, and why; ``recording`` is whether it looks like a recorded session.
 
@@ -346,7 +333,10 @@ class Refused:
 
 @dataclass(slots=True)
 class JobResult:
-    """What became of a job: its sessions, the raw bytes read, and why a file was refused, None if none was."""
+    """What became of a job: its sessions, the raw bytes read, and why a file was refused, None if none was.
+
+    ``left_out`` are sessions of a file with others, which give no turn or are mostly broken.
+    """
 
     number: int
     sessions: list[Converted] = field(default_factory=list)
@@ -354,6 +344,7 @@ class JobResult:
     refused: Refused | None = None
     duplicates: int = 0
     subagents: list[SubagentFile] = field(default_factory=list)
+    left_out: int = 0
 
 
 def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResult:
@@ -362,6 +353,7 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
     *progress* is called now and then with the number of raw bytes read.
     """
     result = JobResult(job.number, duplicates=job.duplicates)
+    subagents = _subagents(job, result)
     with ExitStack() as outputs:
         sessions: list[_Session] = []
         sources: list[dict[str, Any]] = []
@@ -381,20 +373,59 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
                 if isinstance(event, SessionStart) and not (job.chain and sessions):
                     spool_name = f"{job.number}-{len(sessions)}"
                     output = outputs.enter_context(SessionOutput(Path(job.out), spool_name, keep_text=job.keep_text))
-                    sessions.append(_Session(output, Pseudonyms(key, keep_text=job.keep_text), chain=job.chain))
+                    names = Pseudonyms(key, keep_text=job.keep_text)
+                    sessions.append(_Session(output, names, subagents, chain=job.chain))
                 sessions[-1].take(event, file_format.id)
                 if progress is not None and source.read - reported >= PROGRESS_BYTES:
                     reported = source.read
                     progress(result.raw_bytes + reported)
             result.raw_bytes += source.read
             sources.append({"bytes": source.read, "damage": source.damage, "sha256": source.digest})
-        if not sessions:
-            result.refused = Refused(job.paths[0], "holds no session", recording=True)
+        reasons = []
         for index, session in enumerate(sessions):
             session.end()
+            reason = "" if job.chain else reason_against(session.counts[0])
+            if reason:
+                reasons.append(reason)
+                continue
             name = _name(job, session, sources) + (f"-{index + 1}" if len(sessions) > 1 else "")
-            result.sessions.append(session.finish(name, sources))
+            result.sessions.append(session.finish(name, sources, job.paths))
+    if result.sessions:
+        result.left_out = len(reasons)
+    elif job.paths:
+        result.refused = Refused(job.paths[0], reasons[0] if reasons else "holds no session", recording=True)
+    if result.sessions:
+        name = result.sessions[0].name
+        result.subagents = [replace(file, session=name) for file in result.subagents]
     return result
+
+
+def _subagents(job: Job, result: JobResult) -> dict[str, list[Subagent]]:
+    """Read the subagents of *job* into *result*; return what they add to the counts of each session, by its id."""
+    found: dict[str, list[Subagent]] = {}
+    for path, session in job.subagents:
+        try:
+            file, record, raw_bytes = read_subagent(path)
+        except InputError as error:
+            result.refused = refusal_of(path, error)
+            continue
+        result.subagents.append(file)
+        result.raw_bytes += raw_bytes
+        found.setdefault(session, []).append(record)
+    return found
+
+
+def reason_against(counts: SessionCounts) -> str:
+    """Return why what was counted is no session to convert, "" for one that is.
+
+    What a format recognizes by its first lines may turn out to be something else.
+    """
+    known = counts.turns + counts.assistant_messages + counts.tool_calls
+    if not known:
+        return "gives no turn"
+    # One line may hold a whole document, so lines alone are no measure.
+    read = known + counts.tool_results + counts.known_skipped + sum(counts.skipped.values())
+    return "most of its lines are broken" if 2 * counts.bad_lines > max(counts.lines, read) else ""
 
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -434,7 +465,10 @@ def _key_of(source: Source) -> bytes:
 class _Session:
     """One session, or one chain, on its way from events to files."""
 
-    def __init__(self, output: SessionOutput, names: Pseudonyms, *, chain: bool) -> None:
+    def __init__(
+        self, output: SessionOutput, names: Pseudonyms, subagents: Mapping[str, Sequence[Subagent]], *, chain: bool
+    ) -> None:
+        self._subagents = subagents
         self._output = output
         self._names = names
         self._chain = chain
@@ -443,7 +477,8 @@ class _Session:
             names, Sinks(output.turn, output.observed, text), chain=chain
         )
         self._counter = SessionCounter()
-        self._counts: list[dict[str, Any]] = []
+        self.counts: list[SessionCounts] = []
+        self._ids: list[str] = []
         self._usage = RecordedUsage()
         self._broken: list[dict[str, Any]] = []
         self._facts: dict[str, Any] = {}
@@ -455,6 +490,10 @@ class _Session:
         assert self._converter is not None, "a session that ended"
         if isinstance(event, SessionStart):
             self._counter = SessionCounter()
+            if event.session and event.session not in self._ids:
+                for record in self._subagents.get(event.session, ()):
+                    self._counter.add_subagent(record)
+            self._ids.append(event.session)
             self.formats.append(format_id)
             self._started = self._started or day_of(event.started)
             self._converter.begin_session()
@@ -467,7 +506,7 @@ class _Session:
         self._converter.feed(event, facts)
         if isinstance(event, SessionEnd):
             self._converter.end_session()
-            self._counts.append(shown_counts(self._counter.counts(), self._names))
+            self.counts.append(self._counter.counts())
             if not self._chain:
                 self.end()
 
@@ -486,7 +525,7 @@ class _Session:
         self._converter = None
         self._counter = SessionCounter()
 
-    def finish(self, name: str, sources: list[dict[str, Any]]) -> Converted:
+    def finish(self, name: str, sources: list[dict[str, Any]], paths: tuple[str, ...]) -> Converted:
         """Write the session's folder and return what is known of it; ``end`` came before."""
         harnesses = sorted(set(self.formats))
         facts = {
@@ -498,7 +537,7 @@ class _Session:
             "harnesses": harnesses,
             "name": name,
             "recorded": self._usage.to_record(),
-            "sessions": self._counts,
+            "sessions": [shown_counts(counts, self._names) for counts in self.counts],
             "sources": sources,
             "version": FACTS_VERSION,
         }
@@ -508,4 +547,6 @@ class _Session:
             description = f"recorded session ({', '.join(harnesses)}), demands by {view.value}"
             headers[view] = TraceHeader(workload=name, budget=budget, description=description)
         text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=True) + "\n"
-        return Converted(name, facts, tuple(self._output.finish(name, headers, text)))
+        unknown = {self._names.name("type", kind): kind for counts in self.counts for kind in counts.skipped}
+        files = tuple(self._output.finish(name, headers, text))
+        return Converted(name, facts, files, paths, tuple(filter(None, self._ids)), dict(sorted(unknown.items())))

@@ -102,6 +102,9 @@ def is_requirement_document(path: str) -> bool:
 
 # --- Pages of tool results and of words.
 
+IMAGE_WORDS = "[image]"
+"""The text of a result that is an image and nothing else."""
+
 EVIDENCE_UTILITY = 5.0
 RECOMPUTE = {CallKind.READ: 8.0, CallKind.COMMAND: 8.0, CallKind.EDIT: 12.0}
 RECOMPUTE_REST = 6.0
@@ -126,7 +129,7 @@ def page_of_answer(page_id: str, answer: Answer) -> Page:
     return page_of_words(
         page_id,
         page_type,
-        answer.text,
+        answer.text or IMAGE_WORDS,
         "tool_call",
         base_utility=EVIDENCE_UTILITY,
         recompute_cost=RECOMPUTE.get(answer.facts.kind, RECOMPUTE_REST),

@@ -90,17 +90,27 @@ _COUNT = re.compile(r"\d{1,9}")
 _FROM = re.compile(r"\+(\d{1,9})")
 _SED_QUIET = re.compile(r"-[Ersuz]*n|--quiet$|--silent$")
 _SED_SCRIPT = re.compile(r"-[nErsuz]*[ef]$|--(?:expression|file)$")
-_SED_LINES = re.compile(r"(\d{1,9})(?:,(?:(\d{1,9})|(\$)|\+(\d{1,9})))?p;?$")
+_SED_LINES = re.compile(r"(\d{1,9})(?:,(?:(\d{1,9})|(\$)|\+(\d{1,9})))?p")
+_SED_END = re.compile(r"[;\n]")
+_MOST_RANGES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What a program shows: of each of *paths* the lines *first* to *last*, or an unknown part of them (*partly*)."""
+    """What a program shows: of each of *paths* the *ranges* of lines, or an unknown part of it (*partly*)."""
 
     paths: list[Word]
-    first: int | None = None
-    last: int | None = None
+    ranges: tuple[tuple[int | None, int | None], ...] = ((None, None),)
     partly: bool = False
+
+    @property
+    def all(self) -> bool:
+        """Whether it is every line."""
+        return self.ranges == ((None, None),) and not self.partly
+
+    def of(self, path: str) -> list[PathRead]:
+        """Return the reads that this is of *path*."""
+        return [PathRead(path, first, last, self.partly) for first, last in self.ranges]
 
 
 def _operands(words: Words, valued: Collection[str] = ()) -> list[Word]:
@@ -134,12 +144,12 @@ def _shown(name: str, words: Words) -> _Shown:
         return _Shown(paths)
     option = _ENDS.search(" ".join(word or "" for word in words))
     if option is None:
-        return _Shown(paths, 1, 10) if name == "head" else _Shown(paths, partly=True)
+        return _Shown(paths, ((1, 10),)) if name == "head" else _Shown(paths, partly=True)
     value = "" if option[1] else option[2]
     if name == "head" and _COUNT.fullmatch(value):
-        return _Shown(paths, 1, int(value))
+        return _Shown(paths, ((1, int(value)),))
     if name == "tail" and (begin := _FROM.fullmatch(value)):
-        return _Shown([path for path in paths if path != value], max(int(begin[1]), 1))
+        return _Shown([path for path in paths if path != value], ((max(int(begin[1]), 1), None),))
     return _Shown(paths, partly=True)
 
 
@@ -162,14 +172,26 @@ def _sed(words: Words) -> _Shown:
         if paths[0] == "" and len(paths) > 1:
             del paths[0]  # The empty suffix of BSD's ``-i ''``.
         scripts.append(paths.pop(0))
-    script = scripts[0] if quiet and len(scripts) == 1 else None
-    lines = None if script is None else _SED_LINES.match(script.replace(" ", ""))
-    if lines is None:
-        return _Shown(paths, partly=True)
-    first, last, end, more = lines.groups()
-    if end:
-        return _Shown(paths, int(first))
-    return _Shown(paths, int(first), int(first) + int(more) if more else max(int(last or first), int(first)))
+    ranges = _sed_ranges(scripts) if quiet else ()
+    return _Shown(paths, ranges) if ranges else _Shown(paths, partly=True)
+
+
+def _sed_ranges(scripts: Words) -> tuple[tuple[int | None, int | None], ...]:
+    """Return the lines that *scripts* print; none for what else they do, or for more than ``_MOST_RANGES``."""
+    if None in scripts:
+        return ()
+    parts = [part for part in _SED_END.split(";".join(filter(None, scripts)).replace(" ", "")) if part]
+    found = list(map(_SED_LINES.fullmatch, parts[: _MOST_RANGES + 1]))
+    if len(found) > _MOST_RANGES:
+        return ()
+    ranges: list[tuple[int | None, int | None]] = []
+    for lines in found:
+        if lines is None:
+            return ()
+        first, last, end, more = lines.groups()
+        begin = int(first)
+        ranges.append((begin, None if end else begin + int(more) if more else max(int(last or first), begin)))
+    return tuple(ranges)
 
 
 # --- A command line: what its simple commands add up to.
@@ -232,7 +254,7 @@ class _Line:
         self._reads: list[PathRead] = []
         self._edits: list[str] = []
         self._parts: set[_Part] = set()
-        self._flowing = False  # The last read runs, whole, through the pipe.
+        self._flowing = 0  # How many of the last reads, all of one file, run through the pipe.
 
     def effects(self) -> Effects:
         parts = self._parts - {_Part.NOTHING}
@@ -258,7 +280,7 @@ class _Line:
         inner = _Line(self._depth)
         inner._visible(words, command)
         self._edits += inner._edits
-        self._flowing = False
+        self._flowing = 0
         if inner._parts & {_Part.SEARCH, _Part.SLEEP, _Part.PROGRAM}:
             self._parts.add(_Part.PROGRAM)
         elif command.writes[-1:] == ["/dev/null"] and _Part.EDIT not in inner._parts:
@@ -268,7 +290,7 @@ class _Line:
 
     def _visible(self, words: Words, command: ShellCommand) -> None:
         name, arguments = (words[0] or "").rpartition("/")[2], words[1:]
-        fed, self._flowing = self._flowing and command.piped, False
+        fed, self._flowing = self._flowing if command.piped else 0, 0
         if name in _IN_PLACE and any(word is not None and _IN_PLACE[name].match(word) for word in arguments):
             self._change(_sed(arguments).paths if name == "sed" else _operands(arguments, _PERL_VALUED))
         elif name in _VIEWERS:
@@ -290,33 +312,34 @@ class _Line:
             if (part is _Part.RESHAPE and not command.piped) or (name == "find" and _FIND_ACTIONS.intersection(words)):
                 part = _Part.PROGRAM
             if fed and part in (_Part.SEARCH, _Part.RESHAPE):
-                self._filter()
+                self._filter(fed)
             self._parts.add(part)
 
-    def _view(self, shown: _Shown, command: ShellCommand, fed: bool) -> _Part:
-        """Take a program that shows files, or the lines of its input."""
+    def _view(self, shown: _Shown, command: ShellCommand, fed: int) -> _Part:
+        """Take a program that shows files, or the lines of its input, which are those of the last *fed* reads."""
         paths = shown.paths or ([] if command.source is None else [command.source])
         if not paths:
             self._flowing = fed
-            if fed and (shown.first is not None or shown.partly):
-                self._narrow(shown)
+            if fed and not shown.all:
+                self._narrow(shown, fed)
             return _Part.NOTHING if command.piped or command.body is not None else _Part.PROGRAM
         known = [path for path in paths if path not in (None, "-", "")]
-        self._reads += [PathRead(plain_path(path), shown.first, shown.last, shown.partly) for path in known if path]
-        self._flowing = len(paths) == 1 == len(known)
+        self._reads += [read for path in known if path for read in shown.of(plain_path(path))]
+        self._flowing = len(shown.ranges) if len(paths) == 1 == len(known) else 0
         return _Part.READ if len(known) == len(paths) else _Part.PROGRAM
 
-    def _narrow(self, shown: _Shown) -> None:
+    def _narrow(self, shown: _Shown, fed: int) -> None:
         """Let only some lines of what runs through the pipe be shown."""
         before = self._reads[-1]
-        if before.first is None and not before.partly:
-            self._reads[-1] = PathRead(before.path, shown.first, shown.last, shown.partly)
+        if fed == 1 and before.first is None and not before.partly:
+            self._reads[-1:] = shown.of(before.path)
+            self._flowing = len(shown.ranges)
         else:
-            self._filter()
+            self._filter(fed)
 
-    def _filter(self) -> None:
+    def _filter(self, fed: int) -> None:
         """Let an unknown part of what runs through the pipe be shown."""
-        self._reads[-1] = replace(self._reads[-1], partly=True)
+        self._reads[-fed:] = [replace(read, partly=True) for read in self._reads[-fed:]]
 
     def _change(self, paths: Iterable[Word]) -> None:
         self._parts.add(_Part.EDIT)
@@ -331,7 +354,7 @@ class _Line:
         self._visible(inner, ShellCommand(words=list(inner)))
         # The names of the files that are read come from the pipe.
         del self._reads[before:]
-        self._flowing = False
+        self._flowing = 0
 
     def _shell(self, arguments: Words) -> None:
         places = (at for at, word in enumerate(arguments) if word is not None and _SHELL_SCRIPT.match(word))

@@ -22,6 +22,7 @@ __all__ = [
     "arguments_of",
     "count_of",
     "document_format",
+    "images_of",
     "line_format",
     "names",
     "object_of",
@@ -226,6 +227,27 @@ def words_of(content: Any) -> str:
     if isinstance(content, list):
         return "".join(text_of(part.get("text")) for part in content if isinstance(part, dict))
     return text_of(content)
+
+
+IMAGE_TYPES = frozenset({"image", "image_url", "input_image", "output_image"})
+
+
+def images_of(content: Any) -> tuple[str, ...]:
+    """Return the images among the parts of a message's content: their data, or what refers to them.
+
+    An image without either has an empty text.
+    """
+    if not isinstance(content, list):
+        return ()
+    return tuple(_image(part) for part in content if isinstance(part, dict) and str(part.get("type")) in IMAGE_TYPES)
+
+
+def _image(part: dict[str, Any]) -> str:
+    for holder in (part, object_of(part.get("source")), object_of(part.get("image_url"))):
+        for name in ("data", "image_url", "url", "file_id"):
+            if text := text_of(holder.get(name)):
+                return text
+    return ""
 
 
 def arguments_of(arguments: Any) -> Any:

@@ -1,15 +1,18 @@
 """Claude Code: ``~/.claude/projects/<project>/<session>.jsonl``.
 
 One reply of the model spans several lines with the same ``message.id``; its usage is counted once. Lines of a subagent
-(``isSidechain``) are not the main thread: a subagent's own file is a session of skipped lines. One start of a session
-shows as several lines; older files have none. A file that holds lines of an earlier session, copied when it was resumed
-or forked, is one session under the name of its first line.
+(``isSidechain``) are not the main thread; newer versions write them into a file for each, under the id of the session.
+One start of a session shows as several lines; older files have none. A file that holds lines of an earlier session,
+copied when it was resumed or forked, is one session under the name of its first line.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from clawvm_transcripts import events
@@ -18,13 +21,16 @@ from clawvm_transcripts.formats import (
     Head,
     Reader,
     count_of,
+    images_of,
     line_format,
     names,
+    object_of,
     required_text,
     text_of,
     texts_of,
     words_of,
 )
+from clawvm_transcripts.formats.branches import Branches
 from clawvm_transcripts.pseudonyms import number_of
 
 __all__ = ["CLAUDE_CODE"]
@@ -54,9 +60,19 @@ INSTRUCTIONS = {
 }
 """Attachments that put instructions in front of the model: their kind, and the field that holds the words."""
 
+QUEUED = "queued_command"
+"""The attachment that holds what was typed while the agent worked, or another's words that waited as well."""
+
+MOST_QUEUED = 1000
+"""Prompts that wait at most; the oldest is dropped."""
+
 SESSION_START = "SessionStart:"
-RESETS = frozenset({"clear", "resume", "fork"})
-"""Ways of starting that leave the running conversation behind."""
+STARTS: dict[str, Callable[[str], events.Event]] = {
+    "clear": events.Reset,
+    "fork": events.Reset,
+    "resume": events.Resume,
+}
+"""Ways of starting: two leave the running conversation behind, the third goes on with it."""
 
 
 def _recognizes(head: Head) -> bool:
@@ -76,21 +92,21 @@ def _is_own(record: dict[str, Any]) -> bool:
 class _Reader(Reader):
     def __init__(self) -> None:
         self._started = False
+        self._subagent = False  # The file is that of a subagent: its side lines are its conversation.
         self._starts: set[str] = set()  # Starts of the session that were reported already.
         self._usages: set[int] = set()  # Replies whose usage was reported already, by their number_of.
         self._usage = events.Usage(0)  # The newest.
-        self._prompts: dict[int, int] = {}  # Typed prompts on the way from the root to a line, by its number_of.
-        self._depth = 0  # The same for the newest line of the conversation.
+        self._thread = _Thread()
+        self._queue = _Queue()
 
     def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
         kind = required_text(record, "type")
         if not self._started and "uuid" in record:
-            self._started = True
-            session, version, project, started = texts_of(record, "sessionId", "version", "cwd", "timestamp")
-            yield events.SessionStart(session, version, project, started)
-        if record.get("isSidechain") is True:
-            yield events.Skipped("sidechain", known=True)
+            yield self._start(record)
+        if record.get("isSidechain") is True and not self._subagent:
+            yield events.Subagent(text_of(record.get("agentId")), tuple(_calls_of(record)))
         elif kind == "assistant":
+            yield from self._queue.handed_over()
             yield from self._assistant(record)
         elif kind == "user":
             yield from self._user(record)
@@ -98,22 +114,23 @@ class _Reader(Reader):
             yield from self._system(record)
         elif kind in ("progress", "attachment"):
             yield from self._side_line(record)
+        elif kind == "queue-operation":
+            self._queue.take(record)
+            yield events.Skipped(kind, known=True)
         else:
             yield events.Skipped(kind, known=kind in WITHOUT_USE)
-            return
-        self._place(record)
 
-    def _place(self, record: dict[str, Any], typed: int = 0) -> None:
-        """Remember how many typed prompts lead to this line."""
-        if record.get("isSidechain") is True or not isinstance(record.get("uuid"), str):
-            return
-        uuid = number_of(record["uuid"])
-        if uuid not in self._prompts:
-            parent = record.get("parentUuid") or record.get("logicalParentUuid")
-            self._depth = self._prompts[uuid] = self._depth_of(parent) + typed
+    def finish(self) -> Iterator[events.Event]:
+        return self._queue.handed_over()
 
-    def _depth_of(self, parent: Any) -> int:
-        return self._prompts.get(number_of(parent), self._depth) if isinstance(parent, str) else self._depth
+    def _start(self, record: dict[str, Any]) -> events.SessionStart:
+        self._started = True
+        self._subagent = record.get("isSidechain") is True and isinstance(record.get("agentId"), str)
+        session, version, project, started = texts_of(record, "sessionId", "version", "cwd", "timestamp")
+        if self._subagent:
+            # Its lines bear the id of the session that it belongs to.
+            return events.SessionStart(record["agentId"], version, project, started, subagent=True, parent=session)
+        return events.SessionStart(session, version, project, started)
 
     def _assistant(self, record: dict[str, Any]) -> Iterator[events.Event]:
         message = record["message"]
@@ -132,6 +149,7 @@ class _Reader(Reader):
                 yield events.RecordedCall(
                     text_of(block.get("id")), required_text(block, "name"), block.get("input", {}), name
                 )
+        self._thread.reply(record, name)
 
     def _new_usage(self, usage: dict[str, Any], name: str) -> Iterator[events.Event]:
         """Report the usage of a reply once; its later lines only know more of the output."""
@@ -149,35 +167,42 @@ class _Reader(Reader):
         content = record["message"]["content"]
         if record.get("isCompactSummary") is True:
             yield events.CompactionSummary(words_of(content))
+            self._thread.line(record)
             return
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
         results = [block for block in content if block["type"] == "tool_result"]
-        if results:
-            for block in results:
-                failed = block.get("is_error") is True
-                yield events.RecordedResult(text_of(block.get("tool_use_id")), words_of(block.get("content")), failed)
-            return
+        for block in results:
+            inside = block.get("content")
+            failed = block.get("is_error") is True
+            yield events.RecordedResult(
+                text_of(block.get("tool_use_id")), words_of(inside), failed, images=images_of(inside)
+            )
         words = _words(content)
-        if record.get("isMeta") is True or INJECTED.match(words):
+        if results:
+            self._thread.line(record, [text_of(block.get("tool_use_id")) for block in results])
+        elif record.get("isMeta") is True or self._subagent or INJECTED.match(words):
             yield HARNESS_LINE
-            return
-        dropped = self._depth - self._depth_of(record.get("parentUuid"))
-        if dropped > 0:
-            yield events.Rewind(dropped)
-        yield events.Prompt(words)
-        self._place(record, typed=1)
+            self._thread.line(record)
+        else:
+            yield from self._queue.handed_over()
+            rewind = self._thread.prompt(record)
+            if rewind is not None:
+                yield rewind
+            yield events.Prompt(words)
 
     def _system(self, record: dict[str, Any]) -> Iterator[events.Event]:
-        if record.get("subtype") != "compact_boundary":
-            yield events.Skipped(f"system/{record.get('subtype')}", known=True)
+        subtype = record.get("subtype")
+        if subtype == "compact_boundary":
+            yield from self._queue.handed_over()
+            yield self._thread.compaction(record, object_of(record.get("compactMetadata")))
             return
-        facts = record.get("compactMetadata") or {}
-        yield events.Compaction(
-            text_of(facts.get("trigger")) or "unknown",
-            count_of(facts.get("preTokens")),
-            count_of(facts.get("postTokens")),
-        )
+        calls = object_of(record.get("microcompactMetadata")).get("compactedToolIds")
+        if subtype == "microcompact_boundary" and isinstance(calls, list):
+            yield events.Cleared(tuple(filter(None, map(text_of, calls))))
+        else:
+            yield events.Skipped(f"system/{subtype}", known=True)
+        self._thread.line(record)
 
     def _side_line(self, record: dict[str, Any]) -> Iterator[events.Event]:
         facts = record["data"] if record["type"] == "progress" else record["attachment"]
@@ -186,15 +211,162 @@ class _Reader(Reader):
             start = hook.removeprefix(SESSION_START)
             # One start shows as a line per hook; they share the id of the hook's call.
             name = f"{start} {record.get('toolUseID') or facts.get('toolUseID') or record.get('timestamp')}"
-            if start in RESETS and name not in self._starts:
+            if start in STARTS and name not in self._starts:
                 self._starts.add(name)
-                yield events.Reset(f"start:{start}")
+                yield STARTS[start](f"start:{start}")
         kind, field = INSTRUCTIONS.get(str(facts.get("type")), ("", ""))
         words = facts.get(field)
         if kind and words:
             yield events.Instruction(kind, words if isinstance(words, str) else "\n".join(map(str, words)))
+        elif facts.get("type") == QUEUED and not self._subagent:
+            words = words_of(facts.get("prompt"))
+            self._queue.attached(words)
+            yield events.Prompt(words) if _is_typed(facts, words) else HARNESS_LINE
         else:
             yield events.Skipped(f"{record['type']}/{facts.get('type')}", known=True)
+        self._thread.line(record)
+
+
+def _is_typed(facts: dict[str, Any], words: str) -> bool:
+    """Return whether the user typed what was queued: neither a notification, nor a message of another agent."""
+    origin = facts.get("origin")
+    by_user = origin is None or object_of(origin).get("kind") == "human"
+    return facts.get("commandMode") == "prompt" and by_user and INJECTED.match(words) is None
+
+
+def _calls_of(record: dict[str, Any]) -> Iterator[str]:
+    blocks = object_of(record.get("message")).get("content")
+    for block in blocks if record.get("type") == "assistant" and isinstance(blocks, list) else ():
+        if isinstance(block, dict) and block.get("type") == "tool_use":
+            yield text_of(block.get("id"))
+
+
+class _Queue:
+    """Prompts that were typed while the agent worked, and handed over between two calls.
+
+    Newer files hold each as an attachment. In older ones, the queue's own lines are the only trace: what is removed
+    from the queue and has no attachment before the next reply was handed over.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[str] = deque(maxlen=MOST_QUEUED)
+        self._removed: deque[str] = deque(maxlen=MOST_QUEUED)
+
+    def take(self, record: dict[str, Any]) -> None:
+        """Take a line of the queue."""
+        operation, words = record.get("operation"), words_of(record.get("content"))
+        if operation == "enqueue":
+            self._waiting.append(words)
+        elif operation == "popAll":
+            self._waiting.clear()  # The user has them back.
+        elif operation in ("dequeue", "remove") and self._waiting:
+            if words in self._waiting:
+                self._waiting.remove(words)
+            else:
+                words = self._waiting.popleft()
+            # A line of the user follows what was dequeued; commands and notifications are no prompts.
+            if operation == "remove" and not words.startswith("/") and INJECTED.match(words) is None:
+                self._removed.append(words)
+
+    def attached(self, words: str) -> None:
+        """Note that *words* are in the file as an attachment."""
+        if words in self._removed:
+            self._removed.remove(words)
+        elif words in self._waiting:
+            self._waiting.remove(words)
+
+    def handed_over(self) -> Iterator[events.Event]:
+        """Yield the prompts that were removed from the queue, and of which nothing else is in the file."""
+        while self._removed:
+            words = self._removed.popleft()
+            if words.strip():
+                yield events.Prompt(words)
+
+
+class _Thread:
+    """The tree of the main thread: replies and typed prompts are its places, and every line belongs to one.
+
+    Parallel calls, attachments and progress also branch, so only a typed prompt makes a rewind.
+    """
+
+    def __init__(self) -> None:
+        self._branches = Branches()
+        self._lines: dict[int, int] = {}  # The number of each line, by the number_of of its uuid.
+        self._places = array("I")  # The place of each line, by its number.
+        self._results: dict[int, list[str]] = {}  # Of the lines whose results are in the context, by their number.
+        self._reply = ""  # The newest.
+        self._reply_line = 0  # The number of its first line.
+
+    def line(self, record: dict[str, Any], results: Sequence[str] = ()) -> None:
+        """Take a line that is part of the place where it hangs, with the *results* in it."""
+        place = self._parent(record)
+        for call in results:
+            self._branches.add_result(call, place)
+        if results:
+            self._results[len(self._places)] = list(results)
+        self._add(record, place)
+
+    def reply(self, record: dict[str, Any], message: str) -> None:
+        """Take a line of the reply *message*."""
+        if message == self._reply:
+            self._add(record, self._branches.here)
+        else:
+            self._reply, self._reply_line = message, len(self._places)
+            self._add(record, self._branches.append(self._parent(record), weight=0))
+
+    def prompt(self, record: dict[str, Any]) -> events.Rewind | None:
+        """Take a typed prompt; return the rewind that it makes, None for one that goes on where the newest line is."""
+        parent, place = self._parent_line(record), self._parent(record)
+        # Within the words behind one prompt, a line may hang below any other, but it is written behind all of them.
+        cut_short = parent is not None and parent < self._reply_line and place != self._branches.here
+        rewind = None
+        if self._branches.weight_to(place) or cut_short:
+            rewind = self._branches.go_to(place)
+            rewind = replace(rewind, dropped=max(1, rewind.dropped))
+        self._reply = ""
+        self._add(record, self._branches.append())
+        return rewind
+
+    def compaction(self, record: dict[str, Any], facts: dict[str, Any]) -> events.Compaction:
+        """Take the line of a compaction with its *facts*; return it, with what it kept."""
+        lines = self._preserved(facts)
+        self._results = {line: self._results[line] for line in lines if line in self._results}
+        kept = tuple(call for calls in self._results.values() for call in calls)
+        self._reply = ""
+        place = self._branches.append(self._parent(record), weight=0)
+        self._branches.compacted(kept)
+        for line in lines:
+            self._places[line] = place  # They go on behind the summary.
+        self._add(record, place)
+        return events.Compaction(
+            text_of(facts.get("trigger")) or "unknown",
+            count_of(facts.get("preTokens")),
+            count_of(facts.get("postTokens")),
+            kept,
+        )
+
+    def _preserved(self, facts: dict[str, Any]) -> Sequence[int]:
+        """Return the lines that a compaction keeps word for word; those behind it in the file need no mention."""
+        messages, segment = object_of(facts.get("preservedMessages")), object_of(facts.get("preservedSegment"))
+        named = messages.get("allUuids") or messages.get("uuids")
+        if isinstance(named, list):
+            lines = (self._lines.get(number_of(uuid)) for uuid in named if isinstance(uuid, str))
+            return sorted({line for line in lines if line is not None})
+        first, last = (self._lines.get(number_of(text_of(segment.get(end))), -1) for end in ("headUuid", "tailUuid"))
+        return range(first, last + 1) if first >= 0 else ()
+
+    def _parent_line(self, record: dict[str, Any]) -> int | None:
+        parent = record.get("parentUuid") or record.get("logicalParentUuid")
+        return self._lines.get(number_of(parent)) if isinstance(parent, str) else None
+
+    def _parent(self, record: dict[str, Any]) -> int:
+        line = self._parent_line(record)
+        return self._branches.here if line is None else self._places[line]
+
+    def _add(self, record: dict[str, Any], place: int) -> None:
+        if isinstance(record.get("uuid"), str):
+            self._lines.setdefault(number_of(record["uuid"]), len(self._places))
+        self._places.append(place)
 
 
 def _words(blocks: list[dict[str, Any]]) -> str:

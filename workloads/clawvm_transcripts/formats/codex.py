@@ -2,13 +2,14 @@
 
 Records are ``{"timestamp", "type", "payload"}``; the first releases wrote the payloads bare. Words are in a
 file twice, as an item of the conversation and as an event for the screen, and what a tool returned up to three times:
-each is read once. A resumed session appends a further header to the same file.
+each is read once. A resumed session appends further headers to the same file; a subagent has a file of its own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from clawvm_transcripts import events
@@ -19,6 +20,7 @@ from clawvm_transcripts.formats import (
     RecordError,
     arguments_of,
     count_of,
+    images_of,
     line_format,
     names,
     object_of,
@@ -27,6 +29,7 @@ from clawvm_transcripts.formats import (
     texts_of,
     words_of,
 )
+from clawvm_transcripts.formats.branches import Branches
 from clawvm_transcripts.pseudonyms import digest_of
 
 __all__ = ["CODEX", "tool_result"]
@@ -34,20 +37,27 @@ __all__ = ["CODEX", "tool_result"]
 
 RECORD_TYPES = frozenset({"compacted", "event_msg", "response_item", "session_meta", "turn_context"})
 
+RECORDS_WITHOUT_USE = names("inter_agent_communication_metadata state world_state")
+
 BARE_ITEMS = frozenset({"function_call", "function_call_output", "local_shell_call", "message", "reasoning"})
 """Items of a conversation that the first releases wrote without an envelope."""
 
-ITEMS_WITHOUT_USE = names("compaction compaction_summary context_compaction ghost_snapshot other reasoning")
+ITEMS_WITHOUT_USE = names(
+    "agent_message compaction compaction_summary context_compaction ghost_snapshot other reasoning"
+)
+"""Items without any effect on memory; an ``agent_message`` is the word of another agent."""
 
 EVENTS_WITHOUT_USE = names(
     """
-    agent_reasoning agent_reasoning_raw_content agent_reasoning_section_break background_event context_compacted
-    deprecation_notice dynamic_tool_call_request dynamic_tool_call_response entered_review_mode error
-    exec_command_begin exec_command_end exited_review_mode image_generation_begin image_generation_end item_completed
-    item_started mcp_tool_call_begin mcp_tool_call_end model_reroute patch_apply_begin patch_apply_end plan_update
-    stream_error task_complete task_started terminal_interaction thread_goal_updated thread_name_updated turn_aborted
-    turn_complete turn_diff turn_started undo_completed undo_started view_image_tool_call warning web_search_begin
-    web_search_end
+    agent_reasoning agent_reasoning_raw_content agent_reasoning_section_break background_event
+    collab_agent_interaction_begin collab_agent_interaction_end collab_agent_spawn_begin collab_agent_spawn_end
+    collab_close_begin collab_close_end collab_resume_begin collab_resume_end collab_waiting_begin
+    collab_waiting_end context_compacted deprecation_notice dynamic_tool_call_request dynamic_tool_call_response
+    entered_review_mode error exec_command_begin exec_command_end exited_review_mode image_generation_begin
+    image_generation_end item_completed item_started mcp_tool_call_begin mcp_tool_call_end model_reroute
+    patch_apply_begin patch_apply_end plan_update stream_error sub_agent_activity task_complete task_started
+    terminal_interaction thread_goal_updated thread_name_updated thread_settings_applied turn_aborted turn_complete
+    turn_diff turn_started undo_completed undo_started view_image_tool_call warning web_search_begin web_search_end
     """
 )
 """Events without any effect on memory, and those that repeat an item of the conversation."""
@@ -123,8 +133,8 @@ def tool_result(payload: dict[str, Any]) -> events.RecordedResult:
             failed = isinstance(metadata, dict) and metadata.get("exit_code") not in (0, None)
     elif isinstance(output, dict):
         failed = True if output.get("success") is False else None
-        output = output.get("content") or output.get("content_items")
-    text = words_of(output)
+        output = output.get("content") or output.get("content_items") or output
+    text = words_of(output if isinstance(output, (str, list)) else [output])
     head = _head_length(text)
     if failed is None and head:
         # The newest code counts: a command in front of it may look like one.
@@ -132,7 +142,7 @@ def tool_result(payload: dict[str, Any]) -> events.RecordedResult:
         failed = (bool(codes) and int(codes[-1]) != 0) or text.startswith(SCRIPT_FAILED)
     elif failed is None:
         failed = FAILURE.match(text) is not None
-    return events.RecordedResult(call, text, failed, head)
+    return events.RecordedResult(call, text, failed, head, images_of(output))
 
 
 def _head_length(text: str) -> int:
@@ -166,6 +176,9 @@ def _is_enveloped(record: dict[str, Any]) -> bool:
 def _is_bare_header(record: dict[str, Any]) -> bool:
     return "type" not in record and isinstance(record.get("timestamp"), str) and {"id", "instructions"} <= record.keys()
 
+
+CONVERSATION = (events.Prompt, events.AssistantMessage, events.RecordedCall, events.RecordedResult)
+"""What ends a run of headers that are one resume."""
 
 HELD_BACK = 64
 """Items held back until it is clear whether the file has events for them."""
@@ -212,7 +225,12 @@ class _Speaker:
 
 class _Reader(Reader):
     def __init__(self) -> None:
+        self._session_id = ""
         self._started = False
+        self._subagent = False
+        self._forked_from = ""
+        self._idle = True  # No word and no call came since the newest header.
+        self._branches = Branches()  # A place for every prompt.
         self._instructions: set[bytes] = set()  # Digests of those reported.
         self._total: Any = None  # Tokens of the whole session at the newest request.
         self._window = 0
@@ -220,6 +238,11 @@ class _Reader(Reader):
         self._replies = _Speaker(events.AssistantMessage)
 
     def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
+        for event in self._read(record):
+            self._place(event)
+            yield event
+
+    def _read(self, record: dict[str, Any]) -> Iterator[events.Event]:
         kind, payload = _unwrapped(record)
         if kind == "event_msg":
             yield from self._screen_event(payload)
@@ -233,25 +256,54 @@ class _Reader(Reader):
             yield from self.finish()
             yield from _compaction(payload)
         else:
-            yield events.Skipped(kind, known=kind == "state")
+            yield events.Skipped(kind, known=kind in RECORDS_WITHOUT_USE)
+
+    def _place(self, event: events.Event) -> None:
+        """Remember behind which prompt a result is."""
+        if isinstance(event, events.Prompt):
+            self._branches.append()
+        elif isinstance(event, events.RecordedResult):
+            self._branches.add_result(event.call)
+        elif isinstance(event, events.Compaction):
+            self._branches.append(weight=0)
+            self._branches.compacted(event.kept)
+        self._idle = self._idle and not isinstance(event, CONVERSATION)
 
     def finish(self) -> Iterator[events.Event]:
         yield from self._prompts.release()
         yield from self._replies.release()
 
     def _session(self, payload: dict[str, Any], record: dict[str, Any]) -> Iterator[events.Event]:
-        if self._started:
-            yield from self.finish()
-            yield events.Reset("session_meta_again")
-        else:
-            self._started = True
-            name, other_name, version, project, started = texts_of(
-                payload, "id", "session_id", "cli_version", "cwd", "timestamp"
+        name, other_name, version, project, started = texts_of(
+            payload, "id", "session_id", "cli_version", "cwd", "timestamp"
+        )
+        name = name or other_name
+        if not self._started:
+            self._started, self._session_id = True, name
+            self._forked_from = text_of(payload.get("forked_from_id"))
+            self._subagent, parent = _parent_of(payload.get("source"))
+            yield events.SessionStart(
+                name, version, project, started or text_of(record.get("timestamp")), self._subagent, parent
             )
-            yield events.SessionStart(name or other_name, version, project, started or text_of(record.get("timestamp")))
+        else:
+            yield from self.finish()
+            yield from self._further_header(name)
+        self._idle = True
         base = payload.get("base_instructions")
         yield from self._instruction("system", text_of(base.get("text") if isinstance(base, dict) else base))
         yield from self._instruction("rules", text_of(payload.get("instructions")))
+
+    def _further_header(self, name: str) -> Iterator[events.Event]:
+        """Return what a header behind the first is: the extension for editors writes one before nearly every prompt."""
+        if name == self._session_id or not name:
+            # Several with nothing said between them are one resume.
+            yield events.Skipped("header again", known=True) if self._idle else events.Resume("session_meta_again")
+        elif name == self._forked_from:
+            self._forked_from = ""
+            yield events.Reset("start:fork")  # What follows was copied from there.
+        else:
+            self._session_id = name
+            yield events.Reset("other_session")
 
     def _turn(self, payload: dict[str, Any]) -> Iterator[events.Event]:
         instructions = [
@@ -277,6 +329,9 @@ class _Reader(Reader):
             call = tool_call(kind, payload)
             yield from self.finish()
             yield call
+            if kind == "image_generation_call" and text_of(payload.get("result")):
+                # The picture itself: its result has no item of its own.
+                yield events.RecordedResult(call.call, "", images=(payload["result"],))
         elif kind.endswith("_output"):
             result = tool_result(payload)
             yield from self.finish()
@@ -305,7 +360,7 @@ class _Reader(Reader):
         typed = [part for part in parts if _is_typed(part)]
         rules = [event for part in parts if RULES.match(part) for event in self._instruction("rules", part)]
         yield from rules
-        if typed:
+        if typed and not self._subagent:
             yield from self._prompts.item("".join(typed))
         elif not rules:
             yield HARNESS_LINE
@@ -315,7 +370,8 @@ class _Reader(Reader):
         if kind == "user_message":
             words = required_text(payload, "message")
             yield from self._replies.release()
-            if payload.get("kind") in INJECTED_KINDS or not _is_typed(words):
+            # The prompt of a subagent was written by its parent.
+            if self._subagent or payload.get("kind") in INJECTED_KINDS or not _is_typed(words):
                 self._prompts.has_events = True
                 yield HARNESS_LINE
             else:
@@ -328,11 +384,15 @@ class _Reader(Reader):
             yield from self._usage(payload)
         elif kind == "thread_rolled_back":
             yield from self.finish()
-            yield events.Rewind(count_of(payload.get("num_turns")) or 0)
+            yield self._rolled_back(count_of(payload.get("num_turns")) or 0)
         elif kind == "task_started":
             yield from self._new_window(payload) or (events.Skipped("event_msg/task_started", known=True),)
         else:
             yield events.Skipped(f"event_msg/{kind}", known=kind in EVENTS_WITHOUT_USE)
+
+    def _rolled_back(self, prompts: int) -> events.Rewind:
+        """Go back before the last *prompts*; return the rewind."""
+        return replace(self._branches.go_to(self._branches.place_above(prompts)), dropped=prompts)
 
     def _usage(self, payload: dict[str, Any]) -> Iterator[events.Event]:
         facts = object_of(payload.get("info"))
@@ -375,15 +435,25 @@ def _unwrapped(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _compaction(payload: dict[str, Any]) -> list[events.Event]:
     """Return a compaction and the words that it left, but for instructions, which the harness puts there anew."""
-    history = payload.get("replacement_history")
+    listed = payload.get("replacement_history")
+    history = listed if isinstance(listed, list) else []
     words: list[str] = []
-    for entry in history if isinstance(history, list) else ():
+    for entry in history:
         if isinstance(entry, dict) and entry.get("role") in ("user", "assistant"):
             parts = _parts(entry.get("content"))
             words.extend(part for part in parts if _is_typed(part))
     text = "\n".join(words) or text_of(payload.get("message"))
-    compaction = events.Compaction("replacement_history" if isinstance(history, list) else "summary")
+    kept = (entry.get("call_id") for entry in history if isinstance(entry, dict) and "output" in entry)
+    kind = "replacement_history" if isinstance(listed, list) else "summary"
+    compaction = events.Compaction(kind, kept=tuple(filter(None, map(text_of, kept))))
     return [compaction, events.CompactionSummary(text)] if text else [compaction]
+
+
+def _parent_of(source: Any) -> tuple[bool, str]:
+    """Return whether the *source* of a session is that of a subagent, and the id of its parent, "" if it has none."""
+    if not isinstance(source, dict) or "subagent" not in source:
+        return False, ""
+    return True, text_of(object_of(object_of(source["subagent"]).get("thread_spawn")).get("parent_thread_id"))
 
 
 def _is_typed(words: str) -> bool:

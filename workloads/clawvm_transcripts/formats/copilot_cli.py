@@ -60,6 +60,7 @@ def _recognizes(head: Head) -> bool:
 class _Reader(Reader):
     def __init__(self) -> None:
         self._started = False
+        self._session_id = ""
         self._message = ""  # The newest reply; the calls that follow are its.
         self._instructions = ""  # The newest system instructions.
         self._window = 0
@@ -68,7 +69,8 @@ class _Reader(Reader):
     def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
         kind, data = record["type"], record["data"]
         if record.get("agentId") or data.get("parentToolCallId"):
-            yield events.Skipped("subagent", known=True)
+            calls = (text_of(data.get("toolCallId")),) if kind == "tool.execution_start" else ()
+            yield events.Subagent(text_of(record.get("agentId")) or text_of(data.get("parentToolCallId")), calls)
         elif kind.startswith("session."):
             yield from self._session(kind, data)
         elif kind == "system.message":
@@ -89,15 +91,16 @@ class _Reader(Reader):
     def _session(self, kind: str, data: dict[str, Any]) -> Iterator[events.Event]:
         yield from self._limit(data)
         if kind == "session.start":
-            if self._started:
-                yield events.Reset("session_meta_again")
-                return
-            self._started = True
             project = text_of(object_of(data.get("context")).get("cwd"))
             session, version, started = texts_of(data, "sessionId", "copilotVersion", "startTime")
+            if self._started:
+                same = session in (self._session_id, "")
+                yield events.Resume("session_meta_again") if same else events.Reset("other_session")
+                return
+            self._started, self._session_id = True, session
             yield events.SessionStart(session, version, project, started)
         elif kind == "session.resume":
-            yield events.Reset("start:resume")
+            yield events.Resume("start:resume")
         elif kind == "session.context_cleared":
             yield events.Reset("start:clear")
         elif kind == "session.handoff":

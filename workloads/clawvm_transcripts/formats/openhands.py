@@ -8,7 +8,7 @@ the arguments is the text of the reply. Errors without a cause answer no call. F
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from clawvm_transcripts import events
@@ -78,6 +78,7 @@ class _Reader(Reader):
         self._session = ""
         self._started = False
         self._reply = ""  # The newest reply.
+        self._causes: dict[int | str, str] = {}  # The call that each result answers, by the id of the result.
         self._response = ""  # The response of the provider whose tokens were reported last.
 
     def record(self, record: Element) -> Iterator[events.Event]:
@@ -94,7 +95,10 @@ class _Reader(Reader):
         if "action" in event:
             yield from self._action(event["action"], event)
         else:
-            yield from _observation(event["observation"], event)
+            for found in _observation(event["observation"], event):
+                if isinstance(found, events.RecordedResult) and isinstance(event.get("id"), (int, str)):
+                    self._causes[event["id"]] = found.call
+                yield found
 
     def finish(self) -> Iterator[events.Event]:
         if not self._started:
@@ -112,7 +116,7 @@ class _Reader(Reader):
         elif action == "message":
             yield from self._replies(required_text(arguments, "content"), name, event)
         elif action == "condensation":
-            yield events.Compaction(action)
+            yield events.Compaction(action, lost=self._forgotten(arguments))
             if text_of(arguments.get("summary")):
                 yield events.CompactionSummary(arguments["summary"])
         elif action in WITHOUT_USE or (users and action in CALLS):
@@ -127,6 +131,18 @@ class _Reader(Reader):
             yield events.RecordedCall(name, action, taken, name)
         else:
             yield events.Skipped(str(action))
+
+    def _forgotten(self, arguments: dict[str, Any]) -> tuple[str, ...] | None:
+        """Return the calls whose results a condensation forgot; None where it does not name what it forgot."""
+        named = arguments.get("forgotten_event_ids")
+        first, last = arguments.get("forgotten_events_start_id"), arguments.get("forgotten_events_end_id")
+        if isinstance(named, list):
+            numbers: Collection[Any] = [number for number in named if isinstance(number, (int, str))]
+        elif isinstance(first, int) and isinstance(last, int):
+            numbers = [number for number in self._causes if isinstance(number, int) and first <= number <= last]
+        else:
+            return None
+        return tuple(self._causes.pop(number) for number in numbers if number in self._causes)
 
     def _replies(self, words: str, name: str, event: dict[str, Any]) -> Iterator[events.Event]:
         self._reply = name

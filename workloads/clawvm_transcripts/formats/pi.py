@@ -15,6 +15,7 @@ import importlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,15 +26,17 @@ from clawvm_transcripts.formats import (
     Head,
     Reader,
     count_of,
+    images_of,
     line_format,
     names,
     object_of,
     session_events,
     text_of,
 )
+from clawvm_transcripts.formats.branches import ROOT, Branches
 from clawvm_transcripts.reading import MAXIMUM_LINE, parsed
 
-__all__ = ["OH_MY_PI", "OPENCLAW", "OPENCLAW_DATABASE", "PI", "ROOT", "EntryTree"]
+__all__ = ["OH_MY_PI", "OPENCLAW", "OPENCLAW_DATABASE", "PI"]
 
 WITHOUT_USE = names(
     """
@@ -53,58 +56,11 @@ ROLES_WITHOUT_USE = names(
 MIRRORS = frozenset({"delivery-mirror", "gateway-injected"})
 """Models of provider ``openclaw`` that are none: the gateway's copy of a reply, or a note of its own."""
 
+MOVES = frozenset({"branch_summary", "compaction", "leaf", "message", "session_init"})
+"""Entry types that move the conversation to where they hang, as resets do; any other may hang anywhere."""
+
 RESETS = {"reset": "reset", "reset_boundary": "start:clear"}
 """Entries from which on the model sees nothing older: OpenClaw's, and Oh My Pi's of ``/clear``."""
-
-ROOT = 0
-"""The place above the first entry."""
-
-
-class EntryTree:
-    """Entries of one session in the order of the file; a place is the number of an entry, from 1."""
-
-    def __init__(self) -> None:
-        self._places: dict[str, int] = {}
-        self._depths = [0]
-        self._parents = [ROOT]
-        self._here = ROOT
-        self._barrier = ROOT
-
-    def place_of(self, entry: str) -> int | None:
-        """Return the place of *entry*, None for one that was never seen."""
-        return self._places.get(entry)
-
-    def move_to(self, place: int) -> int:
-        """Go on below *place*; return how many entries of the branch are left behind (0 on the way down).
-
-        A place that is not below the barrier is not gone to. O(entries between the two branches).
-        """
-        if place == self._here or self._common(place, self._barrier) != self._barrier:
-            return 0
-        left = self._depths[self._here] - self._depths[self._common(place, self._here)]
-        self._here = place
-        return left
-
-    def append(self, entry: str) -> None:
-        """Add *entry* below the current place, and go there."""
-        self._depths.append(self._depths[self._here] + 1)
-        self._parents.append(self._here)
-        self._here = self._places[entry] = len(self._depths) - 1
-
-    def name(self, entry: str) -> None:
-        """Let *entry* be another name of the current place."""
-        self._places[entry] = self._here
-
-    def set_barrier(self) -> None:
-        """Forbid moves to anything that is not below the current place."""
-        self._barrier = self._here
-
-    def _common(self, one: int, other: int) -> int:
-        while one != other:
-            if self._depths[one] < self._depths[other]:
-                one, other = other, one
-            one = self._parents[one]
-        return one
 
 
 def _in_family(head: Head) -> bool:
@@ -134,7 +90,9 @@ class PiReader(Reader):
     """Reads the records of one session of pi, OpenClaw or Oh My Pi."""
 
     def __init__(self) -> None:
-        self._tree = EntryTree()
+        self._branches = Branches()
+        self._places: dict[str, int] = {}  # Of every entry by its id.
+        self._numbered: list[int] = []  # Of every record of the file: version 1 names entries by number.
         self._started = False
         self._forked = ""  # When the fork was made, while its copied entries may still be read.
         self._copies = False  # Whether any was read.
@@ -142,31 +100,55 @@ class PiReader(Reader):
     def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
         """Return the events of one record; raises ``RECORD_ERRORS`` before anything is remembered of it."""
         kind = record["type"]
-        if kind == "session":
-            yield from self._header(record)
-            return
+        try:
+            if kind == "session":
+                yield from self._header(record)
+            else:
+                yield from self._body(kind, record)
+        finally:
+            self._numbered.append(self._branches.here)
+
+    def _body(self, kind: Any, record: dict[str, Any]) -> Iterator[events.Event]:
         entry = text_of(record.get("id"))
-        if entry and self._tree.place_of(entry) is not None:
+        if entry and entry in self._places:
             yield events.Skipped("entry again", known=True)
             return
         if record.get("appendMode") == "side" and kind != "leaf":
             yield events.Skipped("entry outside the conversation", known=True)
             return
+        moves = kind in MOVES or kind in RESETS
+        place = self._place(record, "targetId" if kind == "leaf" else "parentId")
+        if not moves:
+            # Such an entry may hang below any other without anything having been rewound.
+            yield from self._entry(kind, record, entry)
+            if entry:
+                self._places[entry] = place
+            return
         found = tuple(self._entry(kind, record, entry))
         yield from self._fork_behind(record.get("timestamp"))
-        dropped = self._move(record, "targetId" if kind == "leaf" else "parentId")
-        if dropped:
-            yield events.Rewind(dropped)
-        yield from found
-        if not entry:
-            return
+        rewind = self._branches.go_to(place)
+        if rewind.dropped:
+            yield rewind
         if kind == "leaf":
-            self._tree.name(entry)
-            return
-        self._tree.append(entry)
+            yield from found
+        else:
+            self._branches.append()
+            for event in found:
+                yield self._placed(event, record)
+        if entry:
+            self._places[entry] = self._branches.here
         if kind == "reset":
             # OpenClaw hangs whatever comes later below the reset, even if it names an older parent.
-            self._tree.set_barrier()
+            self._branches.set_barrier()
+
+    def _placed(self, event: events.Event, record: dict[str, Any]) -> events.Event:
+        """Remember where a result is; return the event, a compaction with what it kept."""
+        if isinstance(event, events.RecordedResult):
+            self._branches.add_result(event.call)
+        elif isinstance(event, events.Compaction):
+            event = replace(event, kept=self._kept(record))
+            self._branches.compacted(event.kept)
+        return event
 
     def finish(self) -> Iterator[events.Event]:
         """Return the fork of a file that holds nothing but copies."""
@@ -182,8 +164,8 @@ class PiReader(Reader):
             yield events.SessionStart(text_of(record.get("id")), "", text_of(record.get("cwd")), time)
             return
         # Ids are unique within one session only.
-        self._tree = EntryTree()
-        yield events.Reset("start:fork" if fork else "start:resume")
+        self._branches, self._places = Branches(), {}
+        yield events.Reset("start:fork") if fork else events.Resume("start:resume")
 
     def _fork_behind(self, time: Any) -> Iterator[events.Event]:
         if not self._forked or not isinstance(time, str):
@@ -195,10 +177,11 @@ class PiReader(Reader):
             yield events.Reset("start:fork")
         self._forked, self._copies = "", False
 
-    def _move(self, record: dict[str, Any], field: str) -> int:
+    def _place(self, record: dict[str, Any], field: str) -> int:
+        """Return the place that *record* names under *field*; the current one where it names none that is open."""
         parent = record.get(field, "")
-        place = ROOT if parent is None else self._tree.place_of(text_of(parent))
-        return 0 if place is None else self._tree.move_to(place)
+        place = ROOT if parent is None else self._places.get(text_of(parent))
+        return self._branches.here if place is None or not self._branches.is_open(place) else place
 
     def _entry(self, kind: Any, record: dict[str, Any], entry: str) -> Iterator[events.Event]:
         if kind == "message":
@@ -217,6 +200,14 @@ class PiReader(Reader):
         else:
             yield events.Skipped(str(kind), known=kind == "leaf" or kind in WITHOUT_USE)
 
+    def _kept(self, record: dict[str, Any]) -> tuple[str, ...]:
+        """Return the calls whose results a compaction keeps: those from its first kept entry on."""
+        first: int | None = self._places.get(text_of(record.get("firstKeptEntryId")))
+        number = record.get("firstKeptEntryIndex")
+        if first is None and isinstance(number, int) and 0 < number < len(self._numbered):
+            first = self._numbered[number]
+        return () if first is None else tuple(self._branches.results_since(first))
+
 
 def _message(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
     role = message["role"]
@@ -232,7 +223,10 @@ def _message(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
             yield events.Skipped("prompt without words", known=True)
     elif role == "toolResult":
         yield events.RecordedResult(
-            text_of(message.get("toolCallId")), _words(message["content"]), message.get("isError") is True
+            text_of(message.get("toolCallId")),
+            _words(message["content"]),
+            message.get("isError") is True,
+            images=images_of(message["content"]),
         )
     else:
         yield events.Skipped(f"message/{role}", known=role in ROLES_WITHOUT_USE)
