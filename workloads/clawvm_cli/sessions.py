@@ -43,7 +43,7 @@ from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
 from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.policy import PAPER_POLICIES, policy_named
 from clawvm_transcripts.conversion_report import Conversion, not_read, reading_record, write_conversion
-from clawvm_transcripts.detection import FORMATS, NotReadError
+from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.jobs import Chain, jobs_for
 from clawvm_transcripts.output import Job, JobResult, Refused, convert, remove_sessions, remove_spools
 from clawvm_transcripts.private_names import (
@@ -60,17 +60,14 @@ SKIPPED_SHOWN = 10
 """Files of a kind that are named on stderr; folders of sessions may hold thousands of others."""
 
 
-def _titles() -> str:
-    return ", ".join(item.title for item in FORMATS)
-
-
 def _add_conversion_arguments(parser: argparse.ArgumentParser) -> None:
+    titles = ", ".join(item.title for item in FORMATS)
     parser.add_argument(
         "inputs",
         nargs="+",
         type=path_from,
         metavar="INPUT",
-        help=f"recorded sessions, plain or gzip, or folders of them (such as ~/.claude/projects); known: {_titles()}",
+        help=f"recorded sessions, plain or gzip, or folders of them (such as ~/.claude/projects); known: {titles}",
     )
     parser.add_argument(
         "--chain",
@@ -100,14 +97,6 @@ def _chain(text: str) -> Chain:
         raise argparse.ArgumentTypeError(f"must be one of {known}, not {text!r:.80}") from None
 
 
-def _jobs(arguments: argparse.Namespace, out: Path, own: Path | None = None) -> list[Job]:
-    """Return the jobs for the inputs; raises InputError for what cannot be an input, with the formats that can."""
-    try:
-        return jobs_for(arguments.inputs, out, own=own, chain=arguments.chain, keep_text=arguments.keep_text)
-    except NotReadError as error:
-        raise InputError(f"{error}; known: {_titles()}") from None
-
-
 def _convert_arguments(parser: argparse.ArgumentParser) -> None:
     _add_conversion_arguments(parser)
     add_output_arguments(parser, "--out")
@@ -115,7 +104,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    jobs = _jobs(arguments, arguments.out)
+    jobs = jobs_for(arguments.inputs, arguments.out, chain=arguments.chain, keep_text=arguments.keep_text)
     output = OutputDirectory(arguments.out, force=arguments.force)
     remove_private_names(arguments.out)
     conversion = _conversion(jobs, arguments.jobs, arguments.out)
@@ -278,7 +267,7 @@ def _sessions(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     root: Path = arguments.out_root
     converted, unfinished = root / CONVERTED, root / UNFINISHED
-    jobs = _jobs(arguments, converted, own=root)
+    jobs = jobs_for(arguments.inputs, converted, own=root, chain=arguments.chain, keep_text=arguments.keep_text)
     check_beginning(root, arguments)
     with executor_named(arguments.executor, arguments.jobs) as executor:
         output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)

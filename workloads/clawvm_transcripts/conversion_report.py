@@ -59,6 +59,10 @@ def name_of_refused(path: str) -> str:
     return f"recording-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
+def _place(item: SubagentFile) -> tuple[str, str]:
+    return item.name, item.path
+
+
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """A finished conversion: its sessions by name, each once, and what became of the other files.
@@ -94,7 +98,7 @@ class Conversion:
             tuple(by_name.values()),
             tuple(sorted(named, key=lambda pair: (pair[1].reason, pair[0]))),
             tuple(item for item in refused if not item.recording),
-            tuple(sorted((item for result in results for item in result.subagents), key=lambda item: item.name)),
+            tuple(sorted((item for result in results for item in result.subagents), key=_place)),
             len(sessions) - len(by_name) + sum(result.duplicates for result in results),
             sum(result.left_out for result in results),
             sum(result.raw_bytes for result in results),

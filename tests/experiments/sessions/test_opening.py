@@ -121,6 +121,10 @@ class WhereTest(unittest.TestCase):
             "and s3 (2026-04-01, 300 tokens in 1 call); the other 2 lost 300 tokens.",
         )
 
+    def test_one_other_is_one(self):
+        text = sentences([lost(f"s{number}", 1, 100 * number) for number in range(1, 5)])[1]
+        self.assertTrue(text.endswith("; the other one lost 100 tokens."), text)
+
     def test_names_are_links_where_there_are_pages(self):
         text = sentences([lost("s1", 1, 100)], pages="pages")[1]
         self.assertIn("[s1](pages/s1.html) (2026-04-01", text)

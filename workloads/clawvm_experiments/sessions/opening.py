@@ -109,7 +109,8 @@ def _where(results: Mapping[str, Any], pages: str) -> str:
     named = listed(f"{_name(one['name'], pages)} ({_details(one)})" for one in shown)
     among = f"in {len(losers):,} of {counted(len(sessions), 'session')}"
     if more := losers[len(shown) :]:
-        rest = f"the other {len(more):,} lost {counted(sum(one['tokens'] for one in more), 'token')}"
+        others = "the other one" if len(more) == 1 else f"the other {len(more):,}"
+        rest = f"{others} lost {counted(sum(one['tokens'] for one in more), 'token')}"
         return f"**Where:** {among}, most in {named}; {rest}."
     return f"**Where:** {among}: {named}." if len(sessions) > 1 else f"**Where:** in {named}."
 
