@@ -13,7 +13,7 @@ from clawvm_experiments.sessions import cells
 from clawvm_transcripts.private_names import PRIVATE_NAMES
 from tests.cli.support import ROOT, CommandTest, run, tree
 from tests.support import temporary_folder
-from tests.transcripts.recorded_files import recording
+from tests.transcripts.recorded_files import Recording, recording
 
 SESSIONS = "sessions"
 VALIDATE = "validate"
@@ -111,13 +111,13 @@ class SessionsTest(CommandTest):
         for name in ("a-notes.txt", "b-notes.txt"):
             (inputs / name).write_text("notes")
         unknown = inputs / "zebra.jsonl"
-        unknown.write_text('{"zebra": 1}\n{"zebra": 2}\n')
+        Recording("zebra").line(type="system", subtype="informational", content="zebra").write(unknown)
         done = run(SESSIONS, inputs, "--out-root", out, "--names", *SMALLEST)
-        skipped = [line.split(": ")[:2] for line in done.stderr.splitlines() if ": is in no known format" in line]
+        skipped = [line.split(": ")[:2] for line in done.stderr.splitlines() if str(inputs) in line]
         others = [["skipped", str(inputs / f"{letter}-notes.txt")] for letter in "ab"]
         self.assertEqual(skipped, [["recording not read", str(unknown)], *others])
         before, _, _ = (out / "report.md").read_text().partition("\n| ")
-        (name,) = re.findall(r"- (recording-\w+): is in no known format\n", before)
+        (name,) = re.findall(r"- \*\*gives no turn\*\* \(1\): (recording-\w+)\n", before)
         self.assertIn("**Not read:** 1 recording; 2 other files in no known format.", before)
         self.assertLess(before.index("**What would have helped:**"), before.index("**Not read:**"))
         self.assertEqual(json.loads((out / PRIVATE_NAMES).read_bytes())["refused_recordings"], {name: [str(unknown)]})

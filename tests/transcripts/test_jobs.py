@@ -243,8 +243,8 @@ class RefusedTest(JobsTest):
         one, two = sorted(name_of_refused(str(self.folder / f"chat-{name}.json")) for name in ("one", "two"))
         first, bullets = report.split("\n\n")[1:3]
         self.assertEqual(first, "**Not read:** 3 recordings; 2 other files in no known format.")
-        self.assertEqual(bullets.splitlines()[0], f"- {one}, {two}: Gemini CLI: not supported yet")
-        self.assertRegex(bullets.splitlines()[1], r"^- recording-\w+: holds no turn$")
+        self.assertEqual(bullets.splitlines()[0], f"- **Gemini CLI: not supported yet** (2): {one}, {two}")
+        self.assertRegex(bullets.splitlines()[1], r"^- \*\*holds no turn\*\* \(1\): recording-\w+$")
         for text in (report, str(record)):
             for word in ("chat", "README", "odd.jsonl", str(self.folder)):
                 self.assertNotIn(word, text)
@@ -259,7 +259,7 @@ class RefusedTest(JobsTest):
         results = self.results()
         results += [self.refused(f"{n}.json", str(n).encode(), "Gemini CLI: not supported yet") for n in range(9)]
         report = markdown(conversion_report(Conversion.of(results).to_record()))
-        self.assertRegex(report, r"- (recording-\w+, ){4}recording-\w+ and 6 more: Gemini CLI: not supported yet\n")
+        self.assertRegex(report, r"- \*\*Gemini CLI: .*\*\* \(11\): (recording-\w+, ){4}recording-\w+ and 6 more\n")
 
     def test_subagents_are_listed_and_those_without_their_session_named_apart(self) -> None:
         session, *_ = self.results()

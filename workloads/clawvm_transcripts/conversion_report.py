@@ -198,7 +198,9 @@ def not_read(reading: Mapping[str, Any]) -> list[Block]:
     for item in refused:
         by_reason.setdefault(item["reason"], []).append(item["name"])
     if by_reason:
-        blocks.append(Bullets(tuple(f"{_few(names)}: {plain(reason)}" for reason, names in by_reason.items())))
+        blocks.append(
+            Bullets(tuple(f"**{plain(why)}** ({len(names):,}): {_few(names)}" for why, names in by_reason.items()))
+        )
     if lone := reading["lone_subagents"]:
         calls = sum(item["counts"].get("tool_calls", 0) for item in lone)
         named = _few([f"{item['name']} ({item['harness']})" for item in lone])

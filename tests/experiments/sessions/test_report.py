@@ -173,7 +173,7 @@ class OtherSessionsTest(unittest.TestCase):
         write_session(root, "recorded")
         write_session(root, "inferred", recorded={**USAGE, "window_is_recorded": False})
         report = report_of(run(root, "inferred", "recorded", options=FEW)[2])
-        row = "2026-04-01 | 2 | 5 | 5 | 1 | 3 | 99 | 100"
+        row = "2026-04-01 | 2 | 5 | 5 | 1 | 99 | 100"
         self.assertIn(f"| inferred | {row} | ~90 | 111.1 % |", report)
         self.assertIn(f"| recorded | {row} | 90 | 111.1 % |", report)
 
@@ -181,7 +181,7 @@ class OtherSessionsTest(unittest.TestCase):
         root = temporary_folder(self)
         write_session(root, "toy", recorded=NO_USAGE, started="")
         report = report_of(run(root, "toy", options=FEW)[2])
-        self.assertIn("| toy | - | 2 | 5 | 5 | 1 | 3 | 99 | 100 | - | - |", report)
+        self.assertIn("| toy | - | 2 | 5 | 5 | 1 | 99 | 100 | - | - |", report)
         self.assertNotIn("at the model's window", report)
 
     def test_session_has_its_boundaries_and_its_subagents_and_what_none_has_is_left_out(self):
@@ -189,8 +189,8 @@ class OtherSessionsTest(unittest.TestCase):
         one["counts"] = {"compactions": 2, "cleared_results": 7, "resumes": 14, "resets": 0}
         other["counts"] = {"subagents": 3, "subagent_tool_calls": 40}
         report = report_of(summarize_sessions([one, other], FEW, []))
-        self.assertIn("| compactions | cleared results | resumes | lost calls |", report)
-        self.assertRegex(report, r"\| s1 \|.*\| 2 \| 7 \| 14 \| 0 \| 0 \| 500 \| 90 \| 555.6 % \| - \|")
+        self.assertIn("| compactions | cleared results | resumes | lost tokens |", report)
+        self.assertRegex(report, r"\| s1 \|.*\| 2 \| 7 \| 14 \| 0 \| 500 \| 90 \| 555.6 % \| - \|")
         self.assertRegex(report, r"\| s2 \|.*\| 0 \| 0 \| 0 \|.*\| 3 \(40 calls\) \|")
         without = report_of(summarize_sessions([facts("s1")], FEW, []))
         self.assertNotIn("| subagents |", without)

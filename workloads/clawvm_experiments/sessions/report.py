@@ -287,19 +287,21 @@ def boundaries(counts: Mapping[str, int]) -> dict[str, int]:
 
 def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading(3, "The sessions")
-    yield Paragraph(
-        "Those that lost most come first, then the longest. Boundaries are the recorded ones; a kind that none of "
-        "these sessions has is left out. In a replay a rewind counts as a compaction, and a clear, a fork and a "
-        "further session of a chain count as resets; a resume drops nothing. A *window* with a ~ is not recorded: it "
-        "is the largest prompt before an automatic compaction. *Of the window* is the working set as a share of it. "
-        "*Subagents* are those whose recordings are among the inputs; their content counts in no other column."
-    )
-    if len(results["sessions"]) > ROWS_MOST:
-        count = f"{ROWS_MOST} of {len(results['sessions']):,}"
-        yield Paragraph(f"Tables show the first {count}; all: `sessions/results.json`.")
     shown = _shown(results)
     passed = [name for name in BOUNDARIES if any(boundaries(one["counts"])[name] for one in shown)]
     with_subagents = any(one["counts"].get("subagents") for one in shown)
+    text = (
+        "Those that lost most come first, then the longest. Boundaries are the recorded ones; a kind that none of "
+        "these sessions has is left out. In a replay a rewind counts as a compaction, and a clear, a fork and a "
+        "further session of a chain count as resets; a resume drops nothing. A *window* with a ~ is not recorded: it "
+        "is the largest prompt before an automatic compaction. *Of the window* is the working set as a share of it."
+    )
+    if with_subagents:
+        text += " *Subagents* are those whose recordings are among the inputs; their content counts in no other column."
+    yield Paragraph(text)
+    if len(results["sessions"]) > ROWS_MOST:
+        count = f"{ROWS_MOST} of {len(results['sessions']):,}"
+        yield Paragraph(f"Tables show the first {count}; all: `sessions/results.json`.")
     rows = []
     for one in shown:
         working_set, counts = one["views"][RESOURCES]["whole"]["working_set"], one["counts"]
@@ -307,11 +309,11 @@ def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
         passages = (boundaries(counts)[name] for name in passed)
         sizes = (working_set, window(one["recorded"]), window_share(working_set, one["recorded"]))
         own = [_subagents(counts)] if with_subagents else []
-        lost = session_loss(one)
+        _, lost = session_loss(one)
         day = Number(one["started"]) if one["started"] else None  # On one line, as numbers are.
-        rows.append((one["name"], day, *length, *passages, *lost, *sizes, *own))
+        rows.append((one["name"], day, *length, *passages, lost, *sizes, *own))
     boundary_names = (f"{name}s" for name in passed)
-    header = ["session", "day", "prompts", "turns", "tool calls", *boundary_names, "lost calls", "lost tokens"]
+    header = ["session", "day", "prompts", "turns", "tool calls", *boundary_names, "lost tokens"]
     header += ["working set", "window", "of the window", *(["subagents"] if with_subagents else [])]
     yield Table.of(header, rows)
 
