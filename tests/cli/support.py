@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from clawvm_cli import main
+from clawvm_transcripts.private_names import PRIVATE_NAMES
 from tests.support import ROOT, temporary_folder
 
 ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "LANG": "C"}
@@ -103,9 +104,9 @@ class CommandTest(unittest.TestCase):
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Return the content of every file below a folder, without what a clock measured."""
+    """Return the content of every file below a folder that may be shared, without what a clock measured."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "timings" not in path.parts
+        if path.is_file() and "timings" not in path.parts and path.name != PRIVATE_NAMES
     }

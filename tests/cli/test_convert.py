@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from clawvm_cli import sessions
+from clawvm_transcripts.private_names import PRIVATE_NAMES
 from tests.cli.support import ROOT, CommandTest, largest_file, run, tree
 from tests.support import temporary_folder
 from tests.transcripts.recorded_files import Recording, recording
@@ -99,7 +102,7 @@ class ResultTest(ConvertTest):
             self.assertEqual(result.returncode, 0)
             self.assertIn("skipped: ", result.stderr)
             self.assertIn("notes.txt", result.stderr)
-            self.assertEqual((self.report()["refused_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
+            self.assertEqual((self.report()["other_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
 
     def test_progress_is_reported_on_stderr_and_the_result_on_stdout(self) -> None:
         result = self.convert(self.add("a.jsonl"))
@@ -111,7 +114,7 @@ class ResultTest(ConvertTest):
             self.add(f"{name}.jsonl")
         for options in ((), ("--chain", "all"), ("--keep-text",)):
             self.assertEqual(self.convert(self.inputs, "--force", *options).returncode, 0)
-            files = [path for path in self.out.rglob("*") if path.suffix in (".json", ".jsonl")]
+            files = [self.out / name for name in tree(self.out) if name.endswith((".json", ".jsonl"))]
             self.assertGreater(len(files), 3)
             result = run(VALIDATE, *files)
             self.assertEqual(result.returncode, 0, result.stdout)
@@ -159,6 +162,48 @@ class ResultTest(ConvertTest):
         self.assertEqual(tree(self.out), first)
         (trace,) = self.out.rglob("signatures.trace.jsonl")
         self.assert_one_line(self.convert(trace, "--force"), 2, "is in the folder of the output")
+
+
+class PrivateNamesTest(ConvertTest):
+    def private(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.out / PRIVATE_NAMES).read_bytes())
+        return found
+
+    def test_the_map_has_every_session_and_only_its_owner_may_read_it(self) -> None:
+        self.add("a.jsonl")
+        umask = os.umask(0)
+        self.addCleanup(os.umask, umask)
+        self.assertEqual(self.convert(self.inputs).returncode, 0)
+        self.assertEqual(stat.S_IMODE((self.out / PRIVATE_NAMES).stat().st_mode), 0o600)
+        self.assertEqual(
+            list(self.private()["sessions"]),
+            [session["name"] for session in self.report()["sessions"]],  # type: ignore[attr-defined]
+        )
+        self.assertEqual(next(iter(self.private())), "private")
+        self.assertIn("do not share it", self.private()["private"])
+
+    def test_the_map_is_in_no_manifest(self) -> None:
+        self.convert(self.add("a.jsonl"))
+        self.assertNotIn(PRIVATE_NAMES.encode(), (self.out / "suite.manifest.json").read_bytes())
+
+    def test_a_later_run_replaces_it_and_one_that_fails_leaves_none(self) -> None:
+        self.convert(self.add("a.jsonl"))
+        first = self.private()
+        self.convert(self.add("b.jsonl"), "--force")
+        self.assertNotEqual(self.private()["sessions"].keys(), first["sessions"].keys())
+        (self.folder / "foreign").mkdir()
+        (self.folder / "foreign/notes.txt").write_text("notes")
+        self.assertEqual(self.convert(self.folder / "foreign", "--force").returncode, 2)
+        self.assertFalse(self.out.exists())
+
+    def test_git_ignores_it(self) -> None:
+        self.assertIn(PRIVATE_NAMES, (ROOT / ".gitignore").read_text().splitlines())
+
+    def test_names_are_printed_where_they_are_asked_for(self) -> None:
+        path = self.add("a.jsonl")
+        name = "claude-code-[0-9a-f]{12}"
+        self.assertNotRegex(self.convert(path).stdout, name)
+        self.assertRegex(self.convert(path, "--force", "--names").stdout, rf"\n{name}  2026-\d\d-\d\d  ")
 
 
 class SameBytesTest(ConvertTest):
@@ -244,7 +289,7 @@ class TroubleTest(ConvertTest):
             result = self.convert(self.inputs, "--force")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("skipped: ", result.stderr)
-        self.assertEqual((self.report()["refused_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
+        self.assertEqual((self.report()["other_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
 
     def test_a_run_after_one_that_was_killed_removes_what_it_left(self) -> None:
         path = self.add("a.jsonl")

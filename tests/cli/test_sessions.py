@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest import mock
 
+from clawvm_experiments.sessions import cells
+from clawvm_transcripts.private_names import PRIVATE_NAMES
 from tests.cli.support import ROOT, CommandTest, run, tree
 from tests.support import temporary_folder
-from tests.transcripts.recorded_files import recording
+from tests.transcripts.recorded_files import Recording, recording
 
 SESSIONS = "sessions"
 VALIDATE = "validate"
@@ -53,12 +57,79 @@ class SessionsTest(CommandTest):
         self.assertEqual(self.done.returncode, 0, self.done.stderr)
         self.assertIn("6 of 6 claims that must hold do", self.done.stdout)
         top = {name.split("/")[0] for name in self.whole}
-        expected = {"claims.json", "converted", "pages", "report.html", "report.md", "sessions", "suite.manifest.json"}
-        self.assertEqual(top, expected)
+        expected = {"converted", "pages", "report.html", "report.md", "sessions", "suite.manifest.json"}
+        self.assertEqual(top, expected | {f"claims.{ending}" for ending in ("html", "json", "md")})
+        self.assertEqual(stat.S_IMODE((self.out / PRIVATE_NAMES).stat().st_mode), 0o600)
         sessions = {name.split("/")[2] for name in self.whole if name.startswith("converted/sessions/")}
         self.assertEqual(len(sessions), 2)
         pages = {name for name in self.whole if name.startswith("pages/")}
         self.assertEqual(pages, {f"pages/{name}.html" for name in sessions})
+
+    def test_the_report_begins_with_three_sentences_that_the_run_ends_with(self) -> None:
+        heading, *paragraphs = self.whole["report.md"].decode().split("\n\n")[:4]
+        self.assertEqual(heading, "# ClawVM: recorded sessions")
+        heads = ("**Lost:** ", "**Where:** in 2 of 2 sessions: [claude-code-", "**What would have helped:** ")
+        for paragraph, head in zip(paragraphs, heads):
+            self.assertTrue(paragraph.startswith(head), paragraph)
+        shown = [re.sub(r"\[(\S+)\]\(\S+\)", r"\1", paragraph).replace("**", "") for paragraph in paragraphs]
+        self.assertEqual(self.done.stdout.splitlines()[:3], shown)
+        page = self.whole["report.html"].decode()
+        self.assertTrue(page.partition("</h1>")[2].lstrip().startswith("<p><strong>Lost:</strong>"))
+
+    def test_claims_are_on_a_page_of_their_own(self) -> None:
+        for ending in ("md", "html"):
+            report, claims = (self.whole[f"{name}.{ending}"].decode() for name in ("report", "claims"))
+            self.assertNotIn("C83", report)
+            self.assertIn("C83", claims)
+            self.assertIn(f"claims.{ending}", report)
+            self.assertIn(f"report.{ending}", claims)
+        self.assertNotIn("C83", self.done.stdout)
+
+    def test_a_claim_that_fails_is_named_and_fails_the_command(self) -> None:
+        out = self.folder / "failing"
+        roomy = ("--cuts", "whole", "--budgets", "window", "--policies", "clawvm", "--jobs", "1")
+        with mock.patch.object(cells, "_worst", lambda demands: cells.RefetchOutcome.FAULTED):
+            done = run(SESSIONS, self.inputs / "a", "--out-root", out, *roomy)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("claim C86 must hold and does not", done.stderr)
+        self.assertIn("FAIL: 1 of 2 claims that must hold do", done.stdout)
+        self.assertIn("**C86 fails**", (out / "report.md").read_text())
+
+    def test_files_that_could_not_be_read_come_before_the_tables(self) -> None:
+        inputs, out = self.folder / "mixed", self.folder / "mixed-out"
+        recording("barge", turns=4).raw("{").write(inputs / "one.jsonl")
+        (inputs / "notes.txt").write_text("notes")
+        done = run(SESSIONS, inputs, "--out-root", out, *SMALLEST)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        before, _, _ = (out / "report.md").read_text().partition("\n| ")
+        self.assertIn("**Not read:** 1 broken line; 1 file in no known format.", before)
+        self.assertIn("may hold more", done.stdout.splitlines()[0])
+
+    def test_recordings_that_could_not_be_read_come_first_by_a_name_that_only_the_map_explains(self) -> None:
+        inputs, out = self.folder / "foreign", self.folder / "foreign-out"
+        recording("barge", turns=4).write(inputs / "one.jsonl")
+        for name in ("a-notes.txt", "b-notes.txt"):
+            (inputs / name).write_text("notes")
+        unknown = inputs / "zebra.jsonl"
+        Recording("zebra").line(type="system", subtype="informational", content="zebra").write(unknown)
+        done = run(SESSIONS, inputs, "--out-root", out, "--names", *SMALLEST)
+        skipped = [line.split(": ")[:2] for line in done.stderr.splitlines() if str(inputs) in line]
+        others = [["skipped", str(inputs / f"{letter}-notes.txt")] for letter in "ab"]
+        self.assertEqual(skipped, [["recording not read", str(unknown)], *others])
+        before, _, _ = (out / "report.md").read_text().partition("\n| ")
+        (name,) = re.findall(r"- \*\*gives no turn\*\* \(1\): (recording-\w+)\n", before)
+        self.assertIn("**Not read:** 1 recording; 2 other files in no known format.", before)
+        self.assertLess(before.index("**What would have helped:**"), before.index("**Not read:**"))
+        self.assertEqual(json.loads((out / PRIVATE_NAMES).read_bytes())["refused_recordings"], {name: [str(unknown)]})
+        self.assertRegex(done.stdout, rf"\n{name} +-  +{re.escape(str(unknown))}\n")
+        for place, content in tree(out).items():
+            self.assertNotIn(b"zebra", content, place)
+
+    def test_names_are_printed_in_the_order_of_the_report(self) -> None:
+        done = run(SESSIONS, self.inputs, "--out-root", self.folder / "named", "--names", *SMALLEST)
+        printed = re.findall(r"^(claude-code-\w+)  2026-\d\d-\d\d  ", done.stdout, re.MULTILINE)
+        rows = re.findall(r"^\| (claude-code-\w+) \| 2026", (self.folder / "named/report.md").read_text(), re.MULTILINE)
+        self.assertEqual((len(printed), printed), (2, rows))
 
     def test_the_refetch_behind_the_compaction_is_found_and_served(self) -> None:
         findings = self.results(self.out)["findings"]
@@ -108,7 +179,7 @@ class SessionsTest(CommandTest):
         self.assertEqual(differences(tree(again), tree(here)), [])
 
     def test_no_output_holds_a_word_of_the_recordings(self) -> None:
-        for name, content in self.whole.items():
+        for name, content in self.whole.items():  # Without the map of names, which is for the owner alone.
             text = f"{name}\n{content.decode('utf-8')}".lower()
             for secret in ("quixotry", "barge", "/srv/toy", "look at", "toolu_", str(self.folder).lower()):
                 self.assertFalse(secret in text, f"{secret} in {name}")

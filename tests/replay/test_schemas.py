@@ -38,7 +38,8 @@ from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import POLICIES
 from clawvm_runtime.updates import Rejection, Update
 from clawvm_runtime.vocabulary import Boundary, Level, PageType, RecallOutcome, RejectCode, Scope, ToolOutcome
-from clawvm_transcripts.jobs import Conversion, jobs_for
+from clawvm_transcripts.conversion_report import Conversion
+from clawvm_transcripts.jobs import jobs_for
 from clawvm_transcripts.output import convert
 from clawvm_workloads.families import FAMILIES
 from tests.support import ROOT, not_checked

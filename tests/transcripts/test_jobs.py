@@ -1,5 +1,7 @@
 """Which jobs some inputs make, and the results of all of them together."""
 
+import gzip
+import hashlib
 import os
 import time
 import unittest
@@ -9,9 +11,12 @@ from unittest.mock import patch
 
 from clawvm_replay.document import markdown
 from clawvm_replay.errors import InputError
+from clawvm_transcripts.conversion_report import Conversion, conversion_report, name_of_refused
 from clawvm_transcripts.detection import NotReadError
-from clawvm_transcripts.jobs import Chain, Conversion, conversion_report, jobs_for
-from clawvm_transcripts.output import Job, convert
+from clawvm_transcripts.jobs import Chain, jobs_for
+from clawvm_transcripts.output import Converted, Job, JobResult, Refused, convert
+from clawvm_transcripts.private_names import names_shown, private_record
+from clawvm_transcripts.subagents import SubagentFile
 from tests.support import temporary_folder
 from tests.transcripts.recorded_files import recording
 
@@ -130,7 +135,7 @@ class ChainsTest(JobsTest):
         self.add("a.jsonl", "a")
         foreign = self.foreign()
         self.assertEqual(self.paths(chain=Chain.ALL), [["a.jsonl"], ["notes.txt"]])
-        self.assertEqual(self.conversion(chain=Chain.ALL).refused, 1)
+        self.assertEqual(len(self.conversion(chain=Chain.ALL).others), 1)
         with self.assertRaises(NotReadError):
             self.jobs(foreign, chain=Chain.ALL)
 
@@ -168,10 +173,10 @@ class ConversionTest(JobsTest):
         self.add("b.jsonl", "a-clean-one")
         report = self.report()
         self.assertIn(
-            "Not read: 1 file in no known format, found in folders; 3 broken lines; 2 lines of unknown types. "
-            "Converted: 2 sessions.",
+            "**Not read:** 3 broken lines; 2 lines of unknown types; 1 file in no known format.",
             report.split("\n\n")[1],
         )
+        self.assertIn("\n\nConverted: 2 sessions.\n", report)
         self.assertRegex(
             report,
             r"type-[0-9a-f]{12} \(2\) \| 3 \| 13, 14: is no JSON, or only a part of it; 15: is JSON, but no object \|",
@@ -181,10 +186,10 @@ class ConversionTest(JobsTest):
 
     def test_the_report_says_when_everything_was_read_and_which_file_was_cut_off(self) -> None:
         path = recording("a", turns=60).write(self.folder / "a.jsonl.gz")
-        self.assertIn("Not read: nothing. Converted: 1 session.", self.report())
+        self.assertIn("Every file was read, and every line of it.\n\nConverted: 1 session.\n", self.report())
         path.write_bytes(path.read_bytes()[:-200])
         report = self.report()
-        self.assertIn("Not read: 1 file read only up to the damage; 1 broken line", report)
+        self.assertIn("**Not read:** 1 recording behind the damage in it; 1 broken line", report)
         self.assertRegex(report, r"claude-code-\w+ \| the compressed data is cut off \|")
 
     def test_the_report_is_in_ascii_whatever_the_words(self) -> None:
@@ -192,3 +197,134 @@ class ConversionTest(JobsTest):
         report = self.report(keep_text=True)
         report.encode("ascii")
         self.assertNotIn("\n# y", report)
+
+
+class RefusedTest(JobsTest):
+    """Recordings that were not converted come first, by a name that reveals nothing, with their reason."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder.mkdir(parents=True)
+
+    def refused(self, name: str, content: bytes, reason: str, *, recording: bool = True) -> JobResult:
+        path = self.folder / name
+        path.write_bytes(content)
+        return JobResult(0, refused=Refused(str(path), reason, recording))
+
+    def results(self) -> list[JobResult]:
+        self.add("a.jsonl", "a")
+        (session,) = (convert(job) for job in self.jobs())
+        return [
+            session,
+            self.refused("README.md", b"notes", "is in no known format", recording=False),
+            self.refused("plans.txt", b"more notes", "is in no known format", recording=False),
+            self.refused("chat-two.json", b"two", "Gemini CLI: not supported yet"),
+            self.refused("chat-one.json", b"one", "Gemini CLI: not supported yet"),
+            self.refused("odd.jsonl", b"odd", "holds no turn"),
+        ]
+
+    def test_name_is_that_of_the_content_plain_or_compressed_and_of_its_beginning(self) -> None:
+        for name, content in (("a", b"x" * 3_000_000), ("b.gz", gzip.compress(b"x" * 2_000_000)), ("c", b"x" * 9)):
+            (self.folder / name).write_bytes(content)
+        names = [name_of_refused(str(self.folder / name)) for name in ("a", "b.gz", "c")]
+        self.assertEqual(names[0], f"recording-{hashlib.sha256(b'x' * (1 << 20)).hexdigest()[:12]}")
+        self.assertEqual(names[0], names[1])
+        self.assertNotEqual(names[0], names[2])
+
+    def test_file_that_is_not_there_any_more_has_a_name_too(self) -> None:
+        self.assertRegex(name_of_refused(str(self.folder / "nowhere")), "^recording-[0-9a-f]{12}$")
+
+    def test_recordings_come_first_by_reason_then_the_number_of_other_files_and_no_path(self) -> None:
+        conversion = Conversion.of(self.results())
+        record = conversion.to_record()
+        self.assertEqual([item["reason"][:6] for item in record["refused_recordings"]], ["Gemini", "Gemini", "holds "])
+        self.assertEqual(record["other_files"], 2)
+        report = markdown(conversion_report(record))
+        one, two = sorted(name_of_refused(str(self.folder / f"chat-{name}.json")) for name in ("one", "two"))
+        first, bullets = report.split("\n\n")[1:3]
+        self.assertEqual(first, "**Not read:** 3 recordings; 2 other files in no known format.")
+        self.assertEqual(bullets.splitlines()[0], f"- **Gemini CLI: not supported yet** (2): {one}, {two}")
+        self.assertRegex(bullets.splitlines()[1], r"^- \*\*holds no turn\*\* \(1\): recording-\w+$")
+        for text in (report, str(record)):
+            for word in ("chat", "README", "odd.jsonl", str(self.folder)):
+                self.assertNotIn(word, text)
+
+    def test_order_of_the_jobs_changes_nothing(self) -> None:
+        results = self.results()
+        one, other = Conversion.of(results), Conversion.of(results[::-1])
+        self.assertEqual(one.to_record(), other.to_record())
+        self.assertEqual(str(private_record(one)), str(private_record(other)))
+
+    def test_many_of_one_reason_are_summed(self) -> None:
+        results = self.results()
+        results += [self.refused(f"{n}.json", str(n).encode(), "Gemini CLI: not supported yet") for n in range(9)]
+        report = markdown(conversion_report(Conversion.of(results).to_record()))
+        self.assertRegex(report, r"- \*\*Gemini CLI: .*\*\* \(11\): (recording-\w+, ){4}recording-\w+ and 6 more\n")
+
+    def test_subagents_are_listed_and_those_without_their_session_named_apart(self) -> None:
+        session, *_ = self.results()
+        name = session.sessions[0].name
+        session.subagents = [
+            SubagentFile("claude-code-agent-1", "claude-code", {"tool_calls": 4}, "/home/ann/agent-x.jsonl", name),
+            SubagentFile("codex-agent-2", "codex", {"tool_calls": 7, "results": 7}, "/home/ann/y.jsonl"),
+        ]
+        conversion = Conversion.of([session])
+        record = conversion.to_record()
+        self.assertEqual([item["session"] for item in record["subagents"]], [name, ""])
+        report = markdown(conversion_report(record))
+        self.assertIn(
+            "**Without their session among the inputs:** 1 subagent (7 calls): codex-agent-2 (codex).", report
+        )
+        self.assertNotIn("ann", report + str(record))
+        self.assertEqual(
+            private_record(conversion)["subagents"],
+            {
+                "claude-code-agent-1": {"recording": "/home/ann/agent-x.jsonl", "session": name},
+                "codex-agent-2": {"recording": "/home/ann/y.jsonl", "session": ""},
+            },
+        )
+
+
+class PrivateRecordTest(JobsTest):
+    def conversion_of(self, *sessions: tuple[str, str, dict[str, str]]) -> Conversion:
+        result = JobResult(0)
+        for name, path, unknown in sessions:
+            result.sessions.append(Converted(name, {"started": "2026-08-01"}, (), (path,), (f"id of {name}",), unknown))
+        return Conversion.of([result])
+
+    def test_every_name_leads_to_its_recording_and_every_type_to_its_word(self) -> None:
+        conversion = self.conversion_of(
+            ("s-2", "/home/ann/b.jsonl", {"type-2": "frob"}), ("s-1", "/a", {"type-1": "x"})
+        )
+        record = private_record(conversion)
+        self.assertEqual(list(record["sessions"]), ["s-1", "s-2"])
+        self.assertEqual(
+            record["sessions"]["s-2"],
+            {"day": "2026-08-01", "ids": ["id of s-2"], "recordings": ["/home/ann/b.jsonl"]},
+        )
+        self.assertEqual(record["unknown_types"], {"type-1": "x", "type-2": "frob"})
+
+    def test_recording_that_was_given_twice_has_both_paths_whatever_came_first(self) -> None:
+        for paths in (("/a", "/b"), ("/b", "/a")):
+            record = private_record(self.conversion_of(*(("s", path, {}) for path in paths)))
+            self.assertEqual(record["sessions"]["s"]["recordings"], ["/a", "/b"])
+
+    def test_paths_are_absolute(self) -> None:
+        (path,) = private_record(self.conversion_of(("s", "in/a.jsonl", {})))["sessions"]["s"]["recordings"]
+        self.assertEqual(path, str(Path.cwd() / "in/a.jsonl"))
+
+    def test_table_for_the_terminal_has_name_day_and_path_in_the_order_that_is_wanted(self) -> None:
+        record = private_record(self.conversion_of(("s-1", "/a", {}), ("s-22", "/b", {})))
+        record["refused_recordings"] = {"recording-1": ["/c"]}
+        self.assertEqual(
+            list(names_shown(record, ["s-22", "s-1"])),
+            [
+                "s-22         2026-08-01  /b",
+                "s-1          2026-08-01  /a",
+                "recording-1  -           /c",
+            ],
+        )
+
+    def test_table_for_the_terminal_is_short(self) -> None:
+        lines = list(names_shown(private_record(self.conversion_of(*((f"s{n}", "/a", {}) for n in range(70))))))
+        self.assertEqual((len(lines), lines[-1]), (51, "and 20 more in private-names.json"))

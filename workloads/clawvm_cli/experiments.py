@@ -170,9 +170,9 @@ def _peak_megabytes() -> float | None:
     return round(most / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
 
 
-def print_verdict(judged: Sequence[Judged], report: Path) -> int:
-    """Print the table of claims and the verdict, and return the exit code: 1 when a claim that must hold does not."""
-    if judged:
+def print_verdict(judged: Sequence[Judged], report: Path, *, table: bool = True) -> int:
+    """Print the claims as a *table* and the verdict; return the exit code: 1 when a claim that must hold does not."""
+    if judged and table:
         print(markdown([claims_table(judged)]))
     must = [item for item in judged if item.claim.must_hold and item.holds is not None]
     failed = [item for item in must if item.failed]

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
@@ -31,8 +31,10 @@ from clawvm_experiments.finishing import ReportFrame, Timings, write_results
 from clawvm_experiments.running import Plan, run_plan
 from clawvm_experiments.sessions.cells import WINDOW, Budget, Options
 from clawvm_experiments.sessions.data import VIEWS, cut_label, session_index
+from clawvm_experiments.sessions.opening import first_sentences
 from clawvm_experiments.sessions.report import SESSIONS_ID, sessions_experiment
 from clawvm_experiments.sessions.session_page import PageWork, page_works, session_page
+from clawvm_experiments.sessions.summary import by_loss
 from clawvm_pictures.pages import Section, html
 from clawvm_replay.document import Block, Bullets, Paragraph
 from clawvm_replay.errors import InputError
@@ -40,15 +42,22 @@ from clawvm_replay.execution import completed, executor_named, in_order
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
 from clawvm_replay.suite import document, manifest_record
 from clawvm_runtime.policy import PAPER_POLICIES, policy_named
-from clawvm_transcripts.conversion_report import Conversion, write_conversion
+from clawvm_transcripts.conversion_report import Conversion, not_read, reading_record, write_conversion
 from clawvm_transcripts.detection import FORMATS
 from clawvm_transcripts.jobs import Chain, jobs_for
-from clawvm_transcripts.output import Job, JobResult, convert, remove_sessions, remove_spools
+from clawvm_transcripts.output import Job, JobResult, Refused, convert, remove_sessions, remove_spools
+from clawvm_transcripts.private_names import (
+    PRIVATE_NAMES,
+    names_shown,
+    private_record,
+    remove_private_names,
+    write_private_names,
+)
 
 __all__ = ["COMMANDS"]
 
 SKIPPED_SHOWN = 10
-"""Files in no known format that are named on stderr; folders of sessions may hold thousands of others."""
+"""Files of a kind that are named on stderr; folders of sessions may hold thousands of others."""
 
 
 def _add_conversion_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +82,11 @@ def _add_conversion_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="for your own use: names hold words of the session, and texts.jsonl its texts (default: neither)",
     )
+    parser.add_argument(
+        "--names",
+        action="store_true",
+        help=f"at the end, print the day and the path of each session, as they are in {PRIVATE_NAMES}",
+    )
 
 
 def _chain(text: str) -> Chain:
@@ -92,11 +106,21 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
 def _convert(arguments: argparse.Namespace) -> int:
     jobs = jobs_for(arguments.inputs, arguments.out, chain=arguments.chain, keep_text=arguments.keep_text)
     output = OutputDirectory(arguments.out, force=arguments.force)
+    remove_private_names(arguments.out)
     conversion = _conversion(jobs, arguments.jobs, arguments.out)
     write_conversion(output, conversion)
     output.write(MANIFEST_NAME, document(manifest_record(output, _conversion_configuration(arguments))))
+    names = private_record(conversion)
+    write_private_names(arguments.out, names)
     print(f"{len(conversion.sessions)} sessions in {arguments.out}; report: {arguments.out / 'conversion.report.md'}")
+    if arguments.names:
+        _print_names(names)
     return OK
+
+
+def _print_names(record: dict[str, Any], order: Sequence[str] = ()) -> None:
+    for line in names_shown(record, order):
+        print(in_one_line(line))
 
 
 def _conversion_configuration(arguments: argparse.Namespace) -> dict[str, object]:
@@ -141,25 +165,29 @@ def _remove_empty_folders(root: Path) -> None:
 def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
     progress = Progress("files converted")
     results: list[JobResult] = []
-    skipped = 0
     with executor_named("process", min(workers, len(jobs))) as executor:
         # Only this process's own work can be followed more closely than file by file.
         work = convert if executor is not None else partial(convert, progress=_megabytes())
         try:
             for _, result in completed(work, jobs, executor):
                 results.append(result)
-                if result.refused is not None:
-                    skipped += 1
-                    if skipped <= SKIPPED_SHOWN:
-                        _say(f"skipped: {result.refused.path}: {result.refused.reason}")
                 progress(len(results), len(jobs), "")
         except BaseException:
             for folder in {job.out for job in jobs}:
                 remove_spools(Path(folder))  # The jobs that are still running end soon.
             raise
-    if skipped > SKIPPED_SHOWN:
-        _say(f"skipped: {skipped} files in all")
+    _say_refused([result.refused for result in results if result.refused is not None])
     return results
+
+
+def _say_refused(refused: Sequence[Refused]) -> None:
+    """Report on stderr what was not converted: recordings first, then so many of the other files."""
+    recordings, others = ([item for item in refused if item.recording is wanted] for wanted in (True, False))
+    for what, items in (("recording not read", recordings), ("skipped", others)):
+        for item in sorted(items, key=lambda item: item.path)[:SKIPPED_SHOWN]:
+            _say(f"{what}: {item.path}: {item.reason}")
+        if len(items) > SKIPPED_SHOWN:
+            _say(f"{what}: {len(items)} files in all")
 
 
 def _megabytes() -> Callable[[int], None]:
@@ -191,8 +219,9 @@ DEFAULT_BUDGETS = ("5%", "10%", "20%", "40%", "window")
 DEFAULT_CUTS = ("100", "200", "whole")
 
 NOTE = (
-    "No model, no tool and no clock took part: the same recordings give these bytes again. Sessions go by names made "
-    "from their content; no text, path or name of the recordings is on this page unless it was asked for."
+    "No model, no tool and no clock took part: the same recordings give these bytes again. Sessions and unread files "
+    "go by names made from their content; no text, path or name of the recordings is on this page unless it was asked "
+    f"for. `{PRIVATE_NAMES}` beside it, which is for you alone, maps these names to your files."
 )
 
 PAGES_LISTED = 300
@@ -242,22 +271,37 @@ def _sessions(arguments: argparse.Namespace) -> int:
     check_beginning(root, arguments)
     with executor_named(arguments.executor, arguments.jobs) as executor:
         output = OutputDirectory(root, force=arguments.force, resume=arguments.resume)
+        remove_private_names(root)
         unfinished.mkdir(exist_ok=True)
         for old in (root / PAGES).glob("*.html"):
             old.unlink()  # Of an earlier run, perhaps with names that this one is not to show.
         conversion = _conversion(jobs, arguments.jobs, root)
         names = [session.name for session in conversion.sessions]
         index = _index(converted, names, options, executor)
-        plan = Plan.of([sessions_experiment(converted, names, index, options)], quick=False)
+        reading = reading_record(conversion.to_record())
+        plan = Plan.of([sessions_experiment(converted, names, index, options, reading)], quick=False)
         rows = run_plan(plan, unfinished, resume=arguments.resume, executor=executor, progress=Progress("replays"))
         pages = _pages(converted, page_works(names, index, rows[SESSIONS_ID]), executor)
     for name, page in pages.items():
         output.write(f"{PAGES}/{name}.html", page.encode("ascii", "xmlcharrefreplace"))
     write_conversion(output, conversion, CONVERTED)
-    frame = ReportFrame("ClawVM: recorded sessions", NOTE, opens=False, sections=partial(_page_list, names))
+    sentences: list[str] = []
+
+    def begin(results: Mapping[str, Any]) -> list[Block]:
+        own = results[SESSIONS_ID]
+        sentences.extend(block.text.replace("**", "") for block in first_sentences(own))
+        return [*first_sentences(own, PAGES), *not_read(reading)]
+
+    order = [one["name"] for one in by_loss(index.values())]
+    frame = ReportFrame("ClawVM: recorded sessions", NOTE, False, partial(_page_list, order), begin)
     judged = write_results(output, plan, rows, Timings(), frame, _configuration(arguments, options))
+    private = private_record(conversion)
+    write_private_names(root, private)
     shutil.rmtree(unfinished)
-    return print_verdict(judged, root / "report.html")
+    print("\n".join([*sentences, ""]))
+    if arguments.names:
+        _print_names(private, order)
+    return print_verdict(judged, root / "report.html", table=False)
 
 
 def _options(arguments: argparse.Namespace) -> Options:

@@ -16,7 +16,7 @@ from clawvm_experiments.running import Plan, Rows, end_record, header_record, ro
 from clawvm_pictures.pages import Section, figure, html, page, report_section
 from clawvm_pictures.residency_map import residency_map
 from clawvm_pictures.svg import Markup
-from clawvm_replay.document import Block, Bullets, Heading, Paragraph, markdown
+from clawvm_replay.document import Block, Bullets, Heading, Paragraph, listed, markdown
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory, write_atomically
 from clawvm_replay.replay import replay_trace
 from clawvm_replay.suite import document, manifest_record
@@ -59,18 +59,25 @@ class Timings:
     reports: Mapping[str, str] = field(default_factory=dict)
 
 
+def _nothing(results: Mapping[str, Any]) -> Sequence[Block]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class ReportFrame:
     """What surrounds the experiments in the report of a run.
 
     ``note`` ends the lead paragraph. ``opens`` adds the first page of the paper's experiments, with the claims behind
-    it; without it the claims come last. ``sections`` makes what follows the experiments on the HTML page.
+    it; without it the claims have a page of their own, ``claims.html`` and ``claims.md``. ``sections`` makes what
+    follows the experiments on the HTML page. ``begin`` makes what comes before everything else, from the results of
+    each experiment.
     """
 
     title: str
     note: str
     opens: bool
     sections: Callable[[], Sequence[Section]]
+    begin: Callable[[Mapping[str, Any]], Sequence[Block]] = _nothing
 
 
 MAPPED_WORKLOAD, MAPPED_BUDGET, MAPPED_POLICIES = "long_horizon", 120, ("compaction_hybrid", "clawvm")
@@ -150,8 +157,13 @@ def write_results(
     lasting = [item for item in judged if not item.claim.file.startswith(f"{TIMINGS}/")]
     if plan.experiments:  # Otherwise only a clock was read: there is nothing that would be the same in every run.
         front = opening(results, lasting, quick=plan.quick) if frame.opens else []
-        as_text, as_page = _reports(plan, frame, lasting, front, reports, figures)
+        begin = frame.begin(results)
         output.write("claims.json", document(claims_record(lasting)))
+        if not frame.opens:
+            as_text, as_page = _claims_page(plan, frame, lasting)
+            output.write("claims.md", as_text.encode("utf-8"))
+            output.write("claims.html", as_page.encode("utf-8"))
+        as_text, as_page = _reports(plan, frame, lasting, begin, front, reports, figures)
         output.write("report.md", as_text.encode("utf-8"))
         output.write("report.html", as_page.encode("utf-8"))
     _write_timings(output, timings, [item for item in judged if item not in lasting])
@@ -194,26 +206,48 @@ def _rows_file(plan: Plan, rows: Rows, experiment: Experiment) -> bytes:
     return "".join(canonical_json(record) + "\n" for record in records).encode("ascii")
 
 
-def _lead(plan: Plan, judged: Sequence[Judged], note: str) -> str:
+def _lead(plan: Plan, judged: Sequence[Judged]) -> str:
     must = [item for item in judged if item.claim.must_hold and item.holds is not None]
     held = sum(not item.failed for item in must)
     kind = "Quick run: the same structure with fewer cells." if plan.quick else "Full run."
     if not must:
-        return f"{kind} No claim that must hold was judged. {note}"
-    return f"{kind} Of the {len(must)} claims that must hold, {held if held < len(must) else 'all'} do. {note}"
+        return f"{kind} No claim that must hold was judged."
+    return f"{kind} Of the {len(must)} claims that must hold, {held if held < len(must) else 'all'} do."
+
+
+def _claims_line(judged: Sequence[Judged], ending: str) -> str:
+    """Return the line that leads from a report to the claims on a page of their own."""
+    failed = [item.claim.id for item in judged if item.failed]
+    verdict = f"; of those that must hold, **{listed(failed)} {'fails' if len(failed) == 1 else 'fail'}**"
+    return f"Claims about these replays are on [a page of their own](claims.{ending}){verdict if failed else ''}."
+
+
+def _claims(judged: Sequence[Judged]) -> list[Block]:
+    return [Heading(2, "Claims"), Paragraph(_CLAIMS_LEAD), claims_table(judged)] if judged else []
+
+
+def _claims_page(plan: Plan, frame: ReportFrame, judged: Sequence[Judged]) -> tuple[str, str]:
+    """Return the claims as Markdown and as a page, both with a link back to the report."""
+    title, lead, claims = f"{frame.title}, claims", _lead(plan, judged), _claims(judged)
+    as_text, as_page = (Paragraph(f"{lead} Back to [the report](report.{ending}).") for ending in ("md", "html"))
+    sections = [report_section(claims)] if claims else []
+    return markdown([Heading(1, title), as_text, *claims]), page(title, sections, lead=[as_page])
 
 
 def _reports(
     plan: Plan,
     frame: ReportFrame,
     judged: Sequence[Judged],
+    begin: Sequence[Block],
     front: Sequence[Block],
     reports: Mapping[str, Sequence[Block]],
     figures: Mapping[str, Mapping[str, str]],
 ) -> tuple[str, str]:
     """Return everything in one Markdown file, its figures as links, and on one page that works offline."""
-    lead = Paragraph(_lead(plan, judged, frame.note))
-    claims: list[Block] = [Heading(2, "Claims"), Paragraph(_CLAIMS_LEAD), claims_table(judged)] if judged else []
+    as_text, as_page = (
+        Paragraph(f"{_lead(plan, judged) if frame.opens else _claims_line(judged, ending)} {frame.note}")
+        for ending in ("md", "html")
+    )
     pictures = {
         f"{item}/{name}": (words, figures[item][name])
         for (item, name), words in FIGURES.items()
@@ -223,10 +257,10 @@ def _reports(
     parts = [f"<!-- {item.id} -->\n*{item.question}*\n\n{markdown(reports[item.id])}" for item in plan.experiments]
     sections = [report_section(reports[item.id], figures[item.id], question=item.question) for item in plan.experiments]
     sections += frame.sections()
-    if claims:
-        parts.insert(0 if frame.opens else len(parts), markdown(claims))
-        sections.insert(0 if frame.opens else len(sections), report_section(claims))
     if frame.opens:
+        if claims := _claims(judged):
+            parts.insert(0, markdown(claims))
+            sections.insert(0, report_section(claims))
         sections.insert(0, report_section(front, {path: svg for path, (_, svg) in pictures.items()}))
-    first = markdown([Heading(1, frame.title), lead, *front[:2], *links, *front[2:]])
-    return "\n".join([first, *parts]), page(frame.title, sections, lead=[lead])
+    first = markdown([Heading(1, frame.title), *begin, as_text, *front[:2], *links, *front[2:]])
+    return "\n".join([first, *parts]), page(frame.title, sections, lead=[*begin, as_page])

@@ -77,11 +77,15 @@ def facts(name, **changes):
                 "cross_compaction_repeats": 3,
                 "cross_compaction_path_rereads": 4,
                 "resets": 0,
+                "bad_lines": 0,
+                "skipped": {},
                 "version": "1",
                 "chain": True,
             }
         ],
-        "version": 1,
+        "sources": [{"bytes": 9, "damage": "", "sha256": "0" * 64}],
+        "started": "2026-04-01",
+        "version": 2,
         **changes,
     }
 

@@ -82,10 +82,24 @@ class SessionIndexTest(unittest.TestCase):
         self.assertEqual(list(index["views"]["resources"]), ["cut0020", "cut0099", "cut0101", "whole"])
 
     def test_counts_are_the_whole_numbers_of_each_recorded_session_summed(self):
-        sessions = [{"turns": 2, "tool_calls": 5, "chain": True}, {"turns": 3, "compactions": 1, "kinds": {"x": 1}}]
+        sessions = [
+            {"turns": 2, "tool_calls": 5, "chain": True, "skipped": {}},
+            {"turns": 3, "compactions": 1, "skipped": {"x": 1}},
+        ]
         index = self.index(sessions=sessions)
         self.assertEqual(index["counts"], {"compactions": 1, "tool_calls": 5, "turns": 5})
         self.assertEqual(index["recorded_sessions"], 2)
+
+    def test_what_was_not_read_is_known_by_kind(self):
+        sessions = [{"bad_lines": 2, "skipped": {"x": 1, "y": 4}}, {"bad_lines": 1, "skipped": {"x": 1}}]
+        sources = [{"damage": ""}, {"damage": "the compressed data is cut off"}]
+        index = self.index(sessions=sessions, sources=sources)
+        self.assertEqual(index["unread"], {"broken_lines": 3, "damaged_files": 1, "unknown_lines": 6})
+
+    def test_day_is_that_of_the_recording_and_may_be_missing(self):
+        self.assertEqual(self.index()["started"], "2026-04-01")
+        write_session(self.root, "undated", started="")
+        self.assertEqual(session_index(self.root, "undated", (None,))["started"], "")
 
     def test_chain_of_several_harnesses_is_a_group_of_its_own(self):
         self.assertEqual(self.index(harnesses=["claude-code", "codex"])["format"], "claude-code + codex")

@@ -68,12 +68,10 @@ class ToyReportTest(unittest.TestCase):
     def test_report_begins_with_the_result(self):
         head, _, rest = self.report.partition("### ")
         for text in (
-            "## Recorded sessions\n\nIn 1 session, the recorded harness lost and refetched 92 tokens of unchanged",
-            # At 20 % (20 tokens) nothing fits.
-            "ClawVM at 20 % has 0 explicit faults: 0 of these tokens (0 %) were in its prompt",
-            "92 were in the store and did not fit",
-            "ClawVM failed to serve 0 refetches in turns without pressure.",
-            "1 session (1 claude-code) with 5 turns; 1 session passed a compaction, rewind, resume or reset (1 in all)",
+            "## Recorded sessions\n\nReplayed by resource, whole sessions, ClawVM has 0 explicit faults at 20 % of the "
+            "working set and 0 explicit faults at the model's window.",
+            "it failed to serve 0 refetches in turns without pressure.",
+            "1 session (1 claude-code) with 5 turns; 1 session passed a compaction, rewind or reset (1 in all)",
             "at budgets of 20 %, 60 %, 100 tokens, window (shares are of the working set).",
             "2 refetches (92 tokens) of unchanged content (by exact signature 0, 0 tokens)",
             "and 1 read (7 tokens) of lines that the agent had edited itself",
@@ -81,8 +79,8 @@ class ToyReportTest(unittest.TestCase):
             "1,000 prompt tokens in 5 requests, 80 % of them from the provider's cache",
             "they cost 30.5 % of their price without a cache",
             # Whole sessions, by resource, at 20 %: no sum over views, cuts that hold each other, and budgets.
-            "explicit faults, summed over sessions (whole sessions, demands by resource, at 20 %): Ret",
-            "up to 100 %; what is missing in them depends on the policy",
+            "summed over sessions (whole sessions, demands by resource), at 20 % of the working set: Retrieval 0, ",
+            "(up to 100 % of turns under pressure); at the model's window: Retrieval 3, ",
         ):
             with self.subTest(text):
                 self.assertIn(text, head)
@@ -93,6 +91,16 @@ class ToyReportTest(unittest.TestCase):
         kept = self.report.partition("### Refetched tokens")[2]
         self.assertIn("| 100 tokens | 2 | 92 | 31 | 61 | 0 | 0 | 0 | 60 |", kept)
         self.assertIn("| 60 % | 2 | 92 | 0 | 92 | 0 | 0 | 0 | 100 |", kept)
+
+    def test_table_at_the_reference_budget_has_one_at_the_window_beside_it(self):
+        kept = self.report.partition("### Refetched tokens")[2]
+        # At 20 % (20 tokens) nothing fits; the window has 90 tokens.
+        at_share, _, at_window = kept.partition("Refetches at the model's window, demands by resource")
+        self.assertIn("Refetches at 20 % of the working set, demands by resource", at_share)
+        self.assertIn("| ClawVM | 2 | 92 | 0 | 0 | 92 | 0 | 0 | 0 |", at_share)
+        self.assertIn("| ClawVM | 2 | 92 | 0 | 92 | 0 | 0 | 0 | 100 |", at_window.partition("Refetches")[0])
+
+    def test_losses_of_the_session_are_in_its_row(self):
         self.assertIn("| toy | 2 | 92 | 1 | 41 | 0 | 0 | 1 | 7 | 3 | 4 |", self.report)
 
     def test_turns_under_pressure_follow_the_faults(self):
@@ -110,7 +118,7 @@ class ToyReportTest(unittest.TestCase):
 
     def test_result_comes_before_the_figures(self):
         body = report_section(session_report(self.results), session_figures(self.results)).body
-        self.assertLess(body.index("refetched"), body.index("<svg"))
+        self.assertLess(body.index("explicit faults"), body.index("<svg"))
 
     def test_nothing_holds_the_path(self):
         for text in (self.report, *session_figures(self.results).values(), json.dumps(self.results)):
@@ -118,8 +126,8 @@ class ToyReportTest(unittest.TestCase):
 
     def test_figures_show_faults_and_what_became_of_refetches(self):
         figures = session_figures(self.results)
-        names = ["faults.svg", "faults_with_pressure.svg", "refetched.svg", "refetched_clawvm.svg"]
-        self.assertEqual(list(figures), names)
+        names = ["faults", "faults_with_pressure", "refetched", "refetched_window", "refetched_clawvm"]
+        self.assertEqual(list(figures), [f"{name}.svg" for name in names])
         self.assertIn("recorded harness", figures["refetched.svg"])
 
     def test_figure_that_would_show_nothing_is_left_out(self):
@@ -135,6 +143,8 @@ class ToyReportTest(unittest.TestCase):
         self.assertIn("ClawVM, turns 1 to 5", html)
         self.assertIn("Compaction-Hybrid, turns 1 to 5", html)
         self.assertIn("31 / 61", html)
+        self.assertIn("Recorded by claude-code on 2026-04-01: 2 prompts, 5 turns (replies), 5 tool calls.", html)
+        self.assertIn("Boundaries: 1 compaction. Window: 90 tokens; the working set is 111.1&#160;% of it.", html)
         self.assertNotIn(self.root, html)
 
 
@@ -144,7 +154,6 @@ class OtherSessionsTest(unittest.TestCase):
         write_session(root, "toy", recorded=NO_USAGE, observed=())
         report = report_of(run(root, "toy", options=FEW)[2])
         self.assertIn("no recording has the usage of prompt tokens", report)
-        self.assertIn("refetched 0 tokens of unchanged content (0 refetches). ClawVM at 20 % has 0", report)
 
     def test_loss_after_an_edit_alone_is_a_loss(self):
         root = temporary_folder(self)
@@ -164,24 +173,42 @@ class OtherSessionsTest(unittest.TestCase):
         write_session(root, "recorded")
         write_session(root, "inferred", recorded={**USAGE, "window_is_recorded": False})
         report = report_of(run(root, "inferred", "recorded", options=FEW)[2])
-        self.assertIn("| inferred | claude-code | 2 | 5 | 5 | 2 | 100 | ~90 |", report)
-        self.assertIn("| recorded | claude-code | 2 | 5 | 5 | 2 | 100 | 90 |", report)
+        row = "2026-04-01 | 2 | 5 | 5 | 1 | 99 | 100"
+        self.assertIn(f"| inferred | {row} | ~90 | 111.1 % |", report)
+        self.assertIn(f"| recorded | {row} | 90 | 111.1 % |", report)
 
-    def test_policies_that_kept_more_than_clawvm_are_named(self):
-        results = summarize_sessions([facts("s1")], Options(shares=(0.2,), cuts=(None,)), every("s1", (9, 5, 1)))
-        for item in results["totals"]:
-            item["refetched"].update(tokens=100)
-        shares = {"compaction_hybrid": 0.5, "lru": 0.25, "clawvm": 0.25}
-        results["findings"].update({f"{policy}_kept_share": share for policy, share in shares.items()})
-        self.assertIn("More of them were in the prompt of Compaction-Hybrid 50 %.", report_of(results))
+    def test_working_set_has_no_share_of_a_window_that_nobody_knows(self):
+        root = temporary_folder(self)
+        write_session(root, "toy", recorded=NO_USAGE, started="")
+        report = report_of(run(root, "toy", options=FEW)[2])
+        self.assertIn("| toy | - | 2 | 5 | 5 | 1 | 99 | 100 | - | - |", report)
+        self.assertNotIn("at the model's window", report)
+
+    def test_session_has_its_boundaries_and_its_subagents_and_what_none_has_is_left_out(self):
+        one, other = facts("s1"), facts("s2")
+        one["counts"] = {"compactions": 2, "cleared_results": 7, "resumes": 14, "resets": 0}
+        other["counts"] = {"subagents": 3, "subagent_tool_calls": 40}
+        report = report_of(summarize_sessions([one, other], FEW, []))
+        self.assertIn("| compactions | cleared results | resumes | lost tokens |", report)
+        self.assertRegex(report, r"\| s1 \|.*\| 2 \| 7 \| 14 \| 0 \| 500 \| 90 \| 555.6 % \| - \|")
+        self.assertRegex(report, r"\| s2 \|.*\| 0 \| 0 \| 0 \|.*\| 3 \(40 calls\) \|")
+        without = report_of(summarize_sessions([facts("s1")], FEW, []))
+        self.assertNotIn("| subagents |", without)
+
+    def test_sessions_that_lost_most_come_first_then_the_longest(self):
+        sessions = [facts("a", turns=101), facts("b", turns=900), facts("c", refetch_calls=1, refetch_tokens=5)]
+        report = report_of(summarize_sessions(sessions, FEW, []))
+        for table in ("### The sessions", "Session by session"):
+            found = re.findall(r"^\| ([abc]) \|", report.partition(table)[2].partition("###")[0], re.MULTILINE)
+            self.assertEqual(found[:3], ["c", "b", "a"], table)
 
     def test_many_sessions_are_cut_down_to_those_that_fetched_most_again(self):
         names = [f"s{number:03d}" for number in range(100)]
         sessions = [facts(name, refetch_tokens=int(name[1:])) for name in names]
         rows = [row for name in names for row in every(name, (9, 5, 1))]
         report = report_of(summarize_sessions(sessions, Options(shares=(0.2,), cuts=(None,)), rows))
-        self.assertIn(f"Tables show {ROWS_MOST} of 100", report)
-        for table in ("| s099 | claude-code |", "| s050 | claude-code |"):
+        self.assertIn(f"Tables show the first {ROWS_MOST} of 100", report)
+        for table in ("| s099 | 2026-04-01 |", "| s050 | 2026-04-01 |"):
             self.assertIn(table, report)
         self.assertNotIn("| s049 |", report)
         self.assertLess(len(report.splitlines()), 400)

@@ -6,7 +6,7 @@ import unittest
 
 from clawvm_experiments.sessions.cells import Options, RefetchOutcome, Rerun, rerun_counts
 from clawvm_experiments.sessions.data import KINDS
-from clawvm_experiments.sessions.summary import quartiles, ratio, summarize_sessions
+from clawvm_experiments.sessions.summary import by_loss, loss_of, quartiles, ratio, summarize_sessions
 from clawvm_replay.metrics import CellMetrics
 from clawvm_runtime.policy import PAPER_POLICIES
 from clawvm_transcripts.evidence import Novelty
@@ -27,7 +27,6 @@ def facts(name, recorded_by="claude-code", *, recorded=USAGE, turns=150, **whole
     """Return the index of a session."""
     by_cut = {"cut0100": there(100), "whole": there(turns, **whole)}
     return {
-        "broken_lines": 0,
         "chain": False,
         "counts": {"compactions": 1, "tool_calls": 9, "turns": 4},
         "cuts_left_out": [],
@@ -36,6 +35,8 @@ def facts(name, recorded_by="claude-code", *, recorded=USAGE, turns=150, **whole
         "pages": {"evidence": 3},
         "recorded": recorded,
         "recorded_sessions": 1,
+        "started": "2026-04-01",
+        "unread": {"broken_lines": 0, "damaged_files": 0, "unknown_lines": 0},
         "turns": turns,
         "views": {"resources": by_cut, "signatures": by_cut},
     }
@@ -205,6 +206,52 @@ class RecordedHarnessTest(unittest.TestCase):
         lost = findings["observed_edited_reads_lost"], findings["observed_edited_read_tokens_lost"]
         kept = findings["observed_edited_reads_kept"], findings["observed_edited_read_tokens_kept"]
         self.assertEqual((lost, kept, findings["observed_reads_after_edit"]), ((3, 75), (5, 8), 8))
+
+
+class LossTest(unittest.TestCase):
+    """What was lost, and the bounds of what that cost: USAGE has 5 requests with 1,000 prompt tokens in all."""
+
+    def test_lost_are_refetches_and_edited_lines_that_were_no_longer_there(self):
+        one = facts("s1", refetch_calls=2, refetch_tokens=70, edited_lost_calls=1, edited_lost_tokens=30)
+        other = facts("s2", repeat_calls=4, repeat_tokens=900, edited_kept_calls=1, edited_kept_tokens=900)
+        loss = loss_of([one, other])
+        self.assertEqual((loss["calls"], loss["tokens"]), (3, 100))
+        self.assertEqual([item["name"] for item in loss["sessions"]], ["s1"])
+
+    def test_at_least_the_tokens_are_written_again_and_at_most_each_call_reads_a_mean_prompt_too(self):
+        loss = loss_of([facts("s1", refetch_calls=3, refetch_tokens=100)])
+        # 100 tokens; 3 prompts of 200 tokens.
+        self.assertEqual((loss["share_at_least"], loss["share_at_most"]), (0.1, 0.7))
+        self.assertAlmostEqual(loss["usd_at_least"], 100 * 1.25 * 3e-6, places=6)
+        self.assertAlmostEqual(loss["usd_at_most"], (100 * 1.25 + 600 * 0.1) * 3e-6, places=6)
+        # 800 of the recorded tokens were cached, 100 written, 100 neither.
+        self.assertAlmostEqual(loss["with_usage"]["usd"], (80 + 125 + 100) * 3e-6, places=6)
+
+    def test_mean_prompt_is_that_of_the_session_that_lost(self):
+        large = {**USAGE, "prompt_tokens": 100_000, "requests": 10}
+        loss = loss_of([facts("s1", recorded=large), facts("s2", refetch_calls=1, refetch_tokens=10)])
+        self.assertEqual(loss["share_at_most"], ratio(210, 101_000))
+
+    def test_without_usage_there_is_neither_a_share_nor_an_upper_bound(self):
+        loss = loss_of([facts("s1", recorded=NO_USAGE, refetch_calls=3, refetch_tokens=100)])
+        self.assertEqual((loss["share_at_least"], loss["share_at_most"], loss["usd_at_most"]), (None, None, None))
+        self.assertGreater(loss["usd_at_least"], 0)
+
+    def test_recording_that_was_not_read_whole_makes_a_lower_bound(self):
+        self.assertFalse(loss_of([facts("s1")])["lower_bound"])
+        for name in ("broken_lines", "damaged_files", "unknown_lines"):
+            one = facts("s1")
+            one["unread"][name] = 1
+            self.assertTrue(loss_of([one, facts("s2")])["lower_bound"], name)
+
+    def test_sessions_come_by_what_they_lost_then_by_their_length(self):
+        sessions = [
+            facts("short", turns=101),
+            facts("long", turns=900),
+            facts("little", refetch_calls=9, refetch_tokens=5),
+            facts("much", turns=101, edited_lost_calls=1, edited_lost_tokens=70),
+        ]
+        self.assertEqual([one["name"] for one in by_loss(sessions)], ["much", "little", "long", "short"])
 
 
 class PureTest(unittest.TestCase):

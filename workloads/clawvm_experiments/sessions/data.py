@@ -123,7 +123,6 @@ def session_index(root: str, name: str, cuts: Sequence[int | None]) -> dict[str,
         for record in facts["sessions"]:
             counts.update({field: value for field, value in record.items() if type(value) is int})
         return {
-            "broken_lines": len(facts["broken_lines"]),
             "chain": facts["chain"],
             "counts": dict(sorted(counts.items())),  # Summed over a chain.
             "cuts_left_out": sorted(cut for cut in set(cuts) if cut is not None and cut >= turns),
@@ -132,7 +131,13 @@ def session_index(root: str, name: str, cuts: Sequence[int | None]) -> dict[str,
             "pages": facts["pages"],
             "recorded": facts["recorded"],
             "recorded_sessions": len(facts["sessions"]),
+            "started": facts["started"],
             "turns": turns,
+            "unread": {
+                "broken_lines": counts["bad_lines"],
+                "damaged_files": sum(bool(source["damage"]) for source in facts["sources"]),
+                "unknown_lines": sum(sum(record["skipped"].values()) for record in facts["sessions"]),
+            },
             "views": views,
         }
     except (KeyError, TypeError, AttributeError) as error:

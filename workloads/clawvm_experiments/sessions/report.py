@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from clawvm_experiments.experiment import NAMES, STYLES, Experiment
-from clawvm_experiments.sessions.cells import Budget, Options, run_session_cell, session_cells
+from clawvm_experiments.sessions.cells import WINDOW, Budget, Options, run_session_cell, session_cells
 from clawvm_experiments.sessions.data import ALL_FORMATS, KINDS, RESOURCES, SIGNATURES, cut_words
-from clawvm_experiments.sessions.summary import median_of, ratio, summarize_sessions, totals_of
+from clawvm_experiments.sessions.summary import by_loss, median_of, ratio, session_loss, summarize_sessions, totals_of
 from clawvm_pictures.charts import BarSeries, Series, bar_chart, line_chart
-from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value
+from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value, counted
 from clawvm_replay.metrics import FAULT_FIELDS
 from clawvm_replay.published import REAL_SESSION_MEDIANS, REAL_SESSIONS
 from clawvm_runtime.policy import POLICIES
@@ -21,14 +21,19 @@ __all__ = [
     "LOSSES",
     "ROWS_MOST",
     "SESSIONS_ID",
-    "counted",
+    "boundaries",
+    "budget_phrase",
+    "cut_phrase",
     "losses",
     "number",
     "percent",
+    "references",
     "session_figures",
     "session_report",
     "sessions_experiment",
+    "small_percent",
     "window",
+    "window_share",
 ]
 
 SESSIONS_ID = "sessions"
@@ -60,11 +65,16 @@ VIEW_WORDS = {
 
 
 def sessions_experiment(
-    root: Path, names: Sequence[str], index: Mapping[str, Mapping[str, Any]], options: Options
+    root: Path,
+    names: Sequence[str],
+    index: Mapping[str, Mapping[str, Any]],
+    options: Options,
+    reading: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """Return the experiment over the sessions *names* below *root*; *index* has the ``session_index`` of each.
 
-    The path of *root* is in no cell, row or result. A quick run is the same.
+    *reading* is the ``reading_record`` of their conversion. The path of *root* is in no cell, row or result. A quick
+    run is the same.
     """
     facts = [index[name] for name in sorted(set(names))]
     return Experiment(
@@ -73,7 +83,7 @@ def sessions_experiment(
         question="What did the recorded harness lose, what did it cost, and what would each policy have kept?",
         cells=lambda quick: [cell for one in facts for cell in session_cells(one, options)],
         run_cell=partial(run_session_cell, str(root)),
-        summarize=partial(summarize_sessions, facts, options),
+        summarize=partial(summarize_sessions, facts, options, reading=reading),
         report=session_report,
         figures=session_figures,
     )
@@ -92,19 +102,43 @@ def percent(share: float | None) -> Number | None:
     return None if share is None else Number(f"{number(100 * share)} %")
 
 
-def counted(value: int, one: str, many: str = "") -> str:
-    """Return a number with its noun, in the plural (*many*, or with an s) unless it is 1.
+def small_percent(share: float) -> Number:
+    """Return a share as per cent, a small one with two digits behind the point.
 
-    >>> counted(1, "turn"), counted(1200, "refetch", "refetches")
-    ('1 turn', '1,200 refetches')
+    >>> small_percent(0.0002), small_percent(0.02), small_percent(0.00001)
+    ('0.02 %', '2 %', 'below 0.01 %')
     """
-    return f"{value:,} {one if value == 1 else many or one + 's'}"
+    if 0 < share < 0.001:
+        return Number("below 0.01 %" if share < 0.00005 else f"{100 * share:.2f} %")
+    return Number(f"{number(100 * share)} %")
 
 
 def window(recorded: Mapping[str, Any]) -> Number | None:
     """Return the window in tokens, behind a ``~`` if it is not recorded but inferred from a compaction."""
     tokens = recorded["window"]
     return None if tokens is None else Number(f"{'' if recorded['window_is_recorded'] else '~'}{tokens:,}")
+
+
+def window_share(working_set: int, recorded: Mapping[str, Any]) -> Number | None:
+    """Return the working set as a share of the window, None where there is no window."""
+    return small_percent(working_set / recorded["window"]) if recorded["window"] else None
+
+
+def references(results: Mapping[str, Any]) -> list[str]:
+    """Return the budgets of tables that do not have all: the reference budget, and the window where it was replayed."""
+    budgets = dict.fromkeys((results["reference_budget"], WINDOW))
+    return [budget for budget in budgets if budget in results["budgets"]]
+
+
+def budget_phrase(results: Mapping[str, Any], budget: str) -> str:
+    """Return where a budget is, in words; of the window also for how many sessions it is known."""
+    if budget != WINDOW:
+        share = budget in {Budget(share=share).label for share in results["shares"]}
+        return f"at {budget}{' of the working set' if share else ''}"
+    sessions = results["sessions"]
+    known = sum(bool(one["recorded"]["window"]) for one in sessions)
+    which = "" if known == len(sessions) else f" (known for {known:,} of {counted(len(sessions), 'session')})"
+    return f"at the model's window{which}"
 
 
 def losses(counts: Mapping[str, int]) -> list[int]:
@@ -119,7 +153,8 @@ def _usage(recorded: Mapping[str, Any]) -> tuple[Value, ...]:
     return recorded["prompt_tokens"], percent(recorded["cached_share"]), percent(recorded["cost_share"])
 
 
-def _cut(label: str) -> str:
+def cut_phrase(label: str) -> str:
+    """Return in words where sessions are cut."""
     return "whole sessions" if label == "whole" else f"cut at {cut_words(label)}"
 
 
@@ -134,11 +169,13 @@ def session_report(results: Mapping[str, Any]) -> list[Block]:
         Bullets(tuple(_answers(results))),
         Paragraph(
             "A *turn* is one reply of the model; a *prompt* is what a person typed. A *refetch* asked again for "
-            "unchanged content that the recorded harness had lost (by a compaction, a clear, another session); a "
-            "*duplicate* asked for content that was still in its context. *Edited* are reads of lines that the agent "
-            "had read before it edited the file itself, still *in context* or *lost*: new content for the replay, so "
-            "no policy gets credit or blame. The *working set* is every page of the session at its largest, once. "
-            "Policies are replayed, not run live: the calls are those of the recording, whatever a policy keeps."
+            "unchanged content that the recorded harness had lost (by a compaction, a clear, a rewind, another "
+            "session); a *duplicate* asked for content that was still in its context. *Edited* are reads of lines that "
+            "the agent had read before it edited the file itself, still *in context* or *lost*: new content for the "
+            "replay, so no policy gets credit or blame. *Lost* without more is both: refetches, and edited lines that "
+            "were lost. The *working set* is every page of the session at its largest, once. Policies are replayed, "
+            "not run live: the calls are those of the recording, whatever a policy keeps. They give the whole window "
+            "to pages; a recorded prompt also holds the transcript, the tools and the harness's own words."
         ),
         *_sessions(results),
         *_harness(results),
@@ -149,32 +186,19 @@ def session_report(results: Mapping[str, Any]) -> list[Block]:
 
 
 def _result(results: Mapping[str, Any]) -> str:
-    findings, counts = results["findings"], totals_of(results, "clawvm")
-    text = (
-        f"In {counted(findings['sessions'], 'session')}, the recorded harness lost and refetched "
-        f"{counted(findings['observed_refetch_tokens'], 'token')} of unchanged content "
-        f"({counted(findings['observed_refetches'], 'refetch', 'refetches')})."
-    )
-    if counts is None:
-        return f"{text} ClawVM was not replayed by resource."
-    faults, counts = counted(counts["explicit_faults"], "explicit fault"), counts["refetched"]
-    text = f"{text} ClawVM at {results['reference_budget']} has {faults}"
-    if not counts["tokens"]:
-        return f"{text}."
-    text += (
-        f": {counts['resident']['tokens']:,} of these tokens ({percent(counts['kept_share'])}) were in its prompt when "
-        f"the model asked, {counts['paged_in']['tokens']:,} came from its store without running a tool, "
-        f"{counts['left_out']['tokens']:,} were in the store and did not fit, and for {counts['faulted']['tokens']:,} "
-        "the tool would have run again."
-    )
-    shares = {name: findings.get(f"{name}_kept_share") for name in results["names"]}
-    more = [name for name, share in shares.items() if share is not None and share > shares["clawvm"]]
-    if more:
-        kept = ", ".join(f"{results['names'][name]} {percent(shares[name])}" for name in more)
-        text += f" More of them were in the prompt of {kept}."
+    """Return what happens under ClawVM to what was lost: whether anything has to run again."""
+    findings = results["findings"]
+    parts = []
+    for budget in references(results):
+        counts = totals_of(results, "clawvm", budget=budget)
+        if counts is not None:
+            parts.append(f"{counted(counts['explicit_faults'], 'explicit fault')} {budget_phrase(results, budget)}")
+    if not parts:
+        return "ClawVM was not replayed by resource."
+    text = f"Replayed by resource, {cut_phrase(results['main_cut'])}, ClawVM has {' and '.join(parts)}."
     if (unserved := findings["clawvm_refetches_not_served"]) is not None:
         unserved = counted(unserved, "refetch", "refetches")
-        text += f" Over all replays, ClawVM failed to serve {unserved} in turns without pressure."
+        text += f" Over all replays, it failed to serve {unserved} in turns without pressure."
     return text
 
 
@@ -183,14 +207,14 @@ def _answers(results: Mapping[str, Any]) -> Iterator[str]:
     formats = ", ".join(f"{recorded[name]['sessions']} {name}" for name in results["formats"])
     whole = [one["views"][RESOURCES]["whole"] for one in results["sessions"]]
     passed = sum(bool(there["boundary_turns"]) for there in whole)
-    boundaries = sum(there["compactions"] + there["resets"] for there in whole)
+    passages = sum(there["compactions"] + there["resets"] for there in whole)
     shares = " (shares are of the working set)" if results["shares"] else ""
     yield (
         f"**Replayed:** {counted(findings['sessions'], 'session')} ({formats}) with "
-        f"{counted(findings['turns'], 'turn')}; {counted(passed, 'session')} passed a compaction, rewind, resume or "
-        f"reset ({boundaries:,} in all). {counted(results['cells'], 'replay')}: "
+        f"{counted(findings['turns'], 'turn')}; {counted(passed, 'session')} passed a compaction, rewind or reset "
+        f"({passages:,} in all). {counted(results['cells'], 'replay')}: "
         f"{' and '.join('demands by ' + view.removesuffix('s') for view in results['views'])}, "
-        f"{', '.join(map(_cut, results['cuts']))}, at budgets of {', '.join(results['budgets'])}{shares}."
+        f"{', '.join(map(cut_phrase, results['cuts']))}, at budgets of {', '.join(results['budgets'])}{shares}."
     )
     found = {name.removeprefix("observed_"): value for name, value in findings.items()}
     yield (
@@ -228,46 +252,80 @@ def _cost(results: Mapping[str, Any]) -> str:
 
 def _fault_sentence(results: Mapping[str, Any]) -> str:
     view, names = results["views"][0], results["names"]
-    found = {names[policy_id]: totals_of(results, policy_id, view=view) for policy_id in names}
-    totals = {name: item for name, item in found.items() if item is not None}
-    if not totals:
+    parts = []
+    for budget in references(results):
+        found = {name: totals_of(results, policy_id, view=view, budget=budget) for policy_id, name in names.items()}
+        totals = {name: item for name, item in found.items() if item is not None}
+        if totals:
+            faults = ", ".join(f"{name} {item['explicit_faults']:,}" for name, item in totals.items())
+            share = percent(max(ratio(item["pressure_turns"], item["turns"]) or 0.0 for item in totals.values()))
+            parts.append(f"{budget_phrase(results, budget)}: {faults} (up to {share} of turns under pressure)")
+    if not parts:
         return "nothing was replayed."
-    faults = ", ".join(f"{name} {item['explicit_faults']:,}" for name, item in totals.items())
-    place = f"{_cut(results['main_cut'])}, demands by {view.removesuffix('s')}, at {results['reference_budget']}"
-    share = percent(max(ratio(item["pressure_turns"], item["turns"]) or 0.0 for item in totals.values()))
+    place = f"{cut_phrase(results['main_cut'])}, demands by {view.removesuffix('s')}"
     return (
-        f"explicit faults, summed over sessions ({place}): {faults}. Turns under pressure, in which the budget is too "
-        f"small for everything needed: up to {share}; what is missing in them depends on the policy and is counted "
-        "separately, as pressure faults."
+        f"explicit faults, summed over sessions ({place}), {'; '.join(parts)}. Under pressure, the budget is too small "
+        "for everything needed; what is missing then depends on the policy and is counted separately, as pressure "
+        "faults."
     )
+
+
+BOUNDARIES = {
+    "compaction": "compactions",
+    "cleared result": "cleared_results",
+    "rewind": "rewinds",
+    "reset": "resets",
+    "resume": "resumes",
+}
+"""What happened to the context of a recorded session, with the names of the counts."""
+
+
+def boundaries(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return how often what happened to the context, as the recording has it."""
+    return {words: counts.get(name, 0) for words, name in BOUNDARIES.items()}
 
 
 def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading(3, "The sessions")
-    yield Paragraph(
-        "In a replay, a rewind counts as a compaction; a resume, a fork, a clear and a further session of a chain "
-        "count as resets. A window with a ~ is not recorded: it is the largest prompt before an automatic compaction."
+    shown = _shown(results)
+    passed = [name for name in BOUNDARIES if any(boundaries(one["counts"])[name] for one in shown)]
+    with_subagents = any(one["counts"].get("subagents") for one in shown)
+    text = (
+        "Those that lost most come first, then the longest. Boundaries are the recorded ones; a kind that none of "
+        "these sessions has is left out. In a replay a rewind counts as a compaction, and a clear, a fork and a "
+        "further session of a chain count as resets; a resume drops nothing. A *window* with a ~ is not recorded: it "
+        "is the largest prompt before an automatic compaction. *Of the window* is the working set as a share of it."
     )
+    if with_subagents:
+        text += " *Subagents* are those whose recordings are among the inputs; their content counts in no other column."
+    yield Paragraph(text)
     if len(results["sessions"]) > ROWS_MOST:
         count = f"{ROWS_MOST} of {len(results['sessions']):,}"
-        yield Paragraph(f"Tables show {count}, those with the most refetched tokens; all: `sessions/results.json`.")
+        yield Paragraph(f"Tables show the first {count}; all: `sessions/results.json`.")
     rows = []
-    for one in _shown(results):
-        whole, counts = one["views"][RESOURCES]["whole"], one["counts"]
-        first = (one["name"], one["format"], counts.get("turns"), one["turns"], counts.get("tool_calls"))
-        pages = (whole["pages"], whole["working_set"], window(one["recorded"]))
-        rows.append((*first, *pages, whole["compactions"], whole["resets"]))
-    header = ["session", "format", "prompts", "turns", "tool calls", "pages", "working set", "window", "compactions"]
-    yield Table.of([*header, "resets"], rows)
+    for one in shown:
+        working_set, counts = one["views"][RESOURCES]["whole"]["working_set"], one["counts"]
+        length = (counts.get("turns"), one["turns"], counts.get("tool_calls"))
+        passages = (boundaries(counts)[name] for name in passed)
+        sizes = (working_set, window(one["recorded"]), window_share(working_set, one["recorded"]))
+        own = [_subagents(counts)] if with_subagents else []
+        _, lost = session_loss(one)
+        day = Number(one["started"]) if one["started"] else None  # On one line, as numbers are.
+        rows.append((one["name"], day, *length, *passages, lost, *sizes, *own))
+    boundary_names = (f"{name}s" for name in passed)
+    header = ["session", "day", "prompts", "turns", "tool calls", *boundary_names, "lost tokens"]
+    header += ["working set", "window", "of the window", *(["subagents"] if with_subagents else [])]
+    yield Table.of(header, rows)
+
+
+def _subagents(counts: Mapping[str, int]) -> Number | None:
+    number_of = counts.get("subagents", 0)
+    return Number(f"{number_of:,} ({counted(counts.get('subagent_tool_calls', 0), 'call')})") if number_of else None
 
 
 def _shown(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the sessions that get a row: all, or those with the most refetched tokens, then the longest."""
-    sessions = sorted(
-        results["sessions"],
-        key=lambda one: (-one["views"][RESOURCES]["whole"]["refetch_tokens"], -one["turns"], one["name"]),
-    )
-    return sorted(sessions[:ROWS_MOST], key=lambda one: one["name"])
+    """Return the sessions that get a row: those that lost most, then the longest."""
+    return by_loss(results["sessions"])[:ROWS_MOST]
 
 
 def _harness(results: Mapping[str, Any]) -> Iterator[Block]:
@@ -289,7 +347,9 @@ def _harness(results: Mapping[str, Any]) -> Iterator[Block]:
                 known = (*losses(group["views"][view]), *map(group["counts"].get, ACROSS.values()))
                 rows.append((name, view, group["sessions"], *known, *_usage(group["usage"])))
     yield Table.of(["format", "view", "sessions", *LOSSES, *ACROSS, *usage], rows)
-    yield Paragraph("Session by session, by resource. *Reread*: the path was read before, any lines of it.")
+    yield Paragraph(
+        "Session by session, by resource, in the same order. *Reread*: the path was read before, any lines of it."
+    )
     rows = []
     for one in _shown(results):
         counts = map(one["counts"].get, (*ACROSS.values(), "path_reads", "path_rereads"))
@@ -298,7 +358,7 @@ def _harness(results: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _faults(results: Mapping[str, Any]) -> Iterator[Block]:
-    names, whole = results["names"], _cut(results["main_cut"])
+    names, whole = results["names"], cut_phrase(results["main_cut"])
     yield Heading(3, "Explicit faults: median and quartiles")
     yield Paragraph(
         "Median (first to third quartile) over sessions; quartiles are interpolated, both ends included. A session no "
@@ -317,7 +377,7 @@ def _faults(results: Mapping[str, Any]) -> Iterator[Block]:
                         shown = (*map(_quartiles, found), percent(item["pressure_share"]))
                         rows.append((group, budget, item["sessions"], *shown))
             if rows:
-                yield Paragraph(f"**Demands {VIEW_WORDS[view]}, {_cut(cut)}**")
+                yield Paragraph(f"**Demands {VIEW_WORDS[view]}, {cut_phrase(cut)}**")
                 yield Table.of(["format", "budget", "sessions", *names.values(), "under pressure"], rows)
     medians = "; ".join(
         f"{cut} turns: " + ", ".join(f"{POLICIES[name].name} {median}" for name, median in published.items())
@@ -346,7 +406,7 @@ def _quartiles(item: Mapping[str, Any] | None) -> Number | None:
 
 
 def _kept(results: Mapping[str, Any]) -> Iterator[Block]:
-    reference, view = results["reference_budget"], results["views"][0]
+    view = results["views"][0]
     yield Heading(3, "Refetched tokens: what each policy would have kept")
     yield Paragraph(
         "Tokens of the recorded results. *Kept in the prompt*: the last prompt held every page at the demanded level, "
@@ -355,9 +415,11 @@ def _kept(results: Mapping[str, Any]) -> Iterator[Block]:
         "judged*: a first access."
     )
     for each in results["views"]:
-        yield Paragraph(f"Refetches at {reference}, demands {VIEW_WORDS[each]}, {_cut(results['main_cut'])}:")
         items = [(results["names"][item["policy"]], item) for item in _totals(results, each)]
-        yield _outcomes("policy", "refetched", [pair for pair in items if pair[1]["budget_label"] == reference])
+        for budget in references(results):
+            place = f"{budget_phrase(results, budget)}, demands {VIEW_WORDS[each]}, {cut_phrase(results['main_cut'])}"
+            yield Paragraph(f"Refetches {place}:")
+            yield _outcomes("policy", "refetched", [pair for pair in items if pair[1]["budget_label"] == budget])
     if "clawvm" in results["policies"]:
         items = [(item["budget_label"], item) for item in _totals(results, view) if item["policy"] == "clawvm"]
         yield Paragraph(f"Refetches under ClawVM at each budget, demands {VIEW_WORDS[view]}:")
@@ -389,7 +451,7 @@ def _economy(results: Mapping[str, Any]) -> Iterator[Block]:
     prices = results["prices"]
     yield Heading(3, "Page-in tokens, prefix reuse and cost")
     yield Paragraph(
-        f"Summed over sessions, {_cut(results['main_cut'])}. Cost in plain input tokens per turn (cached read "
+        f"Summed over sessions, {cut_phrase(results['main_cut'])}. Cost in plain input tokens per turn (cached read "
         f"{prices['cached_read']:g}, write {prices['write']:g}). A recorded prompt also holds the transcript, the "
         "tools and the harness's own words, so these costs are not comparable to the recorded ones. Retrieval looks "
         "cheapest because its prompts hold almost nothing: the tools that it runs again, and the further turns of the "
@@ -412,16 +474,18 @@ def _economy(results: Mapping[str, Any]) -> Iterator[Block]:
 def session_figures(results: Mapping[str, Any]) -> dict[str, str]:
     """Return the figures as SVG by file name; one that would show nothing is left out."""
     pictures = {}
-    view, budget = results["views"][0], results["reference_budget"]
+    view = results["views"][0]
     if results["shares"]:
         pictures["faults.svg"] = _fault_figure(results, "Explicit faults against the budget", ("explicit_faults",))
         fields = ("explicit_faults", "pressure_faults")
         pictures["faults_with_pressure.svg"] = _fault_figure(results, "The same with pressure faults", fields)
     items = list(_totals(results, view))
-    by_policy = {results["names"][item["policy"]]: item for item in items if item["budget_label"] == budget}
-    if any(item["refetched"]["tokens"] for item in by_policy.values()):
-        title = f"Refetched tokens at {budget}: what each policy would do"
-        pictures["refetched.svg"] = _outcome_figure(title, by_policy, recorded=True)
+    for name, budget in zip(("refetched.svg", "refetched_window.svg"), references(results)):
+        by_policy = {results["names"][item["policy"]]: item for item in items if item["budget_label"] == budget}
+        if any(item["refetched"]["tokens"] for item in by_policy.values()):
+            words = "the model's window" if budget == WINDOW else budget
+            title = f"Refetched tokens at {words}: what each policy would do"
+            pictures[name] = _outcome_figure(title, by_policy, recorded=True)
     by_budget = {item["budget_label"]: item for item in items if item["policy"] == "clawvm"}
     if len(by_budget) > 1 and any(item["refetched"]["tokens"] for item in by_budget.values()):
         pictures["refetched_clawvm.svg"] = _outcome_figure("Refetched tokens under ClawVM, by budget", by_budget)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from clawvm_experiments.experiment import Row
 from clawvm_experiments.sessions.cells import REFERENCE_SHARE, Budget, replay_session
 from clawvm_experiments.sessions.data import RESOURCES, VIEWS, cut_label, cut_words
-from clawvm_experiments.sessions.report import LOSSES, counted, losses, number, percent, window
+from clawvm_experiments.sessions.report import LOSSES, boundaries, losses, number, percent, window, window_share
 from clawvm_pictures.pages import Section, figure, html, page
 from clawvm_pictures.residency_map import residency_map
 from clawvm_pictures.svg import Markup
-from clawvm_replay.document import Bullets, Number, Paragraph, Table, Value
+from clawvm_replay.document import Bullets, Number, Paragraph, Table, Value, counted
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.policy import POLICIES, policy_named
 
@@ -81,8 +81,9 @@ def _section(title: str, text: str, table: Table) -> Section:
 def _lead(facts: Mapping[str, Any]) -> Iterator[str]:
     counts, whole, recorded = facts["counts"], facts["views"][RESOURCES]["whole"], facts["recorded"]
     chain = f" (a chain of {facts['recorded_sessions']} sessions)" if facts["chain"] else ""
+    day = f" on {facts['started']}" if facts["started"] else ""
     yield (
-        f"Recorded by {facts['format']}{chain}: {counted(counts.get('turns', 0), 'prompt')}, "
+        f"Recorded by {facts['format']}{day}{chain}: {counted(counts.get('turns', 0), 'prompt')}, "
         f"{counted(facts['turns'], 'turn')} (replies), {counted(counts.get('tool_calls', 0), 'tool call')}."
     )
     pages = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in facts["pages"].items())
@@ -90,18 +91,25 @@ def _lead(facts: Mapping[str, Any]) -> Iterator[str]:
     size = "not recorded"
     if recorded["window"]:
         inferred = "" if recorded["window_is_recorded"] else " (the largest prompt before an automatic compaction)"
-        size = f"{window(recorded)} tokens{inferred}"
-    yield (
-        f"Boundaries: {counted(whole['compactions'], 'compaction')} (with rewinds), "
-        f"{counted(whole['resets'], 'reset')} (with resumes and forks). Window: {size}."
-    )
+        share = window_share(whole["working_set"], recorded)
+        size = f"{window(recorded)} tokens{inferred}; the working set is {share} of it"
+    passed = ", ".join(counted(count, name) for name, count in boundaries(counts).items() if count)
+    yield f"Boundaries: {passed or 'none'}. Window: {size}."
+    if counts.get("subagents"):
+        calls = counted(counts.get("subagent_tool_calls", 0), "call")
+        yield f"Subagents among the inputs: {counts['subagents']:,} ({calls}); nothing of them counts here."
     if recorded["requests"] and recorded["prompt_tokens"]:
         yield (
             f"Recorded prompts: {recorded['prompt_tokens']:,} tokens in {counted(recorded['requests'], 'request')}, "
             f"{percent(recorded['cached_tokens'] / recorded['prompt_tokens'])} of them cached."
         )
-    if facts["broken_lines"]:
-        yield f"Lines that could not be read: {facts['broken_lines']:,}."
+    unread = facts["unread"]
+    if any(unread.values()):
+        yield (
+            f"Not read: {counted(unread['broken_lines'], 'broken line')}, {unread['unknown_lines']:,} of unknown types"
+            f"{', and what lies behind the damage in the file' if unread['damaged_files'] else ''}; the counts are "
+            "lower bounds."
+        )
 
 
 def _losses(facts: Mapping[str, Any]) -> Table:

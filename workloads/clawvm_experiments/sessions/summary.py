@@ -1,4 +1,4 @@
-"""The results of recorded sessions: quartiles and sums of rows, the outcomes of reruns, and the findings.
+"""The results of recorded sessions: what was lost, quartiles and sums of rows, outcomes of reruns, and the findings.
 
 Cuts of one session share their first turns, so sums over sessions are taken at one cut (``main_cut``): the whole
 session, or the longest cut there is. Medians are taken at each cut.
@@ -18,9 +18,26 @@ from clawvm_replay.metrics import DIGITS, FAULT_FIELDS, PRICE_MODELS
 from clawvm_replay.published import REAL_SESSION_FORMAT, REAL_SESSION_MEDIANS
 from clawvm_runtime.policy import POLICIES, policy_named
 
-__all__ = ["median_of", "quartiles", "ratio", "summarize_sessions", "totals_of"]
+__all__ = [
+    "PRICED_MODEL",
+    "USD_PER_MILLION",
+    "by_loss",
+    "loss_of",
+    "median_of",
+    "quartiles",
+    "ratio",
+    "session_loss",
+    "summarize_sessions",
+    "totals_of",
+]
 
 PRICES = PRICE_MODELS["default"]
+
+PRICED_MODEL, USD_PER_MILLION = "Claude Sonnet 4.5", 3.0
+"""Anthropic's list price of a million input tokens, https://platform.claude.com/docs/en/about-claude/pricing.
+
+Writing a token to the cache for five minutes costs 1.25 times that, reading it 0.1 times: ``PRICES``.
+"""
 
 SUMS = (
     *("turns", "explicit_faults", "pressure_faults", "pressure_turns", "pressure_tokens", "page_ins", "page_in_tokens"),
@@ -49,8 +66,17 @@ def ratio(part: float, whole: float) -> float | None:
     return round(part / whole, DIGITS) if whole else None
 
 
-def summarize_sessions(facts: Sequence[Mapping[str, Any]], options: Options, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the results as plain JSON data; *facts* are the index of each session."""
+def summarize_sessions(
+    facts: Sequence[Mapping[str, Any]],
+    options: Options,
+    rows: Sequence[Row],
+    *,
+    reading: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the results as plain JSON data.
+
+    *facts* are the index of each session, *reading* is the ``reading_record`` of their conversion.
+    """
     groups = {ALL_FORMATS: list(facts)}
     for one in facts:
         groups.setdefault(one["format"], []).append(one)
@@ -74,6 +100,8 @@ def summarize_sessions(facts: Sequence[Mapping[str, Any]], options: Options, row
         "names": {policy_id: policy_named(policy_id).name for policy_id in options.policies},
         "prices": {"cached_read": PRICES.cached_read, "plain": PRICES.plain, "write": PRICES.write},
         "sessions": [{**one, "recorded": {**one["recorded"], **_recorded_cost([one["recorded"]])}} for one in facts],
+        "reading": None if reading is None else dict(reading),
+        "loss": loss_of(facts),
         "recorded": {name: _recorded(own) for name, own in sorted(groups.items())},
         "faults": list(_faults(rows, format_of, formats)),
         "totals": list(_totals(main)),
@@ -83,6 +111,69 @@ def summarize_sessions(facts: Sequence[Mapping[str, Any]], options: Options, row
     }
     results["findings"] = findings_of(results)
     return results
+
+
+# --- What the recorded harness lost, and what that cost.
+
+
+def session_loss(facts: Mapping[str, Any]) -> tuple[int, int]:
+    """Return calls and tokens that a session lost: what was asked for again and no longer there, by resource.
+
+    *facts* are its index. Reads of lines that the agent had edited itself count too, if they were lost.
+    """
+    whole = facts["views"][RESOURCES]["whole"]
+    return (
+        whole["refetch_calls"] + whole["edited_lost_calls"],
+        whole["refetch_tokens"] + whole["edited_lost_tokens"],
+    )
+
+
+def by_loss(facts: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Return the indexes of sessions, those that lost most first, then the longest."""
+    return sorted(facts, key=lambda one: (-session_loss(one)[1], -session_loss(one)[0], -one["turns"], one["name"]))
+
+
+def loss_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the sessions lost and what that cost, in tokens and US dollars (``USD_PER_MILLION``).
+
+    At least, the lost tokens were written to the cache once more. At most, each lost call was also a request of its
+    own, whose prompt (the session's mean) was read from the cache: known for sessions with recorded usage alone, whose
+    prompts cost ``with_usage.usd``.
+    ``share`` has both as shares of the recorded prompt tokens. ``lower_bound`` is whether some of a recording was not
+    read, and may hold more.
+    """
+    lost = [(one, *session_loss(one)) for one in facts]
+    with_usage = [item for item in lost if item[0]["recorded"]["requests"] and item[0]["recorded"]["prompt_tokens"]]
+    prompt = sum(one["recorded"]["prompt_tokens"] for one, _, _ in with_usage)
+    known = sum(tokens for _, _, tokens in with_usage)
+    # The prompts that the lost calls would have had as requests of their own.
+    prompts = sum(
+        calls * one["recorded"]["prompt_tokens"] / one["recorded"]["requests"] for one, calls, _ in with_usage
+    )
+    usd = USD_PER_MILLION / 1_000_000
+    spent = _recorded_cost([one["recorded"] for one, _, _ in with_usage])["cost"]
+    sums = _sums([one["views"][RESOURCES]["whole"] for one in facts], "refetch_tokens", "edited_lost_tokens")
+    return {
+        "calls": sum(calls for _, calls, _ in lost),
+        "tokens": sum(tokens for _, _, tokens in lost),
+        **sums,
+        "sessions": [
+            {"name": one["name"], "started": one["started"], "calls": calls, "tokens": tokens}
+            for one, calls, tokens in ((one, *session_loss(one)) for one in by_loss(facts))
+            if calls
+        ],
+        "with_usage": {
+            "sessions": len(with_usage),
+            "tokens": known,
+            "prompt_tokens": prompt,
+            "usd": round(usd * spent, DIGITS),
+        },
+        "share_at_least": ratio(known, prompt),
+        "share_at_most": ratio(known + prompts, prompt),
+        "usd_at_least": round(usd * PRICES.write * sum(tokens for _, _, tokens in lost), DIGITS),
+        "usd_at_most": round(usd * (PRICES.write * known + PRICES.cached_read * prompts), DIGITS) if prompt else None,
+        "lower_bound": any(any(one["unread"].values()) for one in facts),
+    }
 
 
 def _recorded(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
