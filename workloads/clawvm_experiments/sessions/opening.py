@@ -16,7 +16,7 @@ from clawvm_runtime.policy import policy_named
 
 __all__ = ["ALMOST_NOTHING", "LITTLE", "first_sentences"]
 
-ALMOST_NOTHING, LITTLE = 0.01, 0.05
+ALMOST_NOTHING, LITTLE = 0.03, 0.1
 """Shares of all prompt tokens: when even the upper bound is below them, almost nothing was lost, or little.
 
 The lower bound would decide nothing: every request sends the whole prompt, so its share is always small.
@@ -49,7 +49,7 @@ def _lost(results: Mapping[str, Any]) -> str:
         )
     tokens = f"{'at least ' if loss['lower_bound'] else ''}{counted(loss['tokens'], 'token')}"
     what = f"{tokens} in {counted(loss['calls'], 'call')} that asked again for content that the harness no longer had"
-    once = "if these tokens were written to the cache once more"
+    once = "if these tokens were only written to the cache once more"
     ending = f" ({_price(results)}){unread}."
     if not usage["prompt_tokens"]:
         return (
@@ -58,9 +58,8 @@ def _lost(results: Mapping[str, Any]) -> str:
         )
     least = f"at least {small_percent(loss['share_at_least'])} of all {recorded}"
     most = (
-        f"at most {small_percent(loss['share_at_most'])} and {_usd(loss['usd_at_most'])}, if each call was also a "
-        f"request of its own that read a mean prompt of its session from the cache; all these prompts cost "
-        f"{_usd(usage['usd'])}"
+        f"at most {small_percent(loss['share_at_most'])} and {_usd(loss['usd_at_most'])}, if each call was a request "
+        f"of its own over a cached prompt of mean size; all prompts together cost {_usd(usage['usd'])}"
     )
     if usage["tokens"] == loss["tokens"]:
         head = f"**{_verdict(loss['share_at_most'])}** {what}"
