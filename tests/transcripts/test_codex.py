@@ -22,6 +22,7 @@ from clawvm_transcripts.events import (
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     Rewind,
     SessionEnd,
     SessionStart,
@@ -99,8 +100,8 @@ class WholeSessions(unittest.TestCase):
             RecordedResult("call_4", ""),
             RecordedCall("call_5", "mcp__lamp.light", {}),
             Broken(28, NO_JSON),
-            Rewind(1),
-            Reset("session_meta_again"),
+            Rewind(1, lost=("call_1", "call_2", "call_3", "call_4")),
+            Resume("session_meta_again"),
             Prompt("And the glass?"),
             Compaction("replacement_history"),
             CompactionSummary("And the glass?"),
@@ -109,7 +110,7 @@ class WholeSessions(unittest.TestCase):
             Compaction("summary"),
             CompactionSummary("The glass is clean."),
             RecordedCall("call_6", "exec_command", {"cmd": "make glass"}),
-            RecordedResult("call_6", head.format("d4e5f6", 2, 2) + "no sand\n", failed=True, head=100),
+            RecordedResult("call_6", head.format("d4e5f6", 2, 2) + "no sand\n", True, 100, ("data:",)),
             RecordedCall("call_7", "write_stdin", {"session_id": 7, "chars": ""}),
             SessionEnd(47),
         ]
@@ -220,7 +221,7 @@ class SaidTwice(unittest.TestCase):
                 self.assertEqual(read([message("user", "Go."), follower])[0], Prompt("Go."))
                 self.assertEqual(read([message("assistant", "Yes."), follower])[0], AssistantMessage("Yes."))
         header = ("session_meta", {"id": "s"})
-        self.assertEqual(read([header, message("user", "Go."), header]), [Prompt("Go."), Reset("session_meta_again")])
+        self.assertEqual(read([header, message("user", "Go."), header]), [Prompt("Go."), Resume("session_meta_again")])
 
     def test_an_event_that_repeats_an_item_is_not_reported_again(self) -> None:
         records = [

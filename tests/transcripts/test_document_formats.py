@@ -243,7 +243,7 @@ class OpenHandsTest(FixtureCase):
                 Usage(100, output=4, message="7"),
                 RecordedResult("10", "Your thought has been logged."),
                 known("error"),
-                Compaction("condensation"),
+                Compaction("condensation", lost=("4",)),
                 CompactionSummary("The limit is 120."),
                 known("agent_state_changed"),
                 AssistantMessage("Shall I?", "15"),

@@ -71,15 +71,20 @@ class Branches:
     def go_to(self, place: int) -> Rewind:
         """Go on below *place*, and return the rewind that this is (of weight 0 on the way down).
 
-        O(places between the two); when a compaction is left behind, O(places from its branch up to the root).
+        O(places between the two); when a compaction is left behind, O(places up to the root).
         """
         common = self._common(place, self.here)
         left = list(self._up(self.here, common))
         lost = tuple(call for each in left for call in self._results.get(each, ()))
-        # Whoever goes back before a compaction, or into a branch that was left, has what was there.
-        again = place != common or not self._compactions.keys().isdisjoint(left)
+        restored: tuple[str, ...] = ()
+        if place != common or not self._compactions.keys().isdisjoint(left):
+            # Behind a compaction there is less, before one more, and on a branch that was left what it had.
+            before, self.here = tuple(self.context()), place
+            restored = tuple(self.context())
+            there = set(restored)
+            lost = tuple(dict.fromkeys((*lost, *(call for call in before if call not in there))))
         self.here = place
-        return Rewind(sum(self._weights[each] for each in left), lost, tuple(self.context()) if again else ())
+        return Rewind(sum(self._weights[each] for each in left), lost, restored)
 
     def context(self) -> Iterator[str]:
         """Yield the calls whose results are in the context at the current place, newest places first."""
@@ -87,12 +92,13 @@ class Branches:
 
     def results_since(self, first: int) -> Iterator[str]:
         """Yield the calls whose results are in the context here and belong to *first* or to what came after it."""
+        kept: set[str] | None = None  # By the compactions on the way, None for everything.
         place = self.here
-        while place >= first:
-            yield from self._results.get(place, ())
+        while place >= first and kept != set():
+            results = self._results.get(place, ())
+            yield from results if kept is None else filter(kept.__contains__, results)
             if place in self._compactions:
-                yield from self._compactions[place]
-                return
+                kept = set(self._compactions[place]).intersection(self._compactions[place] if kept is None else kept)
             if place == ROOT:
                 return
             place = self._parents[place]
