@@ -124,7 +124,7 @@ class PropertyTest(unittest.TestCase):
                 gone = sum(weights[place + 1 :])
                 self.assertEqual(gone, min(weight, sum(weights)), f"seed {seed}, weight {weight}")
                 if weight:
-                    self.assertTrue(place == ROOT or gone == weight and weights[place + 1], f"seed {seed}")
+                    self.assertTrue(place == ROOT or (gone == weight and weights[place + 1]), f"seed {seed}")
                 else:
                     self.assertEqual(place, branches.here, "nothing is gone")
 

@@ -28,17 +28,24 @@ class Branches:
         self._weights = array("q", [0])
         self._results: dict[int, list[str]] = {}
         self._compactions: dict[int, tuple[str, ...]] = {}  # What each kept.
+        self._cleared: set[str] = set()
         self._barrier = ROOT
+
+    @property
+    def next(self) -> int:
+        """The place that the next append makes."""
+        return len(self._parents)
 
     def append(self, parent: int | None = None, *, weight: int = 1) -> int:
         """Add a place below *parent* (the current one, unless given), go there, and return it.
 
         *weight* is what it counts among the places that a rewind leaves.
         """
+        place = self.next
         self._parents.append(self.here if parent is None else parent)
         self._weights.append(weight)
-        self.here = len(self._parents) - 1
-        return self.here
+        self.here = place
+        return place
 
     def add_result(self, call: str, place: int | None = None) -> None:
         """Note that the result of *call* is part of *place*, the current one unless given."""
@@ -47,6 +54,10 @@ class Branches:
     def compacted(self, kept: Iterable[str] = ()) -> None:
         """Note that the current place is a compaction: of the results before it, only those *kept* are left."""
         self._compactions[self.here] = tuple(kept)
+
+    def clear(self, calls: Iterable[str]) -> None:
+        """Note that the results of *calls* are gone from wherever they were."""
+        self._cleared.update(calls)
 
     def set_barrier(self) -> None:
         """Let nothing before the current place be gone back to."""
@@ -95,8 +106,9 @@ class Branches:
         kept: set[str] | None = None  # By the compactions on the way, None for everything.
         place = self.here
         while place >= first and kept != set():
-            results = self._results.get(place, ())
-            yield from results if kept is None else filter(kept.__contains__, results)
+            for call in self._results.get(place, ()):
+                if call not in self._cleared and (kept is None or call in kept):
+                    yield call
             if place in self._compactions:
                 kept = set(self._compactions[place]).intersection(self._compactions[place] if kept is None else kept)
             if place == ROOT:
