@@ -318,7 +318,124 @@ class Recognition(unittest.TestCase):
                 self.assertEqual(self.formats(record), [])
 
 
+def reads(number: int, parent: str | None, file: str = "") -> list[dict[str, Any]]:
+    """Return the entries of a read and its result: rN and sN."""
+    name = f"t{number}"
+    part = {"type": "toolCall", "id": name, "name": "read", "arguments": {"path": file or f"file {number}"}}
+    result = {"role": "toolResult", "toolCallId": name, "content": [{"type": "text", "text": f"text of {file}"}]}
+    return [
+        entry(name=f"r{number}", parent=parent, message={"role": "assistant", "content": [part]}),
+        entry(name=f"s{number}", parent=f"r{number}", message=result),
+    ]
+
+
 class Tree(unittest.TestCase):
+    def compactions(self, *records: dict[str, Any]) -> list[tuple[str, ...]]:
+        return [event.kept for event in events(*records) if isinstance(event, Compaction)]
+
+    def rewinds(self, *records: dict[str, Any]) -> list[Rewind]:
+        read = events(*records)
+        self.assertEqual([event for event in read if isinstance(event, Broken)], [])
+        return [event for event in read if isinstance(event, Rewind)]
+
+    def test_only_what_is_said_moves_the_conversation(self) -> None:
+        before = [entry(name="a", parent=None), *reads(1, "a"), entry(name="b", parent="s1")]
+        for kind, moves in (
+            ("message", True),
+            ("compaction", True),
+            ("branch_summary", True),
+            ("session_init", True),
+            ("reset_boundary", True),
+            ("leaf", True),
+            ("custom", False),
+            ("custom_message", False),
+            ("label", False),
+            ("model_change", False),
+            ("session_info", False),
+            ("wind_chime", False),
+        ):
+            side = entry(kind, "x", "a", targetId="a", summary="", systemPrompt="")
+            with self.subTest(kind):
+                self.assertEqual(bool(self.rewinds(*before, side)), moves)
+                if not moves:
+                    self.assertEqual(self.rewinds(*before, side, entry(name="c", parent="b")), [])
+                    self.assertEqual(self.rewinds(*before, side, entry(name="c", parent="x")), [Rewind(3, ("t1",))])
+                    self.assertEqual(self.rewinds(*before, side, entry(name="c", parent="nowhere")), [])
+
+    def test_entries_beside_the_conversation_may_hang_on_each_other(self) -> None:
+        sides = [entry("label", f"x{number}", f"x{number - 1}" if number else "a") for number in range(3)]
+        before = [entry(name="a", parent=None), entry(name="b", parent="a"), *sides]
+        self.assertEqual(self.rewinds(*before, entry(name="c", parent="b")), [])
+        self.assertEqual(self.rewinds(*before, entry(name="c", parent="x2")), [Rewind(1)])
+
+    def test_a_compaction_keeps_what_comes_from_its_first_entry_on(self) -> None:
+        setting = entry("model_change", "x", "s1", modelId="m")
+        before = [entry(name="a", parent=None), *reads(1, "a"), setting, *reads(2, "x"), entry(name="b", parent="s2")]
+        for first, kept in (
+            ("a", ("t2", "t1")),
+            ("s1", ("t2", "t1")),
+            ("x", ("t2",)),  # It hangs below the result, but comes behind it.
+            ("r2", ("t2",)),
+            ("b", ()),
+            ("z", ()),
+            ("nowhere", ()),
+            (None, ()),
+            (7, ()),
+            (["a"], ()),
+        ):
+            with self.subTest(first=first):
+                compaction = entry("compaction", "z", "b", firstKeptEntryId=first)
+                self.assertEqual(self.compactions(*before, compaction), [kept])
+
+    def test_the_first_version_counts_records_with_the_header(self) -> None:
+        def bare(record: dict[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in record.items() if name not in ("id", "parentId")}
+
+        broken = entry(message={"role": "assistant", "content": 7})
+        records = [entry(), *reads(1, None), entry("model_change"), broken, *reads(2, None)]  # Numbers 1 to 7.
+        for number, kept in (
+            (0, ()),
+            (1, ("t2", "t1")),
+            (3, ("t2", "t1")),
+            (4, ("t2",)),
+            (5, ("t2",)),
+            (7, ("t2",)),
+            (8, ()),
+            (99, ()),
+            (-1, ()),
+            ("4", ()),
+            (4.0, ()),
+            (None, ()),
+        ):
+            with self.subTest(number=number):
+                compaction = entry("compaction", firstKeptEntryIndex=number)
+                self.assertEqual(self.compactions(*map(bare, [*records, compaction])), [kept])
+
+    def test_a_second_compaction_keeps_nothing_that_the_first_one_took(self) -> None:
+        first = entry("compaction", "y", "s2", firstKeptEntryId="r2")
+        before = [entry(name="a", parent=None), *reads(1, "a"), *reads(2, "s1"), first, *reads(3, "y")]
+        for named, kept in (("r1", ("t3", "t2")), ("r2", ("t3", "t2")), ("y", ("t3",)), ("r3", ("t3",))):
+            second = entry("compaction", "z", "s3", firstKeptEntryId=named)
+            self.assertEqual(self.compactions(*before, second), [("t2",), kept])
+
+    def test_before_a_reset_or_a_compaction_is_what_it_took(self) -> None:
+        for kind in ("reset_boundary", "compaction"):
+            before = [entry(name="a", parent=None), *reads(1, "a"), entry(kind, "z", "s1"), *reads(2, "z")]
+            with self.subTest(kind):
+                self.assertEqual(self.rewinds(*before, entry(name="b", parent="s1")), [Rewind(3, ("t2",), ("t1",))])
+                later = [entry("compaction", "y", "s2", firstKeptEntryId="a")]
+                self.assertEqual(self.compactions(*before, *later)[-1], ("t2",))
+
+    def test_behind_another_header_the_ids_are_those_of_the_new_session(self) -> None:
+        old = [entry(name="a", parent=None), *reads(1, "a")]
+        new = [HEADER, entry(name="a", parent=None), *reads(2, "a"), entry(name="b", parent="a")]
+        self.assertEqual(self.rewinds(*old, *new), [Rewind(2, ("t2",))])
+
+    def test_images_are_part_of_a_result(self) -> None:
+        parts = [{"type": "image", "data": "AAAA", "mimeType": "image/png"}, {"type": "image"}]
+        read = events(entry(message={"role": "toolResult", "toolCallId": "t", "content": parts}))
+        self.assertEqual(read, [RecordedResult("t", "", images=("AAAA", ""))])
+
     def test_branches_that_alternate_line_by_line_stay_cheap(self) -> None:
         names = [(side, number) for number in range(1000) for side in "ab"]
         records = [entry(name=f"{side}{number}", parent=f"{side}{number - 1}") for side, number in names]
