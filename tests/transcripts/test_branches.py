@@ -61,7 +61,7 @@ class PropertyTest(unittest.TestCase):
                 parent = None if draw.random() < 0.8 else draw.randint(0, number)
                 weight = draw.choice((0, 1, 1, 2))
                 here = branches.here
-                if parent is not None:  # Whoever appends elsewhere was told of no move: only the tree knows it.
+                if parent is not None:  # An append elsewhere is a move first.
                     present = self.move(branches, hand, parent, present, hint)
                     here = parent
                 number = branches.append(parent, weight=weight)
