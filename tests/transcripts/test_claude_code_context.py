@@ -60,6 +60,8 @@ class QueueTest(unittest.TestCase):
             self.assertEqual(self.typed(*records), ["a", None], "b still waits")
             self.assertEqual(self.typed(*records, queue("dequeue"), line("user", "b")), ["a", None, "b"])
             self.assertEqual(self.typed(*records, queue("remove")), ["a", None, "b"])
+        twice = [queue("enqueue", "a"), queue("enqueue", "a"), attached("a"), queue("remove", "a"), REPLY]
+        self.assertEqual(self.typed(*twice), ["a", None], "the other one still waits")
 
     def test_the_same_words_twice_are_two_prompts(self):
         twice = [queue("enqueue", "a")] * 2
@@ -77,6 +79,7 @@ class QueueTest(unittest.TestCase):
         self.assertEqual(self.typed(*waiting, queue("remove", "b"), REPLY), ["b", None])
         self.assertEqual(self.typed(*waiting, queue("remove"), REPLY), ["a", None])
         self.assertEqual(self.typed(*waiting, queue("dequeue", "b"), queue("remove"), REPLY), ["a", None])
+        self.assertEqual(self.typed(*waiting, *[queue("remove")] * 2, attached("b"), REPLY), ["b", "a", None])
 
     def test_words_may_be_parts(self):
         for removed in (queue("remove"), queue("remove", blocks("a", "b")), queue("remove", "ab")):
@@ -121,7 +124,9 @@ class QueueTest(unittest.TestCase):
     def test_only_so_many_wait(self):
         waiting = [queue("enqueue", str(number)) for number in range(5)]
         with mock.patch.object(claude_code, "MOST_QUEUED", 3):
-            self.assertEqual(self.typed(*waiting, *[queue("remove")] * 5, REPLY), ["2", "3", "4", None])
+            self.assertEqual(self.typed(*waiting, queue("remove"), REPLY), ["2", None])
+            taken = [record for item in waiting for record in (item, queue("remove"))]
+            self.assertEqual(self.typed(*taken, REPLY), ["2", "3", "4", None])
 
 
 def reads(number, parent, file, message=""):
@@ -188,6 +193,25 @@ class ThreadTest(unittest.TestCase):
             reading = self.read(*before, typed("q", parent))
             self.assertEqual([event.lost for event in reading.of(Rewind)], lost, parent)
 
+    def test_a_reply_that_hangs_beside_another_one_takes_nothing_from_it(self):
+        before = [typed("p", None), *reads(1, "p", "jib"), *reads(2, "p", "boom")]
+        self.assertEqual(
+            self.kept(*before, typed("q", "s2"), *reads(3, "q", "jib"), *reads(4, "s3", "boom")), [True, True]
+        )
+        reading = self.read(*before, typed("q", "p"), *reads(3, "q", "jib"), *reads(4, "s3", "boom"))
+        self.assertEqual([had for _, had in reading.kept], [False, False])
+
+    def test_what_is_said_behind_a_prompt_or_a_compaction_is_a_reply_of_its_own_whatever_its_name(self):
+        first = [typed("p", None), *reads(1, "p", "jib", "m")]
+        for middle in (typed("z", "s1"), compaction("z", "s1")):
+            reading = self.read(*first, middle, *reads(2, "z", "boom", "m"), typed("x", "z"))
+            self.assertEqual(reading.of(Rewind), [Rewind(1, ("t2",))])
+
+    def test_a_name_of_a_line_that_is_no_text_is_none(self):
+        for name in (7, None, ["p"], {}):
+            reading = self.read(typed("p", None), typed("q", "p") | {"uuid": name}, typed("x", "p"))
+            self.assertEqual((reading.counts.bad_lines, reading.of(Rewind)), (0, [Rewind(1)]))
+
     def test_a_prompt_written_anew_takes_along_what_was_left_before_it(self):
         before = [typed("p", None), *reads(1, "p", "jib"), *reads(2, "s1", "boom"), typed("q", "s2")]
         self.assertEqual(self.kept(*before, typed("x", "s1"), *reads(3, "x", "boom")), [False])
@@ -233,6 +257,8 @@ class ThreadTest(unittest.TestCase):
         before = [typed("p", None), *reads(1, "p", "jib"), *reads(2, "s1", "boom"), compaction("z", "s2", **named)]
         reading = self.read(*before, typed("q", "s2"), *reads(3, "q", "boom"), *reads(4, "s3", "jib"))
         self.assertEqual((reading.counts.rewinds, [had for _, had in reading.kept]), (0, [True, False]))
+        earlier = compaction("z", "s2", preservedMessages={"uuids": ["r1", "s1"]})
+        self.assertEqual(self.read(*before[:-1], earlier, typed("q", "s1")).counts.rewinds, 0)
         reading = self.read(*before, typed("q", "s2"), typed("x", "s2"), *reads(3, "x", "boom"))
         self.assertEqual((reading.of(Rewind), [had for _, had in reading.kept]), ([Rewind(1)], [True]))
 

@@ -325,7 +325,8 @@ class _Thread:
             self._add(record, self._branches.here)
         else:
             self._reply, self._reply_line = message, len(self._places)
-            self._add(record, self._branches.append(self._parent(record), weight=0))
+            # Wherever it hangs, what was said before is in the context: only a prompt goes back.
+            self._add(record, self._branches.append(weight=0))
 
     def prompt(self, record: dict[str, Any]) -> events.Rewind | None:
         """Take a typed prompt; return the rewind that it makes, None for one that goes on where the newest line is."""
