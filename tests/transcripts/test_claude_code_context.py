@@ -310,7 +310,9 @@ class SubagentTest(unittest.TestCase):
 
     def test_what_its_parent_gave_it_to_do_is_no_prompt_typed_or_queued(self):
         side = {"isSidechain": True, "agentId": "a"}
-        events = events_of(line("user", "Go.", **side), attached("More.") | side, REPLY | side)
+        queued = [queue("enqueue", "More."), queue("remove"), attached("More.") | side]
+        queued += [queue("enqueue", "a"), queue("remove")]
+        events = events_of(line("user", "Go.", **side), *queued, REPLY | side, *queued)
         self.assertEqual([event for event in events if isinstance(event, Prompt)], [])
         self.assertIn(AssistantMessage("Done.", "m"), events)
 

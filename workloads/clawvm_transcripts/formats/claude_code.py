@@ -115,7 +115,8 @@ class _Reader(Reader):
         elif kind in ("progress", "attachment"):
             yield from self._side_line(record)
         elif kind == "queue-operation":
-            self._queue.take(record)
+            if not self._subagent:
+                self._queue.take(record)
             yield events.Skipped(kind, known=True)
         else:
             yield events.Skipped(kind, known=kind in WITHOUT_USE)
