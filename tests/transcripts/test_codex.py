@@ -381,8 +381,9 @@ class Headers(unittest.TestCase):
         fork, again = Reset("start:fork"), Resume("session_meta_again")
         start = header("s", forked_from_id="o")
         records = [header("o"), call("c"), header("o"), call("d"), header("s"), call("e"), header("o")]
+        records += [call("f"), header("")]  # One without a name is of the session that it is in.
         found = [event for event in read([start, *records]) if isinstance(event, (Reset, Resume))]
-        self.assertEqual(found, [fork, again, again, again])
+        self.assertEqual(found, [fork, again, again, again, again])
         self.assertEqual(self.boundaries(header("o")), [Reset("other_session")], "where no fork is named")
 
 
