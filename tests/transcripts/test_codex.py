@@ -411,6 +411,11 @@ class RolledBack(unittest.TestCase):
             (rewind,) = self.rewinds(*self.prompts("a", "b"), kept, *self.prompts("c"), back)
             self.assertEqual(rewind, Rewind(number, lost, restored))
 
+    def test_what_came_before_a_compaction_is_not_back_behind_it(self) -> None:
+        records = [*self.prompts("a"), ("compacted", {}), call("b"), result("b"), *self.prompts("c"), ("compacted", {})]
+        (rewind,) = self.rewinds(*records, *self.prompts("d"), screen("thread_rolled_back", num_turns=2))
+        self.assertEqual(rewind, Rewind(2, ("d", "c"), ("b",)))
+
     def test_a_number_that_is_none_takes_back_nothing(self) -> None:
         for number in (None, -1, "1", 1.5, True, [1]):
             back = screen("thread_rolled_back", num_turns=number)

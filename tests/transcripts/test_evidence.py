@@ -317,6 +317,14 @@ class KeptTest(EvidenceTest):
         self.evidence.context_lost(kept=[calls[0].name])
         self.assertFinding(self.do(CallKind.COMMAND, "ls", "new"), "repeated", kept=False)
 
+    def test_the_same_text_before_and_after_an_edit_is_the_same_content(self) -> None:
+        calls = [answer("read", CallKind.READ, "text", lines("a")) for _ in range(2)]
+        self.evidence.take(calls[0])
+        self.evidence.edited(["a"])
+        self.assertFinding(self.evidence.take(calls[1]), "edited", kept=True)
+        self.evidence.context_lost(kept=[calls[0].name])
+        self.assertFinding(self.evidence.take(calls[1]), "repeated", kept=True)
+
     def test_only_the_newest_calls_of_a_result_are_remembered(self) -> None:
         calls = [answer("ls", CallKind.COMMAND, "text") for _ in range(evidence.MOST_CALLS + 1)]
         for each in calls:
@@ -457,10 +465,20 @@ class UnionTest(EvidenceTest):
         self.evidence.context_lost(kept=[before])
         self.assertFinding(self.ask(2, 9, numbered(102, 109)), "covered", kept=False, covering=1)
 
-    def test_the_text_before_an_edit_does_not_hide_that_the_text_after_it_is_there(self) -> None:
-        before = self.show(1, 10)
-        self.evidence.edited(["a"])
-        self.show(1, 20, text=numbered(101, 120))
-        calls = [self.show(first, first + 4, text=numbered(100 + first, 104 + first)) for first in (1, 6)]
-        self.evidence.context_lost(kept=[before, *calls])
-        self.assertFinding(self.ask(2, 9, numbered(102, 109)), "covered", kept=True, covering=1)
+    def test_the_text_before_a_change_does_not_hide_that_the_text_after_it_is_there(self) -> None:
+        def edit() -> None:
+            self.evidence.edited(["a"])
+
+        def change_unseen() -> None:
+            self.show(1, 1)
+            self.show(1, 1, text=numbered(101, 101))
+
+        for change in (edit, change_unseen):
+            with self.subTest(change.__name__):
+                self.setUp()
+                before = self.show(1, 10)
+                change()
+                self.show(1, 20, text=numbered(101, 120))
+                calls = [self.show(first, first + 4, text=numbered(100 + first, 104 + first)) for first in (1, 6)]
+                self.evidence.context_lost(kept=[before, *calls])
+                self.assertFinding(self.ask(2, 9, numbered(102, 109)), "covered", kept=True, covering=1)

@@ -430,6 +430,9 @@ class Tree(unittest.TestCase):
         old = [entry(name="a", parent=None), *reads(1, "a")]
         new = [HEADER, entry(name="a", parent=None), *reads(2, "a"), entry(name="b", parent="a")]
         self.assertEqual(self.rewinds(*old, *new), [Rewind(2, ("t2",))])
+        for first, kept in (("r1", ()), ("r2", ("t2",))):
+            compaction = entry("compaction", "z", "s2", firstKeptEntryId=first)
+            self.assertEqual(self.compactions(*old, *new[:-1], compaction), [kept])
 
     def test_images_are_part_of_a_result(self) -> None:
         parts = [{"type": "image", "data": "AAAA", "mimeType": "image/png"}, {"type": "image"}]

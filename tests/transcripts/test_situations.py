@@ -266,7 +266,7 @@ class SubagentsTest(SituationCase):
             with self.subTest(source=source):
                 start = codex({"id": "s", "source": source}).events[0]
                 assert isinstance(start, SessionStart)
-                self.assertEqual((start.subagent, start.parent), expected)
+                self.assertEqual((start.session, start.subagent, start.parent), ("s", *expected))
 
 
 class ResumesTest(SituationCase):

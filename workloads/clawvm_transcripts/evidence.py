@@ -341,7 +341,7 @@ class Evidence:
         result = _Result(key, digest, reads, lines, self._edits, (call,), self._era)
         known = self._results.get(key)
         finding = self._judge(result, facts.kind, known)
-        if known is not None and known.digest == digest and not known.stale:
+        if known is not None and known.digest == digest:
             result.calls = (*known.calls[1 - MOST_CALLS :], call)
         self._context.add(call)
         if known is not None and finding.novelty is Novelty.CHANGED and not known.stale:
