@@ -273,6 +273,15 @@ class KeptTest(EvidenceTest):
             self.assertFinding(self.read(lines("a", 2, 3)), "edited", kept=not lost)
             self.assertFinding(self.read(lines("a")), "edited", kept=not lost)
 
+    def test_a_part_that_nobody_knows_is_kept_as_long_as_its_own_result(self) -> None:
+        for lost in (False, True):
+            self.setUp()
+            self.read(lines("a", partly=True))
+            self.evidence.edited(["a"])
+            if lost:
+                self.evidence.context_lost()
+            self.assertFinding(self.read(lines("a", partly=True)), "edited", kept=not lost)
+
     def test_what_is_new_was_never_kept(self) -> None:
         self.assertFinding(self.read(lines("a")), "new", kept=False)
         self.assertFinding(self.do(CallKind.COMMAND, "ls", "text"), "new", kept=False)
@@ -393,6 +402,16 @@ class UnionTest(EvidenceTest):
                 for first, last in pieces:
                     self.show(first, last)
                 self.assertFinding(self.ask(2, 9), "new")
+                self.setUp()
+                for first, last in pieces:
+                    self.show(first, last)
+                self.evidence.edited(["a"])
+                self.assertFinding(self.ask(2, 9), "new")
+
+    def test_of_those_that_hold_all_the_newest_covers(self) -> None:
+        self.show(5, 20)
+        newest = self.ask(1, 10)
+        self.assertEqual(self.ask(6, 9).covering, (newest.key,))
 
     def test_the_end_of_a_file_is_held_only_by_what_goes_to_the_end(self) -> None:
         self.show(1, 5)
