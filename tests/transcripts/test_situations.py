@@ -235,13 +235,13 @@ class SubagentsTest(SituationCase):
         start = SessionStart("a7b8", "2.1.226", "/home/user/sails", "2026-04-01T10:00:00.000Z", True, "sails-1")
         self.assertEqual(reading.events[0], start)
         reading = self.assert_reading("codex/subagent.jsonl", [], replies=1, calls=1, results=1)
-        start = SessionStart("helper-1", "0.146.0", "/toy/sails", "2026-04-01T10:00:00.000Z", True, "sails-1")
+        start = SessionStart("deckhand-1", "0.146.0", "/toy/sails", "2026-04-01T10:00:00.000Z", True, "sails-1")
         self.assertEqual(reading.events[0], start)
 
     def test_a_subagent_within_the_file_of_its_parent_is_counted_apart(self) -> None:
         reading = self.assert_reading(
             "claude-code/subagent-within.jsonl",
-            [],  # What the helper read is not in the context of its parent.
+            [],  # What the deckhand read is not in the context of its parent.
             prompts=1,
             replies=3,
             calls=2,
