@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from clawvm_replay.metrics import CellMetrics
@@ -13,8 +15,11 @@ from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Replacement, T
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES
 from clawvm_transcripts.conversion import SessionConverter, Sinks
+from clawvm_transcripts.counts import SessionCounts, count_sessions
+from clawvm_transcripts.detection import detect, events_of
 from clawvm_transcripts.events import (
     AssistantMessage,
+    Cleared,
     Compaction,
     CompactionSummary,
     Event,
@@ -23,11 +28,13 @@ from clawvm_transcripts.events import (
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     Rewind,
     SessionEnd,
     SessionStart,
 )
 from clawvm_transcripts.pseudonyms import Pseudonyms
+from clawvm_transcripts.reading import Source
 from clawvm_transcripts.views import Observed, View
 
 SIGNATURES, RESOURCES = View.SIGNATURES, View.RESOURCES
@@ -129,8 +136,20 @@ class Hand:
                 results.append(RecordedResult(call, item.text, item.failed))
         return self.add(*results)
 
-    def compaction(self, kind: str = "auto", tokens: int | None = None) -> Hand:
-        return self.add(Compaction(kind, tokens))
+    def call_of(self, number: int) -> str:
+        """Return the id of a call, counted from 1."""
+        return [event.call for event in self.events if isinstance(event, RecordedCall)][number - 1]
+
+    def compaction(self, kind: str = "auto", tokens: int | None = None, kept: Iterable[int] = ()) -> Hand:
+        """Let the harness compact and keep the results of the calls with these numbers."""
+        return self.add(Compaction(kind, tokens, kept=tuple(map(self.call_of, kept))))
+
+    def forgetting(self, *lost: int) -> Hand:
+        """Let the harness compact by forgetting the results of the calls with these numbers."""
+        return self.add(Compaction("auto", lost=tuple(map(self.call_of, lost))))
+
+    def cleared(self, *calls: int) -> Hand:
+        return self.add(Cleared(tuple(map(self.call_of, calls))))
 
     def summary(self, text: str) -> Hand:
         return self.add(CompactionSummary(text))
@@ -138,8 +157,12 @@ class Hand:
     def reset(self, kind: str) -> Hand:
         return self.add(Reset(kind))
 
-    def rewind(self) -> Hand:
-        return self.add(Rewind(1))
+    def resume(self) -> Hand:
+        return self.add(Resume("start:resume"))
+
+    def rewind(self, *lost: int, restored: Iterable[int] = (), dropped: int = 1) -> Hand:
+        """Go back: the results of the calls *lost* are left behind, those *restored* are there again."""
+        return self.add(Rewind(dropped, tuple(map(self.call_of, lost)), tuple(map(self.call_of, restored))))
 
     def ended(self) -> list[Event]:
         return [*self.events, SessionEnd(len(self.events))]
@@ -227,3 +250,37 @@ def converted(*sessions: Hand, chain: bool = False, names: Pseudonyms | None = N
 def replayed(result: Converted, policy: str, view: View = SIGNATURES, budget: int = LARGE) -> CellMetrics:
     """Replay a view under a policy."""
     return replay_trace(Trace(TraceHeader("by hand", budget), tuple(result.turns[view])), POLICIES[policy])
+
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the reader and the converter make of a file with one session."""
+
+    events: list[Event]
+    counts: SessionCounts
+    kept: list[tuple[str, bool]]
+
+    def of(self, *kinds: type[Event]) -> list[Event]:
+        """Return the events of these *kinds*."""
+        return [event for event in self.events if isinstance(event, kinds)]
+
+    @property
+    def prompts(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Prompt)]
+
+
+def reading_of(events: Iterable[Event]) -> Reading:
+    """Return what *events* of one session come to; ``kept`` has the pages of every demand, view of resources."""
+    known = list(events)
+    (counts,) = count_sessions(known)
+    observed = converted(Hand(events=known)).observed(RESOURCES)
+    return Reading(known, counts, [(pages, kept) for _, pages, _, kept in observed])
+
+
+def reading_of_fixture(name: str) -> Reading:
+    """Return what the fixture *name*, a path below ``fixtures``, comes to."""
+    source = Source(FIXTURES / name)
+    return reading_of(events_of(source, detect(source)))

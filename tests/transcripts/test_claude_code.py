@@ -18,10 +18,12 @@ from clawvm_transcripts.events import (
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     Rewind,
     SessionEnd,
     SessionStart,
     Skipped,
+    Subagent,
     Usage,
 )
 from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
@@ -100,8 +102,8 @@ class TurnsTest(unittest.TestCase):
                 RecordedCall("toolu_3", "Bash", {"command": "make"}, "msg_2"),
                 RecordedResult("toolu_3", "make: error", failed=True),
                 # A subagent is not the main thread.
-                known("sidechain"),
-                known("sidechain"),
+                Subagent(""),
+                Subagent("", ("toolu_s",)),
                 # A slash command was typed; its output, the caveat and the notification were not.
                 Prompt("<command-name>/cost</command-name>\n<command-message>cost</command-message>"),
                 BY_HARNESS,
@@ -272,7 +274,7 @@ class BoundariesTest(unittest.TestCase):
             ],
         )
 
-    def test_one_start_of_several_lines_is_one_reset(self):
+    def test_one_start_of_several_lines_is_one_and_a_resume_is_no_reset(self):
         progress, success = known("progress/hook_progress"), known("attachment/hook_success")
         self.assertEqual(
             events_in("starts.jsonl"),
@@ -284,10 +286,10 @@ class BoundariesTest(unittest.TestCase):
                 Reset("start:clear"),
                 progress,
                 progress,
-                Reset("start:resume"),
+                Resume("start:resume"),
                 progress,
                 Prompt("Again."),
-                Reset("start:resume"),
+                Resume("start:resume"),
                 success,
                 success,
                 Reset("start:fork"),
@@ -304,8 +306,8 @@ class BoundariesTest(unittest.TestCase):
             ],
         )
 
-    def test_a_subagents_file_has_no_main_thread(self):
-        sidechain = [known("sidechain")] * 3
+    def test_side_lines_that_name_no_agent_are_a_subagents_without_a_main_thread(self):
+        sidechain = [Subagent(""), Subagent("", ("toolu_1",)), Subagent("")]
         self.assertEqual(events_in("subagent.jsonl"), [start("agent-1"), known("summary"), *sidechain, SessionEnd(4)])
 
     def test_a_file_that_goes_on_from_another_session_is_one(self):

@@ -22,6 +22,7 @@ from clawvm_transcripts.events import (
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     Rewind,
     SessionEnd,
     SessionStart,
@@ -59,6 +60,10 @@ def substance(events: Iterable[Event]) -> list[Event]:
 
 def message(role: str, *texts: Any) -> tuple[str, Any]:
     return "response_item", {"type": "message", "role": role, "content": [{"text": text} for text in texts]}
+
+
+def header(name: str, **more: Any) -> tuple[str, Any]:
+    return "session_meta", {"id": name, **more}
 
 
 def screen(event: str, **fields: Any) -> tuple[str, Any]:
@@ -99,8 +104,8 @@ class WholeSessions(unittest.TestCase):
             RecordedResult("call_4", ""),
             RecordedCall("call_5", "mcp__lamp.light", {}),
             Broken(28, NO_JSON),
-            Rewind(1),
-            Reset("session_meta_again"),
+            Rewind(1, lost=("call_1", "call_2", "call_3", "call_4")),
+            Resume("session_meta_again"),
             Prompt("And the glass?"),
             Compaction("replacement_history"),
             CompactionSummary("And the glass?"),
@@ -109,7 +114,7 @@ class WholeSessions(unittest.TestCase):
             Compaction("summary"),
             CompactionSummary("The glass is clean."),
             RecordedCall("call_6", "exec_command", {"cmd": "make glass"}),
-            RecordedResult("call_6", head.format("d4e5f6", 2, 2) + "no sand\n", failed=True, head=100),
+            RecordedResult("call_6", head.format("d4e5f6", 2, 2) + "no sand\n", True, 100, ("data:",)),
             RecordedCall("call_7", "write_stdin", {"session_id": 7, "chars": ""}),
             SessionEnd(47),
         ]
@@ -220,7 +225,7 @@ class SaidTwice(unittest.TestCase):
                 self.assertEqual(read([message("user", "Go."), follower])[0], Prompt("Go."))
                 self.assertEqual(read([message("assistant", "Yes."), follower])[0], AssistantMessage("Yes."))
         header = ("session_meta", {"id": "s"})
-        self.assertEqual(read([header, message("user", "Go."), header]), [Prompt("Go."), Reset("session_meta_again")])
+        self.assertEqual(read([header, message("user", "Go."), header]), [Prompt("Go."), Resume("session_meta_again")])
 
     def test_an_event_that_repeats_an_item_is_not_reported_again(self) -> None:
         records = [
@@ -326,6 +331,96 @@ class Compactions(unittest.TestCase):
             self.assertEqual(read([record]), [Compaction(kind), CompactionSummary("m")])
         self.assertEqual(read([("compacted", {})]), [Compaction("summary")])
 
+    def test_results_in_the_history_that_replaces_the_conversation_are_kept(self) -> None:
+        history = [
+            {"type": "function_call", "call_id": "a"},
+            {"type": "function_call_output", "call_id": "b", "output": "x"},
+            {"type": "custom_tool_call_output", "call_id": "c", "output": None},
+            {"type": "function_call_output", "call_id": 7, "output": "x"},
+            {"type": "function_call_output", "output": "x"},
+            ["output"],
+        ]
+        (compaction,) = read([("compacted", {"replacement_history": history})])
+        self.assertEqual(compaction, Compaction("replacement_history", kept=("b", "c")))
+
+
+def result(name: str) -> tuple[str, Any]:
+    return "response_item", {"type": "function_call_output", "call_id": name, "output": "x"}
+
+
+class Headers(unittest.TestCase):
+    def boundaries(self, *records: tuple[str, Any]) -> list[Event]:
+        return [event for event in read([header("s"), *records]) if isinstance(event, (Reset, Resume))]
+
+    def test_a_header_is_a_resume_only_if_something_was_said_since_the_last_one(self) -> None:
+        again = header("s")
+        quiet = [("turn_context", {}), screen("task_started"), screen("thread_settings_applied"), ("compacted", {})]
+        for between, number in (
+            ([], 0),
+            (quiet, 0),
+            ([screen("user_message", message="Go.")], 1),
+            ([message("user", "Go.")], 1),
+            ([message("user", "<environment_context>x")], 0),
+            ([screen("agent_message", message="Yes.")], 1),
+            ([call("c")], 1),
+            ([result("c")], 1),
+        ):
+            with self.subTest(between=between):
+                resume = [Resume("session_meta_again")]
+                self.assertEqual(self.boundaries(*between, again), resume * number)
+                self.assertEqual(self.boundaries(*between, again, *quiet, again, again), resume * number)
+                self.assertEqual(self.boundaries(*between, again, *between, again), resume * (2 * number))
+
+    def test_a_header_of_another_session_is_a_reset_and_so_is_the_way_back(self) -> None:
+        other = Reset("other_session")
+        self.assertEqual(self.boundaries(header("t")), [other])
+        self.assertEqual(self.boundaries(header("t"), header("t"), header("s"), header("s")), [other, other])
+        self.assertEqual(self.boundaries(call("c"), header("")), [Resume("session_meta_again")])
+
+    def test_a_fork_is_one_however_often_its_origin_is_named(self) -> None:
+        fork, again = Reset("start:fork"), Resume("session_meta_again")
+        start = header("s", forked_from_id="o")
+        records = [header("o"), call("c"), header("o"), call("d"), header("s"), call("e"), header("o")]
+        records += [call("f"), header("")]  # One without a name is of the session that it is in.
+        found = [event for event in read([start, *records]) if isinstance(event, (Reset, Resume))]
+        self.assertEqual(found, [fork, again, again, again, again])
+        self.assertEqual(self.boundaries(header("o")), [Reset("other_session")], "where no fork is named")
+
+
+class RolledBack(unittest.TestCase):
+    def rewinds(self, *records: tuple[str, Any]) -> list[Event]:
+        return [event for event in read([header("s"), *records]) if isinstance(event, Rewind)]
+
+    def prompts(self, *names: str) -> list[tuple[str, Any]]:
+        return [record for name in names for record in (screen("user_message", message=name), call(name), result(name))]
+
+    def test_so_many_prompts_are_taken_back_with_what_followed(self) -> None:
+        for number, lost in ((0, ()), (1, ("c",)), (2, ("c", "b")), (3, ("c", "b", "a")), (9, ("c", "b", "a"))):
+            back = screen("thread_rolled_back", num_turns=number)
+            self.assertEqual(self.rewinds(*self.prompts("a", "b", "c"), back), [Rewind(number, lost)])
+
+    def test_what_was_taken_back_is_not_counted_again(self) -> None:
+        back = screen("thread_rolled_back", num_turns=1)
+        records = [*self.prompts("a", "b", "c"), back, *self.prompts("d"), back, back]
+        self.assertEqual([event.lost for event in self.rewinds(*records)], [("c",), ("d",), ("b",)])
+
+    def test_over_a_compaction_what_it_took_is_back(self) -> None:
+        kept = ("compacted", {"replacement_history": [{"call_id": "b", "output": "x"}]})
+        for number, lost, restored in ((1, ("c",), ()), (2, ("c", "b"), ("a",)), (3, ("c", "b", "a"), ())):
+            back = screen("thread_rolled_back", num_turns=number)
+            (rewind,) = self.rewinds(*self.prompts("a", "b"), kept, *self.prompts("c"), back)
+            self.assertEqual(rewind, Rewind(number, lost, restored))
+
+    def test_what_came_before_a_compaction_is_not_back_behind_it(self) -> None:
+        records = [*self.prompts("a"), ("compacted", {}), call("b"), result("b"), *self.prompts("c"), ("compacted", {})]
+        (rewind,) = self.rewinds(*records, *self.prompts("d"), screen("thread_rolled_back", num_turns=2))
+        self.assertEqual(rewind, Rewind(2, ("d", "c"), ("b",)))
+
+    def test_a_number_that_is_none_takes_back_nothing(self) -> None:
+        for number in (None, -1, "1", 1.5, True, [1]):
+            back = screen("thread_rolled_back", num_turns=number)
+            self.assertEqual(self.rewinds(*self.prompts("a"), back), [Rewind(0)])
+
 
 class Results(unittest.TestCase):
     def result(self, output: Any) -> RecordedResult:
@@ -377,6 +472,17 @@ class Results(unittest.TestCase):
         for text in ('{"output": "x"}', wrapped + ', "more": 1}', wrapped + "} y"):
             self.assertEqual(self.result(text), RecordedResult("c", text))
 
+    def test_images_are_those_of_its_parts(self) -> None:
+        image = {"type": "input_image", "image_url": "data:a"}
+        for output, images in (
+            ([image, {"text": "x"}, image], ("data:a", "data:a")),
+            ({"content_items": [image]}, ("data:a",)),
+            ([{"type": "input_image"}, {"type": "input_image", "image_url": {"url": "b"}}], ("", "b")),
+            ([{"type": "output_image", "file_id": "f"}, "image", None, 7], ("f",)),
+            ("input_image", ()),
+        ):
+            self.assertEqual(self.result(output).images, images)
+
     def test_outputs_of_any_shape(self) -> None:
         self.assertEqual(self.result([{"text": "a"}, "b", {"text": 3}, {"text": "c"}]).text, "ac")
         self.assertEqual(self.result({"content_items": [{"text": "a"}]}).text, "a")
@@ -406,6 +512,14 @@ class Calls(unittest.TestCase):
     def test_a_call_type_that_is_not_known_yet_is_a_call(self) -> None:
         payload = {"type": "polish_call", "id": "p", "action": {"lamp": 1}}
         self.assertEqual(read([("response_item", payload)]), [RecordedCall("p", "polish", {"lamp": 1})])
+
+    def test_a_picture_that_was_made_is_the_result_of_its_call(self) -> None:
+        for picture, images in (("AAAA", [("AAAA",)]), ("", []), (None, []), ({"data": "AAAA"}, [])):
+            payload = {"type": "image_generation_call", "id": "i", "result": picture}
+            found = read([("response_item", payload)])
+            self.assertEqual([event.images for event in found if isinstance(event, RecordedResult)], images)
+            self.assertEqual(sum(isinstance(event, RecordedCall) for event in found), 1)
+        self.assertEqual(len(read([("response_item", {"type": "polish_call", "id": "p", "result": "AAAA"})])), 1)
 
     def test_a_function_call_without_a_name_is_reported(self) -> None:
         for payload in ({"type": "function_call"}, {"type": "custom_tool_call", "name": 3}):

@@ -340,12 +340,23 @@ class BoundariesTest(unittest.TestCase):
             ([("compaction", "auto")], ["compaction"], False),
             ([("reset", "start:clear")], ["reset session-2"], False),
             ([("reset", "reset")], ["reset session-2"], False),
-            ([("reset", "start:resume")], ["reset session-2"], True),
+            ([("reset", "other_session")], ["reset session-2"], False),
             ([("reset", "start:fork")], ["reset session-2"], True),
-            ([("reset", "session_meta_again")], ["reset session-2"], True),
+            ([("reset", "handoff")], ["reset session-2"], True),
+            ([("resume",)], [], True),
+            ([("resume",), ("resume",)], [], True),
+            ([("compaction", "auto"), ("resume",)], ["compaction"], False),
+            ([("compaction", "auto", None, [1])], ["compaction"], True),
+            ([("compaction", "auto", None, [1]), ("compaction", "auto")], ["compaction", "compaction"], False),
+            ([("forgetting",)], ["compaction"], True),
+            ([("forgetting", 1)], ["compaction"], False),
+            ([("cleared", 1)], [], False),
+            ([("cleared",)], [], True),
             ([("rewind",)], ["compaction"], True),
+            ([("rewind", 1)], ["compaction"], False),
+            ([("compaction", "auto"), ("rewind", 1)], ["compaction", "compaction"], False),
             (
-                [("reset", "start:clear"), ("compaction", "auto"), ("reset", "start:resume")],
+                [("reset", "start:clear"), ("compaction", "auto"), ("reset", "start:fork")],
                 ["reset session-2", "compaction", "reset session-3"],
                 False,
             ),
@@ -358,14 +369,50 @@ class BoundariesTest(unittest.TestCase):
                 self.assertEqual(found.events_before()[1:], [before])
                 self.assertEqual([item[3] for item in found.observed()], [kept])
 
+    def test_of_two_results_only_that_which_left_the_context_is_lost(self) -> None:
+        for how in ("cleared", "forgetting", "rewind"):
+            session = Hand().reply(run("env", "a"), run("date", "b")).reply()
+            getattr(session, how)(2)
+            found = converted(session.reply(run("env", "a"), run("date", "b")))
+            self.assertEqual(
+                [item[1:] for item in found.observed()],
+                [
+                    ("command env", "repeated", True),
+                    ("command date", "repeated", False),
+                ],
+                how,
+            )
+
+    def test_what_a_rewind_restores_is_kept_again(self) -> None:
+        session = Hand().reply(run("env", "a"), run("date", "b")).compaction().reply()
+        found = converted(session.rewind(restored=[1]).reply(run("env", "a"), run("date", "b")))
+        self.assertEqual([item[3] for item in found.observed()], [True, False])
+
+    def test_only_a_compaction_is_one_of_the_recorded_harness(self) -> None:
+        for how, number in (("compaction", 1), ("forgetting", 1), ("cleared", 0), ("rewind", 0), ("resume", 0)):
+            session = Hand().reply(run("env", "a"))
+            getattr(session, how)()
+            self.assertEqual(len(converted(session.reply()).converter.transcripts_at_compaction), number, how)
+
+    def test_a_resume_leaves_the_turns_of_a_cycle_together(self) -> None:
+        session = Hand().reply(run("env", "a")).resume().reply().compaction().reply()
+        self.assertEqual(converted(session).events_before(), [["flush", "tool command env"], [], ["compaction"]])
+
     def test_a_prompt_that_was_written_anew_before_anybody_replied_is_no_boundary(self) -> None:
         session = Hand().prompt("one").reply().prompt("two").rewind().prompt("three").reply()
         self.assertNotIn("compaction", converted(session).events_before()[1])
         session = Hand().prompt("one").reply().prompt("two").reply().rewind().prompt("three").reply()
         self.assertIn("compaction", converted(session).events_before()[2])
+        for left in ({"dropped": 2}, {"restored": [1]}):
+            session = Hand().prompt("one").reply(run("env", "a")).prompt("two").rewind(**left).prompt("three").reply()
+            self.assertIn("compaction", converted(session).events_before()[1], left)
+
+    def test_a_prompt_that_was_written_anew_further_up_loses_what_was_read_before_it(self) -> None:
+        session = Hand().prompt("one").reply(run("env", "a")).prompt("two").rewind(1).prompt("three")
+        self.assertEqual([item[3] for item in converted(session.reply(run("env", "a"))).observed()], [False])
 
     def test_after_a_resume_or_a_rewind_files_may_have_changed_unseen(self) -> None:
-        for name, arguments in (("reset", ("start:resume",)), ("rewind", ())):
+        for name, arguments in (("resume", ()), ("rewind", ())):
             session = Hand().reply(read("a", "x\ny"))
             getattr(session, name)(*arguments)
             self.assertEqual(converted(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], []], name)
@@ -409,7 +456,7 @@ class ChainTest(unittest.TestCase):
         second = Hand().prompt("look").reply(run("env", "a"))  # The same ids.
         second.prefix = "d"
         found = converted(first, second.prompt("again").reply(run("env", "a")))
-        self.assertEqual(found.events_before()[1:], [["reset session-2", "page prompt 2 again"]])
+        self.assertEqual(found.events_before()[1:], [["page prompt 2 again"]], "a resume is no boundary")
         self.assertEqual(found.observed(), [(2, "command env", "repeated", True)], "a resume loads the conversation")
 
     def test_a_session_may_be_forked_from_any_earlier_one(self) -> None:

@@ -20,9 +20,11 @@ from clawvm_transcripts.events import (
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     SessionEnd,
     SessionStart,
     Skipped,
+    Subagent,
     Window,
 )
 from clawvm_transcripts.formats.copilot_cli import COPILOT_CLI
@@ -70,8 +72,8 @@ class FixtureTest(unittest.TestCase):
                 RecordedResult("c3", "", failed=True),  # An error without a result.
                 known("assistant.turn_end"),
                 known("subagent.started"),
-                known("subagent"),
-                known("subagent"),
+                Subagent("a-1"),
+                Subagent("c4", ("c-sub",)),  # The older way to name it.
                 known("system instructions again"),
                 INJECTED,
                 INJECTED,
@@ -86,11 +88,11 @@ class FixtureTest(unittest.TestCase):
                 CompactionSummary("The limit is 120."),
                 Window(64000),
                 Compaction("truncation", 700, 600),
-                Reset("start:resume"),
+                Resume("start:resume"),
                 Reset("start:clear"),
                 Reset("handoff"),
                 CompactionSummary("The lid is loose."),
-                Reset("session_meta_again"),
+                Resume("session_meta_again"),
                 Instruction("system", "You help in a newer terminal."),
                 Prompt("Set the limit to 95."),
                 Skipped("session.kettle_warming"),
@@ -112,6 +114,21 @@ class RecordTest(unittest.TestCase):
         ]
         windows = [event for event in events_in(*limit) if isinstance(event, Window)]
         self.assertEqual([Window(1000), Window(2000)], windows)
+
+    def test_a_session_that_is_started_again_goes_on_and_another_one_in_its_file_is_a_reset(self) -> None:
+        first, other = {"sessionId": "s-1"}, {"sessionId": "s-2"}
+        starts = [("session.start", data) for data in (first, first, {}, other, other, first)]
+        again, reset = Resume("session_meta_again"), Reset("other_session")
+        self.assertEqual([again, again, reset, again, reset], events_in(*starts))
+
+    def test_a_resume_is_no_reset(self) -> None:
+        self.assertEqual([Resume("start:resume")], events_in(("session.resume", {"eventCount": 9})))
+        self.assertEqual([Reset("start:clear")], events_in(("session.context_cleared", {})))
+
+    def test_what_a_subagent_says_and_does_is_its_own(self) -> None:
+        agent = {"parentToolCallId": "c4", "toolCallId": "c9", "toolName": "bash", "content": "Hot."}
+        for kind, calls in (("assistant.message", ()), ("tool.execution_start", ("c9",)), ("user.message", ())):
+            self.assertEqual([Subagent("c4", calls)], events_in((kind, agent)))
 
     def test_a_compaction_without_counts_or_words_is_one(self) -> None:
         self.assertEqual([Compaction("unknown")], events_in(("session.compaction_complete", {"success": True})))

@@ -16,6 +16,7 @@ from clawvm_transcripts.counts import (
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
+    Cleared,
     Compaction,
     CompactionSummary,
     Event,
@@ -24,10 +25,12 @@ from clawvm_transcripts.events import (
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     Rewind,
     SessionEnd,
     SessionStart,
     Skipped,
+    Subagent,
     Usage,
     Window,
 )
@@ -98,9 +101,43 @@ class PlainCountsTest(unittest.TestCase):
         self.assertEqual((found.tool_results, found.result_chars), (3, 6))
 
     def test_resets_by_kind(self) -> None:
-        found = counts_of(Reset("start:resume"), Reset("start:clear"), Reset("start:resume"))
-        self.assertEqual((found.resets, found.reset_kinds), (3, {"start:clear": 1, "start:resume": 2}))
-        self.assertEqual(list(found.reset_kinds), ["start:clear", "start:resume"])
+        found = counts_of(Reset("start:fork"), Reset("start:clear"), Reset("start:fork"))
+        self.assertEqual((found.resets, found.reset_kinds), (3, {"start:clear": 1, "start:fork": 2}))
+        self.assertEqual(list(found.reset_kinds), ["start:clear", "start:fork"])
+        self.assertEqual((found.resumes, found.resume_kinds), (0, {}))
+
+    def test_a_resume_is_no_reset(self) -> None:
+        found = counts_of(Resume("start:resume"), Resume("session_meta_again"), Reset("start:clear"))
+        self.assertEqual((found.resets, found.reset_kinds), (1, {"start:clear": 1}))
+        self.assertEqual((found.resumes, found.resume_kinds), (2, {"session_meta_again": 1, "start:resume": 1}))
+        self.assertEqual(list(found.resume_kinds), ["session_meta_again", "start:resume"])
+
+    def test_a_result_is_cleared_once_and_is_no_compaction(self) -> None:
+        found = counts_of(*calls(run("a")), Cleared(("1", "2")), Cleared(("2", "3")), Cleared(()))
+        self.assertEqual((found.cleared_results, found.compactions, found.cross_compaction_repeats), (3, 0, 0))
+        self.assertEqual(found.tool_results, 0)
+
+    def test_images_of_results_count_with_their_result(self) -> None:
+        once = RecordedResult("1", "", images=("a", "a"))
+        found = counts_of(once, once, RecordedResult("2", "text"), RecordedResult("3", "x", images=("",)))
+        self.assertEqual((found.images, found.tool_results, found.result_chars), (3, 3, 5))
+
+    def test_subagents_and_their_calls_are_counted_once_each_and_apart(self) -> None:
+        found = counts_of(
+            Prompt("go"),
+            *calls(run("a")),
+            Subagent("x"),
+            Subagent("x", ("1",)),
+            Subagent("y", ("1", "2", "")),
+            Subagent("", ("3",)),
+            Subagent(""),
+        )
+        self.assertEqual((found.subagents, found.subagent_tool_calls), (3, 4))
+        self.assertEqual((found.turns, found.tool_calls, found.tool_results), (1, 1, 0))
+
+    def test_rewinds_are_counted_and_lose_no_count(self) -> None:
+        found = counts_of(Prompt("go"), *calls(run("a")), Rewind(1, ("call 0",)), Prompt("go"), Rewind(0))
+        self.assertEqual((found.rewinds, found.turns, found.tool_calls, found.cleared_results), (2, 2, 1, 0))
 
     def test_unknown_kinds_are_counted_by_name_and_known_ones_together(self) -> None:
         found = counts_of(Skipped("b"), Skipped("a"), Skipped("b"), Skipped("c", known=True), Skipped("d", known=True))

@@ -243,7 +243,7 @@ class OpenHandsTest(FixtureCase):
                 Usage(100, output=4, message="7"),
                 RecordedResult("10", "Your thought has been logged."),
                 known("error"),
-                Compaction("condensation"),
+                Compaction("condensation", lost=("4",)),
                 CompactionSummary("The limit is 120."),
                 known("agent_state_changed"),
                 AssistantMessage("Shall I?", "15"),
@@ -307,6 +307,32 @@ class OpenHandsTest(FixtureCase):
                     [type(item) for item in read(OPENHANDS, json.dumps({"history": [event]}))],
                 )
 
+    def test_a_condensation_forgets_the_results_that_it_names(self) -> None:
+        history = [_run(1), _ran(2, 1), _run(3), _ran(4, 3), _run("5"), _ran("6", "5")]
+        for named, lost in (
+            ({"forgotten_event_ids": [2]}, ("1",)),
+            ({"forgotten_event_ids": [4, 2, 1, 99]}, ("3", "1")),
+            ({"forgotten_event_ids": ["6", 4, None, [2], {}]}, ("5", "3")),
+            ({"forgotten_event_ids": []}, ()),
+            ({"forgotten_events_start_id": 2, "forgotten_events_end_id": 3}, ("1",)),
+            ({"forgotten_events_start_id": 1, "forgotten_events_end_id": 9}, ("1", "3")),
+            ({"forgotten_events_start_id": 3, "forgotten_events_end_id": 1}, ()),
+            ({"forgotten_events_start_id": 3}, None),
+            ({"forgotten_event_ids": None}, None),
+            ({"forgotten_event_ids": "2"}, None),
+            ({}, None),
+        ):
+            with self.subTest(named=named):
+                condensation = {"id": 9, "source": "agent", "action": "condensation", "args": named}
+                events = read(OPENHANDS, json.dumps({"history": [*history, condensation]}))
+                self.assertEqual([Compaction("condensation", lost=lost)], events[-2:-1])
+
+    def test_what_was_forgotten_is_not_forgotten_again(self) -> None:
+        condensation = {"id": 9, "source": "agent", "action": "condensation", "args": {"forgotten_event_ids": [2]}}
+        events = read(OPENHANDS, json.dumps({"history": [_run(1), _ran(2, 1), condensation, condensation]}))
+        found = [event.lost for event in events if isinstance(event, Compaction)]
+        self.assertEqual([("1",), ()], found)
+
 
 class DocumentsTest(unittest.TestCase):
     """What goes wrong between and inside the documents."""
@@ -345,8 +371,12 @@ class DocumentsTest(unittest.TestCase):
                 self.assertEqual([SessionStart(), SessionEnd(1)], read(file_format, "{}"))
 
 
-def _run(number: int) -> dict[str, Any]:
+def _run(number: int | str) -> dict[str, Any]:
     return {"id": number, "source": "agent", "action": "run", "args": {"command": "ls"}}
+
+
+def _ran(number: int | str, cause: int | str) -> dict[str, Any]:
+    return {"id": number, "source": "agent", "observation": "run", "cause": cause, "content": "lid.py"}
 
 
 class MessagePartsTest(unittest.TestCase):

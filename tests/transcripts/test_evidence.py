@@ -7,7 +7,6 @@ from clawvm_transcripts import evidence
 from clawvm_transcripts.calls import CallFacts, CallKind, PathRead
 from clawvm_transcripts.evidence import Answer, Evidence, Finding
 
-
 _NUMBERS = itertools.count()
 
 
@@ -274,6 +273,231 @@ class KeptTest(EvidenceTest):
             self.assertFinding(self.read(lines("a", 2, 3)), "edited", kept=not lost)
             self.assertFinding(self.read(lines("a")), "edited", kept=not lost)
 
+    def test_a_part_that_nobody_knows_is_kept_as_long_as_its_own_result(self) -> None:
+        for lost in (False, True):
+            self.setUp()
+            self.read(lines("a", partly=True))
+            self.evidence.edited(["a"])
+            if lost:
+                self.evidence.context_lost()
+            self.assertFinding(self.read(lines("a", partly=True)), "edited", kept=not lost)
+
     def test_what_is_new_was_never_kept(self) -> None:
         self.assertFinding(self.read(lines("a")), "new", kept=False)
         self.assertFinding(self.do(CallKind.COMMAND, "ls", "text"), "new", kept=False)
+
+    def test_what_a_compaction_keeps_and_what_is_cleared_are_told_apart_by_call(self) -> None:
+        reads = [answer(f"read {(lines(path),)}", CallKind.READ, path, lines(path)) for path in "abc"]
+        for each in reads:
+            self.evidence.take(each)
+        self.evidence.context_lost(kept=[reads[0].name, reads[1].name, "nobody"])
+        self.evidence.results_lost([reads[1].name, "nobody"])
+        for path, kept in (("a", True), ("b", False), ("c", False)):
+            self.assertFinding(self.read(lines(path), text=path), "repeated", kept=kept)
+
+    def test_a_result_that_never_was_there_is_not_kept_by_a_compaction_that_names_it(self) -> None:
+        first = answer("ls", CallKind.COMMAND, "text")
+        self.evidence.take(first)
+        self.evidence.context_lost()
+        self.evidence.context_lost(kept=[first.name])
+        self.assertFinding(self.do(CallKind.COMMAND, "ls", "text"), "repeated", kept=False)
+
+    def test_what_is_restored_is_kept_again(self) -> None:
+        first = answer("ls", CallKind.COMMAND, "text")
+        self.evidence.take(first)
+        self.evidence.context_lost()
+        self.evidence.results_restored([first.name])
+        self.assertFinding(self.do(CallKind.COMMAND, "ls", "text"), "repeated", kept=True)
+
+    def test_a_result_is_there_as_long_as_any_call_that_showed_it(self) -> None:
+        calls = [answer("ls", CallKind.COMMAND, "text") for _ in range(3)]
+        for each in calls:
+            self.evidence.take(each)
+        self.evidence.results_lost([calls[0].name, calls[2].name])
+        last = answer("ls", CallKind.COMMAND, "text")
+        self.assertFinding(self.evidence.take(last), "repeated", kept=True)
+        self.evidence.results_lost([calls[1].name, last.name])
+        self.assertFinding(self.do(CallKind.COMMAND, "ls", "text"), "repeated", kept=False)
+
+    def test_calls_that_showed_another_text_do_not_keep_this_one(self) -> None:
+        calls = [answer("ls", CallKind.COMMAND, text) for text in ("old", "new")]
+        for each in calls:
+            self.evidence.take(each)
+        self.evidence.context_lost(kept=[calls[0].name])
+        self.assertFinding(self.do(CallKind.COMMAND, "ls", "new"), "repeated", kept=False)
+
+    def test_the_same_text_before_and_after_an_edit_is_the_same_content(self) -> None:
+        calls = [answer("read", CallKind.READ, "text", lines("a")) for _ in range(2)]
+        self.evidence.take(calls[0])
+        self.evidence.edited(["a"])
+        self.assertFinding(self.evidence.take(calls[1]), "edited", kept=True)
+        self.evidence.context_lost(kept=[calls[0].name])
+        self.assertFinding(self.evidence.take(calls[1]), "repeated", kept=True)
+
+    def test_only_the_newest_calls_of_a_result_are_remembered(self) -> None:
+        calls = [answer("ls", CallKind.COMMAND, "text") for _ in range(evidence.MOST_CALLS + 1)]
+        for each in calls:
+            self.evidence.take(each)
+        self.evidence.context_lost(kept=[calls[1].name])
+        self.assertFinding(self.do(CallKind.COMMAND, "ls", "text"), "repeated", kept=True)
+        self.setUp()
+        for each in calls:
+            self.evidence.take(each)
+        self.evidence.context_lost(kept=[calls[0].name])
+        self.assertFinding(self.do(CallKind.COMMAND, "ls", "text"), "repeated", kept=False)
+
+
+def numbered(first: int, last: int) -> str:
+    return "".join(f"line {number}\n" for number in range(first, last + 1))
+
+
+class ImagesTest(EvidenceTest):
+    def look(self, *images: str, text: str = "") -> Finding:
+        digests = tuple(image.encode() for image in images)
+        return self.evidence.take(Answer(CallFacts("look", "look", CallKind.OTHER), text, False, 1, images=digests))
+
+    def test_images_are_content_that_comes_again_or_another_time_differs(self) -> None:
+        self.assertFinding(self.look("a"), "new")
+        self.assertFinding(self.look("a"), "repeated", kept=True)
+        self.assertFinding(self.look("b"), "changed")
+        self.assertFinding(self.look("b", text="words"), "changed")
+        self.assertFinding(self.look("b", "b", text="words"), "changed")
+        self.assertFinding(self.look(text="words"), "changed")
+        self.assertFinding(self.look(text="words"), "repeated")
+
+
+class UnionTest(EvidenceTest):
+    """Lines that several results hold together; the text of every line is its number."""
+
+    def show(self, first: int, last: int, path: str = "a", text: str = "") -> str:
+        """Show lines, and return the id of the call."""
+        shown = lines(path, first, last)
+        given = answer(f"read {(shown,)}", CallKind.READ, text or numbered(first, last), shown)
+        self.evidence.take(given)
+        return given.name
+
+    def ask(self, first: int, last: int, text: str = "") -> Finding:
+        return self.read(lines("a", first, last), text=text or numbered(first, last))
+
+    def test_results_that_meet_or_overlap_cover_together_with_as_few_as_possible(self) -> None:
+        for pieces, covering in (
+            ([(1, 5), (6, 10)], 2),
+            ([(6, 10), (1, 5)], 2),
+            ([(1, 7), (4, 10)], 2),
+            ([(1, 3), (4, 6), (7, 10)], 3),
+            ([(2, 4), (1, 6), (7, 10)], 2),
+            ([(3, 5), (6, 9), (1, 10)], 1),
+            ([(1, 5), (6, 10), (1, 10)], 2),  # What they cover together covers nothing itself.
+        ):
+            with self.subTest(pieces=pieces):
+                self.setUp()
+                for first, last in pieces:
+                    self.show(first, last)
+                self.assertFinding(self.ask(2, 9), "covered", kept=True, covering=covering)
+
+    def test_a_gap_of_one_line_is_one(self) -> None:
+        for pieces in ([(1, 4), (6, 10)], [(3, 10)], [(1, 8)], [(1, 3), (4, 8)]):
+            with self.subTest(pieces=pieces):
+                self.setUp()
+                for first, last in pieces:
+                    self.show(first, last)
+                self.assertFinding(self.ask(2, 9), "new")
+                self.setUp()
+                for first, last in pieces:
+                    self.show(first, last)
+                self.evidence.edited(["a"])
+                self.assertFinding(self.ask(2, 9), "new")
+
+    def test_of_those_that_hold_all_the_newest_covers(self) -> None:
+        self.show(5, 20)
+        newest = self.ask(1, 10)
+        self.assertEqual(self.ask(6, 9).covering, (newest.key,))
+
+    def test_the_end_of_a_file_is_held_only_by_what_goes_to_the_end(self) -> None:
+        self.show(1, 5)
+        self.assertFinding(self.read(lines("a", 2), text=numbered(2, 5)), "new")
+        self.setUp()
+        self.show(1, 5)
+        self.read(lines("a", 6), text=numbered(6, 9))
+        self.assertFinding(self.read(lines("a", 2), text=numbered(2, 9)), "covered", covering=2)
+
+    def test_pieces_of_another_file_are_none_of_this_one(self) -> None:
+        self.show(1, 5)
+        self.show(6, 10, "b")
+        self.assertFinding(self.ask(2, 9), "new")
+
+    def test_an_edit_between_the_pieces_leaves_no_union(self) -> None:
+        self.show(1, 5)
+        self.evidence.edited(["a"])
+        self.show(6, 10)
+        self.assertFinding(self.ask(2, 9), "new")
+        self.setUp()
+        self.show(1, 5)
+        self.show(6, 10)
+        self.evidence.edited(["a"])
+        self.assertFinding(self.ask(2, 9), "edited", kept=True)
+
+    def test_a_change_unseen_between_the_pieces_leaves_no_union(self) -> None:
+        self.show(1, 5)
+        self.show(6, 10)
+        self.show(6, 10, text="other\n")
+        self.assertFinding(self.ask(2, 9, numbered(2, 5) + "other\n"), "new")
+
+    def test_pieces_of_two_sessions_are_no_union(self) -> None:
+        self.show(1, 5)
+        self.evidence.files_unknown()
+        self.show(6, 10)
+        self.assertFinding(self.ask(2, 9), "new")
+
+    def test_a_line_that_no_piece_holds_is_new_whatever_the_ranges_say(self) -> None:
+        self.show(1, 5, text=numbered(1, 3) + "[cut off]\n")
+        self.show(6, 10)
+        self.assertFinding(self.ask(2, 9), "new")
+
+    def test_a_union_is_kept_if_every_piece_is(self) -> None:
+        for kept in ((True, True), (True, False), (False, True)):
+            with self.subTest(kept=kept):
+                self.setUp()
+                calls = [self.show(1, 5), self.show(6, 10)]
+                self.evidence.context_lost(kept=[call for call, had in zip(calls, kept) if had])
+                self.assertFinding(self.ask(2, 9), "covered", kept=all(kept), covering=2)
+
+    def test_what_is_left_may_hold_together_what_another_result_covers(self) -> None:
+        calls = [self.show(2, 5), self.show(6, 9)]
+        self.show(1, 10)
+        self.evidence.context_lost(kept=calls)
+        self.assertFinding(self.ask(2, 9), "covered", kept=True, covering=1)
+        self.assertFinding(self.ask(1, 10), "repeated", kept=False)
+
+    def test_a_result_that_was_cut_off_keeps_no_line_that_it_did_not_show(self) -> None:
+        whole = answer("cat a", CallKind.READ, numbered(1, 3), lines("a"))
+        self.evidence.take(whole)
+        self.show(8, 9)
+        self.evidence.context_lost(kept=[whole.name])
+        self.assertFinding(self.ask(2, 3), "covered", kept=True, covering=1)
+        self.assertFinding(self.ask(8, 9), "repeated", kept=False)
+
+    def test_the_text_before_an_edit_does_not_keep_the_text_after_it(self) -> None:
+        before = self.show(1, 10)
+        self.evidence.edited(["a"])
+        self.show(1, 20, text=numbered(101, 120))
+        self.evidence.context_lost(kept=[before])
+        self.assertFinding(self.ask(2, 9, numbered(102, 109)), "covered", kept=False, covering=1)
+
+    def test_the_text_before_a_change_does_not_hide_that_the_text_after_it_is_there(self) -> None:
+        def edit() -> None:
+            self.evidence.edited(["a"])
+
+        def change_unseen() -> None:
+            self.show(1, 1)
+            self.show(1, 1, text=numbered(101, 101))
+
+        for change in (edit, change_unseen):
+            with self.subTest(change.__name__):
+                self.setUp()
+                before = self.show(1, 10)
+                change()
+                self.show(1, 20, text=numbered(101, 120))
+                calls = [self.show(first, first + 4, text=numbered(100 + first, 104 + first)) for first in (1, 6)]
+                self.evidence.context_lost(kept=[before, *calls])
+                self.assertFinding(self.ask(2, 9, numbered(102, 109)), "covered", kept=True, covering=1)

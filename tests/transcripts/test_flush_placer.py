@@ -88,7 +88,7 @@ class PlaceTest(unittest.TestCase):
 
 class ConversionTest(unittest.TestCase):
     def test_compactions_are_followed_by_their_flush_and_resets_and_rewinds_are_not(self) -> None:
-        session = Hand().reply(run("a", "word")).reply().compaction().reply(run("b", "word")).reset("start:resume")
+        session = Hand().reply(run("a", "word")).reply().compaction().reply(run("b", "word")).reset("start:fork")
         session.reply(run("c", "word")).rewind().reply(run("d", "word")).compaction().reply()
         self.assertEqual(
             [
@@ -101,9 +101,9 @@ class ConversionTest(unittest.TestCase):
     def test_compaction_behind_the_last_turn_has_none(self) -> None:
         self.assertEqual(converted(Hand().reply().compaction()).events_before(), [[]])
 
-    def test_cycle_that_a_resume_began_is_flushed_by_its_own_measure(self) -> None:
+    def test_cycle_that_a_fork_began_is_flushed_by_its_own_measure(self) -> None:
         steps = plan(("a", "pending"))
-        session = Hand().reply(run("x", "word " * 9000)).compaction().reply().reset("start:resume")
+        session = Hand().reply(run("x", "word " * 9000)).compaction().reply().reset("start:fork")
         session.reply(run("y", "word " * 20_000)).reply(steps).reply(run("z", "word " * 4200)).compaction().reply()
         metrics = replayed(converted(session), "compaction_hybrid")
         self.assertEqual((metrics.flush_miss, metrics.committed_updates), (0, 1))

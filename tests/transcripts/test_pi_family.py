@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import random
 import unittest
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +21,7 @@ from clawvm_transcripts.events import (
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     Rewind,
     SessionEnd,
     SessionStart,
@@ -29,7 +29,6 @@ from clawvm_transcripts.events import (
     Usage,
 )
 from clawvm_transcripts.formats import Head
-from clawvm_transcripts.formats.branches import ROOT, Branches
 from clawvm_transcripts.formats.pi import PI
 from clawvm_transcripts.reading import Source
 
@@ -79,13 +78,13 @@ class Pi(unittest.TestCase):
                 RecordedCall("c1", "read", {"path": "wick.toml"}),
                 RecordedCall("c2", "bash", {"command": "ls"}),
                 RecordedResult("c2", "wick.toml"),
-                RecordedResult("c1", "length = 3\ncolour = é\n"),
+                RecordedResult("c1", "length = 3\ncolour = é\n", images=("AAAA",)),
                 # A torn append: two objects in one line, then half of one before a whole one.
                 RecordedResult("c2", "wick.toml"),
                 RecordedResult("c2", "wick.toml"),
                 Broken(10, "is no JSON, or only a part of it"),
                 *skipped("model_change", "message/bashExecution"),
-                Compaction("compaction", 9000),
+                Compaction("compaction", 9000, kept=("c2", "c2", "c1", "c2")),
                 CompactionSummary("The wick is 3 long."),
                 *skipped("prompt without words"),
                 Broken(14, "a record of an unexpected shape"),
@@ -113,8 +112,8 @@ class Pi(unittest.TestCase):
                 RecordedCall("t1", "edit", {"path": "wick.toml", "text": "length = 2"}, "a3"),
                 RecordedResult("t1", "done"),
                 *skipped("label"),
-                # Back to the first prompt: the answer, the result and the label are left behind.
-                Rewind(3),
+                # Back to the first prompt: the answer and the result are left behind; a label is no part of it.
+                Rewind(2, lost=("t1",)),
                 AssistantMessage("Another way.", "b1"),
                 Usage(21, output=4, message="b1"),
                 Prompt("No, go back"),
@@ -129,11 +128,11 @@ class Pi(unittest.TestCase):
                 Rewind(5),
                 Prompt("Back on the other branch"),
                 # Back to before the first entry.
-                Rewind(5),
+                Rewind(4),
                 Prompt("From the very start"),
                 Skipped("wind_chime"),
                 *skipped("session_info", "custom_message", "message/hookMessage"),
-                Reset("start:resume"),
+                Resume("start:resume"),
                 Prompt("A new session may use an id again"),
                 Reset("start:fork"),
                 SessionEnd(22),
@@ -258,7 +257,7 @@ class OhMyPi(unittest.TestCase):
                 RecordedCall("h1", "read", {"path": "hull.txt"}, "p5"),
                 RecordedResult("h1", "oak"),
                 *skipped("message/pythonExecution", "model_usage"),
-                Compaction("shake", 700, 90),
+                Compaction("shake", 700, 90, kept=("h1",)),
                 CompactionSummary("Hull of oak."),
                 # A prompt that an agent wrote.
                 *skipped("line written by the harness"),
@@ -319,38 +318,126 @@ class Recognition(unittest.TestCase):
                 self.assertEqual(self.formats(record), [])
 
 
+def reads(number: int, parent: str | None, file: str = "") -> list[dict[str, Any]]:
+    """Return the entries of a read and its result: rN and sN."""
+    name = f"t{number}"
+    part = {"type": "toolCall", "id": name, "name": "read", "arguments": {"path": file or f"file {number}"}}
+    result = {"role": "toolResult", "toolCallId": name, "content": [{"type": "text", "text": f"text of {file}"}]}
+    return [
+        entry(name=f"r{number}", parent=parent, message={"role": "assistant", "content": [part]}),
+        entry(name=f"s{number}", parent=f"r{number}", message=result),
+    ]
+
+
 class Tree(unittest.TestCase):
-    def test_what_a_move_leaves_behind_is_what_walking_up_finds(self) -> None:
-        for seed in range(10):
-            draw = random.Random(seed)
-            tree, parents, here = EntryTree(), {ROOT: ROOT}, ROOT
-            for number in range(1, 100):
-                if draw.random() < 0.4:
-                    target = draw.randrange(number)
-                    kept = set(self.way_up(parents, target))
-                    expected = sum(place not in kept for place in self.way_up(parents, here))
-                    self.assertEqual(tree.move_to(target), expected, f"seed {seed}, entry {number}")
-                    here = target
-                tree.append(str(number))
-                self.assertEqual(tree.place_of(str(number)), number)
-                parents[number] = here
-                here = number
+    def compactions(self, *records: dict[str, Any]) -> list[tuple[str, ...]]:
+        return [event.kept for event in events(*records) if isinstance(event, Compaction)]
 
-    def way_up(self, parents: dict[int, int], place: int) -> list[int]:
-        way = [place]
-        while place != ROOT:
-            place = parents[place]
-            way.append(place)
-        return way
+    def rewinds(self, *records: dict[str, Any]) -> list[Rewind]:
+        read = events(*records)
+        self.assertEqual([event for event in read if isinstance(event, Broken)], [])
+        return [event for event in read if isinstance(event, Rewind)]
 
-    def test_nothing_outside_of_the_barrier_is_gone_to(self) -> None:
-        tree = EntryTree()
-        for name in "abc":
-            tree.append(name)
-        tree.set_barrier()
-        tree.append("d")
-        self.assertEqual([tree.move_to(place) for place in (ROOT, 1, 2)], [0, 0, 0])
-        self.assertEqual(tree.move_to(3), 1)
+    def test_only_what_is_said_moves_the_conversation(self) -> None:
+        before = [entry(name="a", parent=None), *reads(1, "a"), entry(name="b", parent="s1")]
+        for kind, moves in (
+            ("message", True),
+            ("compaction", True),
+            ("branch_summary", True),
+            ("session_init", True),
+            ("reset_boundary", True),
+            ("leaf", True),
+            ("custom", False),
+            ("custom_message", False),
+            ("label", False),
+            ("model_change", False),
+            ("session_info", False),
+            ("wind_chime", False),
+        ):
+            side = entry(kind, "x", "a", targetId="a", summary="", systemPrompt="")
+            with self.subTest(kind):
+                self.assertEqual(bool(self.rewinds(*before, side)), moves)
+                if not moves:
+                    self.assertEqual(self.rewinds(*before, side, entry(name="c", parent="b")), [])
+                    self.assertEqual(self.rewinds(*before, side, entry(name="c", parent="x")), [Rewind(3, ("t1",))])
+                    self.assertEqual(self.rewinds(*before, side, entry(name="c", parent="nowhere")), [])
+
+    def test_entries_beside_the_conversation_may_hang_on_each_other(self) -> None:
+        sides = [entry("label", f"x{number}", f"x{number - 1}" if number else "a") for number in range(3)]
+        before = [entry(name="a", parent=None), entry(name="b", parent="a"), *sides]
+        self.assertEqual(self.rewinds(*before, entry(name="c", parent="b")), [])
+        self.assertEqual(self.rewinds(*before, entry(name="c", parent="x2")), [Rewind(1)])
+
+    def test_a_compaction_keeps_what_comes_from_its_first_entry_on(self) -> None:
+        setting = entry("model_change", "x", "s1", modelId="m")
+        before = [entry(name="a", parent=None), *reads(1, "a"), setting, *reads(2, "x"), entry(name="b", parent="s2")]
+        for first, kept in (
+            ("a", ("t2", "t1")),
+            ("s1", ("t2", "t1")),
+            ("x", ("t2",)),  # It hangs below the result, but comes behind it.
+            ("r2", ("t2",)),
+            ("b", ()),
+            ("z", ()),
+            ("nowhere", ()),
+            (None, ()),
+            (7, ()),
+            (["a"], ()),
+        ):
+            with self.subTest(first=first):
+                compaction = entry("compaction", "z", "b", firstKeptEntryId=first)
+                self.assertEqual(self.compactions(*before, compaction), [kept])
+
+    def test_the_first_version_counts_records_with_the_header(self) -> None:
+        def bare(record: dict[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in record.items() if name not in ("id", "parentId")}
+
+        broken = entry(message={"role": "assistant", "content": 7})
+        records = [entry(), *reads(1, None), entry("model_change"), broken, *reads(2, None)]  # Numbers 1 to 7.
+        for number, kept in (
+            (0, ()),
+            (1, ("t2", "t1")),
+            (3, ("t2", "t1")),
+            (4, ("t2",)),
+            (5, ("t2",)),
+            (7, ("t2",)),
+            (8, ()),
+            (99, ()),
+            (-1, ()),
+            ("4", ()),
+            (4.0, ()),
+            (None, ()),
+        ):
+            with self.subTest(number=number):
+                compaction = entry("compaction", firstKeptEntryIndex=number)
+                self.assertEqual(self.compactions(*map(bare, [*records, compaction])), [kept])
+
+    def test_a_second_compaction_keeps_nothing_that_the_first_one_took(self) -> None:
+        first = entry("compaction", "y", "s2", firstKeptEntryId="r2")
+        before = [entry(name="a", parent=None), *reads(1, "a"), *reads(2, "s1"), first, *reads(3, "y")]
+        for named, kept in (("r1", ("t3", "t2")), ("r2", ("t3", "t2")), ("y", ("t3",)), ("r3", ("t3",))):
+            second = entry("compaction", "z", "s3", firstKeptEntryId=named)
+            self.assertEqual(self.compactions(*before, second), [("t2",), kept])
+
+    def test_before_a_reset_or_a_compaction_is_what_it_took(self) -> None:
+        for kind in ("reset_boundary", "compaction"):
+            before = [entry(name="a", parent=None), *reads(1, "a"), entry(kind, "z", "s1"), *reads(2, "z")]
+            with self.subTest(kind):
+                self.assertEqual(self.rewinds(*before, entry(name="b", parent="s1")), [Rewind(3, ("t2",), ("t1",))])
+                later = [entry("compaction", "y", "s2", firstKeptEntryId="a")]
+                self.assertEqual(self.compactions(*before, *later)[-1], ("t2",))
+
+    def test_behind_another_header_the_ids_are_those_of_the_new_session(self) -> None:
+        old = [entry(name="a", parent=None), *reads(1, "a")]
+        new = [HEADER, entry(name="a", parent=None), *reads(2, "a"), entry(name="b", parent="a")]
+        self.assertEqual(self.rewinds(*old, *new), [Rewind(2, ("t2",))])
+        for first, kept in (("r1", ()), ("r2", ("t2",))):
+            compaction = entry("compaction", "z", "s2", firstKeptEntryId=first)
+            self.assertEqual(self.compactions(*old, *new[:-1], compaction), [kept])
+
+    def test_images_are_part_of_a_result(self) -> None:
+        parts = [{"type": "image", "data": "AAAA", "mimeType": "image/png"}, {"type": "image"}]
+        read = events(entry(message={"role": "toolResult", "toolCallId": "t", "content": parts}))
+        self.assertEqual(read, [RecordedResult("t", "", images=("AAAA", ""))])
 
     def test_branches_that_alternate_line_by_line_stay_cheap(self) -> None:
         names = [(side, number) for number in range(1000) for side in "ab"]

@@ -8,6 +8,7 @@ from clawvm_transcripts import evidence as steps
 from clawvm_transcripts.events import (
     AssistantMessage,
     Broken,
+    Cleared,
     Compaction,
     CompactionSummary,
     Event,
@@ -16,8 +17,10 @@ from clawvm_transcripts.events import (
     RecordedCall,
     RecordedResult,
     Reset,
+    Resume,
     Rewind,
     Skipped,
+    Subagent,
     Usage,
     Window,
 )
@@ -109,11 +112,13 @@ class TurnsTest(unittest.TestCase):
             Compaction("auto"),
             CompactionSummary("so far"),
             Reset("start:clear"),
+            Resume("start:resume"),
+            Cleared(("1",)),
             Rewind(2),
             Prompt("two"),
             AssistantMessage("yes"),
         )
-        before = ["be brief", "one", "Compaction", "so far", "Reset", "Rewind", "two"]
+        before = ["be brief", "one", "Compaction", "so far", "Reset", "Resume", "Cleared", "Rewind", "two"]
         self.assertEqual(shapes(*events), [(before, [])])
 
     def test_words_that_nothing_answered_are_a_step_and_boundaries_alone_are_none(self) -> None:
@@ -122,7 +127,7 @@ class TurnsTest(unittest.TestCase):
         self.assertEqual(shapes(), [])
 
     def test_what_says_nothing_about_the_conversation_parts_no_reply(self) -> None:
-        between = (Usage(5), Window(9), Skipped("x"), Broken(3, "y"))
+        between = (Usage(5), Window(9), Skipped("x"), Broken(3, "y"), Subagent("z", ("1",)))
         self.assertEqual(len(steps_of(AssistantMessage("a"), *between, call("1"))), 1)
 
 
@@ -150,6 +155,18 @@ class AnswersTest(unittest.TestCase):
         (step,) = steps_of(Prompt("aaaa bbbb"), AssistantMessage("cccc"), call("1"), RecordedResult("1", "dddd"))
         arguments = len('Bash {"command":"run 1"}') // 4 + 1
         self.assertEqual(step.tokens, 2 + 1 + arguments + 1)
+
+    def test_images_take_tokens_and_are_known_by_their_content(self) -> None:
+        first, second = steps_of(
+            call("1"), RecordedResult("1", "", images=("a", "b")), call("2"), RecordedResult("2", "dddd", images=("a",))
+        )
+        one, other = first.answers[0], second.answers[0]
+        self.assertEqual((one.tokens, other.tokens), (2 * steps.IMAGE_TOKENS, steps.IMAGE_TOKENS + 1))
+        self.assertEqual((len(set(one.images)), other.images), (2, one.images[:1]))
+
+    def test_an_answer_knows_the_id_of_its_call(self) -> None:
+        (step,) = steps_of(call("1"), call("2"), RecordedResult("2", "b"), RecordedResult("1", "a"))
+        self.assertEqual([answer.name for answer in step.answers], ["2", "1"])
 
 
 class BoundsTest(unittest.TestCase):

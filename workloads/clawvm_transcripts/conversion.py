@@ -161,7 +161,7 @@ class SessionConverter:
 
     def feed(self, event: Event, facts: CallFacts | None = None) -> None:
         """Take the next event of the running session; *facts* are those of a ToolCall, if the caller has them."""
-        if isinstance(event, Rewind) and self._unanswered and event.dropped <= 1:
+        if isinstance(event, Rewind) and self._unanswered and event.dropped <= 1 and not (event.lost or event.restored):
             return  # A prompt without a reply was written anew: no turn came between.
         if isinstance(event, (Prompt, AssistantMessage, RecordedCall)):
             self._unanswered = isinstance(event, Prompt)

@@ -341,7 +341,7 @@ class Evidence:
         result = _Result(key, digest, reads, lines, self._edits, (call,), self._era)
         known = self._results.get(key)
         finding = self._judge(result, facts.kind, known)
-        if known is not None and known.digest == digest and not known.stale:
+        if known is not None and known.digest == digest:
             result.calls = (*known.calls[1 - MOST_CALLS :], call)
         self._context.add(call)
         if known is not None and finding.novelty is Novelty.CHANGED and not known.stale:
@@ -373,21 +373,25 @@ class Evidence:
             covering = []
         keys = tuple(other.key for other in covering)
         if known is not None and known.digest == result.digest and not self._outdated(known, kind):
-            return Finding(key, Novelty.REPEATED, keys, self._kept(known, reads))
+            return Finding(key, Novelty.REPEATED, keys, self._is_present(known) or self._kept(result))
         if covering and (known is None or known.stale or known.era != self._era):
-            return Finding(key, Novelty.COVERED, keys, self._kept(None, reads))
+            return Finding(key, Novelty.COVERED, keys, self._kept(result))
         if (known is not None and known.stale and known.era != _PAST) or self._holding(reads, known, stale=True):
-            return Finding(key, Novelty.EDITED, (), self._kept(known, reads))
+            before = known is not None and self._is_present(known)
+            return Finding(key, Novelty.EDITED, (), before or bool(self._all_held(reads, self._is_present)))
         return Finding(key, Novelty.NEW if known is None else Novelty.CHANGED)
 
     def _outdated(self, result: _Result, kind: CallKind) -> bool:
         return result.stale or (kind in _STALE_WITH_ANY_EDIT and result.edits != self._edits)
 
-    def _kept(self, known: _Result | None, reads: Sequence[PathRead]) -> bool:
-        """Return whether the present context holds the *known* result, or all lines of *reads* in any results."""
-        if known is not None and self._is_present(known):
-            return True
-        return bool(reads) and all(self._together(wanted, self._is_present) for wanted in reads)
+    def _kept(self, result: _Result) -> bool:
+        """Return whether current results in the present context hold all lines of *result*, one or several together."""
+
+        def is_usable(other: _Result) -> bool:
+            return not other.stale and other.era != _PAST and self._is_present(other)
+
+        found = self._all_held(result.reads, is_usable)
+        return bool(found) and _all_among(result.lines, found)
 
     def _is_present(self, result: _Result) -> bool:
         return not self._context.isdisjoint(result.calls)
@@ -402,6 +406,10 @@ class Evidence:
             in_time = result.era == self._era or (stale and result.era != _PAST)
             return in_time and result.covers and result.stale is stale and result is not own
 
+        return self._all_held(reads, is_usable)
+
+    def _all_held(self, reads: Sequence[PathRead], is_usable: Callable[[_Result], bool]) -> list[_Result]:
+        """Return usable results that together hold every line of *reads*; none if they do not."""
         found: dict[bytes, _Result] = {}
         for wanted in reads:
             results = self._together(wanted, is_usable)

@@ -11,6 +11,7 @@ from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, TraceHeader, T
 from clawvm_runtime.policy import PAPER_POLICIES
 from clawvm_runtime.vocabulary import Boundary
 from clawvm_transcripts.conversion import FLUSH_BEFORE_COMPACTION
+from clawvm_transcripts.events import RecordedCall
 from clawvm_transcripts.pseudonyms import Pseudonyms
 from clawvm_transcripts.views import View
 from tests.transcripts.hand_made import (
@@ -33,7 +34,7 @@ def random_session(source: random.Random, prefix: str) -> Hand:
     """Return a session in which anything may follow anything."""
     session = Hand(messages=source.random() < 0.5, prefix=prefix)
     for _ in range(source.randrange(60)):
-        choice = source.randrange(14)
+        choice = source.randrange(17)
         if choice < 9:
             session.reply(*(random_call(source) for _ in range(source.randrange(4))))
         elif choice == 9:
@@ -42,14 +43,26 @@ def random_session(source: random.Random, prefix: str) -> Hand:
             session.compaction(source.choice(("auto", "manual")), source.choice((None, 0, 5, 90_000)))
             session.summary(source.choice(("", "so far")))
         elif choice == 11:
-            session.reset(source.choice(("start:clear", "start:resume", "start:fork", "session_meta_again", "reset")))
+            session.reset(source.choice(("start:clear", "start:fork", "other_session", "handoff", "reset")))
         elif choice == 12:
-            session.rewind()
+            session.rewind(*some_calls(source, session), restored=some_calls(source, session))
+        elif choice == 13:
+            session.resume()
+        elif choice == 14:
+            session.compaction(kept=some_calls(source, session))
+        elif choice == 15:
+            source.choice((session.forgetting, session.cleared))(*some_calls(source, session))
         else:
             session.instruction(source.choice(("system", "rules", "memory")), source.choice(("a", "b", "c " * 300)))
     if source.random() < 0.5:
         source.shuffle(session.events)
     return session
+
+
+def some_calls(source: random.Random, session: Hand) -> list[int]:
+    """Return the numbers of a few calls of the session so far."""
+    number = sum(isinstance(event, RecordedCall) for event in session.events)
+    return [call for call in range(1, number + 1) if source.random() < 0.3]
 
 
 def random_call(source: random.Random) -> Done:
@@ -151,7 +164,7 @@ class FlushTest(unittest.TestCase):
             if between < 0.2:
                 session.compaction()
             elif between < 0.27:
-                session.reset(source.choice(("start:clear", "start:resume")))
+                source.choice((session.resume, lambda: session.reset("start:clear")))()
         return converted(session)
 
     def expected(self, turns: list[Turn]) -> list[int]:

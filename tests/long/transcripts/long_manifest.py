@@ -39,7 +39,16 @@ class ManifestTest(unittest.TestCase):
 
     def test_the_manifest_has_rows_and_each_has_its_counts(self) -> None:
         self.assertGreater(len(self.rows), 0)
-        fields = set(asdict(SessionCounts())) - {"skipped", "known_skipped", "rewinds", "harness_version", "cleared_results", "images", "subagents", "subagent_tool_calls"}
+        fields = set(asdict(SessionCounts())) - {
+            "skipped",
+            "known_skipped",
+            "rewinds",
+            "harness_version",
+            "cleared_results",
+            "images",
+            "subagents",
+            "subagent_tool_calls",
+        }
         for row in self.rows:
             with self.subTest(session=row["session"]):
                 self.assertEqual(fields - set(row), set(), "counts that the row does not report")

@@ -28,17 +28,24 @@ class Branches:
         self._weights = array("q", [0])
         self._results: dict[int, list[str]] = {}
         self._compactions: dict[int, tuple[str, ...]] = {}  # What each kept.
+        self._cleared: set[str] = set()
         self._barrier = ROOT
+
+    @property
+    def next(self) -> int:
+        """The place that the next append makes."""
+        return len(self._parents)
 
     def append(self, parent: int | None = None, *, weight: int = 1) -> int:
         """Add a place below *parent* (the current one, unless given), go there, and return it.
 
         *weight* is what it counts among the places that a rewind leaves.
         """
+        place = self.next
         self._parents.append(self.here if parent is None else parent)
         self._weights.append(weight)
-        self.here = len(self._parents) - 1
-        return self.here
+        self.here = place
+        return place
 
     def add_result(self, call: str, place: int | None = None) -> None:
         """Note that the result of *call* is part of *place*, the current one unless given."""
@@ -47,6 +54,10 @@ class Branches:
     def compacted(self, kept: Iterable[str] = ()) -> None:
         """Note that the current place is a compaction: of the results before it, only those *kept* are left."""
         self._compactions[self.here] = tuple(kept)
+
+    def clear(self, calls: Iterable[str]) -> None:
+        """Note that the results of *calls* are gone from wherever they were."""
+        self._cleared.update(calls)
 
     def set_barrier(self) -> None:
         """Let nothing before the current place be gone back to."""
@@ -71,15 +82,20 @@ class Branches:
     def go_to(self, place: int) -> Rewind:
         """Go on below *place*, and return the rewind that this is (of weight 0 on the way down).
 
-        O(places between the two); when a compaction is left behind, O(places from its branch up to the root).
+        O(places between the two); when a compaction is left behind, O(places up to the root).
         """
         common = self._common(place, self.here)
         left = list(self._up(self.here, common))
         lost = tuple(call for each in left for call in self._results.get(each, ()))
-        # Whoever goes back before a compaction, or into a branch that was left, has what was there.
-        again = place != common or not self._compactions.keys().isdisjoint(left)
+        restored: tuple[str, ...] = ()
+        if place != common or not self._compactions.keys().isdisjoint(left):
+            # Behind a compaction there is less, before one more, and on a branch that was left what it had.
+            before, self.here = tuple(self.context()), place
+            restored = tuple(self.context())
+            there = set(restored)
+            lost = tuple(dict.fromkeys((*lost, *(call for call in before if call not in there))))
         self.here = place
-        return Rewind(sum(self._weights[each] for each in left), lost, tuple(self.context()) if again else ())
+        return Rewind(sum(self._weights[each] for each in left), lost, restored)
 
     def context(self) -> Iterator[str]:
         """Yield the calls whose results are in the context at the current place, newest places first."""
@@ -87,12 +103,14 @@ class Branches:
 
     def results_since(self, first: int) -> Iterator[str]:
         """Yield the calls whose results are in the context here and belong to *first* or to what came after it."""
+        kept: set[str] | None = None  # By the compactions on the way, None for everything.
         place = self.here
-        while place >= first:
-            yield from self._results.get(place, ())
+        while place >= first and kept != set():
+            for call in self._results.get(place, ()):
+                if call not in self._cleared and (kept is None or call in kept):
+                    yield call
             if place in self._compactions:
-                yield from self._compactions[place]
-                return
+                kept = set(self._compactions[place]).intersection(self._compactions[place] if kept is None else kept)
             if place == ROOT:
                 return
             place = self._parents[place]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -119,7 +119,8 @@ class _Reader(Reader):
         elif kind in ("progress", "attachment"):
             yield from self._side_line(record)
         elif kind == "queue-operation":
-            self._queue.take(record)
+            if not self._subagent:
+                self._queue.take(record)
             yield events.Skipped(kind, known=True)
         else:
             yield events.Skipped(kind, known=kind in WITHOUT_USE)
@@ -203,7 +204,9 @@ class _Reader(Reader):
             return
         calls = object_of(record.get("microcompactMetadata")).get("compactedToolIds")
         if subtype == "microcompact_boundary" and isinstance(calls, list):
-            yield events.Cleared(tuple(filter(None, map(text_of, calls))))
+            cleared = events.Cleared(tuple(filter(None, map(text_of, calls))))
+            self._thread.cleared(cleared.calls)
+            yield cleared
         else:
             yield events.Skipped(f"system/{subtype}", known=True)
         self._thread.line(record)
@@ -218,14 +221,17 @@ class _Reader(Reader):
             if start in STARTS and name not in self._starts:
                 self._starts.add(name)
                 yield STARTS[start](f"start:{start}")
+                if start == "clear":
+                    self._thread.emptied()
         kind, field = INSTRUCTIONS.get(str(facts.get("type")), ("", ""))
         words = facts.get(field)
         if kind and words:
             yield events.Instruction(kind, words if isinstance(words, str) else "\n".join(map(str, words)))
         elif facts.get("type") == QUEUED and not self._subagent:
             words = words_of(facts.get("prompt"))
-            self._queue.attached(words)
-            yield events.Prompt(words) if _is_typed(facts, words) else HARNESS_LINE
+            typed = _is_typed(facts, words)
+            self._queue.attached(words, typed)
+            yield events.Prompt(words) if typed else HARNESS_LINE
         else:
             yield events.Skipped(f"{record['type']}/{facts.get('type')}", known=True)
         self._thread.line(record)
@@ -253,31 +259,39 @@ class _Queue:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[str] = deque(maxlen=MOST_QUEUED)
+        # What waits, and whether it is in the file as an attachment already.
+        self._waiting: deque[tuple[str, bool]] = deque(maxlen=MOST_QUEUED)
         self._removed: deque[str] = deque(maxlen=MOST_QUEUED)
 
     def take(self, record: dict[str, Any]) -> None:
         """Take a line of the queue."""
         operation, words = record.get("operation"), words_of(record.get("content"))
         if operation == "enqueue":
-            self._waiting.append(words)
+            self._waiting.append((words, False))
         elif operation == "popAll":
             self._waiting.clear()  # The user has them back.
         elif operation in ("dequeue", "remove") and self._waiting:
-            if words in self._waiting:
-                self._waiting.remove(words)
-            else:
-                words = self._waiting.popleft()
+            words, attached = self._taken(words)
             # A line of the user follows what was dequeued; commands and notifications are no prompts.
-            if operation == "remove" and not words.startswith("/") and INJECTED.match(words) is None:
+            if operation == "remove" and not (attached or words.startswith("/") or INJECTED.match(words)):
                 self._removed.append(words)
 
-    def attached(self, words: str) -> None:
-        """Note that *words* are in the file as an attachment."""
+    def _taken(self, words: str) -> tuple[str, bool]:
+        """Take *words* out of what waits, the oldest where the line does not say which."""
+        for item in ((words, True), (words, False)):
+            if item in self._waiting:
+                self._waiting.remove(item)
+                return item
+        return self._waiting.popleft()
+
+    def attached(self, words: str, typed: bool) -> None:
+        """Note that *words*, which the user has *typed* or not, are in the file as an attachment."""
         if words in self._removed:
             self._removed.remove(words)
-        elif words in self._waiting:
-            self._waiting.remove(words)
+        elif (words, False) in self._waiting:
+            self._waiting[self._waiting.index((words, False))] = (words, True)
+        elif typed and self._removed:
+            self._removed.popleft()  # With an image, or with pasted text in full, the words are others.
 
     def handed_over(self) -> Iterator[events.Event]:
         """Yield the prompts that were removed from the queue, and of which nothing else is in the file."""
@@ -297,7 +311,7 @@ class _Thread:
         self._branches = Branches()
         self._lines: dict[int, int] = {}  # The number of each line, by the number_of of its uuid.
         self._places = array("I")  # The place of each line, by its number.
-        self._results: dict[int, list[str]] = {}  # Of the lines whose results are in the context, by their number.
+        self._results: dict[int, list[str]] = {}  # Of the lines that hold any, by their number.
         self._reply = ""  # The newest.
         self._reply_line = 0  # The number of its first line.
 
@@ -316,7 +330,8 @@ class _Thread:
             self._add(record, self._branches.here)
         else:
             self._reply, self._reply_line = message, len(self._places)
-            self._add(record, self._branches.append(self._parent(record), weight=0))
+            # Wherever it hangs, what was said before is in the context: only a prompt goes back.
+            self._add(record, self._branches.append(weight=0))
 
     def prompt(self, record: dict[str, Any]) -> events.Rewind | None:
         """Take a typed prompt; return the rewind that it makes, None for one that goes on where the newest line is."""
@@ -334,10 +349,10 @@ class _Thread:
     def compaction(self, record: dict[str, Any], facts: dict[str, Any]) -> events.Compaction:
         """Take the line of a compaction with its *facts*; return it, with what it kept."""
         lines = self._preserved(facts)
-        self._results = {line: self._results[line] for line in lines if line in self._results}
-        kept = tuple(call for calls in self._results.values() for call in calls)
-        self._reply = ""
-        place = self._branches.append(self._parent(record), weight=0)
+        place = self._leave(self._parent(record))
+        present = set(self._branches.context())
+        # A range of lines also spans what was left behind before.
+        kept = tuple(call for line in lines for call in self._results.get(line, ()) if call in present)
         self._branches.compacted(kept)
         for line in lines:
             self._places[line] = place  # They go on behind the summary.
@@ -348,6 +363,20 @@ class _Thread:
             count_of(facts.get("postTokens")),
             kept,
         )
+
+    def emptied(self) -> None:
+        """Note that nothing said so far is in the context any more."""
+        self._leave(self._branches.here)
+        self._branches.compacted()
+
+    def cleared(self, calls: Iterable[str]) -> None:
+        """Note that the results of *calls* are gone for good."""
+        self._branches.clear(calls)
+
+    def _leave(self, parent: int) -> int:
+        """End the reply, and return a new place below *parent*."""
+        self._reply = ""
+        return self._branches.append(parent, weight=0)
 
     def _preserved(self, facts: dict[str, Any]) -> Sequence[int]:
         """Return the lines that a compaction keeps word for word; those behind it in the file need no mention."""

@@ -229,6 +229,7 @@ class _Reader(Reader):
         self._started = False
         self._subagent = False
         self._forked_from = ""
+        self._copied_from = ""  # The same, once copies of it came.
         self._idle = True  # No word and no call came since the newest header.
         self._branches = Branches()  # A place for every prompt.
         self._instructions: set[bytes] = set()  # Digests of those reported.
@@ -295,12 +296,13 @@ class _Reader(Reader):
 
     def _further_header(self, name: str) -> Iterator[events.Event]:
         """Return what a header behind the first is: the extension for editors writes one before nearly every prompt."""
-        if name == self._session_id or not name:
+        if name in (self._session_id, self._copied_from, ""):
             # Several with nothing said between them are one resume.
             yield events.Skipped("header again", known=True) if self._idle else events.Resume("session_meta_again")
         elif name == self._forked_from:
-            self._forked_from = ""
-            yield events.Reset("start:fork")  # What follows was copied from there.
+            # What follows was copied from there, with every header that was there.
+            self._forked_from, self._copied_from = "", name
+            yield events.Reset("start:fork")
         else:
             self._session_id = name
             yield events.Reset("other_session")

@@ -95,6 +95,7 @@ class _Reader(Reader):
             session, version, started = texts_of(data, "sessionId", "copilotVersion", "startTime")
             if self._started:
                 same = session in (self._session_id, "")
+                self._session_id = session or self._session_id
                 yield events.Resume("session_meta_again") if same else events.Reset("other_session")
                 return
             self._started, self._session_id = True, session

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import sqlite3
+from array import array
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -101,21 +102,21 @@ class PiReader(Reader):
     def __init__(self) -> None:
         self._branches = Branches()
         self._places: dict[str, int] = {}  # Of every entry by its id.
-        self._numbered: list[int] = []  # Of every record of the file: version 1 names entries by number.
+        # The first place that may come with every record of the file: version 1 names entries by number.
+        self._numbered = array("Q")
+        self._numbers: dict[str, int] = {}  # Of the records, by the ids of their entries.
         self._started = False
         self._forked = ""  # When the fork was made, while its copied entries may still be read.
         self._copies = False  # Whether any was read.
 
     def record(self, record: dict[str, Any]) -> Iterator[events.Event]:
-        """Return the events of one record; raises ``RECORD_ERRORS`` before anything is remembered of it."""
+        """Return the events of one record; raises ``RECORD_ERRORS`` before the conversation has moved."""
         kind = record["type"]
-        try:
-            if kind == "session":
-                yield from self._header(record)
-            else:
-                yield from self._body(kind, record)
-        finally:
-            self._numbered.append(self._branches.here)
+        self._numbered.append(self._branches.next)
+        if kind == "session":
+            yield from self._header(record)
+        else:
+            yield from self._body(kind, record)
 
     def _body(self, kind: Any, record: dict[str, Any]) -> Iterator[events.Event]:
         entry = text_of(record.get("id"))
@@ -125,6 +126,8 @@ class PiReader(Reader):
         if record.get("appendMode") == "side" and kind != "leaf":
             yield events.Skipped("entry outside the conversation", known=True)
             return
+        if entry:
+            self._numbers[entry] = len(self._numbered) - 1
         moves = kind in MOVES or kind in RESETS
         place = self._place(record, "targetId" if kind == "leaf" else "parentId")
         if not moves:
@@ -157,6 +160,8 @@ class PiReader(Reader):
         elif isinstance(event, events.Compaction):
             event = replace(event, kept=self._kept(record))
             self._branches.compacted(event.kept)
+        elif isinstance(event, events.Reset):
+            self._branches.compacted()
         return event
 
     def finish(self) -> Iterator[events.Event]:
@@ -173,7 +178,7 @@ class PiReader(Reader):
             yield events.SessionStart(text_of(record.get("id")), "", text_of(record.get("cwd")), time)
             return
         # Ids are unique within one session only.
-        self._branches, self._places = Branches(), {}
+        self._branches, self._places, self._numbers = Branches(), {}, {}
         yield events.Reset("start:fork") if fork else events.Resume("start:resume")
 
     def _fork_behind(self, time: Any) -> Iterator[events.Event]:
@@ -211,11 +216,10 @@ class PiReader(Reader):
 
     def _kept(self, record: dict[str, Any]) -> tuple[str, ...]:
         """Return the calls whose results a compaction keeps: those from its first kept entry on."""
-        first: int | None = self._places.get(text_of(record.get("firstKeptEntryId")))
-        number = record.get("firstKeptEntryIndex")
-        if first is None and isinstance(number, int) and 0 < number < len(self._numbered):
-            first = self._numbered[number]
-        return () if first is None else tuple(self._branches.results_since(first))
+        number = self._numbers.get(text_of(record.get("firstKeptEntryId")), record.get("firstKeptEntryIndex"))
+        if isinstance(number, int) and 0 < number < len(self._numbered):
+            return tuple(self._branches.results_since(self._numbered[number]))
+        return ()
 
 
 def _message(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
