@@ -1,0 +1,46 @@
+"""Behaviour of the bookkeeping of commits: what a writer had seen is known without asking the journal."""
+
+import unittest
+
+from clawvm_replay.commits import committed_entries, replaced_unseen
+from clawvm_runtime.updates import Update
+
+
+def update(operation, value="x", base=None, field="goal"):
+    return Update("plan", field, operation, value, "session", "plan", base_version=base)
+
+
+def replaced(*updates):
+    return replaced_unseen(dict(enumerate(updates, start=1)), range(1, len(updates) + 1))
+
+
+class ReplacedUnseenTest(unittest.TestCase):
+    def test_the_first_value_replaces_nothing(self):
+        for operation, base in (("set_with_version", 0), ("set_with_version", 7), ("overwrite", None)):
+            self.assertEqual(replaced(update(operation, base=base)), ())
+
+    def test_who_names_the_version_that_is_there_has_seen_it(self):
+        first = update("append")
+        self.assertEqual(replaced(first, update("set_with_version", base=1)), ())
+        for base in (None, 0, 2, 9):
+            self.assertEqual(replaced(first, update("set_with_version", base=base)), (2,))
+
+    def test_what_adds_to_a_value_replaces_none_and_counts_as_a_version(self):
+        self.assertEqual(replaced(update("append"), update("merge"), update("set_with_version", base=2)), ())
+        self.assertEqual(replaced(update("append"), update("merge"), update("set_with_version", base=1)), (3,))
+
+    def test_an_operation_that_nobody_knows_replaces_what_is_there(self):
+        self.assertEqual(replaced(update("append"), update("overwrite", base=1)), (2,))
+
+    def test_fields_have_versions_of_their_own(self):
+        self.assertEqual(replaced(update("append"), update("set_with_version", base=0, field="log")), ())
+
+    def test_the_order_of_the_commits_counts_and_not_that_of_the_proposals(self):
+        proposed = {1: update("set_with_version", base=1), 2: update("append")}
+        self.assertEqual(replaced_unseen(proposed, [2, 1]), ())
+        self.assertEqual(replaced_unseen(proposed, [1, 2]), ())
+        self.assertEqual(replaced_unseen({**proposed, 3: update("append")}, [2, 3, 1]), (1,))
+
+    def test_the_order_comes_from_the_commits_of_a_decision_trace(self):
+        events = [{"event": "commit", "entries": [2, 1]}, {"event": "lost", "entries": [3]}]
+        self.assertEqual(committed_entries([*events, {"event": "commit", "entries": [4]}]), [2, 1, 4])
