@@ -1,6 +1,6 @@
-"""Bookkeeping of commits for whoever checks them: which update replaced a value that its writer had not seen.
+"""Bookkeeping of updates for whoever checks them: which were lost, and which replaced a value that nobody had seen.
 
-It follows what was proposed and the order of the commits, and shares no rule with the journal or with validation, so
+It follows what was proposed and the order of stages, boundaries and commits. It shares no rule with the journal or with validation, so
 that a mistake there cannot hide itself. What counts as seen: ``docs/journal.md``.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.updates import Update
 
-__all__ = ["committed_entries", "replaced_unseen"]
+__all__ = ["committed_entries", "lost_entries", "replaced_unseen"]
 
 _KEEPS_WHAT_WAS_THERE = ("append", "merge")
 
@@ -20,6 +20,29 @@ _KEEPS_WHAT_WAS_THERE = ("append", "merge")
 def committed_entries(events: Iterable[Event]) -> list[int]:
     """Return the journal entries that a decision trace shows as committed, in the order of their commits."""
     return [entry for event in events if event["event"] == "commit" for entry in event["entries"]]
+
+
+def lost_entries(events: Iterable[Event]) -> list[int]:
+    """Return the journal entries that a boundary destroyed, in order: staged before it, and no fate by the next prompt.
+
+    Whether the journal reports them as lost does not matter.
+    """
+    waiting: set[int] = set()
+    exposed: set[int] = set()
+    lost: set[int] = set()
+    for event in events:
+        kind = event["event"]
+        if kind == "stage":
+            waiting.add(event["entry"])
+        elif kind in ("commit", "reject"):
+            waiting.difference_update(event["entries"] if kind == "commit" else [event["entry"]])
+        elif kind == "boundary":
+            exposed |= waiting
+        elif kind == "assemble":
+            lost |= exposed & waiting
+            waiting -= exposed
+            exposed = set()
+    return sorted(lost | (exposed & waiting))
 
 
 def replaced_unseen(proposed: Mapping[int, Update], committed: Iterable[int]) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 import unittest
 
-from clawvm_replay.commits import committed_entries, replaced_unseen
+from clawvm_replay.commits import committed_entries, lost_entries, replaced_unseen
 from clawvm_runtime.updates import Update
 
 
@@ -44,3 +44,24 @@ class ReplacedUnseenTest(unittest.TestCase):
     def test_the_order_comes_from_the_commits_of_a_decision_trace(self):
         events = [{"event": "commit", "entries": [2, 1]}, {"event": "lost", "entries": [3]}]
         self.assertEqual(committed_entries([*events, {"event": "commit", "entries": [4]}]), [2, 1, 4])
+
+
+class LostEntriesTest(unittest.TestCase):
+    STAGE = {"event": "stage", "entry": 1}
+    BOUNDARY = {"event": "boundary"}
+    PROMPT = {"event": "assemble"}
+
+    def test_an_update_without_a_fate_after_a_boundary_is_lost_whether_reported_or_not(self):
+        for reported in ([], [{"event": "lost", "entries": [1]}]):
+            for end in ([], [self.PROMPT], [self.BOUNDARY, self.PROMPT]):
+                self.assertEqual(lost_entries([self.STAGE, self.BOUNDARY, *reported, *end]), [1])
+
+    def test_a_fate_between_boundary_and_prompt_saves_it_and_a_later_one_does_not(self):
+        for fate in ({"event": "commit", "entries": [1]}, {"event": "reject", "entry": 1}):
+            self.assertEqual(lost_entries([self.STAGE, fate, self.BOUNDARY, self.PROMPT]), [])
+            self.assertEqual(lost_entries([self.STAGE, self.BOUNDARY, fate, self.PROMPT]), [])
+            self.assertEqual(lost_entries([self.STAGE, self.BOUNDARY, self.PROMPT, fate]), [1])
+
+    def test_an_update_waits_as_long_as_no_boundary_comes(self):
+        self.assertEqual(lost_entries([self.STAGE, self.PROMPT, self.PROMPT]), [])
+        self.assertEqual(lost_entries([self.BOUNDARY, self.PROMPT, self.STAGE]), [])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from clawvm_replay.commits import committed_entries, replaced_unseen
+from clawvm_replay.commits import committed_entries, lost_entries, replaced_unseen
 from clawvm_replay.trace_builder import LevelCosts
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.engine import AssembledPrompt
@@ -102,8 +102,8 @@ class ScenarioRun:
     def of(cls, events: Sequence[Event], proposed: Mapping[int, Update], checks: Iterable[Check] = ()) -> ScenarioRun:
         """Return the outcome that a decision trace records, with its checks.
 
-        What was overwritten follows from the updates as they were *proposed*, by journal entry, and from the order of
-        their commits; what the journal itself reports has no say.
+        What was lost and overwritten follows from the updates as they were *proposed*, by journal entry, and from the
+        order of boundaries and commits; what the journal itself reports about either has no say.
         """
         by_kind: dict[str, list[Event]] = defaultdict(list)
         for event in events:
@@ -120,7 +120,7 @@ class ScenarioRun:
             pressure_tokens=sum(event["missing"] for event in by_kind["pressure"]),
             committed=sum(len(event["entries"]) for event in by_kind["commit"]),
             rejected=tuple(event["code"] for event in by_kind["reject"]),
-            lost=sum(len(event["entries"]) for event in by_kind["lost"]),
+            lost=len(lost_entries(events)),
             overwritten=len(replaced_unseen(proposed, committed_entries(events))),
         )
 
