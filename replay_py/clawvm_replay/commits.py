@@ -1,7 +1,7 @@
 """Bookkeeping of updates for whoever checks them: which were lost, and which replaced a value that nobody had seen.
 
-It follows what was proposed and the order of stages, boundaries and commits. It shares no rule with the journal or with validation, so
-that a mistake there cannot hide itself. What counts as seen: ``docs/journal.md``.
+It follows what was proposed and the order of stages, boundaries and commits. It shares no rule with the journal or with
+validation, so that a mistake there cannot hide itself. What counts as seen: ``docs/journal.md``.
 """
 
 from __future__ import annotations

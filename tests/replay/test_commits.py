@@ -46,22 +46,21 @@ class ReplacedUnseenTest(unittest.TestCase):
         self.assertEqual(committed_entries([*events, {"event": "commit", "entries": [4]}]), [2, 1, 4])
 
 
-class LostEntriesTest(unittest.TestCase):
-    STAGE = {"event": "stage", "entry": 1}
-    BOUNDARY = {"event": "boundary"}
-    PROMPT = {"event": "assemble"}
+STAGE, BOUNDARY, PROMPT = {"event": "stage", "entry": 1}, {"event": "boundary"}, {"event": "assemble"}
 
+
+class LostEntriesTest(unittest.TestCase):
     def test_an_update_without_a_fate_after_a_boundary_is_lost_whether_reported_or_not(self):
         for reported in ([], [{"event": "lost", "entries": [1]}]):
-            for end in ([], [self.PROMPT], [self.BOUNDARY, self.PROMPT]):
-                self.assertEqual(lost_entries([self.STAGE, self.BOUNDARY, *reported, *end]), [1])
+            for end in ([], [PROMPT], [BOUNDARY, PROMPT]):
+                self.assertEqual(lost_entries([STAGE, BOUNDARY, *reported, *end]), [1])
 
     def test_a_fate_between_boundary_and_prompt_saves_it_and_a_later_one_does_not(self):
         for fate in ({"event": "commit", "entries": [1]}, {"event": "reject", "entry": 1}):
-            self.assertEqual(lost_entries([self.STAGE, fate, self.BOUNDARY, self.PROMPT]), [])
-            self.assertEqual(lost_entries([self.STAGE, self.BOUNDARY, fate, self.PROMPT]), [])
-            self.assertEqual(lost_entries([self.STAGE, self.BOUNDARY, self.PROMPT, fate]), [1])
+            self.assertEqual(lost_entries([STAGE, fate, BOUNDARY, PROMPT]), [])
+            self.assertEqual(lost_entries([STAGE, BOUNDARY, fate, PROMPT]), [])
+            self.assertEqual(lost_entries([STAGE, BOUNDARY, PROMPT, fate]), [1])
 
     def test_an_update_waits_as_long_as_no_boundary_comes(self):
-        self.assertEqual(lost_entries([self.STAGE, self.PROMPT, self.PROMPT]), [])
-        self.assertEqual(lost_entries([self.BOUNDARY, self.PROMPT, self.STAGE]), [])
+        self.assertEqual(lost_entries([STAGE, PROMPT, PROMPT]), [])
+        self.assertEqual(lost_entries([BOUNDARY, PROMPT, STAGE]), [])

@@ -19,11 +19,12 @@ __all__ = ["FILES", "FIXTURES"]
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
-WORDS = (
-    "apple bark bee bloom branch brook bud cider clover core crate crop dew fence fern field frost fruit gate graft "
-    "grass harvest hedge hive honey ladder lane leaf meadow moss nest orchard path peel petal pip plum pond press quince "
-    "rain ripe root row sap seed shade shed soil stem straw sun thorn tree trunk twig vine wasp weed wind wren yard"
-).split()
+LEXICON = """
+apple bark bee bloom branch brook bud cider clover core crate crop dew fence fern field frost fruit gate graft grass
+harvest hedge hive honey ladder lane leaf meadow moss nest orchard path peel petal pip plum pond press quince rain
+ripe root row sap seed shade shed soil stem straw sun thorn tree trunk twig vine wasp weed wind wren yard
+"""
+WORDS = LEXICON.split()
 
 
 def text_of(name: str, tokens: int) -> str:
@@ -93,9 +94,7 @@ def ferry() -> bytes:
 
     def read(name: str) -> None:
         call, arguments = f"call_{next(calls)}", {"cmd": f"cat {name}.txt", "workdir": "/toy/ferry"}
-        add(
-            "response_item", type="function_call", name="exec_command", arguments=json.dumps(arguments), call_id=call
-        )
+        add("response_item", type="function_call", name="exec_command", arguments=json.dumps(arguments), call_id=call)
         output = f"Wall time: 0.01 seconds\nProcess exited with code 0\nOutput:\n{text_of(name, sizes[name])}"
         add("response_item", type="function_call_output", call_id=call, output=output)
 
