@@ -316,7 +316,7 @@ def _reported_reading(results: dict[str, Any]) -> list[Block]:
             f"Ours: starvation lasts {starved['turns']} turns, which is our choice, and a page that stays lost counts "
             f"as one miss and not as one in each prompt: under ClawVM {starved['below_floor_turns']} prompts have a "
             f"hard page below its floor. In churn each turn reads one new result and asks for two earlier ones: "
-            f"Retrieval's {retrieval['explicit_faults']} faults follow from that; the published number would need about "
+            f"Retrieval's {retrieval['explicit_faults']} faults follow from that; the published number needs about "
             f"six a turn. In the cascade a note is staged before each of {hybrid['resets']} resets: of "
             f"Compaction-Hybrid's {hybrid['explicit_faults']} faults {hybrid['flush_miss']} are flush misses and "
             f"{hybrid['refetch']} refetches of the plan, which the reset destroyed."

@@ -125,7 +125,3 @@ class MutationsTest(unittest.TestCase):
                 verdict, observed = self.judged[claim.mutation].get(claim.id, ("not judged", None))
                 self.assertIn(verdict, RED)
                 self.assertIsNotNone(observed)
-
-
-if __name__ == "__main__":
-    unittest.main()
