@@ -118,7 +118,7 @@ def ferry() -> bytes:
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
-FILES = {"claude-code/large/orchard.jsonl": orchard, "codex/large/ferry.jsonl": ferry}
+FILES = {"claude-code/orchard.jsonl": orchard, "codex/ferry.jsonl": ferry}
 """What makes each recording, by its path below ``FIXTURES``."""
 
 
