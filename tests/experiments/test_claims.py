@@ -147,6 +147,8 @@ class ClaimsTableTest(unittest.TestCase):
         item = claim(statement="No cell faults.", follows_from="the sizing")
         self.assertEqual(item.text, "No cell faults (follows from the sizing).")
         self.assertEqual(claim().text, claim().statement)
+        noted = claim(statement="No cell faults (of 24).", follows_from="the sizing")
+        self.assertEqual(noted.text, "No cell faults (of 24; follows from the sizing).")
         judged = [Judged(item, 10, True)]
         self.assertIn(f"| {item.text} |", markdown([claims_table(judged)]))
         (record,) = claims_record(judged)["claims"]

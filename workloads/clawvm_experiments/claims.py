@@ -68,10 +68,12 @@ class Claim:
 
     @property
     def text(self) -> str:
-        """The statement, with what it follows from in parentheses."""
+        """The statement, with what it follows from in the parentheses at its end."""
         if not self.follows_from:
             return self.statement
-        return f"{self.statement.removesuffix('.')} (follows from {self.follows_from})."
+        stem = self.statement.removesuffix(".")
+        begin = f"{stem[:-1]}; " if stem.endswith(")") else f"{stem} ("
+        return f"{begin}follows from {self.follows_from})."
 
     def accepts(self, observed: Any) -> bool:
         """Return whether the observed value is what is expected."""

@@ -76,7 +76,8 @@ def verdicts(root, kind, experiments):
         cwd=root,
         env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     # The exit code is 1 both for a claim that fails and for a crash; only the former leaves a report.
     if done.returncode not in (0, 1) or not (out / "claims.json").exists():
