@@ -17,9 +17,10 @@ from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.decision_trace import DecisionTrace, Event
 from clawvm_runtime.faults import Verdict
+from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
-from clawvm_runtime.vocabulary import Level, level_from_name
+from clawvm_runtime.vocabulary import Level, PinClass, level_from_name
 
 __all__ = ["DemandSequence", "DemandedContent", "ObservedRun", "Prompt", "TurnNeeds", "Use", "observe_run"]
 
@@ -122,6 +123,11 @@ def observe_run(trace: Trace, policy: Policy, selector: Selector = select) -> Ob
     return ObservedRun(metrics, sequence, tuple(recorder.prompts))
 
 
+def _lowest(page: Page, wanted: Level) -> Level:
+    """Return the lowest level that *page* has and that is good enough; not the page's own answer, which is checked."""
+    return min(level for level in page.costs if level >= wanted)
+
+
 _Accesses = Counter[tuple[DemandedContent, Level]]
 
 
@@ -163,9 +169,9 @@ class _Recorder:
             content = self._content(page.id)
             self.costs.setdefault(content, page.costs)
             if page.id in request.demands:
-                required[content] = page.level_at_least(max(request.demands[page.id], page.minimum))
-            elif page.is_hard:  # Injected pages are: instructions always are.
-                required[content] = page.floor_level
+                required[content] = _lowest(page, max(request.demands[page.id], page.minimum))
+            elif page.pin is PinClass.HARD:  # Injected pages are: instructions always are.
+                required[content] = _lowest(page, page.minimum)
         self._turns.append((self._unavoidable, self._served, self._boundary, required))
         self.prompts.append({self._content(page_id): level for page_id, level in selection.levels.items()})
         self._present = {self._content(page.id) for page in request.pages}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from clawvm_replay.commits import committed_entries, replaced_unseen
 from clawvm_replay.document import ReportVerdict, Table, plain
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.replay import replay_trace
@@ -52,8 +53,12 @@ class Observation:
     reasons: tuple[str, ...]
 
     @classmethod
-    def of(cls, metrics: CellMetrics, events: Sequence[Event]) -> Observation:
-        """Return the observation that a run's metrics and decision trace amount to."""
+    def of(cls, trace: Trace, metrics: CellMetrics, events: Sequence[Event]) -> Observation:
+        """Return the observation that the metrics and the decision trace of a replay of *trace* amount to.
+
+        Every update of a gate's trace is staged once, so that its place is its journal entry.
+        """
+        proposed = dict(enumerate((update for turn in trace.turns for update in turn.updates), start=1))
         faults = {kind.value: getattr(metrics, kind.value) for kind in FaultKind}
         return cls(
             faults={kind: count for kind, count in faults.items() if count},
@@ -61,7 +66,7 @@ class Observation:
             committed=metrics.committed_updates,
             lost=metrics.lost_updates,
             rejected=tuple(event["code"] for event in events if event["event"] == "reject"),
-            overwritten=sum(len(event["overwrote"]) for event in events if event["event"] == "commit"),
+            overwritten=len(replaced_unseen(proposed, committed_entries(events))),
             pressure_turns=metrics.pressure_turns,
             reasons=tuple(event["outcome"] for event in events if event["event"] == "recall" and event["reasoned"]),
         )
@@ -194,8 +199,9 @@ _NOT_QUOTED = ("prefetched", "prefetch_refused", "steps")
 
 def _run_half(gate: Gate, half: str, policy: Policy, protection: str, expectation: Expectation) -> HalfReport:
     decisions = DecisionTrace()
-    metrics = replay_trace(gate.trace(), policy, decisions=decisions)
-    observation = Observation.of(metrics, decisions.events)
+    trace = gate.trace()
+    metrics = replay_trace(trace, policy, decisions=decisions)
+    observation = Observation.of(trace, metrics, decisions.events)
     return HalfReport(
         half=half,
         policy=policy.id,

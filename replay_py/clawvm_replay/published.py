@@ -18,12 +18,15 @@ __all__ = [
     "REAL_SESSIONS",
     "REAL_SESSION_FORMAT",
     "REAL_SESSION_MEDIANS",
+    "REPORTED_ADVERSARIAL",
+    "REPORTED_SESSION_THRASH",
     "TABLE_4",
     "TABLE_6",
     "TABLE_6_BUDGET",
     "THRASH_REDUCTION",
     "TOLERANCE",
     "WEIGHT_SWEEP",
+    "ReportedCount",
     "count_reproduced",
 ]
 
@@ -141,3 +144,30 @@ REAL_SESSION_MEDIANS: Mapping[int, Mapping[str, int]] = {
 
 The one fault of Compaction-Hybrid is a flush miss. Neither the sessions nor their budgets are public.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedCount:
+    """One count that a secondary source states for an adversarial test; ``policy`` is "" where it names none."""
+
+    test: str
+    parameters: str
+    policy: str
+    counted: str
+    count: int
+
+
+REPORTED_ADVERSARIAL: tuple[ReportedCount, ...] = (
+    ReportedCount("starvation", "40 tokens, 60 needed", "", "pinned-invariant misses", 10),
+    ReportedCount("churn", "50 pages in 50 turns", "retrieval", "explicit faults", 298),
+    ReportedCount("churn", "50 pages in 50 turns", "clawvm", "explicit faults", 0),
+    ReportedCount("cascade", "9 resets in 30 turns", "compaction_hybrid", "explicit faults", 7),
+    ReportedCount("cascade", "9 resets in 30 turns", "clawvm", "explicit faults", 0),
+)
+"""Weak: from a secondary source, which states results of the paper's tests without computing them.
+
+It does not say how often a page is asked for, what is staged, or how long starvation lasts. No claim rests on these.
+"""
+
+REPORTED_SESSION_THRASH = 0.032
+"""ClawVM's thrash index on the paper's recorded sessions, from the same secondary source: as weak."""

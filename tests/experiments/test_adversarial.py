@@ -10,8 +10,12 @@ from clawvm_experiments import adversarial
 from clawvm_experiments.adversarial import EXPERIMENT
 from clawvm_experiments.experiment import Cell
 from clawvm_replay.document import markdown
+from clawvm_replay.published import REPORTED_ADVERSARIAL
+from clawvm_replay.trace_format import BoundaryEvent
 from clawvm_workloads.adversarial import SCENARIOS
+from clawvm_workloads.adversarial.reported_sizes import REPORTED_SIZES
 from clawvm_workloads.adversarial.scenario import Control
+from clawvm_workloads.reference_model import witness
 
 ROWS = []
 POLICIES = ("retrieval", "compaction_hybrid", "clawvm")
@@ -44,11 +48,11 @@ def changed(change, scenario="churn"):
 
 
 class CellsTest(unittest.TestCase):
-    def test_one_cell_for_each_scenario_and_flood_size(self):
+    def test_one_cell_for_each_scenario_flood_size_and_reported_size(self):
         for quick, sizes in ((True, 2), (False, 7)):
             cells = EXPERIMENT.cells(quick)
             self.assertEqual(len({cell.id for cell in cells}), len(cells))
-            self.assertEqual(len(cells), len(SCENARIOS) + 2 + sizes)
+            self.assertEqual(len(cells), len(SCENARIOS) + 2 + sizes + len(REPORTED_SIZES))
 
     def test_the_whole_run_has_the_published_flood_size(self):
         floods = [cell.parameters for cell in EXPERIMENT.cells(False) if "flood" in cell.parameters]
@@ -214,6 +218,37 @@ class ReportTest(unittest.TestCase):
         findings = results["findings"]
         self.assertEqual(findings["adversarial_controls_failing"], findings["adversarial_controls_total"] - 1)
         self.assertIn('the control "without pointer resolution" does not break', report_of(results))
+
+
+class ReportedSizesTest(unittest.TestCase):
+    def test_the_sizes_are_those_that_the_source_reports(self):
+        starvation, churn, cascade = (REPORTED_SIZES[name]() for name in ("starvation", "churn", "cascade"))
+        self.assertEqual(starvation.header.budget, 40)
+        self.assertEqual({turn.needed_tokens for turn in witness(starvation).turns}, {60})
+        self.assertEqual(len(churn.turns), 50)
+        self.assertEqual(len({access.page_id for access in witness(churn).accesses}), 50)
+        self.assertEqual(len(cascade.turns), 30)
+        resets = [item for turn in cascade.turns for item in turn.events_before if isinstance(item, BoundaryEvent)]
+        self.assertEqual(len(resets), 9)
+
+    def test_every_reported_count_is_beside_ours_and_marked_as_weak(self):
+        section = report_of(EXPERIMENT.summarize(ROWS)).split("### At the sizes that a secondary source reports\n")[1]
+        section = section.split("\n###")[0]
+        self.assertIn("**Weak**", section)
+        self.assertIn("published (secondary source, weak)", section)
+        for fact in REPORTED_ADVERSARIAL:
+            self.assertIn(f"| {fact.test} | {fact.parameters} |", section)
+            self.assertIn(f"| {fact.counted} | {fact.count} |", section)
+        self.assertIn("0.032 (weak)", section)
+
+    def test_clawvm_has_no_controllable_fault_at_these_sizes_and_the_others_have(self):
+        for row in ROWS:
+            if "reported" in row:
+                faults = {item["policy"]: item["explicit_faults"] for item in row["policies"]}
+                self.assertEqual(faults["clawvm"], 0)
+                self.assertEqual(faults["retrieval"] > 0, row["reported"] != "starvation")
+        starved = next(row for row in ROWS if row.get("reported") == "starvation")["policies"]
+        self.assertTrue(all(item["pressure_faults"] and item["below_floor_turns"] == 10 for item in starved))
 
 
 class VerdictTest(unittest.TestCase):

@@ -1,6 +1,7 @@
 """Behaviour of the claims: every row can be judged, and each kind of expectation can fail."""
 
 import dataclasses
+import re
 import unittest
 
 from clawvm_cli import COMMANDS
@@ -15,10 +16,12 @@ from clawvm_experiments.claims import (
     judge,
     read_claims,
     read_costs,
+    read_mutations,
 )
 from clawvm_experiments.registry import EXPERIMENTS
 from clawvm_experiments.sessions.report import SESSIONS_ID
 from clawvm_replay.document import ReportVerdict, markdown
+from tests.support import ROOT
 
 HOLDS, FAILS, NOT_RUN = "holds", "fails", "not run"
 
@@ -140,6 +143,17 @@ class ClaimsTableTest(unittest.TestCase):
         self.assertTrue(row.startswith("| T01 | holds |"))
         self.assertIn("| 67.8\u00a0\u00b1\u00a015\u00a0% |", row)
 
+    def test_what_a_claim_follows_from_is_in_every_table_and_in_the_record(self) -> None:
+        item = claim(statement="No cell faults.", follows_from="the sizing")
+        self.assertEqual(item.text, "No cell faults (follows from the sizing).")
+        self.assertEqual(claim().text, claim().statement)
+        noted = claim(statement="No cell faults (of 24).", follows_from="the sizing")
+        self.assertEqual(noted.text, "No cell faults (of 24; follows from the sizing).")
+        judged = [Judged(item, 10, True)]
+        self.assertIn(f"| {item.text} |", markdown([claims_table(judged)]))
+        (record,) = claims_record(judged)["claims"]
+        self.assertEqual((record["statement"], record["follows_from"]), ("No cell faults.", "the sizing"))
+
 
 class CommittedClaimsTest(unittest.TestCase):
     @classmethod
@@ -178,8 +192,7 @@ class CommittedClaimsTest(unittest.TestCase):
             if item.kind == "calibrated":
                 self.assertIn(item.experiment, {"table4", "ablations", "tasks", "adversarial"}, item.id)
             if item.kind == "prediction" and item.must_hold:
-                follows = item.experiment == "tasks" or "follows from" in item.statement
-                self.assertTrue(follows, f"{item.id}: a prediction is shown, whether it is reproduced or not")
+                self.assertTrue(item.follows_from, f"{item.id}: a prediction is shown, whether it is reproduced or not")
 
     def test_what_a_sizing_was_not_allowed_to_break_is_no_evidence(self):
         conditions = {
@@ -195,6 +208,41 @@ class CommittedClaimsTest(unittest.TestCase):
         found = {(item.experiment, item.field.removeprefix("findings.")): item.kind for item in self.claims}
         for condition in conditions:
             self.assertEqual(found[condition], "calibrated", condition)
+
+    def test_what_a_claim_follows_from_is_beside_it_and_not_in_its_statement(self):
+        ids = {item.id for item in self.claims}
+        for item in self.claims:
+            with self.subTest(item.id):
+                self.assertNotRegex(item.statement, r"follows from|by definition|condition of")
+                self.assertLessEqual(set(re.findall(r"\bC[0-9]{2}\b", item.follows_from)), ids - {item.id})
+                self.assertNotRegex(item.follows_from, r"[.]$")
+
+    def test_what_was_sized_and_how_much_is_tried_is_no_evidence_and_says_so(self):
+        for item in self.claims:
+            field = item.field.removeprefix("findings.")
+            if item.kind == "calibrated" or (item.expected_quick is not None and "at_least" in item.expected):
+                self.assertTrue(item.follows_from, item.id)
+            if field.startswith("adversarial_") and item.id != "C46" and not field.startswith("adversarial_controls"):
+                self.assertRegex(item.follows_from, "C46|C51", item.id)
+
+    def test_every_claim_that_must_hold_and_no_other_has_a_mutation(self):
+        known = read_mutations()
+        for item in self.claims:
+            self.assertEqual(item.mutation in known, item.must_hold, item.id)
+        self.assertEqual({item.mutation for item in self.claims} - {""}, set(known))
+
+    def test_the_text_of_a_mutation_is_in_its_file_exactly_once(self):
+        for mutation in read_mutations().values():
+            with self.subTest(mutation.id):
+                self.assertNotEqual(mutation.new, mutation.old)
+                self.assertEqual((ROOT / mutation.file).read_text(encoding="utf-8").count(mutation.old), 1)
+                self.assertRegex(mutation.change, r"^[A-Z].*[.]$")
+
+    def test_a_mutation_is_not_in_the_experiment_that_judges_except_for_claims_about_its_size(self):
+        mutations = read_mutations()
+        for item in self.claims:
+            if item.must_hold and mutations[item.mutation].file.startswith("workloads/clawvm_experiments/"):
+                self.assertEqual(item.follows_from, "the size of the experiment", item.id)
 
     def test_every_claim_could_fail(self):
         """Whatever is observed, some other value of the same type gets another verdict."""

@@ -280,6 +280,14 @@ class StatementsTest(unittest.TestCase):
     def test_committed_state_that_was_overwritten_unseen(self):
         self.assert_broken(Property.NOTHING_LOST, self.with_event("commit", overwrote=[1]), "destroyed committed state")
 
+    def test_committed_state_that_was_overwritten_unseen_and_not_reported(self):
+        (note,) = self.expected.updates[:1]
+        stale = dataclasses.replace(note, operation="set_with_version", base_version=0)
+        expected = dataclasses.replace(self.expected, updates=(note, stale, *self.expected.updates[2:]))
+        run = self.with_event("commit", entries=[1, 2])
+        details = [item.detail for item in violations_of(expected, run)]
+        self.assertIn("updates [2] destroyed committed state unseen, reported are []", details)
+
     def test_pages_that_a_reset_destroyed(self):
         run = self.with_event("session_start", 1, gone=["rule"])
         self.assert_broken(Property.NOTHING_LOST, run, "a reset destroyed the pages rule")

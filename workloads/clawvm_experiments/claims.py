@@ -1,5 +1,8 @@
 """Claims as data: a sentence, the number that decides it, what is expected of the number, and the verdict.
 
+A claim that must hold names a mutation: a change of the code under which it must fail. What follows from a definition,
+a counting rule, a sizing or another claim says so, because it is no evidence of its own.
+
 A claim names an output file and a field in it. Expected is one of ``value`` (with ``tolerance``, absolute, or
 ``relative``, a share), ``at_least``, ``at_most``. Kinds: ``published`` and the paper's setting; ``calibrated`` (our
 workloads were sized to reproduce it); ``prediction`` (a published figure that took no part in that); ``property`` and
@@ -22,6 +25,7 @@ __all__ = [
     "PAPER_KINDS",
     "Claim",
     "Judged",
+    "Mutation",
     "claims_record",
     "claims_table",
     "command_of",
@@ -29,10 +33,11 @@ __all__ = [
     "number_text",
     "read_claims",
     "read_costs",
+    "read_mutations",
 ]
 
 REPORT_FORMAT_NAME = "clawvm.claims_report"
-REPORT_FORMAT_VERSION = 2
+REPORT_FORMAT_VERSION = 3
 PAPER_KINDS = ("published", "calibrated", "prediction")
 KINDS = (*PAPER_KINDS, "property", "bound")
 
@@ -43,6 +48,8 @@ class Claim:
 
     ``expected_quick`` takes the place of ``expected`` in a quick run, where that has fewer of something. A run may lack
     the number of an ``optional`` claim: no recorded session was that long, or the policy was not replayed.
+    ``follows_from`` says in words what implies the claim, "" where nothing does; ``mutation`` is the id of the change
+    of the code that must make it fail, "" where the claim need not hold.
     """
 
     id: str
@@ -56,6 +63,17 @@ class Claim:
     must_hold: bool
     expected_quick: Mapping[str, Any] | None = None
     optional: bool = False
+    follows_from: str = ""
+    mutation: str = ""
+
+    @property
+    def text(self) -> str:
+        """The statement, with what it follows from in the parentheses at its end."""
+        if not self.follows_from:
+            return self.statement
+        stem = self.statement.removesuffix(".")
+        begin = f"{stem[:-1]}; " if stem.endswith(")") else f"{stem} ("
+        return f"{begin}follows from {self.follows_from})."
 
     def accepts(self, observed: Any) -> bool:
         """Return whether the observed value is what is expected."""
@@ -87,6 +105,20 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Mutation:
+    """One change of the code: *old*, which is in *file* exactly once, becomes *new*; ``change`` says it in words.
+
+    ``file`` is relative to the top of a checkout.
+    """
+
+    id: str
+    change: str
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A claim, what was observed (None: not in this run), and whether the claim holds (None: not judged)."""
 
@@ -114,6 +146,7 @@ class Judged:
         return {
             "id": claim.id,
             "statement": claim.statement,
+            "follows_from": claim.follows_from,
             "source": claim.source,
             "kind": claim.kind,
             "command": command_of(claim.experiment),
@@ -153,6 +186,11 @@ def _document() -> dict[str, Any]:
 def read_claims() -> list[Claim]:
     """Return the claims of this package's experiments, in the order of the file."""
     return [Claim(**record) for record in _document()["claims"]]
+
+
+def read_mutations() -> dict[str, Mutation]:
+    """Return the mutations that claims name, by id."""
+    return {name: Mutation(name, **record) for name, record in _document()["mutations"].items()}
 
 
 def read_costs() -> dict[str, dict[str, int]]:
@@ -198,7 +236,7 @@ def claims_table(judged: Sequence[Judged]) -> Table:
             (
                 item.claim.id,
                 ReportVerdict(item.verdict, item.holds),
-                item.claim.statement,
+                item.claim.text,
                 item.claim.source,
                 item.claim.kind,
                 item.claim.expectation().replace(" ", "\u00a0"),

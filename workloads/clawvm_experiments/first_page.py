@@ -48,7 +48,7 @@ def opening(results: Results, judged: Sequence[Judged], *, quick: bool) -> list[
             (
                 (
                     item.claim.id,
-                    item.claim.statement,
+                    item.claim.text,
                     item.claim.expectation(),
                     None if item.observed is None else number_text(item.observed),
                 )

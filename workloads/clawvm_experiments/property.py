@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 
 from clawvm_experiments.experiment import Cell, Experiment, Row
+from clawvm_replay.commits import committed_entries, replaced_unseen
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table
 from clawvm_replay.metrics import FAULT_FIELDS, CellMetrics
 from clawvm_replay.replay import replay_trace
@@ -239,12 +240,16 @@ def _nothing_lost(expected: Witness, run: CheckedRun) -> Iterator[Violation]:
             yield Violation(kind, 0, f"update {entry} should be {_words(due)}, is {_words(fates.get(entry))}")
     for event in run.events:
         turn = event["turn"]
-        if event["event"] == "commit" and event["overwrote"]:
-            yield Violation(kind, turn, f"updates {event['overwrote']} destroyed committed state unseen")
-        elif event["event"] == "session_start" and event.get("gone"):
+        if event["event"] == "session_start" and event.get("gone"):
             yield Violation(kind, turn, f"a reset destroyed the pages {', '.join(event['gone'])}")
         elif event["event"] == "reject" and not event["detail"]:
             yield Violation(kind, turn, f"update {event['entry']} was rejected without a reason")
+    proposed = dict(enumerate(expected.updates, start=1))
+    unseen = replaced_unseen(proposed, (entry for entry in committed_entries(run.events) if entry in proposed))
+    reported = [entry for event in run.events_of("commit") for entry in event["overwrote"]]
+    if unseen or reported:
+        detail = f"updates {list(unseen)} destroyed committed state unseen, reported are {reported}"
+        yield Violation(kind, 0, detail)
     metrics = run.metrics
     status = Counter(fate.status for fate in expected.fates)
     right = (status["committed"], status["rejected"], 0)

@@ -16,7 +16,7 @@ from clawvm_experiments import (
     weights,
 )
 from clawvm_experiments import property as claim_property
-from clawvm_experiments.claims import Claim, command_of, read_claims, read_costs
+from clawvm_experiments.claims import Claim, command_of, read_claims, read_costs, read_mutations
 from clawvm_experiments.experiment import Experiment
 from clawvm_replay.document import Block, Heading, Paragraph, Table, code
 
@@ -72,7 +72,7 @@ def experiments_table() -> Table:
 
 
 def claims_guide() -> list[Block]:
-    """Return every experiment with its command, then every claim with where its number is and what is expected."""
+    """Return every experiment with its command, every claim with its number, and what makes each claim fail."""
     return [
         Paragraph(
             "From a checkout without an installation, write `python3 replay_py/clawvm.py` for `clawvm`. `RECORDINGS` "
@@ -86,7 +86,7 @@ def claims_guide() -> list[Block]:
             (
                 (
                     claim.id,
-                    claim.statement,
+                    claim.text,
                     claim.kind,
                     code(claim.file),
                     code(claim.field),
@@ -96,4 +96,26 @@ def claims_guide() -> list[Block]:
                 for claim in all_claims()
             ),
         ),
+        Heading(3, "What makes the claims fail"),
+        Paragraph(
+            "A claim that cannot fail shows nothing. `python3 -m unittest tests.long.experiments.long_mutations` makes "
+            "each of these changes in a copy of the code, runs the experiments, and requires that the claims named "
+            "here fail; a claim about the size of an experiment can only be broken in the experiment itself."
+        ),
+        _mutations_table(),
     ]
+
+
+def _mutations_table() -> Table:
+    claims = all_claims()
+    return Table.of(
+        ["change", "file", "claims that it must turn red"],
+        (
+            (
+                mutation.change,
+                code(mutation.file),
+                ", ".join(claim.id for claim in claims if claim.mutation == mutation.id),
+            )
+            for mutation in read_mutations().values()
+        ),
+    )

@@ -152,10 +152,12 @@ class WitnessTurn:
 class Witness:
     """What a replay must show.
 
-    ``fates`` are in the order of staging; ``destroyed`` has, for each page and boundary that lost updates, how many.
+    ``updates`` and their ``fates`` are in the order of staging; ``destroyed`` has, for each page and boundary that lost
+    updates, how many.
     """
 
     turns: tuple[WitnessTurn, ...]
+    updates: tuple[Update, ...]
     fates: tuple[Fate, ...]
     recalls: tuple[Recall, ...]
     destroyed: tuple[int, ...]
@@ -192,7 +194,12 @@ def witness(
     for position, turn in enumerate(trace.turns):
         state.turn(turn, prompts[position] if position < len(prompts) else {})
     return Witness(
-        tuple(state.turns), tuple(state.fates), tuple(state.recalls), tuple(state.destroyed), state.boundaries
+        turns=tuple(state.turns),
+        updates=tuple(state.updates),
+        fates=tuple(state.fates),
+        recalls=tuple(state.recalls),
+        destroyed=tuple(state.destroyed),
+        boundaries=state.boundaries,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from clawvm_replay.commits import committed_entries, lost_entries, replaced_unseen
 from clawvm_replay.trace_builder import LevelCosts
 from clawvm_runtime.decision_trace import Event
 from clawvm_runtime.engine import AssembledPrompt
@@ -98,8 +99,12 @@ class ScenarioRun:
         return tuple(check.name for check in self.checks if not check.holds)
 
     @classmethod
-    def of(cls, events: Sequence[Event], checks: Iterable[Check] = ()) -> ScenarioRun:
-        """Return the outcome that a decision trace records, with its checks."""
+    def of(cls, events: Sequence[Event], proposed: Mapping[int, Update], checks: Iterable[Check] = ()) -> ScenarioRun:
+        """Return the outcome that a decision trace records, with its checks.
+
+        What was lost and overwritten follows from the updates as they were *proposed*, by journal entry, and from the
+        order of boundaries and commits; what the journal itself reports about either has no say.
+        """
         by_kind: dict[str, list[Event]] = defaultdict(list)
         for event in events:
             by_kind[event["event"]].append(event)
@@ -115,8 +120,23 @@ class ScenarioRun:
             pressure_tokens=sum(event["missing"] for event in by_kind["pressure"]),
             committed=sum(len(event["entries"]) for event in by_kind["commit"]),
             rejected=tuple(event["code"] for event in by_kind["reject"]),
-            lost=sum(len(event["entries"]) for event in by_kind["lost"]),
-            overwritten=sum(len(event["overwrote"]) for event in by_kind["commit"]),
+            lost=len(lost_entries(events)),
+            overwritten=len(replaced_unseen(proposed, committed_entries(events))),
+        )
+
+    @classmethod
+    def together(cls, runs: Sequence[ScenarioRun], checks: Iterable[Check]) -> ScenarioRun:
+        """Return the outcome of several runs as that of one, with these checks."""
+        faults, pressure_faults = (
+            sum((Counter(getattr(run, name)) for run in runs), Counter()) for name in ("faults", "pressure_faults")
+        )
+        counts = ("pressure_turns", "pressure_tokens", "committed", "lost", "overwritten")
+        return cls(
+            checks=tuple(checks),
+            faults=dict(sorted(faults.items())),
+            pressure_faults=dict(sorted(pressure_faults.items())),
+            rejected=tuple(code for run in runs for code in run.rejected),
+            **{name: sum(getattr(run, name) for run in runs) for name in counts},
         )
 
 

@@ -5,13 +5,14 @@ They show what a trace cannot hold: contents, committed values, a journal that i
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clawvm_replay.trace_builder import LevelCosts
 from clawvm_runtime.canonical import tool_signature
-from clawvm_runtime.decision_trace import DecisionTrace, Event
+from clawvm_runtime.decision_trace import DecisionTrace
 from clawvm_runtime.engine import AssembledPrompt, Engine, ToolAnswer, ToolCall, ToolResult
 from clawvm_runtime.errors import PageError
 from clawvm_runtime.journal import Journal, MemoryJournalStorage
@@ -61,6 +62,7 @@ class Harness:
         self.engine = Engine(policy, BUDGET, journal=Journal(self.storage), trace=self.decisions, selector=selector)
         self.prompts: list[AssembledPrompt] = []
         self.runs: Counter[str] = Counter()
+        self.proposed: dict[int, Update] = {}
 
     def call(
         self, tool: str, arguments: Mapping[str, Any], gives: Page, *, deterministic: bool = True, signature: str = ""
@@ -74,8 +76,9 @@ class Harness:
         return self.engine.tool_execute(ToolCall(tool, arguments, Level.FULL, deterministic, signature), execute)
 
     def stage(self, *updates: Update) -> None:
-        """Stage updates, as a model's reply does."""
-        self.engine.post_model(updates=updates)
+        """Stage updates, as a model's reply does, and keep them as they were proposed."""
+        for entry, update in zip(self.engine.post_model(updates=updates), updates):
+            self.proposed.setdefault(entry.sequence, update)
 
     def demand(self, *page_ids: str) -> None:
         """Ask for pages in full."""
@@ -96,19 +99,19 @@ Script = Callable[[Harness], Sequence[Check]]
 
 def from_script(script: Script, rejections: tuple[str, ...] | None) -> Callable[..., ScenarioRun]:
     """Return how a scenario that is a script runs; *rejections* is None where it stages no update."""
-    return lambda *setting: ScenarioRun.of(*play(script, rejections, *setting))
+    return lambda *setting: play(script, rejections, *setting)
 
 
 def play(
     script: Script, rejections: tuple[str, ...] | None, policy: Policy, selector: Selector, variant: str
-) -> tuple[Sequence[Event], list[Check]]:
-    """Return the decisions of a script, and its checks: those of every script, those of durability, and its own."""
+) -> ScenarioRun:
+    """Return the outcome of a script with its checks: those of every script, those of durability, and its own."""
     harness = Harness(policy, selector, variant)
     own = script(harness)
     harness.engine._check()
-    run = ScenarioRun.of(harness.decisions.events)
-    checks = [no_fault(run), within_budget(harness.prompts, BUDGET), *durability(run, rejections), *own]
-    return harness.decisions.events, checks
+    run = ScenarioRun.of(harness.decisions.events, harness.proposed)
+    checks = (no_fault(run), within_budget(harness.prompts, BUDGET), *durability(run, rejections), *own)
+    return dataclasses.replace(run, checks=checks)
 
 
 def values_check(

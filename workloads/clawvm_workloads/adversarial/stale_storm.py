@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from clawvm_replay.commits import replaced_unseen
 from clawvm_runtime.journal import EntryStatus, Journal, MemoryJournalStorage
 from clawvm_runtime.policy import Policy
 from clawvm_runtime.selector import Selector
@@ -153,28 +154,30 @@ def _through_journal(made: Storm, validated: bool) -> Check:
     journal = Journal()
     context = ValidationContext({"plan": PLAN_PAGE}.get, {"plan"}.__contains__)
     codes: list[str] = []
-    overwrote = 0
+    proposed: dict[int, Update] = {}
+    committed: list[int] = []
     for updates in made.rounds:
-        journal.stage_all(updates)
+        for entry, update in zip(journal.stage_all(updates), updates):
+            proposed.setdefault(entry.sequence, update)
         check = (lambda update, version, value: check_update(update, version, value, context)) if validated else None
         written = journal.write_back(check)
         codes += [entry.rejection.code.value for entry in written.rejected if entry.rejection is not None]
-        overwrote += len(written.overwrote)
+        committed += [entry.sequence for entry in written.committed]
     journal._check()
     values = values_check(journal, made.values, "journal_alone")
     if not values.holds:
         return values
-    same = codes == [STALE] * made.stale and _accepted(journal) == made.winners and overwrote == 0
-    return replace(values, holds=same, observed=f"{len(codes)} rejected, {overwrote} overwritten")
+    overwritten = len(replaced_unseen(proposed, committed))
+    same = codes == [STALE] * made.stale and _accepted(journal) == made.winners and not overwritten
+    return replace(values, holds=same, observed=f"{len(codes)} rejected, {overwritten} overwritten")
 
 
 def _run_storms(seeds: Sequence[int], policy: Policy, selector: Selector, variant: str) -> ScenarioRun:
     """Play the storm of every seed; a check holds if it holds in all of them."""
-    played = [
+    runs = [
         play(partial(_storm_script, seed), (STALE,) * storm(seed).stale, policy, selector, variant) for seed in seeds
     ]
-    checks = (_in_all(seeds, each) for each in zip(*(checks for _, checks in played)))
-    return ScenarioRun.of([event for events, _ in played for event in events], checks)
+    return ScenarioRun.together(runs, (_in_all(seeds, each) for each in zip(*(run.checks for run in runs))))
 
 
 def _in_all(seeds: Sequence[int], checks: Sequence[Check]) -> Check:

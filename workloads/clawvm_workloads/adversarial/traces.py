@@ -83,7 +83,9 @@ def _run_trace(
     observed: list[AssembledPrompt] = []
     replay_trace(trace, policy, decisions=decisions, selector=selector, observe=observed.append)
     events, prompts = _with_fault(variant, decisions.events, observed)
-    run = ScenarioRun.of(events)
+    # What is proposed depends on the policy: an update that was lost may be proposed again.
+    proposed = dict(enumerate(witness(trace, policy=policy).updates, start=1))
+    run = ScenarioRun.of(events, proposed)
     checks = (
         no_fault(run),
         within_budget(prompts, trace.header.budget),
