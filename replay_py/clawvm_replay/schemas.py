@@ -37,6 +37,7 @@ _DOCUMENT_FORMATS = (
     "claims_report",
     "session",
     "conversion_report",
+    "private_names",
 )
 
 

@@ -41,6 +41,7 @@ from clawvm_runtime.vocabulary import Boundary, Level, PageType, RecallOutcome, 
 from clawvm_transcripts.conversion_report import Conversion
 from clawvm_transcripts.jobs import jobs_for
 from clawvm_transcripts.output import convert
+from clawvm_transcripts.private_names import private_record
 from clawvm_workloads.families import FAMILIES
 from tests.support import ROOT, not_checked
 
@@ -168,8 +169,8 @@ def manifests_of_sessions() -> list[Any]:
 
 
 @functools.cache
-def conversion() -> tuple[Any, dict[str, list[Any]]]:
-    """Return the report of a conversion with texts, and the records of its line files by the end of their names."""
+def conversion() -> tuple[Any, Any, dict[str, list[Any]]]:
+    """Return a conversion's report and private map, and the records of its line files by the end of their names."""
     fixtures = ROOT / "tests/transcripts/fixtures"
     with tempfile.TemporaryDirectory() as folder:
         jobs = jobs_for([fixtures / "openhands"], Path(folder), keep_text=True)
@@ -178,7 +179,7 @@ def conversion() -> tuple[Any, dict[str, list[Any]]]:
         for path in sorted(Path(folder).rglob("*.jsonl")):
             lines = [json.loads(line) for line in path.read_bytes().splitlines()]
             records.setdefault(path.name.split(".")[-2], []).extend(lines)
-    return json.loads(json.dumps(results.to_record())), records
+    return *(json.loads(json.dumps(each)) for each in (results.to_record(), private_record(results))), records
 
 
 @functools.cache
@@ -186,7 +187,7 @@ def instances() -> dict[str, list[Any]]:
     """Return what the code writes, by the name of the schema that describes it."""
     traces = [FAMILIES[name](BUDGET) for name in ("multi_session", "daily_assistant")]
     lines = [*(record for trace in traces for record in trace_lines(trace)), *small_trace()]
-    report, records = conversion()
+    report, private, records = conversion()
     every = {
         **written(),
         "claims": [json.loads((Path(claims.__file__).parent / "claims.json").read_bytes())],
@@ -195,6 +196,7 @@ def instances() -> dict[str, list[Any]]:
         "journal": journal_records(),
         "manifest": written()["manifest"] + manifests_of_sessions(),
         "observed": records["observed"],
+        "private-names": [private],
         "session": report["sessions"],
         "texts": records["texts"],
         "tool-simulator": [record for record in lines if record["record"] == "tool"],
@@ -265,6 +267,7 @@ BROKEN: tuple[tuple[str, str, Change, str, str], ...] = (
     ("texts", "text", drop("page"), "", "required"),
     ("session", "clawvm.session", put("sources", 0, "path", "a"), "/sources/0/path", "false"),
     ("session", "clawvm.session", put("pages", "memo", 1), "/pages/memo", "enum"),
+    ("private-names", "clawvm.private_names", drop("private"), "", "required"),
     ("conversion-report", "clawvm.conversion_report", drop("sessions", 0, "name"), "/sessions/0", "required"),
 )
 

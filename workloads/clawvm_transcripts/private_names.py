@@ -20,6 +20,9 @@ __all__ = ["PRIVATE_NAMES", "names_shown", "private_record", "remove_private_nam
 PRIVATE_NAMES = "private-names.json"
 """Name of the file, beside the report."""
 
+FORMAT = "clawvm.private_names"
+VERSION = 1
+
 PARTIAL = f".{PRIVATE_NAMES}.partial"
 
 PRIVATE = (
@@ -41,6 +44,8 @@ def private_record(conversion: Conversion) -> dict[str, Any]:
     unknown = {name: words for session in conversion.sessions for name, words in session.unknown.items()}
     return {
         "private": PRIVATE,
+        "format": FORMAT,
+        "version": VERSION,
         "sessions": {
             session.name: {
                 "day": session.facts["started"],
