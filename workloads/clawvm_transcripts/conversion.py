@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from clawvm_replay.trace_format import BoundaryEvent, FlushEvent, Turn
-from clawvm_runtime.pages import Page
+from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.vocabulary import Boundary, Level, PageType
 from clawvm_transcripts.calls import CallFacts, CallKind
 from clawvm_transcripts.events import (
@@ -98,6 +98,9 @@ def flushed_first(turn: Turn) -> Turn:
 LOSES_THE_CONTEXT = frozenset({"start:clear", "reset", "other_session"})
 """Resets that empty the harness's own context; a fork or handoff takes it along."""
 
+FilePage = tuple[str, PageType, tuple[int, ...]]
+"""The page of a file that was read, by its id, type and costs: a long session has a hundred thousand of them."""
+
 SHORTEST_UNIQUE_ID = 16
 """Characters of an id that is unique among sessions; some harnesses only number."""
 
@@ -131,7 +134,8 @@ class SessionConverter:
     _views: tuple[ViewBuilder, ...] = field(default_factory=lambda: tuple(ViewBuilder(view) for view in View))
     _plans: PlanKeeper = field(init=False)
     _held: FlushPlacer = field(init=False)
-    _file_pages: dict[bytes, Page] = field(default_factory=dict)
+    _file_pages: dict[bytes, FilePage] = field(default_factory=dict)
+    _templates: dict[PageType, Page] = field(default_factory=dict)  # A page of a file of each type.
     _words_declared: set[str] = field(default_factory=set)
     _transcript: int = 0
     _prompts: int = 0
@@ -320,7 +324,7 @@ class SessionConverter:
             self._result(answer)
         if (facts.kind is CallKind.EDIT or facts.edits) and not answer.failed:
             for key in self._evidence.edited(facts.edits):
-                page = self._file_pages.pop(key)
+                page = self._file_page(self._file_pages.pop(key))
                 for builder in self._views:
                     builder.stale(page)
 
@@ -331,15 +335,28 @@ class SessionConverter:
         if finding.novelty is not Novelty.REPEATED:
             self._keep(page_id, answer.facts.core, answer.text)
             if kind is CallKind.READ and not answer.failed:
-                self._file_pages[finding.key] = make_page()
+                self._file_pages[finding.key] = self._kept_small(make_page())
         if not self._views[0].knows(page_id):  # The view of exact signatures has a page of every result.
             self.pages[page_type_of(answer).value] += 1
-        covering = tuple(self._file_pages[key].id for key in finding.covering)
+        covering = tuple(self._file_pages[key][0] for key in finding.covering)
         if kind is CallKind.POLL:
             self._declare(make_page())
             return
         for builder in self._views:
             builder.answer(page_id, make_page, kind.value, finding, covering, answer.tokens)
+
+    def _kept_small(self, page: Page) -> FilePage:
+        self._templates.setdefault(page.type, page)
+        return page.id, page.type, tuple(page.costs.get(level, 0) for level in Level)
+
+    def _file_page(self, kept: FilePage) -> Page:
+        page_id, page_type, costs = kept
+        template = self._templates[page_type]
+        return template.changed(
+            id=page_id,
+            costs={level: cost for level, cost in zip(Level, costs) if cost},
+            provenance=Provenance(template.provenance.kind, page_id),
+        )
 
     def _name_of(self, answer: Answer) -> str:
         kind = answer.facts.kind.value

@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -217,6 +218,9 @@ class StepAssembler:
 
 # --- What an answer is to what came before it.
 
+MOST_MARKS = 1 << 25
+"""Bytes for the marks of lines; beyond that, the oldest results hold no lines for other reads any more."""
+
 MOST_CALLS = 16
 """The newest calls that showed one result; it is in the context as long as that of one of them is."""
 
@@ -298,7 +302,7 @@ _PAST = -1
 
 
 class Evidence:
-    """What is known of every resource; takes answers in order. Memory: O(signatures)."""
+    """What is known of every resource; takes answers in order. Memory: O(signatures), and ``MOST_MARKS``."""
 
     def __init__(self) -> None:
         self._results: dict[bytes, _Result] = {}
@@ -308,6 +312,8 @@ class Evidence:
         self._edits = 0
         self._context: set[int] = set()  # The calls whose results the harness has, by their number_of.
         self._era = 0
+        self._marked: deque[_Result] = deque()  # Those that hold the marks of their lines, the oldest first.
+        self._marks = 0  # Their bytes.
 
     def context_lost(self, kept: Iterable[str] = ()) -> None:
         """Note that the harness lost what it had shown (a compaction, a clear), but for the results of calls *kept*."""
@@ -445,10 +451,22 @@ class Evidence:
 
     def _remember(self, result: _Result, finding: Finding, known: _Result | None) -> None:
         result.covers = not finding.covering
+        if known is not None:
+            self._forget_lines(known)
+        self._marked.append(result)
+        self._marks += len(result.lines)
+        while self._marks > MOST_MARKS:
+            oldest = self._marked.popleft()
+            oldest.covers = False
+            self._forget_lines(oldest)
         for key in finding.covering:
             self._place(self._results[key])
         self._results[result.key] = result
         self._place(result, known)
+
+    def _forget_lines(self, result: _Result) -> None:
+        self._marks -= len(result.lines)
+        result.lines = b""
 
     def _place(self, result: _Result, known: _Result | None = None) -> None:
         """Make *result* the newest of its paths, in the place of the *known* one of its signature."""
