@@ -14,7 +14,7 @@ from clawvm_experiments.sessions.summary import by_loss, median_of, ratio, sessi
 from clawvm_pictures.charts import BarSeries, Series, bar_chart, line_chart
 from clawvm_replay.document import Block, Bullets, Heading, Number, Paragraph, Table, Value, counted
 from clawvm_replay.metrics import FAULT_FIELDS
-from clawvm_replay.published import REAL_SESSION_MEDIANS, REAL_SESSIONS
+from clawvm_replay.published import REAL_SESSION_MEDIANS, REAL_SESSIONS, REPORTED_SESSION_THRASH
 from clawvm_runtime.policy import POLICIES
 
 __all__ = [
@@ -388,6 +388,7 @@ def _faults(results: Mapping[str, Any]) -> Iterator[Block]:
         "is a flush miss). Those sessions are not public; their budgets, and their definition of a turn, are unknown, "
         "so the numbers are not comparable."
     )
+    yield from _thrash(results)
     yield Heading(3, "Faults by kind")
     kinds = (*FAULT_FIELDS, "explicit_faults", "pressure_faults")
     for view in results["views"]:
@@ -396,6 +397,18 @@ def _faults(results: Mapping[str, Any]) -> Iterator[Block]:
         yield Table.of(
             ["policy", *(name.replace("_", " ") for name in kinds)],
             ((names[item["policy"]], *(item[name] for name in kinds)) for item in items),
+        )
+
+
+def _thrash(results: Mapping[str, Any]) -> Iterator[Block]:
+    ours = totals_of(results, "clawvm")
+    if ours is not None:
+        yield Paragraph(
+            f"A secondary source (weak) gives ClawVM's thrash index on the paper's sessions as "
+            f"{REPORTED_SESSION_THRASH:g}. Ours is {ours['thrash_index']:.3f}, the mean of "
+            f"{counted(ours['sessions'], 'session')} ({cut_phrase(results['main_cut'])}, by resource, at "
+            f"{results['reference_budget']}). The two are not comparable either: without a fault, the index measures "
+            "how often calls repeat."
         )
 
 

@@ -256,6 +256,7 @@ def _totals(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
             "prefix_reuse": ratio(sums["reused_tokens"], sums["prompt_tokens"]),
             "prompt_tokens_per_turn": ratio(sums["prompt_tokens"], sums["turns"]),
             "cost_per_turn": ratio(cost, sums["turns"]),
+            "thrash_index": round(statistics.fmean(row["thrash_index"] for row in own), DIGITS),
             "refetched": _added(row["refetched"] for row in own),
             "repeated": _added(row["repeated"] for row in own),
         }
