@@ -6,6 +6,7 @@ A pure function of the results. They come before anything else in the report, an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from clawvm_experiments.sessions.cells import WINDOW, Budget
@@ -49,25 +50,23 @@ def _lost(results: Mapping[str, Any]) -> str:
         )
     tokens = f"{'at least ' if loss['lower_bound'] else ''}{counted(loss['tokens'], 'token')}"
     what = f"{tokens} in {counted(loss['calls'], 'call')} that asked again for content that the harness no longer had"
-    once = "if these tokens were only written to the cache once more"
-    ending = f" ({_price(results)}){unread}."
+    price = f"at the {_price(results)}"
+    least = f"at least {_usd(loss['usd_at_least'])} (the tokens written to the cache once more)"
     if not usage["prompt_tokens"]:
         return (
-            f"**Lost:** {what}; that is at least {_usd(loss['usd_at_least'])}, {once}, while no recording has its "
-            f"number of prompt tokens, so there is no share and no upper bound{ending}"
+            f"**Lost:** {what}; that is {least}, {price}; no recording has its number of prompt tokens, so there is "
+            f"no share and no upper bound{unread}."
         )
-    least = f"at least {small_percent(loss['share_at_least'])} of all {recorded}"
+    share = f"{small_percent(loss['share_at_least'])} of all {recorded}"
     most = (
-        f"at most {small_percent(loss['share_at_most'])} and {_usd(loss['usd_at_most'])}, if each call was a request "
-        f"of its own over a cached prompt of mean size; all prompts together cost {_usd(usage['usd'])}"
+        f"at most {_usd(loss['usd_at_most'])} or {small_percent(loss['share_at_most'])} of the tokens (each call a "
+        f"request of its own over a cached prompt of mean size), of {_usd(usage['usd'])} for all prompts"
     )
     if usage["tokens"] == loss["tokens"]:
-        head = f"**{_verdict(loss['share_at_most'])}** {what}"
-        return f"{head}; that is {least} and {_usd(loss['usd_at_least'])}, {once}, and {most}{ending}"
+        return f"**{_verdict(loss['share_at_most'])}** {what}, {share}; that is {least} and {most}, {price}{unread}."
     return (
-        f"**Lost:** {what}; that is at least {_usd(loss['usd_at_least'])}, {once}; in the {usage['sessions']:,} of "
-        f"{sessions} that recorded their prompt tokens it is {counted(usage['tokens'], 'token')}, {least}, and "
-        f"{most}{ending}"
+        f"**Lost:** {what}; that is {least}; in the {usage['sessions']:,} of {sessions} that recorded their prompt "
+        f"tokens it is {counted(usage['tokens'], 'token')}, {share}, and {most}, {price}{unread}."
     )
 
 
@@ -80,14 +79,14 @@ def _verdict(share_at_most: float) -> str:
 def _price(results: Mapping[str, Any]) -> str:
     prices = results["prices"]
     return (
-        f"list price of {PRICED_MODEL}: {USD_PER_MILLION:g} USD per million input tokens, cache writes "
-        f"{prices['write']:g} times and cache reads {prices['cached_read']:g} times that"
+        f"list price of {PRICED_MODEL} ({USD_PER_MILLION:g} USD per million input tokens; cache writes "
+        f"{prices['write']:g} times, cache reads {prices['cached_read']:g} times that)"
     )
 
 
 def _usd(amount: float) -> str:
     if amount < 0.01:
-        return "less than 0.0001 USD" if amount < 0.00005 else f"{amount:.4f} USD"
+        return f"{Decimal(f'{amount:.2g}'):f} USD"
     return f"{amount:,.2f} USD"
 
 
