@@ -86,7 +86,7 @@ class LostTest(unittest.TestCase):
 
     def test_small_amounts_have_their_digits(self):
         self.assertIn("at least 0.00038 USD (the", self.lost(lost("s1", 1, 100)))
-        self.assertIn("at least 0.0000038 USD (the", self.lost(lost("s1", 1, 1)))
+        self.assertIn("at least 0.000004 USD (the", self.lost(lost("s1", 1, 1)))
 
     def test_without_usage_there_is_a_lower_bound_and_no_share(self):
         text = self.lost(lost("s1", 4, 10_000, recorded=NO_USAGE))
