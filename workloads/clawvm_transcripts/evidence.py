@@ -218,7 +218,7 @@ class StepAssembler:
 
 # --- What an answer is to what came before it.
 
-MOST_MARKS = 1 << 25
+MOST_MARKS = 1 << 24
 """Bytes for the marks of lines; beyond that, the oldest results hold no lines for other reads any more."""
 
 MOST_CALLS = 16

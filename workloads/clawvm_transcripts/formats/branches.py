@@ -6,7 +6,7 @@ A place is a piece of the conversation that is dropped or kept as a whole: an en
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from clawvm_transcripts.events import Rewind
 
@@ -19,14 +19,14 @@ ROOT = 0
 class Branches:
     """The places of one conversation in the order in which they were made; a parent comes before its children.
 
-    Memory: 16 bytes a place, and the id of every result.
+    Memory: 5 bytes a place, and the id of every result.
     """
 
     def __init__(self) -> None:
         self.here = ROOT
-        self._parents = array("q", [ROOT])
-        self._weights = array("q", [0])
-        self._results: dict[int, list[str]] = {}
+        self._parents = array("i", [ROOT])
+        self._weights = array("b", [0])
+        self._results: dict[int, str | list[str]] = {}  # Mostly one, which needs no list.
         self._compactions: dict[int, tuple[str, ...]] = {}  # What each kept.
         self._cleared: set[str] = set()
         self._barrier = ROOT
@@ -49,7 +49,16 @@ class Branches:
 
     def add_result(self, call: str, place: int | None = None) -> None:
         """Note that the result of *call* is part of *place*, the current one unless given."""
-        self._results.setdefault(self.here if place is None else place, []).append(call)
+        place = self.here if place is None else place
+        others = self._results.get(place)
+        if isinstance(others, list):
+            others.append(call)
+        else:
+            self._results[place] = call if others is None else [others, call]
+
+    def _results_of(self, place: int) -> Sequence[str]:
+        found = self._results.get(place, ())
+        return (found,) if isinstance(found, str) else found
 
     def compacted(self, kept: Iterable[str] = ()) -> None:
         """Note that the current place is a compaction: of the results before it, only those *kept* are left."""
@@ -86,7 +95,7 @@ class Branches:
         """
         common = self._common(place, self.here)
         left = list(self._up(self.here, common))
-        lost = tuple(call for each in left for call in self._results.get(each, ()))
+        lost = tuple(call for each in left for call in self._results_of(each))
         restored: tuple[str, ...] = ()
         if place != common or not self._compactions.keys().isdisjoint(left):
             # Behind a compaction there is less, before one more, and on a branch that was left what it had.
@@ -106,7 +115,7 @@ class Branches:
         kept: set[str] | None = None  # By the compactions on the way, None for everything.
         place = self.here
         while place >= first and kept != set():
-            for call in self._results.get(place, ()):
+            for call in self._results_of(place):
                 if call not in self._cleared and (kept is None or call in kept):
                     yield call
             if place in self._compactions:

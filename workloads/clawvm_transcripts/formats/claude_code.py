@@ -311,7 +311,7 @@ class _Thread:
         self._branches = Branches()
         self._lines: dict[int, int] = {}  # The number of each line, by the number_of of its uuid.
         self._places = array("I")  # The place of each line, by its number.
-        self._results: dict[int, list[str]] = {}  # Of the lines that hold any, by their number.
+        self._results: dict[int, tuple[str, ...]] = {}  # Of the lines that hold any, by their number.
         self._reply = ""  # The newest.
         self._reply_line = 0  # The number of its first line.
 
@@ -321,7 +321,7 @@ class _Thread:
         for call in results:
             self._branches.add_result(call, place)
         if results:
-            self._results[len(self._places)] = list(results)
+            self._results[len(self._places)] = tuple(results)
         self._add(record, place)
 
     def reply(self, record: dict[str, Any], message: str) -> None:
