@@ -77,20 +77,25 @@ _POINTER = re.compile(
     r"(?: \| [^|\[\]]+){1,2} \| [0-9]+ tokens\]"
 )
 _ESCAPE = re.compile(r"%([0-9A-F]{1,5}|10[0-9A-F]{4});")
+_ENDS_ID = re.compile(r"[ %|\[\]]")
 _BRACKETS = str.maketrans({"[": "(", "]": ")", "|": "¦"})
 
 
 def _escaped(page_id: str) -> str:
+    if page_id.isprintable() and not _ENDS_ID.search(page_id):
+        return page_id
     return "".join(
-        character if character.isprintable() and character not in " %|[]" else f"%{ord(character):X};"
+        character if character.isprintable() and not _ENDS_ID.match(character) else f"%{ord(character):X};"
         for character in page_id
     )
 
 
 def _one_line(text: str) -> str:
     """Return *text* as one printable line without brackets and bars."""
-    printable = "".join(character if character.isprintable() else " " for character in text.translate(_BRACKETS))
-    return " ".join(printable.split())
+    text = text.translate(_BRACKETS)
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(text.split())
 
 
 def _origin(provenance: Provenance, page_type: PageType) -> str:
@@ -146,19 +151,21 @@ def _telling_words(text: str, origin: str) -> list[str]:
     marked = composed | defined
     for key in _STOP_WORDS.intersection(counts):
         del counts[key]
-
-    def score(key: str, count: int) -> int:
-        # Whole numbers only: a score must not depend on how a machine rounds.
-        times = (1 + (key in composed)) * (1 + (key in defined)) if key in marked else 1
-        return min(len(spelled.get(key, key)), LONG_WORD) * min(count, 15).bit_length() * times
-
+    # Whole numbers only: a score must not depend on how a machine rounds.
+    scores: dict[str, int] = {}
+    for key, count in counts.items():
+        if count > 1 or key in marked:
+            score = min(len(spelled.get(key, key)), LONG_WORD) * min(count, 15).bit_length()
+            if key in marked:
+                score *= (1 + (key in composed)) * (1 + (key in defined))
+            scores[key] = score
     # Most texts have enough words with a score that no plain word reaches, and most of their words are plain.
-    telling = {key: score(key, count) for key, count in counts.items() if count > 1 or key in marked}
-    best = {key: points for key, points in telling.items() if points > LONG_WORD}
+    best = {key: score for key, score in scores.items() if score > LONG_WORD}
     chosen: dict[str, str] = {}
     _choose(best, spelled, origin, chosen)
     if len(chosen) < WORDS_MOST:
-        rest = {key: score(key, count) for key, count in counts.items() if key not in best}
+        # The others, in the order of the text.
+        rest = {key: scores.get(key) or min(len(spelled.get(key, key)), LONG_WORD) for key in counts if key not in best}
         _choose(rest, spelled, origin, chosen)
     return list(chosen.values())
 
