@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import filterfalse
+from itertools import compress, count, filterfalse
 from typing import Any, TypeVar
 
 __all__ = [
@@ -124,7 +124,7 @@ def clipped(lines: Sequence[str], most: int = LINE_CHARACTERS) -> Sequence[str]:
 
 def matching(pattern: re.Pattern[str], lines: Iterable[str]) -> list[int]:
     """Return the numbers of the lines that *pattern* matches at their beginning."""
-    return [number for number, found in enumerate(map(pattern.match, lines)) if found]
+    return list(compress(count(), map(pattern.match, lines)))
 
 
 def lines_with(text: str, words: Iterable[str]) -> list[int]:
@@ -493,7 +493,7 @@ def _is_diff(lines: Sequence[str]) -> bool:
     if start is None:
         return False
     body = lines[start:]
-    return any(map(_DIFF_PROOF.match, body[:5])) and _share(body, _DIFF_LINE.match) >= 0.6
+    return any(map(_DIFF_PROOF.match, body[:5])) and _mostly(body, _DIFF_LINE.match)
 
 
 def _outside_fences(lines: Sequence[str]) -> tuple[list[str], int]:
@@ -522,6 +522,15 @@ def _share(lines: Sequence[str], judge: Callable[[str], object]) -> float:
     return len(list(filter(judge, lines))) / len(lines)
 
 
+def _mostly(lines: Sequence[str], judge: Callable[[str], object]) -> bool:
+    """Return whether *judge* holds for 60 % of *lines*; where half of them decide it, it sees no others."""
+    half = len(lines) // 2 + 1
+    held = len(list(filter(judge, lines[:half])))
+    if (held + len(lines) - half) / len(lines) < 0.6:
+        return False
+    return (held + len(list(filter(judge, lines[half:])))) / len(lines) >= 0.6
+
+
 def _kind_by_shares(lines: Sequence[str], fences: int) -> ContentKind:
     marks = fences
     # A plain search first: the pattern tries every place of a line.
@@ -531,7 +540,7 @@ def _kind_by_shares(lines: Sequence[str], fences: int) -> ContentKind:
     items = len(list_items(lines))
     if (marks >= 2 and (marks + items) * 10 >= len(lines)) or items * 2 > len(lines):
         return ContentKind.PROSE
-    if _share(lines, _LINE_WITH_PATH.match) >= 0.6:
+    if _mostly(lines, _LINE_WITH_PATH.match):
         if failure_ranks(lines).count(2) < len(lines) * 0.6:
             return ContentKind.SEARCH_LISTING
         return ContentKind.LOG
@@ -557,13 +566,14 @@ def _sure_log_share(lines: Sequence[str]) -> float:
 
 def _is_code(lines: Sequence[str], defining: Sequence[str]) -> bool:
     """Return whether 40 % of *lines* are lines of code; one that is *defining* something is one more."""
-    code = sum(line.endswith(_CODE_ENDS) or _CODE.match(line) is not None for line in lines)
+    unclear = [line for line in lines if not line.endswith(_CODE_ENDS)]
+    code = len(lines) - len(unclear) + len(list(filter(_CODE.match, unclear)))
     code += sum(not line.endswith(_CODE_ENDS) and not _CODE.match(line) for line in defining)
     return code / len(lines) >= 0.4
 
 
 def _is_table(lines: Sequence[str]) -> bool:
-    return _share(lines, _is_table_row) >= 0.6
+    return _mostly(lines, _is_table_row)
 
 
 def _is_table_row(line: str) -> bool:

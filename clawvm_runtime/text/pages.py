@@ -112,22 +112,29 @@ def _cost(text: str, token_counter: TokenCounter) -> int:
 
 def _with_shorter_levels(page: Page, text: str, token_counter: TokenCounter, kind: ContentKind | None) -> Page:
     """Return *page*, which holds *text* at full, with the other levels that are useful; with texts if it has any."""
-    kind = detect_kind(text) if kind is None else kind
-    lines = lines_of(text)
-    shorter: dict[Level, str] = {}
-    for level in TYPE_RULES[page.type].levels:
-        if level is Level.COMPRESSED:
-            shorter[level] = compressed(lines, kind)
-        elif level is Level.STRUCTURED:
-            shorter[level] = structured(lines, kind, page.type, page.scope)
-        elif level is Level.POINTER:
-            attributes: Any = {"page_id": page.id, "page_type": page.type, "provenance": page.provenance}
-            shorter[level] = pointer(text, **attributes, tokens=page.costs[Level.FULL], scope=page.scope)
-    # A level that is the text itself saves nothing; leaving it out here also saves counting it again.
-    tokens = {level: _cost(words, token_counter) for level, words in shorter.items() if words != text}
     costs, texts = dict(page.costs), dict(page.texts)
-    cheapest = costs[Level.FULL]
-    floor = tokens.get(page.minimum, cheapest)
+    full = cheapest = costs[Level.FULL]
+    levels = TYPE_RULES[page.type].levels
+    shorter: dict[Level, str] = {}
+    tokens: dict[Level, int] = {}
+
+    def add(level: Level, words: str) -> None:
+        # A level that is the text itself saves nothing; leaving it out here also saves counting it again.
+        if words != text:
+            shorter[level], tokens[level] = words, _cost(words, token_counter)
+
+    if Level.POINTER in levels:
+        attributes: Any = {"page_id": page.id, "page_type": page.type, "provenance": page.provenance}
+        add(Level.POINTER, pointer(text, **attributes, tokens=full, scope=page.scope))
+    # Where the minimum is a pointer that saves nothing, nothing is between it and full: most texts are short.
+    if page.minimum is not Level.POINTER or tokens.get(Level.POINTER, full) < full:
+        kind = detect_kind(text) if kind is None else kind
+        lines = lines_of(text)
+        if Level.COMPRESSED in levels:
+            add(Level.COMPRESSED, compressed(lines, kind))
+        if Level.STRUCTURED in levels:
+            add(Level.STRUCTURED, structured(lines, kind, page.type, page.scope))
+    floor = tokens.get(page.minimum, full)
     for level in sorted(tokens, reverse=True):
         # A level that saves nothing against the floor has less than the floor has, and would push it out.
         if tokens[level] < cheapest and (level <= page.minimum or tokens[level] > floor):

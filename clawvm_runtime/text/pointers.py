@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from clawvm_runtime.pages import Provenance
@@ -19,6 +20,8 @@ __all__ = ["parse_pointer", "pointer"]
 WORDS_MOST = 6
 WORD_SHORTEST = 3
 WORD_LONGEST = 32
+LONG_WORD = 12  # A longer one says no more.
+SIGNS_MOST = 64
 WORD_CJK = 6  # Scripts without spaces: the beginning of a run of letters is a word.
 FIRST_CJK = "\u3040"
 WORDS_HEAD = 12_000
@@ -74,20 +77,25 @@ _POINTER = re.compile(
     r"(?: \| [^|\[\]]+){1,2} \| [0-9]+ tokens\]"
 )
 _ESCAPE = re.compile(r"%([0-9A-F]{1,5}|10[0-9A-F]{4});")
+_ENDS_ID = re.compile(r"[ %|\[\]]")
 _BRACKETS = str.maketrans({"[": "(", "]": ")", "|": "¦"})
 
 
 def _escaped(page_id: str) -> str:
+    if page_id.isprintable() and not _ENDS_ID.search(page_id):
+        return page_id
     return "".join(
-        character if character.isprintable() and character not in " %|[]" else f"%{ord(character):X};"
+        character if character.isprintable() and not _ENDS_ID.match(character) else f"%{ord(character):X};"
         for character in page_id
     )
 
 
 def _one_line(text: str) -> str:
     """Return *text* as one printable line without brackets and bars."""
-    printable = "".join(character if character.isprintable() else " " for character in text.translate(_BRACKETS))
-    return " ".join(printable.split())
+    text = text.translate(_BRACKETS)
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(text.split())
 
 
 def _origin(provenance: Provenance, page_type: PageType) -> str:
@@ -125,43 +133,92 @@ def _telling_words(text: str, origin: str) -> list[str]:
     """Return the words that distinguish a text: frequent, long, composed or defined; no two alike."""
     if len(text) > WORDS_HEAD + WORDS_TAIL:
         text = f"{text[:WORDS_HEAD]}\n{text[-WORDS_TAIL:]}"
-    # Cutting ASCII where no word can be is twice as fast as a pattern.
-    words = text.encode().translate(_SPACED).decode().split() if text.isascii() else _WORD.findall(text)
-    spellings = words if text.isascii() else [word[:WORD_CJK] if word >= FIRST_CJK else word for word in words]
-    keys = list(map(str.lower, spellings))
-    spelled = dict(zip(reversed(keys), reversed(spellings)))  # As it is spelled first.
-    counts = Counter(keys)
-    defined = () if _KEYWORDS.isdisjoint(counts) else {word.lower() for word in _DEFINED.findall(text)}
+    spellings = Counter(_words(text))
+    counts: dict[str, int] = {}
+    spelled: dict[str, str] = {}  # As it is spelled first, where that has capitals.
+    for word, count in spellings.items():
+        key = word.lower()
+        if key in counts:
+            counts[key] += count
+        else:
+            counts[key] = count
+            if key != word:
+                spelled[key] = word
+    # A word of which only the first letter is a capital is the most frequent, and not composed.
+    composed = {key for key, word in spelled.items() if word[1:] != key[1:] and _COMPOSED.search(word)}
+    composed.update([key for key in counts if "_" in key and "_" in spelled.get(key, key).strip("_")])
+    defined = _defined(text, _KEYWORDS.intersection(spellings))
+    marked = composed | defined
+    for key in _STOP_WORDS.intersection(counts):
+        del counts[key]
     # Whole numbers only: a score must not depend on how a machine rounds.
     scores: dict[str, int] = {}
     for key, count in counts.items():
-        word = spelled[key]
-        if not WORD_SHORTEST <= len(word) <= WORD_LONGEST or key in _STOP_WORDS or word[0].isdigit():
-            continue
-        score = min(len(word), 12)
-        if count > 1:
-            score *= min(count, 15).bit_length()
-        if (word != key and _COMPOSED.search(word)) or ("_" in word and "_" in word.strip("_")):
-            score *= 2
-        scores[key] = score * 2 if key in defined else score
-    chosen: list[str] = []
-    shown = [origin.lower()]
+        if count > 1 or key in marked:
+            score = min(len(spelled.get(key, key)), LONG_WORD) * min(count, 15).bit_length()
+            if key in marked:
+                score *= (1 + (key in composed)) * (1 + (key in defined))
+            scores[key] = score
+    # Most texts have enough words with a score that no plain word reaches, and most of their words are plain.
+    best = {key: score for key, score in scores.items() if score > LONG_WORD}
+    chosen: dict[str, str] = {}
+    _choose(best, spelled, origin, chosen)
+    if len(chosen) < WORDS_MOST:
+        # The others, in the order of the text.
+        rest = {key: scores.get(key) or min(len(spelled.get(key, key)), LONG_WORD) for key in counts if key not in best}
+        _choose(rest, spelled, origin, chosen)
+    return list(chosen.values())
+
+
+def _choose(scores: Mapping[str, int], spelled: Mapping[str, str], origin: str, chosen: dict[str, str]) -> None:
+    """Add the words of the highest *scores* to those *chosen*, as they are spelled, until there are enough."""
+    shown = [origin.lower(), *chosen]
     for key in sorted(scores, key=scores.__getitem__, reverse=True):  # The first of two equals stays the first.
-        if len(chosen) == WORDS_MOST:
-            break
-        if not _HASH.fullmatch(key) and not any(key in other or other in key for other in shown):
-            chosen.append(spelled[key])
+        word = spelled.get(key, key)
+        if not WORD_SHORTEST <= len(word) <= WORD_LONGEST or word[0].isdigit() or _HASH.fullmatch(key):
+            continue
+        if not any(key in other or other in key for other in shown):
+            chosen[key] = word
             shown.append(key)
-    return chosen
+            if len(chosen) == WORDS_MOST:
+                return
+
+
+def _words(text: str) -> list[str]:
+    """Return what ``_WORD`` finds, long words of scripts without spaces cut: to put spaces between is much faster."""
+    content = text.encode("utf-8", "surrogatepass")
+    signs = set(content.translate(None, _ASCII).decode("utf-8", "surrogatepass"))
+    if len(signs) > SIGNS_MOST:
+        words = _WORD.findall(text)
+    else:
+        for sign in signs:
+            if not _WORD.match(sign):
+                content = content.replace(sign.encode("utf-8", "surrogatepass"), b" ")
+        words = content.translate(_SPACED).decode("utf-8", "surrogatepass").split()
+    cut = signs and max(signs) >= FIRST_CJK
+    return [word[:WORD_CJK] if word >= FIRST_CJK else word for word in words] if cut else words
+
+
+def _defined(text: str, keywords: Collection[str]) -> set[str]:
+    """Return the lower-case words behind those of the *keywords* in a text that no match before it has taken."""
+    found = sorted((match.start(), *match.span(1)) for word in keywords for match in _DEFINING[word].finditer(text))
+    defined: set[str] = set()
+    end = 0
+    for keyword, start, stop in found:
+        if keyword >= end:
+            end = stop
+            defined.add(text[start:stop].lower())
+    return defined
 
 
 _WORD = re.compile(r"\w+")
-_SPACED = bytes(code if _WORD.match(chr(code)) else ord(" ") for code in range(256))
+_ASCII = bytes(range(128))
+_SPACED = bytes(code if code >= 128 or _WORD.match(chr(code)) else ord(" ") for code in range(256))
 _KEYWORD_LIST = "class const def enum fn func function interface module struct trait type"
 _KEYWORDS = frozenset(_KEYWORD_LIST.split())
-# The boundary is checked behind the keyword: a pattern that begins with one would try every place of the text.
-_KEYWORD = "|".join(rf"{word}(?<!\w{word})" for word in sorted(_KEYWORDS))
-_DEFINED = re.compile(rf"(?:{_KEYWORD})\s+(\w{{3,32}})\b")
+# One pattern for each: its first letters, which are literal, are searched for much faster than one of several. The
+# boundary is checked behind the keyword: a pattern that begins with one would try every place of the text.
+_DEFINING = {word: re.compile(rf"{word}(?<!\w{word})(?=\s+(\w{{3,32}})\b)") for word in _KEYWORDS}
 _COMPOSED = re.compile(r"[a-z][A-Z]")
 _HASH = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}|(?=(?:\D*\d){4})\w+")
 _STOP_LIST = """

@@ -95,4 +95,7 @@ def estimate_tokens(text: str, /) -> int:
     # The first space of a run is free: its other spaces are counted as a run of their own.
     tokens -= classes.count(_SPACE) - following.count(_SPACE)
     second = b"\0" + _SPACE
-    return tokens + following.count(second) + following.replace(second, b"\0\0").count(_SPACE * 16)
+    tokens += following.count(second)
+    if _SPACE * 16 in following:
+        tokens += following.replace(second, b"\0\0").count(_SPACE * 16)
+    return tokens

@@ -16,6 +16,7 @@ from clawvm_runtime.policy import PAPER_POLICIES, POLICIES, policy_named
 from clawvm_transcripts import output as converting
 from clawvm_transcripts.detection import NotReadError
 from clawvm_transcripts.events import Compaction, Event, Prompt, Usage, Window
+from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 from clawvm_transcripts.jobs import beginning_of
 from clawvm_transcripts.output import (
     Converted,
@@ -229,7 +230,7 @@ class ChainTest(FolderTest):
 
     def test_beginning_of_a_file(self) -> None:
         path = recording(project="/srv/other", started="2026-05-06T07:08:09Z").write(self.folder / "a.jsonl.gz")
-        start = beginning_of(Source(path))
+        start = beginning_of(Source(path), CLAUDE_CODE)
         self.assertEqual((start.started, start.project), ("2026-05-06T07:08:09Z", "/srv/other"))
         (session,) = self.convert(path)
         self.assertEqual(session.facts["started"], "2026-05-06")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import shutil
 import sys
@@ -58,6 +59,9 @@ __all__ = ["COMMANDS"]
 
 SKIPPED_SHOWN = 10
 """Files of a kind that are named on stderr; folders of sessions may hold thousands of others."""
+
+OBJECTS_BEFORE_COLLECTION = 10_000
+"""What a conversion leaves behind is hardly ever a cycle: to look for some every 700 objects takes 4 % of its time."""
 
 
 def _add_conversion_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,10 +143,13 @@ def _conversion(jobs: Sequence[Job], workers: int, root: Path) -> Conversion:
         remove_spools(folder)
         remove_sessions(folder)
     begin = time.perf_counter()
+    thresholds = gc.get_threshold()
     try:
         try:
+            gc.set_threshold(OBJECTS_BEFORE_COLLECTION, *thresholds[1:])
             conversion = Conversion.of(_results(jobs, workers))
         finally:
+            gc.set_threshold(*thresholds)
             for folder in folders:
                 remove_spools(folder)
         if not conversion.sessions:

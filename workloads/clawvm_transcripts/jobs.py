@@ -13,6 +13,7 @@ from clawvm_replay.errors import InputError
 from clawvm_transcripts.counts import count_sessions
 from clawvm_transcripts.detection import SessionFile, detect, events_of, session_files
 from clawvm_transcripts.events import SessionStart
+from clawvm_transcripts.formats import Format
 from clawvm_transcripts.output import Job, reason_against
 from clawvm_transcripts.reading import Source
 from clawvm_transcripts.subagents import sessions_of
@@ -28,10 +29,9 @@ class Chain(str, Enum):
     PROJECT = "project"
 
 
-def beginning_of(source: Source) -> SessionStart:
-    """Return the start of a file's first session; raises InputError for an unknown format."""
-    events = events_of(source, detect(source))
-    return next((event for event in events if isinstance(event, SessionStart)), SessionStart())
+def beginning_of(source: Source, file_format: Format) -> SessionStart:
+    """Return the start of the first session in a file of this format; raises InputError when it cannot be read."""
+    return next((event for event in events_of(source, file_format) if isinstance(event, SessionStart)), SessionStart())
 
 
 def jobs_for(
@@ -58,21 +58,22 @@ def jobs_for(
             raise InputError(f"{file.path}: is in the folder of the output; name another folder")
     if not files:
         raise InputError(f"{', '.join(map(str, inputs))}: no file in any of them")
-    for file in files:
-        if file.named:
-            # What the user named and nobody can read is refused before anything is written.
-            detect(Source(file.path))
+    # What the user named and nobody can read is refused before anything is written.
+    formats = {str(file.path): detect(Source(file.path)) for file in files if file.named}
     sessions: list[tuple[SessionFile, SessionStart]] = []
     subagents: list[tuple[SessionFile, SessionStart]] = []
     jobs: list[Job] = []
     blank = Job(0, (), str(out), keep_text=keep_text)
     for file in files:
+        source, path = Source(file.path), str(file.path)
         try:
-            start = beginning_of(Source(file.path))
+            if path not in formats:
+                formats[path] = detect(source)
+            start = beginning_of(source, formats[path])
         except InputError:
             if file.named:
                 raise
-            jobs.append(replace(blank, paths=(str(file.path),), named=False))
+            jobs.append(replace(blank, paths=(path,), named=False))
             continue
         (subagents if start.subagent else sessions).append((file, start))
     if chain is Chain.NONE:
@@ -81,7 +82,11 @@ def jobs_for(
         jobs += _chains(sessions, chain, blank)
     jobs = _with_subagents(jobs, sessions, subagents, blank)
     jobs.sort(key=lambda job: -sum(map(_size, (*job.paths, *(path for path, _ in job.subagents)))))
-    return [replace(job, number=number) for number, job in enumerate(jobs)]
+    found = {path: file_format.id for path, file_format in formats.items()}
+    return [
+        replace(job, number=number, formats=tuple(found.get(path, "") for path in job.paths))
+        for number, job in enumerate(jobs)
+    ]
 
 
 def _with_subagents(

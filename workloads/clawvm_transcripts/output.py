@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from clawvm_runtime.canonical import canonical_json
 from clawvm_transcripts.calls import facts_of
 from clawvm_transcripts.conversion import SessionConverter, Sinks
 from clawvm_transcripts.counts import SessionCounter, SessionCounts, shown_counts
-from clawvm_transcripts.detection import NotReadError, detect, events_of
+from clawvm_transcripts.detection import FORMATS, NotReadError, detect, events_of
 from clawvm_transcripts.events import (
     Broken,
     Compaction,
@@ -291,6 +292,7 @@ class Job:
     ``number`` is unique among the jobs of a run; ``named`` is whether the user named the file, so that an unknown
     format is an error; ``duplicates`` counts files that are not in it because their content is there already.
     ``subagents`` are the recordings of subagents, each with the id of its session; a job may hold nothing else.
+    ``formats`` are the ids of the formats of the files as far as they are known already.
     """
 
     number: int
@@ -301,6 +303,7 @@ class Job:
     named: bool = True
     duplicates: int = 0
     subagents: tuple[tuple[str, str], ...] = ()
+    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,15 +357,17 @@ def convert(job: Job, progress: Callable[[int], None] | None = None) -> JobResul
     """
     result = JobResult(job.number, duplicates=job.duplicates)
     subagents = _subagents(job, result)
+    known = {file_format.id: file_format for file_format in FORMATS}
     with ExitStack() as outputs:
         sessions: list[_Session] = []
         sources: list[dict[str, Any]] = []
         key = b""
-        for path in job.paths:
+        for path, format_id in zip_longest(job.paths, job.formats, fillvalue=""):
             source = Source(Path(path))
             try:
-                file_format = detect(source)
-                key = key or _key_of(source)
+                file_format = known.get(format_id) or detect(source)
+                own_key = _key_of(source)
+                key = key or own_key
             except InputError as error:
                 if job.named:
                     raise

@@ -36,7 +36,7 @@ __all__ = [
     "parsed",
 ]
 
-CHUNK = 1 << 20
+CHUNK = 1 << 17
 """Bytes read at once."""
 
 COMPRESSED_CHUNK = 1 << 16
