@@ -166,14 +166,22 @@ class ThreadTest(unittest.TestCase):
     def compactions(self, *records):
         return [event.kept for event in self.read(*records).of(Compaction)]
 
-    def test_a_line_that_hangs_on_one_that_never_came_or_on_none_goes_on_where_the_newest_is(self):
-        for parent in ("nowhere", None, "", 7, ["p"], {}):
+    def test_a_line_that_hangs_on_one_that_never_came_goes_on_where_the_newest_is(self):
+        for parent in ("nowhere", "", 7, ["p"], {}):
             reading = self.read(
                 typed("p", None), *reads(1, "p", "jib"), typed("q", parent), *reads(2, parent, "jib"), typed("x", "s2")
             )
             counts = reading.counts
             self.assertEqual((counts.turns, counts.rewinds, counts.bad_lines), (3, 0, 0), parent)
             self.assertEqual([had for _, had in reading.kept], [True])
+
+    def test_a_prompt_that_hangs_on_nothing_is_the_first_one_written_anew(self):
+        before = [typed("p", None), *reads(1, "p", "jib")]
+        reading = self.read(*before, typed("q", None), *reads(2, "q", "jib"))
+        self.assertEqual((reading.of(Rewind), reading.kept), ([Rewind(1, ("t1",))], [("file /jib", False)]))
+        clear = {"type": "attachment", "uuid": "c", "attachment": {"hookName": "SessionStart:clear"}}
+        reading = self.read(*before, clear, typed("q", None), *reads(2, "q", "jib"))
+        self.assertEqual((reading.of(Rewind), reading.kept), ([], [("file /jib", False)]))
 
     def test_of_a_line_that_comes_twice_the_first_place_counts(self):
         first = [typed("p", None), *reads(1, "p", "jib"), typed("q", "s1"), *reads(2, "q", "boom")]
@@ -275,20 +283,21 @@ class ThreadTest(unittest.TestCase):
         self.assertEqual([had for _, had in reading.kept], [False, True])
         self.assertEqual((reading.counts.resets, reading.counts.rewinds), (1, 1))
 
-    def test_results_are_cleared_only_where_a_list_names_them(self):
+    def test_results_are_cleared_only_where_a_list_names_them_and_else_the_clearing_has_no_names(self):
         for facts, expected in (
             ({"compactedToolIds": ["a", "b"]}, [Cleared(("a", "b"))]),
             ({"compactedToolIds": ["a", "", None, 7, ["b"]]}, [Cleared(("a",))]),
-            ({"compactedToolIds": "a"}, []),
-            ({"compactedToolIds": {"a": 1}}, []),
-            ({}, []),
-            (["a"], []),
-            (None, []),
+            ({"compactedToolIds": "a"}, [Cleared(None)]),
+            ({"compactedToolIds": {"a": 1}}, [Cleared(None)]),
+            ({}, [Cleared(None)]),
+            (["a"], [Cleared(None)]),
+            (None, [Cleared(None)]),
         ):
             with self.subTest(facts=facts):
                 record = {"type": "system", "subtype": "microcompact_boundary", "microcompactMetadata": facts}
                 reading = self.read(typed("p", None), record)
                 self.assertEqual((reading.of(Cleared), reading.counts.bad_lines), (expected, 0))
+                self.assertEqual(reading.counts.unnamed_clearings, expected.count(Cleared(None)))
         record = {"type": "system", "subtype": "hologram", "microcompactMetadata": {"compactedToolIds": ["a"]}}
         self.assertEqual(self.read(typed("p", None), record).of(Cleared), [])
 

@@ -314,7 +314,7 @@ class SessionsTest(unittest.TestCase):
         record = asdict(counts_of(Compaction("auto", 9), Compaction("manual"), Reset("start:clear"), Skipped("x")))
         self.assertEqual(record["compaction_at"], [AUTO | {"tokens_before": 9}, AUTO | {"kind": "manual"}])
         self.assertEqual((record["reset_kinds"], record["skipped"]), ({"start:clear": 1}, {"x": 1}))
-        self.assertEqual(len(record), 33)
+        self.assertEqual(len(record), 34)
 
     def test_texts_are_not_kept(self) -> None:
         counter = SessionCounter()

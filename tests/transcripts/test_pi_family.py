@@ -86,7 +86,7 @@ class Pi(unittest.TestCase):
                 *skipped("model_change", "message/bashExecution"),
                 Compaction("compaction", 9000, kept=("c2", "c2", "c1", "c2")),
                 CompactionSummary("The wick is 3 long."),
-                *skipped("prompt without words"),
+                Prompt(""),  # An image.
                 Broken(14, "a record of an unexpected shape"),
                 RecordedResult("", "no id", failed=True),
                 AssistantMessage(""),

@@ -150,8 +150,10 @@ class ClearedTest(SituationCase):
         reading = self.assert_reading(
             "claude-code/cleared.jsonl", kept, prompts=1, replies=10, calls=9, results=9, cleared=4
         )
-        # A list that is none, and a boundary without facts, clear nothing.
-        self.assertEqual(reading.of(Cleared), [Cleared(("toolu_1", "toolu_2", "toolu_9")), Cleared(("toolu_5",))])
+        # A list that is none, and a boundary without facts, clear what nobody knows.
+        named = [Cleared(("toolu_1", "toolu_2", "toolu_9")), Cleared(("toolu_5",))]
+        self.assertEqual([event for event in reading.of(Cleared) if event.calls is not None], named)
+        self.assertEqual(reading.counts.unnamed_clearings, 2)
 
 
 class PartialCompactionTest(SituationCase):

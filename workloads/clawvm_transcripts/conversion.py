@@ -95,8 +95,8 @@ def flushed_first(turn: Turn) -> Turn:
 
 # --- From events to turns.
 
-LOSES_THE_CONTEXT = frozenset({"start:clear", "reset", "other_session"})
-"""Resets that empty the harness's own context; a fork or handoff takes it along."""
+KEEPS_THE_CONTEXT = frozenset({"handoff", "start:fork"})
+"""Resets that take the harness's own context along; any other empties it."""
 
 FilePage = tuple[str, PageType, tuple[int, ...]]
 """The page of a file that was read, by its id, type and costs: a long session has a hundred thousand of them."""
@@ -164,7 +164,7 @@ class SessionConverter:
         self._own = set()
 
     def feed(self, event: Event, facts: CallFacts | None = None) -> None:
-        """Take the next event of the running session; *facts* are those of a ToolCall, if the caller has them."""
+        """Take the next event of the running session; *facts* are those of a RecordedCall, if the caller has them."""
         if isinstance(event, Rewind) and self._unanswered and event.dropped <= 1 and not (event.lost or event.restored):
             return  # A prompt without a reply was written anew: no turn came between.
         if isinstance(event, (Prompt, AssistantMessage, RecordedCall)):
@@ -220,14 +220,14 @@ class SessionConverter:
     def _change(self, change: Change) -> None:
         """Follow a change of the harness's context; what it drops or empties is a boundary for the policies, too."""
         if isinstance(change, Cleared):
-            self._evidence.results_lost(change.calls)
+            self._evidence.results_lost(change.calls or ())
         elif isinstance(change, Resume):
             self._evidence.files_unknown()  # They may have changed since the session was left.
         elif isinstance(change, Reset):
-            if change.kind in LOSES_THE_CONTEXT:
-                self._evidence.context_lost()
-            else:
+            if change.kind in KEEPS_THE_CONTEXT:
                 self._evidence.files_unknown()
+            else:
+                self._evidence.context_lost()
             self._reset()
         else:
             self._compaction(change)

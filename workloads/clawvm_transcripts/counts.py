@@ -50,7 +50,6 @@ __all__ = [
     "MOST_UNKNOWN_KINDS",
     "OTHER_KINDS",
     "RESETS",
-    "RESUMES",
     "SessionCounter",
     "SessionCounts",
     "count_sessions",
@@ -164,6 +163,7 @@ class SessionCounts:
     resumes: int = 0
     resume_kinds: Mapping[str, int] = field(default_factory=dict)
     cleared_results: int = 0
+    unnamed_clearings: int = 0
     images: int = 0
     subagents: int = 0
     subagent_tool_calls: int = 0
@@ -191,7 +191,7 @@ class SessionCounter:
     def add(self, event: Event, facts: CallFacts | None = None) -> bool:
         """Count *event* and return whether it is new: a call that is written twice counts once.
 
-        *facts* are those of a ToolCall, for a caller that has them already.
+        *facts* are those of a RecordedCall, for a caller that has them already.
         """
         counts = self._so_far
         if isinstance(event, RecordedCall):
@@ -217,7 +217,8 @@ class SessionCounter:
         elif isinstance(event, Resume):
             _count(self._resumes, event.kind)
         elif isinstance(event, Cleared):
-            for call in event.calls:
+            counts.unnamed_clearings += event.calls is None
+            for call in event.calls or ():
                 self._cleared.take(call)
         elif isinstance(event, Rewind):
             counts.rewinds += 1

@@ -51,7 +51,7 @@ class SessionStart:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Words that the user typed: no tool results, no summaries, no lines that the harness injected."""
+    """Words that the user typed, "" for an image alone: no tool results, no summaries, no lines that were injected."""
 
     text: str
 
@@ -126,14 +126,20 @@ class CompactionSummary:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """The results of ``calls`` were taken out of the context; everything else stays, and there is no summary."""
+    """The results of ``calls`` were taken out of the context; everything else stays, and there is no summary.
 
-    calls: tuple[str, ...]
+    None where the recording does not name them.
+    """
+
+    calls: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The harness started over: ``kind`` is "start:clear", "start:fork", "reset", ..."""
+    """The harness started over: ``kind`` is "start:clear", "reset", "other_session", ...
+
+    Nothing is left of the context, except after a "start:fork" or "handoff", which take it along.
+    """
 
     kind: str
 
@@ -147,8 +153,9 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """The conversation goes on from an earlier point; ``dropped`` entries of the abandoned branch are left behind.
+    """The conversation goes on from an earlier point, and comes before the prompt that goes on there.
 
+    ``dropped`` is what of the abandoned branch is left behind: entries or prompts, as the format counts, 1 at least.
     The results of the calls ``lost`` leave the context with them. Those of ``restored`` are there again: a compaction
     had taken them, and the earlier point lies before it.
     """

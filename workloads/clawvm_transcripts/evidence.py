@@ -136,7 +136,7 @@ class StepAssembler:
     def feed(self, event: Event, facts: CallFacts | None = None) -> Iterator[ReplyStep]:
         """Take the next event; yield the step that it completes.
 
-        *facts* are those of a ToolCall, for a caller that has them already.
+        *facts* are those of a RecordedCall, for a caller that has them already.
         """
         if isinstance(event, (AssistantMessage, RecordedCall)):
             if self._begins_reply(event.message):

@@ -45,6 +45,7 @@ class ManifestTest(unittest.TestCase):
             "rewinds",
             "harness_version",
             "cleared_results",
+            "unnamed_clearings",
             "images",
             "subagents",
             "subagent_tool_calls",

@@ -30,7 +30,7 @@ from clawvm_transcripts.formats import (
     texts_of,
     words_of,
 )
-from clawvm_transcripts.formats.branches import Branches
+from clawvm_transcripts.formats.branches import ROOT, Branches
 from clawvm_transcripts.pseudonyms import number_of
 
 __all__ = ["CLAUDE_CODE"]
@@ -203,10 +203,10 @@ class _Reader(Reader):
             yield self._thread.compaction(record, object_of(record.get("compactMetadata")))
             return
         calls = object_of(record.get("microcompactMetadata")).get("compactedToolIds")
-        if subtype == "microcompact_boundary" and isinstance(calls, list):
-            cleared = events.Cleared(tuple(filter(None, map(text_of, calls))))
-            self._thread.cleared(cleared.calls)
-            yield cleared
+        if subtype == "microcompact_boundary":
+            named = tuple(filter(None, map(text_of, calls))) if isinstance(calls, list) else None
+            self._thread.cleared(named or ())
+            yield events.Cleared(named)
         else:
             yield events.Skipped(f"system/{subtype}", known=True)
         self._thread.line(record)
@@ -336,6 +336,8 @@ class _Thread:
     def prompt(self, record: dict[str, Any]) -> events.Rewind | None:
         """Take a typed prompt; return the rewind that it makes, None for one that goes on where the newest line is."""
         parent, place = self._parent_line(record), self._parent(record)
+        if record.get("parentUuid", "") is None and self._branches.is_open(ROOT):
+            parent, place = -1, ROOT  # The first prompt was written anew.
         # Within the words behind one prompt, a line may hang below any other, but it is written behind all of them.
         cut_short = parent is not None and parent < self._reply_line and place != self._branches.here
         rewind = None
@@ -368,6 +370,7 @@ class _Thread:
         """Note that nothing said so far is in the context any more."""
         self._leave(self._branches.here)
         self._branches.compacted()
+        self._branches.set_barrier()
 
     def cleared(self, calls: Iterable[str]) -> None:
         """Note that the results of *calls* are gone for good."""

@@ -230,7 +230,7 @@ def _message(message: dict[str, Any], entry: str) -> Iterator[events.Event]:
         words = _words(message["content"])
         if _written_by_harness(message):
             yield HARNESS_LINE
-        elif words:
+        elif words or images_of(message["content"]):
             yield events.Prompt(words)
         else:
             yield events.Skipped("prompt without words", known=True)
