@@ -147,7 +147,7 @@ class NamesTest(unittest.TestCase):
                     yield path.name, name
 
     def test_every_file_of_code_exists(self):
-        files = [path.as_posix() for path in [*modules().values(), *SCRIPTS, *ROOT.glob("tests/*.py")]]
+        files = [path.as_posix() for path in [*modules().values(), *SCRIPTS, *ROOT.glob("tests/**/*.py")]]
         for document, name in self.names():
             if name.endswith(".py"):
                 with self.subTest(document=document, name=name):

@@ -100,14 +100,13 @@ class ResultTest(ConvertTest):
         for chain in ("none", "all", "project"):
             result = self.convert(self.inputs, "--chain", chain, "--force")
             self.assertEqual(result.returncode, 0)
-            self.assertIn("skipped: ", result.stderr)
-            self.assertIn("notes.txt", result.stderr)
+            self.assertIn("not read: 1 other file\n", result.stderr)
             self.assertEqual((self.report()["other_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
 
     def test_progress_is_reported_on_stderr_and_the_result_on_stdout(self) -> None:
         result = self.convert(self.add("a.jsonl"))
         self.assertIn("1/1 files converted", result.stderr)
-        self.assertEqual(result.stdout, f"1 sessions in {self.out}; report: {self.out}/conversion.report.md\n")
+        self.assertEqual(result.stdout, f"1 session in {self.out}; report: {self.out}/conversion.report.md\n")
 
     def test_every_file_of_a_conversion_is_valid(self) -> None:
         for name in ("a", "b"):
@@ -288,8 +287,9 @@ class TroubleTest(ConvertTest):
             self.add("b.jsonl")
             result = self.convert(self.inputs, "--force")
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("skipped: ", result.stderr)
-        self.assertEqual((self.report()["other_files"], len(self.report()["sessions"])), (1, 1))  # type: ignore[arg-type]
+        self.assertIn(f"not read: {path}: is not a file", result.stderr)
+        report = self.report()
+        self.assertEqual((len(report["refused_recordings"]), len(report["sessions"])), (1, 1))  # type: ignore[arg-type]
 
     def test_a_run_after_one_that_was_killed_removes_what_it_left(self) -> None:
         path = self.add("a.jsonl")

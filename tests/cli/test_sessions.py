@@ -113,12 +113,11 @@ class SessionsTest(CommandTest):
         unknown = inputs / "zebra.jsonl"
         Recording("zebra").line(type="system", subtype="informational", content="zebra").write(unknown)
         done = run(SESSIONS, inputs, "--out-root", out, "--names", *SMALLEST)
-        skipped = [line.split(": ")[:2] for line in done.stderr.splitlines() if str(inputs) in line]
-        others = [["skipped", str(inputs / f"{letter}-notes.txt")] for letter in "ab"]
-        self.assertEqual(skipped, [["recording not read", str(unknown)], *others])
+        unread = [line for line in done.stderr.splitlines() if line.startswith("not read")]
+        self.assertEqual(unread, [f"not read: {unknown}: gives no turn", "not read: 2 other files"])
         before, _, _ = (out / "report.md").read_text().partition("\n| ")
         (name,) = re.findall(r"- \*\*gives no turn\*\* \(1\): (recording-\w+)\n", before)
-        self.assertIn("**Not read:** 1 recording; 2 other files in no known format.", before)
+        self.assertIn("**Not read:** 1 file that looks like a recording; 2 other files in no known format.", before)
         self.assertLess(before.index("**What would have helped:**"), before.index("**Not read:**"))
         self.assertEqual(json.loads((out / PRIVATE_NAMES).read_bytes())["refused_recordings"], {name: [str(unknown)]})
         self.assertRegex(done.stdout, rf"\n{name} +-  +{re.escape(str(unknown))}\n")

@@ -242,7 +242,7 @@ class RefusedTest(JobsTest):
         report = markdown(conversion_report(record))
         one, two = sorted(name_of_refused(str(self.folder / f"chat-{name}.json")) for name in ("one", "two"))
         first, bullets = report.split("\n\n")[1:3]
-        self.assertEqual(first, "**Not read:** 3 recordings; 2 other files in no known format.")
+        self.assertEqual(first, "**Not read:** 3 files that look like recordings; 2 other files in no known format.")
         self.assertEqual(bullets.splitlines()[0], f"- **Gemini CLI: not supported yet** (2): {one}, {two}")
         self.assertRegex(bullets.splitlines()[1], r"^- \*\*holds no turn\*\* \(1\): recording-\w+$")
         for text in (report, str(record)):

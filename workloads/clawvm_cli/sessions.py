@@ -32,12 +32,12 @@ from clawvm_experiments.finishing import ReportFrame, Timings, write_results
 from clawvm_experiments.running import Plan, run_plan
 from clawvm_experiments.sessions.cells import WINDOW, Budget, Options
 from clawvm_experiments.sessions.data import VIEWS, cut_label, session_index
-from clawvm_experiments.sessions.opening import first_sentences
+from clawvm_experiments.sessions.opening import first_sentences, how_counted
 from clawvm_experiments.sessions.report import SESSIONS_ID, sessions_experiment
 from clawvm_experiments.sessions.session_page import PageWork, page_works, session_page
 from clawvm_experiments.sessions.summary import by_loss
 from clawvm_pictures.pages import Section, html
-from clawvm_replay.document import Block, Bullets, Paragraph
+from clawvm_replay.document import Block, Bullets, Paragraph, counted
 from clawvm_replay.errors import InputError
 from clawvm_replay.execution import completed, executor_named, in_order
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
@@ -116,7 +116,8 @@ def _convert(arguments: argparse.Namespace) -> int:
     output.write(MANIFEST_NAME, document(manifest_record(output, _conversion_configuration(arguments))))
     names = private_record(conversion)
     write_private_names(arguments.out, names)
-    print(f"{len(conversion.sessions)} sessions in {arguments.out}; report: {arguments.out / 'conversion.report.md'}")
+    report = arguments.out / "conversion.report.md"
+    print(f"{counted(len(conversion.sessions), 'session')} in {arguments.out}; report: {report}")
     if arguments.names:
         _print_names(names)
     return OK
@@ -188,13 +189,14 @@ def _results(jobs: Sequence[Job], workers: int) -> list[JobResult]:
 
 
 def _say_refused(refused: Sequence[Refused]) -> None:
-    """Report on stderr what was not converted: recordings first, then so many of the other files."""
-    recordings, others = ([item for item in refused if item.recording is wanted] for wanted in (True, False))
-    for what, items in (("recording not read", recordings), ("skipped", others)):
-        for item in sorted(items, key=lambda item: item.path)[:SKIPPED_SHOWN]:
-            _say(f"{what}: {item.path}: {item.reason}")
-        if len(items) > SKIPPED_SHOWN:
-            _say(f"{what}: {len(items)} files in all")
+    """Report on stderr what was not converted: what looks like a recording by name, the number of other files."""
+    recordings = sorted((item for item in refused if item.recording), key=lambda item: item.path)
+    for item in recordings[:SKIPPED_SHOWN]:
+        _say(f"not read: {item.path}: {item.reason}")
+    if len(recordings) > SKIPPED_SHOWN:
+        _say(f"not read: {len(recordings)} files that look like recordings in all")
+    if others := len(refused) - len(recordings):
+        _say(f"not read: {counted(others, 'other file')}")
 
 
 def _megabytes() -> Callable[[int], None]:
@@ -229,6 +231,11 @@ NOTE = (
     "No model, no tool and no clock took part: the same recordings give these bytes again. Sessions and unread files "
     "go by names made from their content; no text, path or name of the recordings is on this page unless it was asked "
     f"for. `{PRIVATE_NAMES}` beside it, which is for you alone, maps these names to your files."
+)
+
+CONVERSION = Paragraph(
+    f"[{CONVERTED}/conversion.report.md]({CONVERTED}/conversion.report.md) has the counts of every "
+    "session, and which lines of which session were not read."
 )
 
 PAGES_LISTED = 300
@@ -297,7 +304,7 @@ def _sessions(arguments: argparse.Namespace) -> int:
     def begin(results: Mapping[str, Any]) -> list[Block]:
         own = results[SESSIONS_ID]
         sentences.extend(block.text.replace("**", "") for block in first_sentences(own))
-        return [*first_sentences(own, PAGES), *not_read(reading)]
+        return [*first_sentences(own, PAGES), *not_read(reading), how_counted(own), CONVERSION]
 
     order = [one["name"] for one in by_loss(index.values())]
     frame = ReportFrame("ClawVM: recorded sessions", NOTE, False, partial(_page_list, order), begin)

@@ -184,7 +184,7 @@ def not_read(reading: Mapping[str, Any]) -> list[Block]:
     parts = [
         f"{counted(number, noun)} {what}".rstrip()
         for number, noun, what in (
-            (len(refused), "recording", ""),
+            (len(refused), "file", "that looks like a recording" if len(refused) == 1 else "that look like recordings"),
             (reading["sessions_left_out"], "session", "without a turn, or mostly broken, in a file with others"),
             (reading["damaged_files"], "recording", "behind the damage in it"),
             (reading["broken_lines"], "broken line", ""),

@@ -450,7 +450,8 @@ def refusal_of(path: str, error: InputError) -> Refused:
     """Return why the file at *path* was not read."""
     if isinstance(error, NotReadError):
         return Refused(path, error.reason, error.recording)
-    return Refused(path, str(error).removeprefix(f"{path}: "), recording=False)
+    # What cannot be read may be anything; its owner wants to know.
+    return Refused(path, str(error).removeprefix(f"{path}: "), recording=True)
 
 
 def _name(job: Job, session: _Session, sources: list[dict[str, Any]]) -> str:

@@ -59,6 +59,7 @@ def private_record(conversion: Conversion) -> dict[str, Any]:
             item.name: {"recording": os.path.abspath(item.path), "session": item.session}
             for item in conversion.subagents
         },
+        "other_files": sorted(os.path.abspath(item.path) for item in conversion.others),
         "unknown_types": dict(sorted(unknown.items())),
     }
 

@@ -59,7 +59,7 @@ class LostTest(unittest.TestCase):
     def test_nothing_lost_is_one_plain_sentence(self):
         self.assertEqual(
             self.lost(lost("s1", 0, 0), lost("s2", 0, 0)),
-            "**Nothing was lost:** in 2 sessions with 2,000,000 recorded prompt tokens, the model never asked again "
+            "**Nothing was lost:** in 2 sessions with 2,000,000 prompt tokens, the model never asked again "
             "for content that the harness no longer had.",
         )
 
@@ -77,29 +77,30 @@ class LostTest(unittest.TestCase):
         text = self.lost(lost("s1", 4, 10_000), lost("s2", 6, 20_000))
         self.assertEqual(
             text,
-            "**Little was lost:** 30,000 tokens in 10 calls that asked again for content that the harness no longer "
-            "had, 1.5 % of all 2,000,000 recorded prompt tokens; that is at least 0.11 USD (the tokens written to the "
-            "cache once more) and at most 0.14 USD or 6.5 % of the tokens (each call a request of its own over a "
-            "cached prompt of mean size), of 1.29 USD for all prompts, at the list price of Claude Sonnet 4.5 (3 USD "
-            "per million input tokens; cache writes 1.25 times, cache reads 0.1 times that).",
+            "**Little was lost:** 30,000 tokens in 10 calls that asked for them again, 1.5 % of all 2,000,000 prompt "
+            "tokens; 0.11 USD to 0.14 USD of 1.29 USD at list prices of Claude Sonnet 4.5.",
         )
 
     def test_small_amounts_have_their_digits(self):
-        self.assertIn("at least 0.00038 USD (the", self.lost(lost("s1", 1, 100)))
-        self.assertIn("at least 0.000004 USD (the", self.lost(lost("s1", 1, 1)))
+        self.assertIn("; 0.00038 USD to 0.0034 USD of", self.lost(lost("s1", 1, 100)))
+        self.assertIn("; 0.000004 USD to ", self.lost(lost("s1", 1, 1)))
 
     def test_without_usage_there_is_a_lower_bound_and_no_share(self):
         text = self.lost(lost("s1", 4, 10_000, recorded=NO_USAGE))
-        self.assertIn("that is at least 0.04 USD (the tokens written to the cache once more), at the list", text)
-        self.assertIn("no recording has its number of prompt tokens, so there is no share and no upper bound", text)
-        self.assertNotIn("at most", text)
+        self.assertIn("for 0.03 USD or more at list prices of", text)
+        self.assertIn("no recording has its number of prompt tokens, so there is no share", text)
         self.assertNotIn(" % ", text)
 
     def test_where_only_some_have_usage_the_share_and_the_upper_bound_are_theirs(self):
         text = self.lost(lost("s1", 1, 1_000), lost("s2", 3, 9_000, recorded=NO_USAGE))
         self.assertIn("**Lost:** 10,000 tokens in 4 calls", text)
-        self.assertIn("that is at least 0.04 USD", text)
-        self.assertIn("in the 1 of 2 sessions that recorded their prompt tokens it is 1,000 tokens, 0.1 % of all", text)
+        theirs = "in the 1 of 2 sessions that recorded their prompt tokens, 1,000 tokens, 0.1 % of all 1,000,000 prompt"
+        self.assertIn(theirs, text)
+        self.assertIn(", 0.0037 USD to 0.0067 USD of 0.65 USD", text)
+
+    def test_a_little_in_a_session_without_usage_leaves_the_verdict_as_it_is(self):
+        text = self.lost(lost("s1", 1, 9_000), lost("s2", 1, 1, recorded=NO_USAGE))
+        self.assertTrue(text.startswith("**Almost nothing was lost:** 9,001 tokens"), text)
 
     def test_session_without_usage_that_lost_nothing_takes_nothing_away(self):
         whole = self.lost(lost("s1", 4, 10_000), lost("s2", 0, 0, recorded=NO_USAGE))
@@ -109,8 +110,10 @@ class LostTest(unittest.TestCase):
         unread = {"broken_lines": 1, "damaged_files": 0, "unknown_lines": 0}
         text = self.lost(lost("s1", 4, 10_000, unread=unread))
         self.assertTrue(text.startswith("**Little was lost:** at least 10,000 tokens in 4 calls"), text)
-        self.assertTrue(text.endswith("; what could not be read may hold more."), text)
-        self.assertIn("what could not be read may hold more", self.lost(lost("s1", 0, 0, unread=unread)))
+        self.assertTrue(text.endswith("; what could not be read, or is not recorded, may hold more."), text)
+        nothing = self.lost(lost("s1", 0, 0, unread=unread))
+        self.assertTrue(nothing.startswith("**Nothing is known to be lost:**"), nothing)
+        self.assertIn("may hold more", nothing)
 
 
 class WhereTest(unittest.TestCase):
@@ -122,6 +125,10 @@ class WhereTest(unittest.TestCase):
             "**Where:** in 5 of 6 sessions, most in s5 (500 tokens in 1 call), s4 (2026-04-01, 400 tokens in 1 call) "
             "and s3 (2026-04-01, 300 tokens in 1 call); the other 2 lost 300 tokens.",
         )
+
+    def test_sessions_that_lost_the_same_are_examples(self):
+        text = sentences([lost(f"s{number}", 1, 100) for number in range(1, 5)])[1]
+        self.assertIn("in 4 of 4 sessions, such as s1 (", text)
 
     def test_one_other_is_one(self):
         text = sentences([lost(f"s{number}", 1, 100 * number) for number in range(1, 5)])[1]
@@ -157,22 +164,22 @@ class HelpedTest(unittest.TestCase):
         rows[0] = row("s1", "retrieval", label=WINDOW, refetched=outcomes(left_out=1000))
         self.assertEqual(
             self.helped([lost("s1", 3, 1000)], rows),
-            "of the 1,000 tokens of unchanged content, with the model's whole window for content, ClawVM would have "
-            "had 100 % in the prompt and 0 % in the store, which serves it without running a tool; with room for 20 % "
-            "of a session's content (its working set), LRU would have had 60 % and 40 %, and ClawVM 10 % and 90 %.",
+            "of the 1,000 tokens of unchanged content, with the model's whole window, ClawVM would have had 100 % in "
+            "the prompt and 0 % in the store; with 20 % of the session's content, LRU would have had 60 % and 40 %, "
+            "and ClawVM 10 % and 90 %.",
         )
 
     def test_policies_with_the_same_are_named_together_and_one_that_looks_ahead_is_not(self):
         same = {"lru": outcomes(600, 400), "clawvm": outcomes(600, 400), "oracle_h3": outcomes(1000)}
         text = self.helped([lost("s1", 3, 1000, recorded=NO_WINDOW)], replayed(same))
-        self.assertIn("LRU and ClawVM would each have had 60 % in the prompt", text)
+        self.assertIn("LRU and ClawVM would have had 60 % in the prompt", text)
         self.assertNotIn("Oracle", text)
 
     def test_window_is_that_of_the_sessions_that_have_one(self):
         sessions = [lost("s1", 3, 600), lost("s2", 3, 400, recorded=NO_WINDOW)]
         rows = [*replayed({"clawvm": outcomes(600)}, WINDOW), *replayed({"clawvm": outcomes(1000)})]
         self.assertIn(
-            "with the model's whole window for content (known for 1 of 2 sessions and 600 of these tokens), ClawVM",
+            "with the model's whole window (known for 1 of 2 sessions and 600 of these tokens), ClawVM",
             self.helped(sessions, rows),
         )
 

@@ -71,7 +71,7 @@ class ToyReportTest(unittest.TestCase):
             "## Recorded sessions\n\nReplayed by resource, whole sessions, ClawVM has 0 explicit faults at 20 % of the "
             "working set and 0 explicit faults at the model's window.",
             "it failed to serve 0 refetches in turns without pressure.",
-            "1 session (1 claude-code) with 5 turns; 1 session passed a compaction, rewind or reset (1 in all)",
+            "1 session (1 claude-code) with 5 turns; in the replay, 1 session passes a compaction or reset (1 in all;",
             "at budgets of 20 %, 60 %, 100 tokens, window (shares are of the working set).",
             "2 refetches (92 tokens) of unchanged content (by exact signature 0, 0 tokens)",
             "and 1 read (7 tokens) of lines that the agent had edited itself",
@@ -174,14 +174,14 @@ class OtherSessionsTest(unittest.TestCase):
         write_session(root, "inferred", recorded={**USAGE, "window_is_recorded": False})
         report = report_of(run(root, "inferred", "recorded", options=FEW)[2])
         row = "2026-04-01 | 2 | 5 | 5 | 1 | 99 | 100"
-        self.assertIn(f"| inferred | {row} | ~90 | 111.1 % |", report)
-        self.assertIn(f"| recorded | {row} | 90 | 111.1 % |", report)
+        self.assertIn(f"| inferred | {row} | ~90 (111.1 %) |", report)
+        self.assertIn(f"| recorded | {row} | 90 (111.1 %) |", report)
 
     def test_working_set_has_no_share_of_a_window_that_nobody_knows(self):
         root = temporary_folder(self)
         write_session(root, "toy", recorded=NO_USAGE, started="")
         report = report_of(run(root, "toy", options=FEW)[2])
-        self.assertIn("| toy | - | 2 | 5 | 5 | 1 | 99 | 100 | - | - |", report)
+        self.assertIn("| toy | - | 2 | 5 | 5 | 1 | 99 | 100 | - |", report)
         self.assertNotIn("at the model's window", report)
 
     def test_session_has_its_boundaries_and_its_subagents_and_what_none_has_is_left_out(self):
@@ -190,7 +190,7 @@ class OtherSessionsTest(unittest.TestCase):
         other["counts"] = {"subagents": 3, "subagent_tool_calls": 40}
         report = report_of(summarize_sessions([one, other], FEW, []))
         self.assertIn("| compactions | cleared results | resumes | lost tokens |", report)
-        self.assertRegex(report, r"\| s1 \|.*\| 2 \| 7 \| 14 \| 0 \| 500 \| 90 \| 555.6 % \| - \|")
+        self.assertRegex(report, r"\| s1 \|.*\| 2 \| 7 \| 14 \| 0 \| 500 \| 90 \(555.6 %\) \| - \|")
         self.assertRegex(report, r"\| s2 \|.*\| 0 \| 0 \| 0 \|.*\| 3 \(40 calls\) \|")
         without = report_of(summarize_sessions([facts("s1")], FEW, []))
         self.assertNotIn("| subagents |", without)

@@ -214,12 +214,12 @@ class LossTest(unittest.TestCase):
     def test_lost_are_refetches_and_edited_lines_that_were_no_longer_there(self):
         one = facts("s1", refetch_calls=2, refetch_tokens=70, edited_lost_calls=1, edited_lost_tokens=30)
         other = facts("s2", repeat_calls=4, repeat_tokens=900, edited_kept_calls=1, edited_kept_tokens=900)
-        loss = loss_of([one, other])
+        loss = loss_of([one, other], {})
         self.assertEqual((loss["calls"], loss["tokens"]), (3, 100))
         self.assertEqual([item["name"] for item in loss["sessions"]], ["s1"])
 
     def test_at_least_the_tokens_are_written_again_and_at_most_each_call_reads_a_mean_prompt_too(self):
-        loss = loss_of([facts("s1", refetch_calls=3, refetch_tokens=100)])
+        loss = loss_of([facts("s1", refetch_calls=3, refetch_tokens=100)], {})
         # 100 tokens; 3 prompts of 200 tokens.
         self.assertEqual((loss["share_at_least"], loss["share_at_most"]), (0.1, 0.7))
         self.assertAlmostEqual(loss["usd_at_least"], 100 * 1.25 * 3e-6, places=6)
@@ -229,20 +229,31 @@ class LossTest(unittest.TestCase):
 
     def test_mean_prompt_is_that_of_the_session_that_lost(self):
         large = {**USAGE, "prompt_tokens": 100_000, "requests": 10}
-        loss = loss_of([facts("s1", recorded=large), facts("s2", refetch_calls=1, refetch_tokens=10)])
+        loss = loss_of([facts("s1", recorded=large), facts("s2", refetch_calls=1, refetch_tokens=10)], {})
         self.assertEqual(loss["share_at_most"], ratio(210, 101_000))
 
     def test_without_usage_there_is_neither_a_share_nor_an_upper_bound(self):
-        loss = loss_of([facts("s1", recorded=NO_USAGE, refetch_calls=3, refetch_tokens=100)])
+        loss = loss_of([facts("s1", recorded=NO_USAGE, refetch_calls=3, refetch_tokens=100)], {})
         self.assertEqual((loss["share_at_least"], loss["share_at_most"], loss["usd_at_most"]), (None, None, None))
         self.assertGreater(loss["usd_at_least"], 0)
 
     def test_recording_that_was_not_read_whole_makes_a_lower_bound(self):
-        self.assertFalse(loss_of([facts("s1")])["lower_bound"])
+        self.assertFalse(loss_of([facts("s1")], {"refused_recordings": [], "sessions_left_out": 0})["lower_bound"])
         for name in ("broken_lines", "damaged_files", "unknown_lines"):
             one = facts("s1")
             one["unread"][name] = 1
-            self.assertTrue(loss_of([one, facts("s2")])["lower_bound"], name)
+            self.assertTrue(loss_of([one, facts("s2")], {})["lower_bound"], name)
+        for reading in ({"refused_recordings": [{"name": "a", "reason": "b"}]}, {"sessions_left_out": 1}):
+            self.assertTrue(loss_of([facts("s1")], reading)["lower_bound"], reading)
+        unnamed = facts("s1")
+        unnamed["counts"]["unnamed_clearings"] = 1
+        self.assertTrue(loss_of([unnamed], {})["lower_bound"])
+
+    def test_what_was_never_written_to_a_cache_has_the_price_of_plain_input(self):
+        plain = {**USAGE, "written_tokens": 0}
+        loss = loss_of([facts("s1", recorded=plain, refetch_calls=3, refetch_tokens=100)], {})
+        self.assertAlmostEqual(loss["usd_at_least"], 100 * 3e-6, places=6)
+        self.assertAlmostEqual(loss["usd_at_most"], (100 + 600 * 0.1) * 3e-6, places=6)
 
     def test_sessions_come_by_what_they_lost_then_by_their_length(self):
         sessions = [

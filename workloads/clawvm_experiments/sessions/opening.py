@@ -15,7 +15,7 @@ from clawvm_experiments.sessions.summary import PRICED_MODEL, USD_PER_MILLION, r
 from clawvm_replay.document import Paragraph, counted, listed
 from clawvm_runtime.policy import policy_named
 
-__all__ = ["ALMOST_NOTHING", "LITTLE", "first_sentences"]
+__all__ = ["ALMOST_NOTHING", "LITTLE", "first_sentences", "how_counted"]
 
 ALMOST_NOTHING, LITTLE = 0.03, 0.1
 """Shares of all prompt tokens: when even the upper bound is below them, almost nothing was lost, or little.
@@ -35,38 +35,52 @@ def first_sentences(results: Mapping[str, Any], pages: str = "") -> list[Paragra
     return [Paragraph(_lost(results)), Paragraph(_where(results, pages)), Paragraph(_helped(results))]
 
 
+def how_counted(results: Mapping[str, Any]) -> Paragraph:
+    """Return what the words and amounts of the three sentences mean."""
+    prices = results["prices"]
+    return Paragraph(
+        "*Lost* is content that the harness no longer had when the model asked for it again; its tokens are estimated, "
+        "rather high than low. The lower amount is their price as input once more, the upper one takes each call as a "
+        f"request of its own over a cached prompt of mean size: *almost nothing* is below {percent(ALMOST_NOTHING)} of "
+        f"all prompt tokens even then, *little* below {percent(LITTLE)}. Prices: {PRICED_MODEL}, "
+        f"{USD_PER_MILLION:g} USD per million input tokens, cache writes {prices['write']:g} times and cache reads "
+        f"{prices['cached_read']:g} times that. What a policy has in its store needs no tool to run again. The names "
+        "are those of policies: LRU keeps what was used last, Compaction-Hybrid what the last compaction left, ClawVM "
+        "what its score chooses (`docs/policies.md`)."
+    )
+
+
 # --- How much.
 
 
 def _lost(results: Mapping[str, Any]) -> str:
     loss, usage, sessions = results["loss"], results["loss"]["with_usage"], counted(len(results["sessions"]), "session")
-    unread = "; what could not be read may hold more" if loss["lower_bound"] else ""
-    recorded = counted(usage["prompt_tokens"], "recorded prompt token")
+    unread = "; what could not be read, or is not recorded, may hold more" if loss["lower_bound"] else ""
+    recorded = counted(usage["prompt_tokens"], "prompt token")
     if not loss["calls"]:
         among = f" with {recorded}" if usage["prompt_tokens"] else ""
+        head = "Nothing is known to be lost" if loss["lower_bound"] else "Nothing was lost"
         return (
-            f"**Nothing was lost:** in {sessions}{among}, the model never asked again for content that the harness no "
-            f"longer had{unread}."
+            f"**{head}:** in {sessions}{among}, the model never asked again for content that the harness no longer "
+            f"had{unread}."
         )
     tokens = f"{'at least ' if loss['lower_bound'] else ''}{counted(loss['tokens'], 'token')}"
-    what = f"{tokens} in {counted(loss['calls'], 'call')} that asked again for content that the harness no longer had"
-    price = f"at the {_price(results)}"
-    least = f"at least {_usd(loss['usd_at_least'])} (the tokens written to the cache once more)"
+    what = f"{tokens} in {counted(loss['calls'], 'call')} that asked for them again"
+    least, named = _usd(loss["usd_at_least"]), f"at list prices of {PRICED_MODEL}"
     if not usage["prompt_tokens"]:
         return (
-            f"**Lost:** {what}; that is {least}, {price}; no recording has its number of prompt tokens, so there is "
-            f"no share and no upper bound{unread}."
+            f"**Lost:** {what}, for {least} or more {named}; no recording has its number of prompt tokens, so there is "
+            f"no share{unread}."
         )
     share = f"{small_percent(loss['share_at_least'])} of all {recorded}"
-    most = (
-        f"at most {_usd(loss['usd_at_most'])} or {small_percent(loss['share_at_most'])} of the tokens (each call a "
-        f"request of its own over a cached prompt of mean size), of {_usd(usage['usd'])} for all prompts"
-    )
+    money = f"{_usd(usage['usd_at_least'])} to {_usd(loss['usd_at_most'])} of {_usd(usage['usd'])} {named}"
+    # With most of the loss in sessions without a share, the share of the others decides nothing.
+    head = _verdict(loss["share_at_most"]) if 2 * usage["tokens"] >= loss["tokens"] else "Lost:"
     if usage["tokens"] == loss["tokens"]:
-        return f"**{_verdict(loss['share_at_most'])}** {what}, {share}; that is {least} and {most}, {price}{unread}."
+        return f"**{head}** {what}, {share}; {money}{unread}."
     return (
-        f"**Lost:** {what}; that is {least}; in the {usage['sessions']:,} of {sessions} that recorded their prompt "
-        f"tokens it is {counted(usage['tokens'], 'token')}, {share}, and {most}, {price}{unread}."
+        f"**{head}** {what}; in the {usage['sessions']:,} of {sessions} that recorded their prompt tokens, "
+        f"{counted(usage['tokens'], 'token')}, {share}, {money}{unread}."
     )
 
 
@@ -74,14 +88,6 @@ def _verdict(share_at_most: float) -> str:
     if share_at_most < ALMOST_NOTHING:
         return "Almost nothing was lost:"
     return "Little was lost:" if share_at_most < LITTLE else "Lost:"
-
-
-def _price(results: Mapping[str, Any]) -> str:
-    prices = results["prices"]
-    return (
-        f"list price of {PRICED_MODEL} ({USD_PER_MILLION:g} USD per million input tokens; cache writes "
-        f"{prices['write']:g} times, cache reads {prices['cached_read']:g} times that)"
-    )
 
 
 def _usd(amount: float) -> str:
@@ -96,7 +102,7 @@ def _usd(amount: float) -> str:
 def _where(results: Mapping[str, Any], pages: str) -> str:
     losers, sessions = results["loss"]["sessions"], results["sessions"]
     if not losers:
-        passed = sum(any(one["counts"].get(name) for name in _DROPPING) for one in sessions)
+        passed = sum(one["chain"] or any(one["counts"].get(name) for name in _DROPPING) for one in sessions)
         if not passed:
             return "**Where:** in no session; none passed a compaction, clear, rewind or reset."
         return (
@@ -109,11 +115,12 @@ def _where(results: Mapping[str, Any], pages: str) -> str:
     if more := losers[len(shown) :]:
         others = "the other one" if len(more) == 1 else f"the other {len(more):,}"
         rest = f"{others} lost {counted(sum(one['tokens'] for one in more), 'token')}"
-        return f"**Where:** {among}, most in {named}; {rest}."
+        most = "most in" if shown[-1]["tokens"] > more[0]["tokens"] else "such as"
+        return f"**Where:** {among}, {most} {named}; {rest}."
     return f"**Where:** {among}: {named}." if len(sessions) > 1 else f"**Where:** in {named}."
 
 
-_DROPPING = ("compactions", "cleared_results", "rewinds", "resets")
+_DROPPING = ("compactions", "cleared_results", "unnamed_clearings", "rewinds", "resets")
 """Counts of what drops content."""
 
 
@@ -174,11 +181,11 @@ def _place(results: Mapping[str, Any], budget: str, judged: Mapping[str, Mapping
     if budget == WINDOW:
         known, sessions = sum(bool(one["recorded"]["window"]) for one in results["sessions"]), len(results["sessions"])
         which = [f"known for {known:,} of {counted(sessions, 'session')}", *which] if known < sessions else which
-        place = "with the model's whole window for content"
+        place = "with the model's whole window"
     elif budget in {Budget(share=share).label for share in results["shares"]}:
-        place = f"with room for {budget} of a session's content (its working set)"
+        place = f"with {budget} of the session's content"
     else:
-        place = f"with room for {budget}"
+        place = f"with {budget}"
     return f"{place}{f' ({listed(which)})' if which else ''},"
 
 
@@ -193,8 +200,8 @@ def _best(judged: Mapping[str, Mapping[str, Any]], *, explained: bool) -> str:
     if not served:
         return "no policy would have had any of it"
     shares = f"{percent(ratio(held, tokens))} {{}}and {percent(ratio(served - held, tokens))}{{}}"
-    words = ("in the prompt ", " in the store, which serves it without running a tool") if explained else ("", "")
-    text = f"{listed(names)} would {'each ' if len(names) > 1 else ''}have had {shares.format(*words)}"
+    words = ("in the prompt ", " in the store") if explained else ("", "")
+    text = f"{listed(names)} would have had {shares.format(*words)}"
     own = policy_named("clawvm").name
     for (served, held), group in others:
         if own in group:

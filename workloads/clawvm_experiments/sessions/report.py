@@ -211,8 +211,9 @@ def _answers(results: Mapping[str, Any]) -> Iterator[str]:
     shares = " (shares are of the working set)" if results["shares"] else ""
     yield (
         f"**Replayed:** {counted(findings['sessions'], 'session')} ({formats}) with "
-        f"{counted(findings['turns'], 'turn')}; {counted(passed, 'session')} passed a compaction, rewind or reset "
-        f"({passages:,} in all). {counted(results['cells'], 'replay')}: "
+        f"{counted(findings['turns'], 'turn')}; in the replay, {counted(passed, 'session')} "
+        f"{'passes' if passed == 1 else 'pass'} a compaction or reset ({passages:,} in all; one before any turn is "
+        f"none). {counted(results['cells'], 'replay')}: "
         f"{' and '.join('demands by ' + view.removesuffix('s') for view in results['views'])}, "
         f"{', '.join(map(cut_phrase, results['cuts']))}, at budgets of {', '.join(results['budgets'])}{shares}."
     )
@@ -294,7 +295,7 @@ def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
         "Those that lost most come first, then the longest. Boundaries are the recorded ones; a kind that none of "
         "these sessions has is left out. In a replay a rewind counts as a compaction, and a clear, a fork and a "
         "further session of a chain count as resets; a resume drops nothing. A *window* with a ~ is not recorded: it "
-        "is the largest prompt before an automatic compaction. *Of the window* is the working set as a share of it."
+        "is the largest prompt before an automatic compaction; in parentheses, the working set as a share of it."
     )
     if with_subagents:
         text += " *Subagents* are those whose recordings are among the inputs; their content counts in no other column."
@@ -307,15 +308,20 @@ def _sessions(results: Mapping[str, Any]) -> Iterator[Block]:
         working_set, counts = one["views"][RESOURCES]["whole"]["working_set"], one["counts"]
         length = (counts.get("turns"), one["turns"], counts.get("tool_calls"))
         passages = (boundaries(counts)[name] for name in passed)
-        sizes = (working_set, window(one["recorded"]), window_share(working_set, one["recorded"]))
+        sizes = (working_set, _window_and_share(working_set, one["recorded"]))
         own = [_subagents(counts)] if with_subagents else []
         _, lost = session_loss(one)
         day = Number(one["started"]) if one["started"] else None  # On one line, as numbers are.
         rows.append((one["name"], day, *length, *passages, lost, *sizes, *own))
     boundary_names = (f"{name}s" for name in passed)
     header = ["session", "day", "prompts", "turns", "tool calls", *boundary_names, "lost tokens"]
-    header += ["working set", "window", "of the window", *(["subagents"] if with_subagents else [])]
+    header += ["working set", "window", *(["subagents"] if with_subagents else [])]
     yield Table.of(header, rows)
+
+
+def _window_and_share(working_set: int, recorded: Mapping[str, Any]) -> Number | None:
+    share = window_share(working_set, recorded)
+    return None if share is None else Number(f"{window(recorded)} ({share})")
 
 
 def _subagents(counts: Mapping[str, int]) -> Number | None:

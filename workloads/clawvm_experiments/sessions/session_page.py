@@ -118,7 +118,7 @@ def _losses(facts: Mapping[str, Any]) -> Table:
         for view in VIEWS
         for label, there in facts["views"][view].items()
     )
-    return Table.of(["demands by", "up to", "turns", "compactions", "resets", *LOSSES], rows)
+    return Table.of(["demands by", "up to", "turns", "replayed compactions", "replayed resets", *LOSSES], rows)
 
 
 def _unbroken(label: str) -> str:

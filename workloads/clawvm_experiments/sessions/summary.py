@@ -101,7 +101,7 @@ def summarize_sessions(
         "prices": {"cached_read": PRICES.cached_read, "plain": PRICES.plain, "write": PRICES.write},
         "sessions": [{**one, "recorded": {**one["recorded"], **_recorded_cost([one["recorded"]])}} for one in facts],
         "reading": None if reading is None else dict(reading),
-        "loss": loss_of(facts),
+        "loss": loss_of(facts, reading or {}),
         "recorded": {name: _recorded(own) for name, own in sorted(groups.items())},
         "faults": list(_faults(rows, format_of, formats)),
         "totals": list(_totals(main)),
@@ -133,14 +133,14 @@ def by_loss(facts: Iterable[Mapping[str, Any]]) -> list[Any]:
     return sorted(facts, key=lambda one: (-session_loss(one)[1], -session_loss(one)[0], -one["turns"], one["name"]))
 
 
-def loss_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def loss_of(facts: Sequence[Mapping[str, Any]], reading: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the sessions lost and what that cost, in tokens and US dollars (``USD_PER_MILLION``).
 
-    At least, the lost tokens were written to the cache once more. At most, each lost call was also a request of its
-    own, whose prompt (the session's mean) was read from the cache: known for sessions with recorded usage alone, whose
-    prompts cost ``with_usage.usd``.
-    ``share`` has both as shares of the recorded prompt tokens. ``lower_bound`` is whether some of a recording was not
-    read, and may hold more.
+    At least, the lost tokens were one more time plain input, or written to the cache where the session's prompts were.
+    At most, each lost call was also a request of its own, whose prompt (the session's mean) was read from the cache:
+    known for sessions with recorded usage alone, whose prompts cost ``with_usage.usd``. ``share`` has both as shares of
+    the recorded prompt tokens. ``lower_bound`` is whether something may hold more: what was not read, by *reading* too,
+    or clearings that do not name what they cleared.
     """
     lost = [(one, *session_loss(one)) for one in facts]
     with_usage = [item for item in lost if item[0]["recorded"]["requests"] and item[0]["recorded"]["prompt_tokens"]]
@@ -151,6 +151,9 @@ def loss_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         calls * one["recorded"]["prompt_tokens"] / one["recorded"]["requests"] for one, calls, _ in with_usage
     )
     usd = USD_PER_MILLION / 1_000_000
+    once = {one["name"]: PRICES.write if one["recorded"]["written_tokens"] else PRICES.plain for one, _, _ in lost}
+    price = sum(once[one["name"]] * tokens for one, _, tokens in lost)
+    known_price = sum(once[one["name"]] * tokens for one, _, tokens in with_usage)
     spent = _recorded_cost([one["recorded"] for one, _, _ in with_usage])["cost"]
     sums = _sums([one["views"][RESOURCES]["whole"] for one in facts], "refetch_tokens", "edited_lost_tokens")
     return {
@@ -167,12 +170,14 @@ def loss_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "tokens": known,
             "prompt_tokens": prompt,
             "usd": round(usd * spent, DIGITS),
+            "usd_at_least": round(usd * known_price, DIGITS),
         },
         "share_at_least": ratio(known, prompt),
         "share_at_most": ratio(known + prompts, prompt),
-        "usd_at_least": round(usd * PRICES.write * sum(tokens for _, _, tokens in lost), DIGITS),
-        "usd_at_most": round(usd * (PRICES.write * known + PRICES.cached_read * prompts), DIGITS) if prompt else None,
-        "lower_bound": any(any(one["unread"].values()) for one in facts),
+        "usd_at_least": round(usd * price, DIGITS),
+        "usd_at_most": round(usd * (known_price + PRICES.cached_read * prompts), DIGITS) if prompt else None,
+        "lower_bound": bool(reading.get("refused_recordings") or reading.get("sessions_left_out"))
+        or any(any(one["unread"].values()) or one["counts"].get("unnamed_clearings") for one in facts),
     }
 
 
