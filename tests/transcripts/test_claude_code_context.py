@@ -1,6 +1,7 @@
 """Claude Code: what waits in the queue, and what the main thread still holds, in all the shapes that files have."""
 
 import io
+import itertools
 import json
 import unittest
 from unittest import mock
@@ -11,6 +12,7 @@ from clawvm_transcripts.events import (
     Cleared,
     Compaction,
     Prompt,
+    Resume,
     Rewind,
     SessionStart,
     Subagent,
@@ -19,13 +21,15 @@ from clawvm_transcripts.formats import claude_code
 from clawvm_transcripts.formats.claude_code import CLAUDE_CODE
 from tests.transcripts.hand_made import reading_of
 
+_NUMBERS = itertools.count()
+
 
 def events_of(*records):
     return list(CLAUDE_CODE.read(io.BytesIO("\n".join(map(json.dumps, records)).encode())))
 
 
 def line(kind, content, **more):
-    return {"type": kind, "uuid": "u", "sessionId": "s", "message": {"content": content}, **more}
+    return {"type": kind, "uuid": f"u{next(_NUMBERS)}", "sessionId": "s", "message": {"content": content}, **more}
 
 
 def queue(operation, *content):
@@ -35,7 +39,7 @@ def queue(operation, *content):
 
 def attached(prompt, mode="prompt", origin="human"):
     facts = {"type": "queued_command", "prompt": prompt, "commandMode": mode, "origin": origin and {"kind": origin}}
-    return {"type": "attachment", "uuid": "q", "sessionId": "s", "attachment": facts}
+    return {"type": "attachment", "uuid": f"q{next(_NUMBERS)}", "sessionId": "s", "attachment": facts}
 
 
 def blocks(*texts):
@@ -62,6 +66,43 @@ class QueueTest(unittest.TestCase):
             self.assertEqual(self.typed(*records, queue("remove")), ["a", None, "b"])
         twice = [queue("enqueue", "a"), queue("enqueue", "a"), attached("a"), queue("remove", "a"), REPLY]
         self.assertEqual(self.typed(*twice), ["a", None], "the other one still waits")
+
+    def test_an_attachment_with_other_words_or_behind_the_next_reply_is_the_same_prompt(self):
+        for records in (
+            [
+                queue("enqueue", "a"),
+                attached([*blocks("a"), {"type": "image"}, *blocks(" long")]),
+                queue("remove"),
+                REPLY,
+            ],
+            [queue("enqueue", "a  "), attached("a"), queue("remove", "a  "), REPLY],
+            [queue("enqueue", "a"), queue("remove"), REPLY, attached("a"), line("assistant", "More.")],
+        ):
+            self.assertEqual(len([words for words in self.typed(*records) if words is not None]), 1, records)
+        compaction = {"type": "system", "subtype": "compact_boundary", "uuid": "z", "sessionId": "s"}
+        self.assertEqual(
+            self.typed(queue("enqueue", "a"), queue("remove"), compaction, attached("a"), REPLY), ["a", None]
+        )
+
+    def test_the_words_of_another_agent_are_no_prompt(self):
+        message = '<teammate-message from="reviewer">Fine.</teammate-message>'
+        self.assertEqual(self.typed(queue("enqueue", message), queue("remove"), REPLY), [None])
+        self.assertEqual(self.typed(line("user", message), REPLY), [None])
+        self.assertEqual(self.typed(line("user", "Fine.", origin={"kind": "peer"}), REPLY), [None])
+        self.assertEqual(self.typed(line("user", "Fine.", origin={"kind": "human"}), REPLY), ["Fine.", None])
+
+    def test_resumes_with_nothing_said_between_them_are_one(self):
+        def resumed(number):
+            facts = {"hookName": "SessionStart:resume", "toolUseID": number}
+            return {"type": "attachment", "uuid": f"x{number}", "sessionId": "s", "attachment": facts}
+
+        for between, resumes in (([], 1), ([line("user", "a")], 2), ([REPLY], 2)):
+            events = events_of(line("user", "Begin."), resumed("1"), *between, resumed("2"))
+            self.assertEqual(len([event for event in events if isinstance(event, Resume)]), resumes)
+
+    def test_a_line_that_comes_twice_counts_once(self):
+        again = line("user", "a")
+        self.assertEqual(self.typed(again, again, REPLY, REPLY), ["a", None])
 
     def test_the_same_words_twice_are_two_prompts(self):
         twice = [queue("enqueue", "a")] * 2
@@ -236,6 +277,7 @@ class ThreadTest(unittest.TestCase):
             ({"preservedMessages": {"uuids": ["s1"]}, "preservedSegment": {"headUuid": "r1"}}, ("t1",)),
             ({"preservedSegment": {"headUuid": "r1", "tailUuid": "r2"}}, ("t1",)),
             ({"preservedSegment": {"headUuid": "s3", "tailUuid": "r1"}}, ()),
+            ({"preservedSegment": {"headUuid": "r2", "tailUuid": "behind"}}, ("t2", "t3")),
             ({"preservedSegment": {"headUuid": "r1"}}, ()),
             ({"preservedSegment": {"tailUuid": "s3"}}, ()),
             ({"preservedSegment": {"headUuid": "nowhere", "tailUuid": "s3"}}, ()),

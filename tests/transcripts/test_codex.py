@@ -395,7 +395,7 @@ class RolledBack(unittest.TestCase):
         return [record for name in names for record in (screen("user_message", message=name), call(name), result(name))]
 
     def test_so_many_prompts_are_taken_back_with_what_followed(self) -> None:
-        for number, lost in ((0, ()), (1, ("c",)), (2, ("c", "b")), (3, ("c", "b", "a")), (9, ("c", "b", "a"))):
+        for number, lost in ((1, ("c",)), (2, ("c", "b")), (3, ("c", "b", "a")), (9, ("c", "b", "a"))):
             back = screen("thread_rolled_back", num_turns=number)
             self.assertEqual(self.rewinds(*self.prompts("a", "b", "c"), back), [Rewind(number, lost)])
 
@@ -417,9 +417,9 @@ class RolledBack(unittest.TestCase):
         self.assertEqual(rewind, Rewind(2, ("d", "c"), ("b",)))
 
     def test_a_number_that_is_none_takes_back_nothing(self) -> None:
-        for number in (None, -1, "1", 1.5, True, [1]):
+        for number in (None, -1, "1", 1.5, True, [1], 0):
             back = screen("thread_rolled_back", num_turns=number)
-            self.assertEqual(self.rewinds(*self.prompts("a"), back), [Rewind(0)])
+            self.assertEqual(self.rewinds(*self.prompts("a"), back), [])
 
 
 class Results(unittest.TestCase):
@@ -438,6 +438,13 @@ class Results(unittest.TestCase):
             for body in ("", "words\nOutput:\nmore", "\n"):
                 self.assertEqual(self.result(head + body), RecordedResult("c", head + body, head=len(head)))
         self.assertEqual(self.result("Wall time: 1 seconds\nOutput:").head, 28)
+
+    def test_one_image_without_a_list_around_it_is_an_image(self) -> None:
+        for output in (
+            {"type": "input_image", "image_url": "data:a"},
+            [{"type": "input_image", "image_url": "data:a"}],
+        ):
+            self.assertEqual(self.result(output), RecordedResult("c", "", images=("data:a",)))
 
     def test_an_output_that_looks_like_a_head_has_none(self) -> None:
         for text in (

@@ -411,15 +411,21 @@ class BoundariesTest(unittest.TestCase):
         session = Hand().prompt("one").reply(run("env", "a")).prompt("two").rewind(1).prompt("three")
         self.assertEqual([item[3] for item in converted(session.reply(run("env", "a"))).observed()], [False])
 
-    def test_after_a_resume_or_a_rewind_files_may_have_changed_unseen(self) -> None:
-        for name, arguments in (("resume", ()), ("rewind", ())):
-            session = Hand().reply(read("a", "x\ny"))
-            getattr(session, name)(*arguments)
-            self.assertEqual(converted(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], []], name)
-        for name, arguments in (("reset", ("start:clear",)), ("compaction", ())):
-            session = Hand().reply(read("a", "x\ny"))
-            getattr(session, name)(*arguments)
-            self.assertEqual(converted(session.reply(read("a", "x", 1, 2))).demands(RESOURCES), [[], ["file a"]], name)
+    def test_whatever_came_between_the_same_lines_are_a_demand_and_other_lines_are_new(self) -> None:
+        between = (
+            ("resume", ()),
+            ("rewind", ()),
+            ("reset", ("start:clear",)),
+            ("reset", ("start:fork",)),
+            ("compaction", ()),
+        )
+        for name, arguments in between:
+            for text, demands in (("x", ["file a"]), ("z", [])):
+                session = Hand().reply(read("a", "x\ny"))
+                getattr(session, name)(*arguments)
+                self.assertEqual(
+                    converted(session.reply(read("a", text, 1, 2))).demands(RESOURCES), [[], demands], name
+                )
 
     def test_what_a_reset_destroyed_has_to_be_fetched_again_unless_it_was_written(self) -> None:
         session = Hand().reply(run("env", PAGES_OF_TEXT)).reset("start:clear").reply(run("env", PAGES_OF_TEXT))

@@ -113,9 +113,11 @@ class PlainCountsTest(unittest.TestCase):
         self.assertEqual(list(found.resume_kinds), ["session_meta_again", "start:resume"])
 
     def test_a_result_is_cleared_once_and_is_no_compaction(self) -> None:
-        found = counts_of(*calls(run("a")), Cleared(("1", "2")), Cleared(("2", "3")), Cleared(()))
+        results = [RecordedResult(name, "text") for name in ("1", "2", "3")]
+        cleared = [Cleared(("1", "2")), Cleared(("2", "3", "of another file")), Cleared(()), Cleared(None)]
+        found = counts_of(*calls(run("a")), *results, *cleared)
         self.assertEqual((found.cleared_results, found.compactions, found.cross_compaction_repeats), (3, 0, 0))
-        self.assertEqual(found.tool_results, 0)
+        self.assertEqual((found.tool_results, found.unnamed_clearings), (3, 1))
 
     def test_images_of_results_count_with_their_result(self) -> None:
         once = RecordedResult("1", "", images=("a", "a"))

@@ -228,6 +228,15 @@ class ChainTest(FolderTest):
         (session,) = self.convert(*paths, chain=True)
         self.assertEqual(self.trace(session)[1][1].calls, self.trace(session)[1][0].calls)
 
+    def test_what_a_chain_repeats_was_paid_for_once(self) -> None:
+        first = recording("one")
+        second = recording("one").prompt("Go on.").call("Bash", {"command": "make"}, "made")
+        second.lines = [line.replace('"sessionId": "one"', '"sessionId": "two"') for line in second.lines]
+        paths = [made.write(self.folder / f"{number}.jsonl") for number, made in enumerate((first, second))]
+        (alone,) = self.convert(paths[1])
+        (chained,) = self.convert(*paths, chain=True)
+        self.assertEqual(chained.facts["recorded"], alone.facts["recorded"])
+
     def test_beginning_of_a_file(self) -> None:
         path = recording(project="/srv/other", started="2026-05-06T07:08:09Z").write(self.folder / "a.jsonl.gz")
         start = beginning_of(Source(path), CLAUDE_CODE)

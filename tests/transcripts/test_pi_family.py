@@ -209,9 +209,9 @@ class OpenClaw(unittest.TestCase):
                 *skipped("reply written by the harness", "line written by the harness"),
                 Prompt("Try again"),
                 *skipped("entry outside the conversation"),
-                # The leaf goes back to k5, and what names the leaf as its parent goes on there.
-                Rewind(3),
+                # The leaf names k5, and what names the leaf as its parent goes on there.
                 *skipped("leaf"),
+                Rewind(3),
                 Prompt("After going back"),
                 # A leaf that names an entry that is not there moves nothing.
                 *skipped("leaf"),
@@ -235,7 +235,7 @@ class OpenClaw(unittest.TestCase):
             entry(name="d", parent="l"),
         )
         self.assertEqual(
-            read, [Prompt("a"), Prompt("b"), Rewind(1), *skipped("leaf"), Prompt("c"), Rewind(1), Prompt("d")]
+            read, [Prompt("a"), Prompt("b"), *skipped("leaf"), Rewind(1), Prompt("c"), Rewind(1), Prompt("d")]
         )
 
 
@@ -338,15 +338,19 @@ class Tree(unittest.TestCase):
         self.assertEqual([event for event in read if isinstance(event, Broken)], [])
         return [event for event in read if isinstance(event, Rewind)]
 
+    def test_a_further_header_is_a_resume_or_another_session(self) -> None:
+        for name, expected in ((HEADER["id"], Resume("start:resume")), ("other", Reset("other_session"))):
+            self.assertIn(expected, events(entry(name="a", parent=None), {**HEADER, "id": name}))
+
     def test_only_what_is_said_moves_the_conversation(self) -> None:
         before = [entry(name="a", parent=None), *reads(1, "a"), entry(name="b", parent="s1")]
         for kind, moves in (
             ("message", True),
             ("compaction", True),
             ("branch_summary", True),
-            ("session_init", True),
+            ("session_init", False),
             ("reset_boundary", True),
-            ("leaf", True),
+            ("leaf", False),
             ("custom", False),
             ("custom_message", False),
             ("label", False),

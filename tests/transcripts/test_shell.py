@@ -185,7 +185,10 @@ class ReadTest(unittest.TestCase):
         self.assertEqual(
             reads_of("head -3 a b; cat c"), [("a", 1, 3, False), ("b", 1, 3, False), ("c", None, None, False)]
         )
-        self.assertEqual(reads_of("cat a b | head -3"), [("a", None, None, False), ("b", None, None, False)])
+        # One stream of both: nobody knows where the first one ends.
+        for text in ("cat a b | head -3", "cat a b | sed -n 2,4p", "sed -n 1,5p a b"):
+            self.assertEqual(reads_of(text), [("a", None, None, True), ("b", None, None, True)], text)
+        self.assertEqual(reads_of("cat a b | nl"), [("a", None, None, False), ("b", None, None, False)])
 
     def test_a_filter_narrows_only_what_runs_through_its_pipe(self) -> None:
         for text in (

@@ -148,7 +148,7 @@ class ClearedTest(SituationCase):
         jib, spinnaker, boom = "jib.txt", "spinnaker.txt", "boom.txt"
         kept = [(jib, False), (boom, True), (jib, True), (boom, True), (spinnaker, False), (jib, True)]
         reading = self.assert_reading(
-            "claude-code/cleared.jsonl", kept, prompts=1, replies=10, calls=9, results=9, cleared=4
+            "claude-code/cleared.jsonl", kept, prompts=1, replies=10, calls=9, results=9, cleared=3
         )
         # A list that is none, and a boundary without facts, clear what nobody knows.
         named = [Cleared(("toolu_1", "toolu_2", "toolu_9")), Cleared(("toolu_5",))]

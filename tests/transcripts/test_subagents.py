@@ -115,6 +115,16 @@ class SubagentTest(unittest.TestCase):
         self.write("agent-a1.jsonl", claude_code_subagent("one", "a1", 3))
         self.assertEqual(self.subagent_counts(self.conversion()), [(1, 3)])
 
+    def test_a_session_that_is_given_twice_or_whose_first_file_is_refused_keeps_its_subagents(self) -> None:
+        recording("one").write(self.write("b/one.jsonl", ""))
+        self.write("agent-a1.jsonl", claude_code_subagent("one", "a1", 3))
+        for other in ((self.folder / "in/b/one.jsonl").read_text(), recording("one").lines[0] * 0):
+            self.write("a/one.jsonl", other or json.dumps({"type": "system", "uuid": "x", "sessionId": "one"}))
+            for chain in Chain:
+                conversion = self.conversion(chain=chain)
+                self.assertEqual(self.subagent_counts(conversion), [(1, 3)], chain)
+                self.assertEqual([file.session for file in conversion.subagents], [conversion.sessions[0].name], chain)
+
     def test_parents_in_a_circle_have_no_session(self) -> None:
         starts = [SessionStart(one, subagent=True, parent=other) for one, other in (("a", "b"), ("b", "a"))]
         self.assertEqual(sessions_of(starts).keys(), {"a", "b"})

@@ -154,13 +154,23 @@ def _conversion(jobs: Sequence[Job], workers: int, root: Path) -> Conversion:
             for folder in folders:
                 remove_spools(folder)
         if not conversion.sessions:
-            raise InputError("no recorded session in a known format in any of these inputs")
+            raise InputError(_why_nothing(conversion))
     except BaseException:
         _remove_empty_folders(root)
         raise
     seconds = time.perf_counter() - begin
     _say(f"{conversion.raw_bytes / 1e6:.1f} MB of recordings in {seconds:.1f} s, workers: {workers}")
     return conversion
+
+
+def _why_nothing(conversion: Conversion) -> str:
+    """Return why there is no session: the reason of the only recording, if there is one."""
+    if len(conversion.refused) == 1:
+        _, item = conversion.refused[0]
+        return f"{item.path}: {item.reason}"
+    if conversion.subagents:
+        return "these are recordings of subagents; name those of their sessions, too"
+    return "no recorded session in a known format in any of these inputs"
 
 
 def _remove_empty_folders(root: Path) -> None:

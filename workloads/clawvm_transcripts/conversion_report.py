@@ -7,7 +7,7 @@ private map (``private_names``).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,12 @@ def name_of_refused(path: str) -> str:
     return f"recording-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _place(item: SubagentFile) -> tuple[str, str]:
-    return item.name, item.path
+def _subagents_of(results: Iterable[JobResult]) -> tuple[SubagentFile, ...]:
+    """Return the recording of every subagent once, with its session if any result has it."""
+    found: dict[str, SubagentFile] = {}
+    for item in sorted((item for result in results for item in result.subagents), key=lambda item: item.session):
+        found[item.path] = item
+    return tuple(sorted(found.values(), key=lambda item: (item.name, item.path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Conversion:
             tuple(by_name.values()),
             tuple(sorted(named, key=lambda pair: (pair[1].reason, pair[0]))),
             tuple(item for item in refused if not item.recording),
-            tuple(sorted((item for result in results for item in result.subagents), key=_place)),
+            _subagents_of(results),
             len(sessions) - len(by_name) + sum(result.duplicates for result in results),
             sum(result.left_out for result in results),
             sum(result.raw_bytes for result in results),

@@ -219,7 +219,8 @@ class SessionCounter:
         elif isinstance(event, Cleared):
             counts.unnamed_clearings += event.calls is None
             for call in event.calls or ():
-                self._cleared.take(call)
+                if self._results.has(call):
+                    self._cleared.take(call)
         elif isinstance(event, Rewind):
             counts.rewinds += 1
         elif isinstance(event, Subagent):
@@ -313,6 +314,10 @@ class _Ids:
         self._seen.add(number)
         self.number += 1
         return True
+
+    def has(self, name: str) -> bool:
+        """Return whether the thing with this id was counted."""
+        return number_of(name) in self._seen
 
     def missing_in(self, others: _Ids) -> int:
         """Return how many ids *others* did not see."""

@@ -405,12 +405,11 @@ class Evidence:
     def _holding(self, reads: Sequence[PathRead], own: _Result | None, *, stale: bool) -> list[_Result]:
         """Return results, other than the call's own, that together hold every line of *reads*; none if they do not.
 
-        Fresh ones have to be of this era; that something edited a stale one is certain in any.
+        They may be of an earlier era: whoever takes a fresh one for the file as it is now compares the text.
         """
 
         def is_usable(result: _Result) -> bool:
-            in_time = result.era == self._era or (stale and result.era != _PAST)
-            return in_time and result.covers and result.stale is stale and result is not own
+            return result.era != _PAST and result.covers and result.stale is stale and result is not own
 
         return self._all_held(reads, is_usable)
 

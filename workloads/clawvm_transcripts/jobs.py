@@ -96,21 +96,23 @@ def _with_subagents(
     blank: Job,
 ) -> list[Job]:
     """Return *jobs* with every subagent in that of its session, and one job for each whose session is not there."""
-    holders: dict[str, str] = {}
+    # One session may be in several files: copies, of which one counts, or files of which some are refused.
+    holders: dict[str, list[str]] = {}
     for file, start in sessions:
         if start.session:
-            holders.setdefault(start.session, str(file.path))
+            holders.setdefault(start.session, []).append(str(file.path))
     belongs = sessions_of(start for _, start in subagents)
     of_file: dict[str, list[tuple[str, str]]] = {}
     alone: list[Job] = []
     for file, start in subagents:
         session = belongs[start.session]
-        if session in holders:
-            of_file.setdefault(holders[session], []).append((str(file.path), session))
-        else:
+        for holder in holders.get(session, ()):
+            of_file.setdefault(holder, []).append((str(file.path), session))
+        if session not in holders:
             alone.append(replace(blank, subagents=((str(file.path), ""),), named=file.named))
     found = (
-        replace(job, subagents=tuple(pair for path in job.paths for pair in of_file.get(path, ()))) for job in jobs
+        replace(job, subagents=tuple(dict.fromkeys(pair for path in job.paths for pair in of_file.get(path, ()))))
+        for job in jobs
     )
     return [*found, *alone]
 

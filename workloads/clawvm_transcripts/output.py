@@ -36,7 +36,7 @@ from clawvm_transcripts.events import (
     Usage,
     Window,
 )
-from clawvm_transcripts.pseudonyms import Pseudonyms
+from clawvm_transcripts.pseudonyms import Pseudonyms, number_of
 from clawvm_transcripts.reading import Source
 from clawvm_transcripts.subagents import NAME_DIGITS, SubagentFile, read_subagent
 from clawvm_transcripts.views import Observed, View, observations_end, observations_header
@@ -486,6 +486,7 @@ class _Session:
         self.counts: list[SessionCounts] = []
         self._ids: list[str] = []
         self._usage = RecordedUsage()
+        self._replies: dict[int, int] = {}  # In which session of a chain each reply came first.
         self._broken: list[dict[str, Any]] = []
         self._facts: dict[str, Any] = {}
         self.formats: list[str] = []
@@ -506,7 +507,8 @@ class _Session:
         facts = facts_of(event) if isinstance(event, RecordedCall) else None
         if not self._counter.add(event, facts) or isinstance(event, Skipped):
             return
-        self._usage.add(event)
+        if not self._is_copied(event):
+            self._usage.add(event)
         if isinstance(event, Broken) and len(self._broken) < BROKEN_LINES_SHOWN:
             self._broken.append({**asdict(event), "session": len(self.formats)})
         self._converter.feed(event, facts)
@@ -515,6 +517,14 @@ class _Session:
             self.counts.append(self._counter.counts())
             if not self._chain:
                 self.end()
+
+    def _is_copied(self, event: Event) -> bool:
+        """Return whether an earlier session of the chain has the usage of this reply already."""
+        if not (self._chain and isinstance(event, Usage) and event.message):
+            return False
+        reply = number_of(event.message)
+        self._replies.setdefault(reply, len(self.formats))
+        return self._replies[reply] != len(self.formats)
 
     def end(self) -> None:
         """Let go of all that only a running session needs: a file may hold thousands of sessions."""

@@ -172,7 +172,8 @@ def _sed(words: Words) -> _Shown:
         if paths[0] == "" and len(paths) > 1:
             del paths[0]  # The empty suffix of BSD's ``-i ''``.
         scripts.append(paths.pop(0))
-    ranges = _sed_ranges(scripts) if quiet else ()
+    # To sed, several files are one stream of lines.
+    ranges = _sed_ranges(scripts) if quiet and len(paths) < 2 else ()
     return _Shown(paths, ranges) if ranges else _Shown(paths, partly=True)
 
 
@@ -254,7 +255,7 @@ class _Line:
         self._reads: list[PathRead] = []
         self._edits: list[str] = []
         self._parts: set[_Part] = set()
-        self._flowing = 0  # How many of the last reads, all of one file, run through the pipe.
+        self._flowing = 0  # How many of the last reads run through the pipe.
 
     def effects(self) -> Effects:
         parts = self._parts - {_Part.NOTHING}
@@ -324,8 +325,9 @@ class _Line:
                 self._narrow(shown, fed)
             return _Part.NOTHING if command.piped or command.body is not None else _Part.PROGRAM
         known = [path for path in paths if path not in (None, "-", "")]
-        self._reads += [read for path in known if path for read in shown.of(plain_path(path))]
-        self._flowing = len(shown.ranges) if len(paths) == 1 == len(known) else 0
+        reads = [read for path in known if path for read in shown.of(plain_path(path))]
+        self._reads += reads
+        self._flowing = len(reads) if len(known) == len(paths) else 0
         return _Part.READ if len(known) == len(paths) else _Part.PROGRAM
 
     def _narrow(self, shown: _Shown, fed: int) -> None:

@@ -48,7 +48,8 @@ OWN_FIELDS = {"file-history-snapshot": "messageId", "summary": "leafUuid"}
 
 INJECTED = re.compile(
     r"\s*(?:<(?:local-command-stdout|local-command-stderr|local-command-caveat|bash-stdout|bash-stderr"
-    r"|task-notification|system-reminder)\b|\[Request interrupted by user|Caveat: The messages below were generated)"
+    r"|task-notification|teammate-message|system-reminder)\b|\[Request interrupted by user"
+    r"|Caveat: The messages below were generated)"
 )
 """How the text of a user line begins that the harness wrote; a typed slash command or shell line is a prompt."""
 
@@ -98,6 +99,7 @@ class _Reader(Reader):
         self._started = False
         self._subagent = False  # The file is that of a subagent: its side lines are its conversation.
         self._starts: set[str] = set()  # Starts of the session that were reported already.
+        self._idle_since = ""  # The start behind which nothing was said yet.
         self._usages: set[int] = set()  # Replies whose usage was reported already, by their number_of.
         self._usage = events.Usage(0)  # The newest.
         self._thread = _Thread()
@@ -107,9 +109,13 @@ class _Reader(Reader):
         kind = required_text(record, "type")
         if not self._started and "uuid" in record:
             yield self._start(record)
+        if self._thread.knows(record.get("uuid")):
+            yield events.Skipped("line again", known=True)
+            return
         if record.get("isSidechain") is True and not self._subagent:
             yield events.Subagent(text_of(record.get("agentId")), tuple(_calls_of(record)))
         elif kind == "assistant":
+            self._idle_since = ""
             yield from self._queue.handed_over()
             yield from self._assistant(record)
         elif kind == "user":
@@ -186,10 +192,11 @@ class _Reader(Reader):
         words = _words(content)
         if results:
             self._thread.line(record, [text_of(block.get("tool_use_id")) for block in results])
-        elif record.get("isMeta") is True or self._subagent or INJECTED.match(words):
+        elif record.get("isMeta") is True or self._subagent or not _by_user(record) or INJECTED.match(words):
             yield HARNESS_LINE
             self._thread.line(record)
         else:
+            self._idle_since = ""
             yield from self._queue.handed_over()
             rewind = self._thread.prompt(record)
             if rewind is not None:
@@ -218,8 +225,10 @@ class _Reader(Reader):
             start = hook.removeprefix(SESSION_START)
             # One start shows as a line per hook; they share the id of the hook's call.
             name = f"{start} {record.get('toolUseID') or facts.get('toolUseID') or record.get('timestamp')}"
-            if start in STARTS and name not in self._starts:
+            # Resumes with nothing said between them are one.
+            if start in STARTS and name not in self._starts and not (start == "resume" == self._idle_since):
                 self._starts.add(name)
+                self._idle_since = start
                 yield STARTS[start](f"start:{start}")
                 if start == "clear":
                     self._thread.emptied()
@@ -230,8 +239,7 @@ class _Reader(Reader):
         elif facts.get("type") == QUEUED and not self._subagent:
             words = words_of(facts.get("prompt"))
             typed = _is_typed(facts, words)
-            self._queue.attached(words, typed)
-            yield events.Prompt(words) if typed else HARNESS_LINE
+            yield events.Prompt(words) if self._queue.attached(words, typed) else HARNESS_LINE
         else:
             yield events.Skipped(f"{record['type']}/{facts.get('type')}", known=True)
         self._thread.line(record)
@@ -239,9 +247,13 @@ class _Reader(Reader):
 
 def _is_typed(facts: dict[str, Any], words: str) -> bool:
     """Return whether the user typed what was queued: neither a notification, nor a message of another agent."""
+    return facts.get("commandMode") == "prompt" and _by_user(facts) and INJECTED.match(words) is None
+
+
+def _by_user(facts: dict[str, Any]) -> bool:
+    """Return whether no other agent is recorded as the origin."""
     origin = facts.get("origin")
-    by_user = origin is None or object_of(origin).get("kind") == "human"
-    return facts.get("commandMode") == "prompt" and by_user and INJECTED.match(words) is None
+    return origin is None or object_of(origin).get("kind") == "human"
 
 
 def _calls_of(record: dict[str, Any]) -> Iterator[str]:
@@ -254,18 +266,19 @@ def _calls_of(record: dict[str, Any]) -> Iterator[str]:
 class _Queue:
     """Prompts that were typed while the agent worked, and handed over between two calls.
 
-    Newer files hold each as an attachment. In older ones, the queue's own lines are the only trace: what is removed
-    from the queue and has no attachment before the next reply was handed over.
+    Newer files hold each as an attachment, before or behind the line that removes it from the queue. In older ones, the
+    queue's own lines are the only trace: what is removed and has no attachment before the next reply was handed over.
     """
 
     def __init__(self) -> None:
         # What waits, and whether it is in the file as an attachment already.
         self._waiting: deque[tuple[str, bool]] = deque(maxlen=MOST_QUEUED)
         self._removed: deque[str] = deque(maxlen=MOST_QUEUED)
+        self._handed: deque[str] = deque(maxlen=MOST_QUEUED)  # Reported without an attachment.
 
     def take(self, record: dict[str, Any]) -> None:
         """Take a line of the queue."""
-        operation, words = record.get("operation"), words_of(record.get("content"))
+        operation, words = record.get("operation"), words_of(record.get("content")).strip()
         if operation == "enqueue":
             self._waiting.append((words, False))
         elif operation == "popAll":
@@ -284,20 +297,31 @@ class _Queue:
                 return item
         return self._waiting.popleft()
 
-    def attached(self, words: str, typed: bool) -> None:
-        """Note that *words*, which the user has *typed* or not, are in the file as an attachment."""
+    def attached(self, words: str, typed: bool) -> bool:
+        """Take *words* that are in the file as an attachment; return whether they are a prompt not yet reported."""
+        words = words.strip()
         if words in self._removed:
             self._removed.remove(words)
+        elif words in self._handed:
+            self._handed.remove(words)
+            return False
         elif (words, False) in self._waiting:
-            self._waiting[self._waiting.index((words, False))] = (words, True)
+            self._mark(words)
         elif typed and self._removed:
             self._removed.popleft()  # With an image, or with pasted text in full, the words are others.
+        elif typed and (others := [other for other, attached in self._waiting if not attached]):
+            self._mark(others[0])
+        return typed
+
+    def _mark(self, words: str) -> None:
+        self._waiting[self._waiting.index((words, False))] = (words, True)
 
     def handed_over(self) -> Iterator[events.Event]:
         """Yield the prompts that were removed from the queue, and of which nothing else is in the file."""
         while self._removed:
             words = self._removed.popleft()
-            if words.strip():
+            if words:
+                self._handed.append(words)
                 yield events.Prompt(words)
 
 
@@ -311,9 +335,14 @@ class _Thread:
         self._branches = Branches()
         self._lines: dict[int, int] = {}  # The number of each line, by the number_of of its uuid.
         self._places = array("I")  # The place of each line, by its number.
+        self._parents = array("i")  # The line that each line hangs on, -1 for none that is known.
         self._results: dict[int, tuple[str, ...]] = {}  # Of the lines that hold any, by their number.
         self._reply = ""  # The newest.
         self._reply_line = 0  # The number of its first line.
+
+    def knows(self, uuid: Any) -> bool:
+        """Return whether a line with this *uuid* came before."""
+        return isinstance(uuid, str) and number_of(uuid) in self._lines
 
     def line(self, record: dict[str, Any], results: Sequence[str] = ()) -> None:
         """Take a line that is part of the place where it hangs, with the *results* in it."""
@@ -350,7 +379,7 @@ class _Thread:
 
     def compaction(self, record: dict[str, Any], facts: dict[str, Any]) -> events.Compaction:
         """Take the line of a compaction with its *facts*; return it, with what it kept."""
-        lines = self._preserved(facts)
+        lines = self._preserved(record, facts)
         place = self._leave(self._parent(record))
         present = set(self._branches.context())
         # A range of lines also spans what was left behind before.
@@ -381,15 +410,24 @@ class _Thread:
         self._reply = ""
         return self._branches.append(parent, weight=0)
 
-    def _preserved(self, facts: dict[str, Any]) -> Sequence[int]:
+    def _preserved(self, record: dict[str, Any], facts: dict[str, Any]) -> Sequence[int]:
         """Return the lines that a compaction keeps word for word; those behind it in the file need no mention."""
         messages, segment = object_of(facts.get("preservedMessages")), object_of(facts.get("preservedSegment"))
         named = messages.get("allUuids") or messages.get("uuids")
         if isinstance(named, list):
             lines = (self._lines.get(number_of(uuid)) for uuid in named if isinstance(uuid, str))
             return sorted({line for line in lines if line is not None})
-        first, last = (self._lines.get(number_of(text_of(segment.get(end))), -1) for end in ("headUuid", "tailUuid"))
-        return range(first, last + 1) if first >= 0 else ()
+        if not all(texts_of(segment, "headUuid", "tailUuid")):
+            return ()
+        first, last = (self._lines.get(number_of(segment[end]), -1) for end in ("headUuid", "tailUuid"))
+        if last < 0:  # The end of the range is behind the summary.
+            newest = self._parent_line(record)
+            last = len(self._places) - 1 if newest is None else newest
+        chain = []
+        while 0 <= first <= last:
+            chain.append(last)
+            last = self._parents[last]
+        return chain[::-1] if chain[-1:] == [first] else ()
 
     def _parent_line(self, record: dict[str, Any]) -> int | None:
         parent = record.get("parentUuid") or record.get("logicalParentUuid")
@@ -402,6 +440,8 @@ class _Thread:
     def _add(self, record: dict[str, Any], place: int) -> None:
         if isinstance(record.get("uuid"), str):
             self._lines.setdefault(number_of(record["uuid"]), len(self._places))
+        parent = self._parent_line(record)
+        self._parents.append(-1 if parent is None else parent)
         self._places.append(place)
 
 

@@ -134,7 +134,8 @@ def tool_result(payload: dict[str, Any]) -> events.RecordedResult:
     elif isinstance(output, dict):
         failed = True if output.get("success") is False else None
         output = output.get("content") or output.get("content_items") or output
-    text = words_of(output if isinstance(output, (str, list)) else [output])
+    output = output if isinstance(output, (str, list)) else [output]  # One part, without its list.
+    text = words_of(output)
     head = _head_length(text)
     if failed is None and head:
         # The newest code counts: a command in front of it may look like one.
@@ -351,18 +352,19 @@ class _Reader(Reader):
             yield from self._replies.item("".join(parts))
         elif role == "user":
             yield from self._replies.release()
-            yield from self._user_message(parts)
+            yield from self._user_message(parts, image=not parts and bool(images_of(content)))
         elif role in ("developer", "system"):
             instructions = [event for part in parts for event in self._instruction("system", part)]
             yield from instructions or (HARNESS_LINE,)
         else:
             yield events.Skipped(f"message/{role!s:.40}")
 
-    def _user_message(self, parts: list[str]) -> Iterator[events.Event]:
+    def _user_message(self, parts: list[str], *, image: bool) -> Iterator[events.Event]:
+        """Yield what a user message says: *parts* of words, or an *image* alone."""
         typed = [part for part in parts if _is_typed(part)]
         rules = [event for part in parts if RULES.match(part) for event in self._instruction("rules", part)]
         yield from rules
-        if typed and not self._subagent:
+        if (typed or image) and not self._subagent:
             yield from self._prompts.item("".join(typed))
         elif not rules:
             yield HARNESS_LINE
@@ -386,7 +388,8 @@ class _Reader(Reader):
             yield from self._usage(payload)
         elif kind == "thread_rolled_back":
             yield from self.finish()
-            yield self._rolled_back(count_of(payload.get("num_turns")) or 0)
+            prompts = count_of(payload.get("num_turns"))
+            yield self._rolled_back(prompts) if prompts else events.Skipped(f"event_msg/{kind}", known=True)
         elif kind == "task_started":
             yield from self._new_window(payload) or (events.Skipped("event_msg/task_started", known=True),)
         else:

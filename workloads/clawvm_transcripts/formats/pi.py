@@ -57,7 +57,7 @@ ROLES_WITHOUT_USE = names(
 MIRRORS = frozenset({"delivery-mirror", "gateway-injected"})
 """Models of provider ``openclaw`` that are none: the gateway's copy of a reply, or a note of its own."""
 
-MOVES = frozenset({"branch_summary", "compaction", "leaf", "message", "session_init"})
+MOVES = frozenset({"branch_summary", "compaction", "message"})
 """Entry types that move the conversation to where they hang, as resets do; any other may hang anywhere."""
 
 RESETS = {"reset": "reset", "reset_boundary": "start:clear"}
@@ -106,6 +106,7 @@ class PiReader(Reader):
         self._numbered = array("Q")
         self._numbers: dict[str, int] = {}  # Of the records, by the ids of their entries.
         self._started = False
+        self._session_id = ""
         self._forked = ""  # When the fork was made, while its copied entries may still be read.
         self._copies = False  # Whether any was read.
 
@@ -141,12 +142,9 @@ class PiReader(Reader):
         rewind = self._branches.go_to(place)
         if rewind.dropped:
             yield rewind
-        if kind == "leaf":
-            yield from found
-        else:
-            self._branches.append()
-            for event in found:
-                yield self._placed(event, record)
+        self._branches.append()
+        for event in found:
+            yield self._placed(event, record)
         if entry:
             self._places[entry] = self._branches.here
         if kind == "reset":
@@ -175,11 +173,16 @@ class PiReader(Reader):
         if not self._started:
             self._started = True
             self._forked = time if fork else ""
-            yield events.SessionStart(text_of(record.get("id")), "", text_of(record.get("cwd")), time)
+            self._session_id = text_of(record.get("id"))
+            yield events.SessionStart(self._session_id, "", text_of(record.get("cwd")), time)
             return
+        same, self._session_id = record.get("id") == self._session_id, text_of(record.get("id"))
         # Ids are unique within one session only.
         self._branches, self._places, self._numbers = Branches(), {}, {}
-        yield events.Reset("start:fork") if fork else events.Resume("start:resume")
+        if fork or not same:
+            yield events.Reset("start:fork" if fork else "other_session")
+        else:
+            yield events.Resume("start:resume")
 
     def _fork_behind(self, time: Any) -> Iterator[events.Event]:
         if not self._forked or not isinstance(time, str):
@@ -217,7 +220,7 @@ class PiReader(Reader):
     def _kept(self, record: dict[str, Any]) -> tuple[str, ...]:
         """Return the calls whose results a compaction keeps: those from its first kept entry on."""
         number = self._numbers.get(text_of(record.get("firstKeptEntryId")), record.get("firstKeptEntryIndex"))
-        if isinstance(number, int) and 0 < number < len(self._numbered):
+        if type(number) is int and 0 < number < len(self._numbered):
             return tuple(self._branches.results_since(self._numbered[number]))
         return ()
 
