@@ -44,9 +44,8 @@ def how_counted(results: Mapping[str, Any]) -> Paragraph:
         f"request of its own over a cached prompt of mean size: *almost nothing* is below {percent(ALMOST_NOTHING)} of "
         f"all prompt tokens even then, *little* below {percent(LITTLE)}. Prices: {PRICED_MODEL}, "
         f"{USD_PER_MILLION:g} USD per million input tokens, cache writes {prices['write']:g} times and cache reads "
-        f"{prices['cached_read']:g} times that. What a policy has in its store needs no tool to run again. The names "
-        "are those of policies: LRU keeps what was used last, Compaction-Hybrid what the last compaction left, ClawVM "
-        "what its score chooses (`docs/policies.md`)."
+        f"{prices['cached_read']:g} times that. What a policy has in its store needs no tool to run again; "
+        "`docs/policies.md` describes the policies."
     )
 
 
