@@ -186,6 +186,11 @@ class HeadTest(unittest.TestCase):
         self.assertEqual(self.head(b"SQLite format 3\0\x10\n" + LINE * 2).records, ())
         self.assertEqual(self.head(b"\0\0" + LINE + b"\0\0\0\n" + LINE).records, (RECORD, RECORD))
 
+    def test_one_nul_in_a_long_line_of_text_makes_no_binary_file(self):
+        long = {**RECORD, "words": "x" * 200}
+        line = json.dumps(long).encode().replace(b"xx", b"x\0", 1) + b"\n"
+        self.assertEqual(len(self.head(line + LINE).records), 2)
+
 
 class SessionFilesTest(Folder):
     def names(self, *inputs):

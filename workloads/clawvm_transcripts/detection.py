@@ -63,6 +63,10 @@ HEAD_ELEMENTS = 16
 """Elements of each top-level array that are kept to find the format."""
 
 
+BYTES_FOR_A_NUL = 100
+"""Bytes of a line of text that one NUL may be among: a tool may have printed it."""
+
+
 class NotReadError(InputError):
     """A file that is not converted: ``reason`` says why in a few words, without the path of the file.
 
@@ -88,7 +92,8 @@ def head_of(stream: BinaryIO) -> Head:
     document = start.removeprefix(codecs.BOM_UTF8).lstrip()
     lines = start.removeprefix(codecs.BOM_UTF8).split(b"\n", HEAD_LINES)
     rest = lines.pop()
-    if b"\0" in (lines or [rest])[0].strip(b"\0 \t\r"):
+    first = (lines or [rest])[0].strip(b"\0 \t\r")
+    if first.count(0) * BYTES_FOR_A_NUL > len(first):
         return Head(start)  # Binary: what looks like a record is a row of a database, or a part of something else.
     records = [record for line in lines for record in _objects(line)]
     if len(lines) < HEAD_LINES:
