@@ -91,18 +91,21 @@ class Branches:
     def go_to(self, place: int) -> Rewind:
         """Go on below *place*, and return the rewind that this is (of weight 0 on the way down).
 
-        O(places between the two); when a compaction is left behind, O(places up to the root).
+        O(places between the two); when one of them is a compaction, O(places up to the root).
         """
         common = self._common(place, self.here)
-        left = list(self._up(self.here, common))
+        left, entered = list(self._up(self.here, common)), list(self._up(place, common))
         lost = tuple(call for each in left for call in self._results_of(each))
         restored: tuple[str, ...] = ()
-        if place != common or not self._compactions.keys().isdisjoint(left):
-            # Behind a compaction there is less, before one more, and on a branch that was left what it had.
+        if not self._compactions.keys().isdisjoint((*left, *entered)):
+            # Behind a compaction there is less, and before one more.
             before, self.here = tuple(self.context()), place
             restored = tuple(self.context())
             there = set(restored)
             lost = tuple(dict.fromkeys((*lost, *(call for call in before if call not in there))))
+        elif entered:
+            back = (call for each in entered for call in self._results_of(each))
+            restored = tuple(call for call in back if call not in self._cleared)
         self.here = place
         return Rewind(sum(self._weights[each] for each in left), lost, restored)
 
