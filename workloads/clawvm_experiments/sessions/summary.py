@@ -136,11 +136,11 @@ def by_loss(facts: Iterable[Mapping[str, Any]]) -> list[Any]:
 def loss_of(facts: Sequence[Mapping[str, Any]], reading: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the sessions lost and what that cost, in tokens and US dollars (``USD_PER_MILLION``).
 
-    At least, the lost tokens were one more time plain input, or written to the cache where the session's prompts were.
-    At most, each lost call was also a request of its own, whose prompt (the session's mean) was read from the cache:
-    known for sessions with recorded usage alone, whose prompts cost ``with_usage.usd``. ``share`` has both as shares of
-    the recorded prompt tokens. ``lower_bound`` is whether something may hold more: what was not read, by *reading* too,
-    or clearings that do not name what they cleared.
+    At least, the lost tokens were input once more, written to the cache where the session's prompts were. At most, each
+    lost call was also a request of its own, whose prompt (the session's mean) was read from the cache; that is known
+    for sessions with recorded usage alone, whose prompts cost ``with_usage.usd``. The shares are those of recorded
+    prompt tokens. ``lower_bound`` is whether more may have been lost: in what was not read (*reading* is the
+    ``reading_record``), or by clearings that do not name what they cleared.
     """
     lost = [(one, *session_loss(one)) for one in facts]
     with_usage = [item for item in lost if item[0]["recorded"]["requests"] and item[0]["recorded"]["prompt_tokens"]]
