@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from clawvm_replay.document import markdown
 from clawvm_replay.gates import GATES, GateReport, report_record, run_gates
 from clawvm_replay.output import MANIFEST_NAME, OutputDirectory
+from clawvm_replay.published import TABLE_6, TABLE_6_BUDGET
 from clawvm_replay.schemas import schema_documents
 from clawvm_replay.suite_report import preliminary_blocks, sweep_blocks
 from clawvm_replay.sweep import SweepCell, SweepSummary, sweep
 from clawvm_replay.trace_format import Trace
 from clawvm_runtime.canonical import canonical_json
-from clawvm_runtime.policy import POLICIES, Policy
+from clawvm_runtime.policy import FEATURES, POLICIES, Policy
 
 __all__ = ["document", "manifest_record", "run_suite", "write_gates"]
 
@@ -66,13 +67,32 @@ def run_suite(
         rows.append(outcome.metrics)
         progress(len(rows), len(cells), outcome.name)
     summary = SweepSummary(rows, policies)
+    removals = remove_features(traces, jobs)
     output.write("tier2/results/tier2.summary.json", document(summary.to_record(configuration)))
     output.write("tier2/results/tier2.summary.csv", summary.to_csv().encode("ascii"))
     output.write("tier2/results/tier2.summary.md", markdown(sweep_blocks(summary)).encode("ascii"))
-    report = markdown(preliminary_blocks(reports, summary, configuration))
+    if removals is not None:
+        record = removals.to_record(
+            {**configuration, "budgets": [TABLE_6_BUDGET], "policies": [policy.id for policy in removals.policies]}
+        )
+        output.write("tier2/results/table6.summary.json", document(record))
+    report = markdown(preliminary_blocks(reports, summary, removals, configuration))
     output.write("preliminary.report.md", report.encode("ascii"))
     output.write(MANIFEST_NAME, document(manifest_record(output, configuration)))
     return SuiteOutcome(all(report.passed for report in reports), sum(row.served for row in rows), len(rows))
+
+
+def remove_features(traces: Sequence[Trace], jobs: int = 1) -> SweepSummary | None:
+    """Return Table 6: ClawVM without one feature at a time, on those of *traces* that have its budget.
+
+    None if no trace has.
+    """
+    policies = [POLICIES["clawvm"].without(FEATURES[feature_id]) for feature_id in TABLE_6]
+    ablated = [trace for trace in traces if trace.header.budget == TABLE_6_BUDGET]
+    if not ablated:
+        return None
+    cells = [SweepCell(trace, policy) for policy in policies for trace in ablated]
+    return SweepSummary([outcome.metrics for outcome in sweep(cells, jobs)], policies)
 
 
 def manifest_record(output: OutputDirectory, configuration: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from clawvm_experiments.sensitivity_conclusions import (
     TASK_BUDGET,
     CountTable,
 )
-from clawvm_experiments.sensitivity_settings import GROUPS, SETTINGS
+from clawvm_experiments.sensitivity_settings import GROUPS, OTHER_SIZING, SETTINGS
 from clawvm_replay.document import markdown
 from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import read_trace, write_trace
@@ -36,6 +36,13 @@ OUTSIDE_TRACE_FORMAT = ("flush_at_once", "long_early_flush")
 BUDGETS = (120, 500)
 FAULTS = {"retrieval": 40, "retrieval_cache": 12, "compaction_hybrid": 4}
 TOKENS = {"lru": 80, "clawvm": 100, "oracle_h3": 60}
+PROMPTS = {
+    "compaction_hybrid": (1, 100, 50, 9.0),
+    "lru": (5, 100, 50, 12.0),
+    "clawvm": (2, 100, 60, 10.0),
+    "oracle_h3": (4, 100, 40, 14.0),
+}
+"""Turns with a plan below its floor, tokens of the prompts, those reused, their cost."""
 THRASH = {"retrieval": 4.0, "retrieval_cache": 1.6, "compaction_hybrid": 1.1}
 
 
@@ -62,7 +69,8 @@ def made_up_counts():
 
 
 def made_up(policy, budget, faults, tokens, thrash):
-    return Counts("story", budget, policy, faults, 0, 5, 9, 2, tokens, 0, 0, thrash)
+    prompts = PROMPTS.get(policy, (0, 0, 0, 0.0))
+    return Counts("story", budget, policy, faults, 0, 5, 9, 2, tokens, 0, 0, thrash, *prompts)
 
 
 def without(feature):
@@ -112,6 +120,11 @@ VIOLATIONS = {
     "lru_tokens": [("lru", 120, {"page_in_tokens": 200})],
     "lookahead_saves": [("oracle_h3", 120, {"page_in_tokens": 200})],
     "lookahead_fewest": [("oracle_h3", 120, {"page_in_tokens": 101})],
+    "lru_tokens_each_cell": [("lru", 120, {"page_in_tokens": 101})],
+    "reuse_above_lru": [("lru", 120, {"reused_tokens": 70})],
+    "cost_below_lru": [("lru", 120, {"prompt_cost": 7.9})],
+    "plans_kept": [("oracle_h3", 120, {"plan_below_floor_turns": 0})],
+    "hybrid_keeps_plans": [("compaction_hybrid", 120, {"plan_below_floor_turns": 3})],
 }
 
 
@@ -179,6 +192,11 @@ class ConclusionsTest(unittest.TestCase):
                 "lru_tokens": 0.8,
                 "lookahead_saves": 0.6,
                 "lookahead_fewest": 0.75,
+                "lru_tokens_each_cell": 0,
+                "reuse_above_lru": 0.1,
+                "cost_below_lru": round(10 / 12, 6),
+                "plans_kept": 4,
+                "hybrid_keeps_plans": 2,
                 "task_kinds": 0,
                 "task_debugging": 0,
                 "task_clawvm": 0,
@@ -306,6 +324,11 @@ def made_up_rows():
         },
         {"tried": [tried(SETTINGS["decay_0.5"], "default", broken)], "recount_equals_engine": None, "orders": None},
         {
+            "tried": [tried(SETTINGS[OTHER_SIZING], "default", violated(VIOLATIONS["plans_kept"]))],
+            "recount_equals_engine": None,
+            "orders": None,
+        },
+        {
             "tried": [tried(SETTINGS["one_order"], "default", made_up_counts())],
             "recount_equals_engine": None,
             "orders": {"generated": order_counts(changed_under=3), "families": order_counts(changed_under=1)},
@@ -324,8 +347,8 @@ class ResultsTest(unittest.TestCase):
 
     def test_findings_count_settings_and_what_they_break(self):
         findings = self.results["findings"]
-        self.assertEqual((findings["settings"], findings["settings_that_change_a_total"]), (4, 2))
-        self.assertEqual(findings["conclusions_that_survive_all"], len(CONCLUSIONS) - 2)
+        self.assertEqual((findings["settings"], findings["settings_that_change_a_total"]), (5, 2))
+        self.assertEqual(findings["conclusions_that_survive_all"], len(CONCLUSIONS) - 4)
         self.assertEqual(findings["conclusions_that_only_recounting_breaks"], 1)
         self.assertTrue(findings["default_recount_equals_engine"])
         self.assertTrue(findings["one_order_changes_nothing_without_pressure"])
@@ -334,6 +357,25 @@ class ResultsTest(unittest.TestCase):
             self.assertEqual(findings[f"claim_{name}_survives_all"], survives)
             self.assertEqual(findings[f"claim_{name}_settings_broken"], broken)
             self.assertEqual(findings[f"claim_{name}_broken_without_recounting"], without_recounting)
+
+    def test_conclusions_are_tried_under_both_sizings(self):
+        findings = self.results["findings"]
+        tried_in_both = len(CONCLUSIONS) - len(TASK_VIOLATIONS)
+        self.assertEqual(findings["conclusions_in_both_sizings"], tried_in_both - 1)
+        self.assertEqual(findings["conclusions_that_depend_on_the_sizing"], 1)
+        self.assertEqual(findings["conclusions_in_neither_sizing"], 0)
+        self.assertFalse(findings["claim_plans_kept_in_both_sizings"])
+        self.assertTrue(findings["claim_fault_order_in_both_sizings"])
+        report = report_of(self.results)
+        self.assertIn(f"{tried_in_both - 1} of {tried_in_both} conclusions hold in both sizings, 1 depends", report)
+        self.assertRegex(report, r"plans kept: .* \| 4 \| 0 \| all tables \|")
+
+    def test_a_conclusion_that_fails_in_both_sizings_depends_on_neither(self):
+        rows = made_up_rows()
+        rows[0]["tried"][0] = tried(SETTINGS["default"], "default", violated(VIOLATIONS["plans_kept"]))
+        findings = EXPERIMENT.summarize(rows)["findings"]
+        self.assertEqual(findings["conclusions_in_neither_sizing"], 1)
+        self.assertEqual(findings["conclusions_that_depend_on_the_sizing"], 0)
 
     def test_findings_about_one_order(self):
         findings = self.results["findings"]

@@ -14,16 +14,20 @@ from clawvm_replay.document import Bullets, Paragraph, Table, markdown
 from clawvm_replay.gates import GATES, run_gates
 from clawvm_replay.metrics import CellMetrics
 from clawvm_replay.output import OutputDirectory
+from clawvm_replay.published import HYBRID_FAULTS, TABLE_4, TABLE_6
 from clawvm_replay.schemas import read_document
 from clawvm_replay.suite_report import preliminary_blocks, sweep_blocks
 from clawvm_replay.sweep import UNSERVED_FIELDS, CellOutcome, SweepCell, SweepSummary, differences, run_cell
-from clawvm_runtime.policy import PAPER_POLICIES, POLICIES
+from clawvm_runtime.policy import FEATURES, PAPER_POLICIES, POLICIES
 from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS
 from tests.support import temporary_folder
 
 REFERENCE = Path(__file__).resolve().parents[2] / "reference"
 SUMMARY = Path("tier2", "results", "tier2.summary.json")
+TABLE_6_SUMMARY = Path("tier2", "results", "table6.summary.json")
 GATE_REPORT = Path("tier1", "tier1.report.json")
+COLUMNS = ("post_compaction_bootstrap", "flush_miss", "duplicate_tool", "refetch")
+"""The kinds of fault that Table 6 has columns for."""
 COMPLETE = ("lru", "clawvm", "oracle_h3")
 
 
@@ -37,7 +41,8 @@ class FreshRunTest(unittest.TestCase):
 
     @classmethod
     def outcomes(cls, cells, jobs):
-        rows = {(row["workload"], row["budget"], row["policy"]): row for row in cls.reference["rows"]}
+        known = [*cls.reference["rows"], *cls.removals["rows"]]
+        rows = {(row["workload"], row["budget"], row["policy"]): row for row in known}
         for cell in cells:
             budget = cell.trace.header.budget
             if cls.whole or budget == min(PAPER_BUDGETS):
@@ -51,6 +56,7 @@ class FreshRunTest(unittest.TestCase):
     def setUpClass(cls):
         cls.root = temporary_folder(cls)
         cls.reference = read_document(REFERENCE / SUMMARY, "sweep_summary")
+        cls.removals = read_document(REFERENCE / TABLE_6_SUMMARY, "sweep_summary")
         cls.configuration = cls.reference["configuration"]
         traces = [
             FAMILIES[name](budget) for name in cls.configuration["workloads"] for budget in cls.configuration["budgets"]
@@ -65,6 +71,7 @@ class FreshRunTest(unittest.TestCase):
     def test_it_equals_the_committed_reference(self):
         self.assertEqual(list(differences(self.reference, self.fresh)), [])
         self.assertEqual(self.fresh, self.reference)
+        self.assertEqual(read_document(self.root / TABLE_6_SUMMARY, "sweep_summary"), self.removals)
         reference, fresh = (read_document(root / GATE_REPORT, "gate_report") for root in (REFERENCE, self.root))
         self.assertEqual(fresh, reference)
         self.assertEqual(self.outcome, (True, 76, 144))
@@ -109,7 +116,7 @@ class FreshRunTest(unittest.TestCase):
 
     def test_both_reports_open_with_the_result_and_this_one_goes_on_with_what_speaks_against_it(self):
         opening, unfavourable = self.report.split("\n\n")[1:5:3]
-        self.assertIn("**Cells served: ClawVM 21, LRU 18 and Oracle (h = 3) 20 of 24; 6 of 6 lifecycle", opening)
+        self.assertIn("**Cells served: ClawVM 20, LRU 17 and Oracle (h = 3) 20 of 24; 6 of 6 lifecycle", opening)
         self.assertIn(
             "They have no explicit faults. Retrieval, Retrieval+Cache and Compaction-Hybrid have 1,6", opening
         )
@@ -123,10 +130,31 @@ class FreshRunTest(unittest.TestCase):
             "clawvm experiment ablations",
         ):
             self.assertIn(words, unfavourable)
-        self.assertLess(len(self.report.split()), 1500, "five minutes of reading")
+        words = [word for word in self.report.split() if word != "|"]
+        self.assertLess(len(words), 1500, "five minutes of reading")
+
+    def test_the_three_published_tables_are_beside_ours_and_labelled(self):
+        section = self.report.split("## The published tables, and ours beside them\n")[1].split("\n## ")[0]
+        self.assertEqual(section.count("(calibrated)"), 3)
+        self.assertIn("Left as predictions of the paper: the removals at the other five budgets", section)
+        for row in TABLE_4.values():
+            self.assertIn(f"| {row.mean_faults:.3f} |", section)
+            self.assertIn(f"| {row.thrash_index:.3f} |", section)
+        for feature_id, row in TABLE_6.items():
+            ours = [item for item in self.removals["rows"] if item["policy"] == f"clawvm_without_{feature_id}"]
+            total = sum(item[kind] for item in ours for kind in COLUMNS)
+            self.assertRegex(section, rf"\| {FEATURES[feature_id].name} \|.* {total} / {row.total} \|")
+        hybrid = [row for row in self.fresh["rows"] if row["policy"] == "compaction_hybrid" and row["budget"] == 120]
+        for field, published in HYBRID_FAULTS.items():
+            ours = sum(row[field] for row in hybrid)
+            self.assertIn(f"| {field.replace('_', ' ')} | {ours} | {published} |", section)
+
+    def test_how_many_published_numbers_are_reproduced_is_counted(self):
+        numbers = 2 * len(TABLE_4) + len(TABLE_6) + len(HYBRID_FAULTS)
+        self.assertIn(f"{numbers} of {numbers} published numbers are reproduced", self.report)
 
     def test_a_policy_that_cannot_page_in_has_a_dash_in_reports_and_a_zero_in_data(self):
-        self.assertRegex(self.report, r"\n\| Retrieval \| - \| 1\.577")
+        self.assertRegex(self.report, r"\n\| Retrieval \| - \| 1\.580")
         self.assertRegex(self.sweep_report, r"\| evidence heavy \| 120 \| Retrieval \|.* \| - \| 0\.105 \|")
         self.assertEqual({row["page_in_tokens"] for row in self.fresh["rows"] if row["policy"] == "retrieval"}, {0})
 
@@ -143,10 +171,10 @@ class ReportTest(unittest.TestCase):
     def setUpClass(cls):
         cls.gates = run_gates(GATES, POLICIES["clawvm"])
 
-    def blocks(self, rows, *policy_ids):
+    def blocks(self, rows, *policy_ids, removals=None):
         policies = [POLICIES[name] for name in policy_ids]
         configuration = {"budgets": [5], "horizon": 3, "policies": list(policy_ids), "workloads": ["daily_assistant"]}
-        return preliminary_blocks(self.gates, SweepSummary(rows, policies), configuration)
+        return preliminary_blocks(self.gates, SweepSummary(rows, policies), removals, configuration)
 
     def rows(self, budget, *policy_ids):
         trace = FAMILIES["daily_assistant"](budget)
@@ -176,6 +204,41 @@ class ReportTest(unittest.TestCase):
         text = markdown(self.blocks(self.rows(120, "retrieval"), "retrieval"))
         self.assertNotRegex(text, "in the structure of|follow from the contract")
         self.assertIn("has 1 cell per published policy, the published sweep 24", text)
+
+    def test_a_run_without_the_budget_of_table_6_says_so(self):
+        text = markdown(self.blocks(self.rows(120, "clawvm"), "clawvm"))
+        self.assertIn("Table 6 is not part of this run, which has no budget of 180 tokens", text)
+        self.assertNotIn("Table 6 (calibrated)", text)
+        self.assertIsNone(suite.remove_features([FAMILIES["daily_assistant"](120)]))
+
+    def test_sums_over_other_workloads_have_no_published_number(self):
+        removals = suite.remove_features([FAMILIES["daily_assistant"](180)])
+        rows = self.rows(120, "compaction_hybrid")
+        text = markdown(self.blocks(rows, "compaction_hybrid", removals=removals))
+        self.assertRegex(text, r"\| auto-pin \| \d+ / - \|")
+        self.assertRegex(text, r"\| explicit faults \| \d+ \| - \|")
+
+    def test_numbers_that_are_not_reproduced_are_named(self):
+        reference = read_document(REFERENCE / SUMMARY, "sweep_summary")
+        names = [field.name for field in dataclasses.fields(CellMetrics)]
+        rows = [CellMetrics(**{name: row[name] for name in names}) for row in reference["rows"]]
+        worse = [
+            dataclasses.replace(row, explicit_faults=2 * row.explicit_faults, flush_miss=4 * row.flush_miss)
+            if row.policy == "compaction_hybrid"
+            else row
+            for row in rows
+        ]
+        removed = SweepSummary(
+            [dataclasses.replace(row, policy="clawvm_without_prefetch") for row in rows if row.policy == "retrieval"],
+            [POLICIES["clawvm"].without(FEATURES[name]) for name in TABLE_6],
+        )
+        text = markdown(self.blocks(worse, *PAPER_POLICIES, removals=removed))
+        missed = text.split("Not reproduced: ")[1].split("\n")[0]
+        self.assertIn("Compaction-Hybrid, mean faults: ", missed)
+        self.assertIn("Compaction-Hybrid at 120 tokens, flush miss: 20, not 5", missed)
+        self.assertRegex(missed, r"ClawVM without prefetch: \d+, not 0")
+        self.assertIn("ClawVM without pointer resolution: 0, not 126", missed)
+        self.assertNotIn("Retrieval", missed)
 
     def test_without_a_policy_of_clawvms_structure_all_policies_lead(self):
         rows = [dataclasses.replace(row, served=True) for row in self.rows(500, "retrieval", "compaction_hybrid")]

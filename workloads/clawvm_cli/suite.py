@@ -30,6 +30,7 @@ from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS, PAPER_FAMILIES
 __all__ = ["COMMANDS"]
 
 SUMMARY = "tier2/results/tier2.summary.json"
+TABLE_6_SUMMARY = "tier2/results/table6.summary.json"
 DEFAULT_HORIZON = 3
 
 
@@ -115,7 +116,14 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    return read_document(path / SUMMARY if path.is_dir() else path, "sweep_summary")
+    """Return the summary of a run; that of a folder has the cells of Table 6 too, where they were run."""
+    if not path.is_dir():
+        return read_document(path, "sweep_summary")
+    summary = read_document(path / SUMMARY, "sweep_summary")
+    table_6 = path / TABLE_6_SUMMARY
+    if table_6.exists():
+        summary["rows"] += read_document(table_6, "sweep_summary")["rows"]
+    return summary
 
 
 COMMANDS = {

@@ -5,6 +5,7 @@ A rule set names one change of the counting, or a few together; a run that the r
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from clawvm_replay.metrics import DIGITS, CellMetrics
 from clawvm_runtime.vocabulary import FaultKind, RecallOutcome
 from clawvm_workloads.reference_model import Access, Recall, Shortfall, Witness
 
-__all__ = ["RULE_SETS", "CountingRules", "Counts", "count", "metrics_counts"]
+__all__ = ["RULE_SETS", "CountingRules", "Counts", "count", "metrics_counts", "with_prompts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,10 @@ RULE_SETS: Mapping[str, RuleSet] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The counts of one run; ``page_in_tokens`` are those that the store had to deliver, however they were counted."""
+    """The counts of one run; ``page_in_tokens`` are those that the store had to deliver, however they were counted.
+
+    The last four fields describe the prompts themselves, which no counting rule changes: ``with_prompts`` fills them.
+    """
 
     workload: str
     budget: int
@@ -142,6 +146,10 @@ class Counts:
     unmet_demands: int
     pressure_turns: int
     thrash_index: float
+    plan_below_floor_turns: int = 0
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    prompt_cost: float = 0.0
 
     @property
     def explicit_faults(self) -> int:
@@ -209,3 +217,9 @@ def metrics_counts(metrics: CellMetrics) -> Counts:
     )
     faults = {kind: getattr(metrics, kind.value) for kind in FaultKind}
     return Counts(faults=faults, **{name: getattr(metrics, name) for name in same})
+
+
+def with_prompts(counts: Counts, metrics: CellMetrics) -> Counts:
+    """Return *counts* with what *metrics* of the same run say about its prompts."""
+    same = ("plan_below_floor_turns", "prompt_tokens", "reused_tokens", "prompt_cost")
+    return dataclasses.replace(counts, **{name: getattr(metrics, name) for name in same})

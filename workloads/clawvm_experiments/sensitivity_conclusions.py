@@ -251,6 +251,57 @@ def lookahead_fewest(table: CountTable) -> ConclusionOutcome:
     return _tokens_at_most(table, "oracle_h3", "lru", "clawvm")
 
 
+@_conclusion(
+    "LRU needs no more page-in tokens than ClawVM's utility score in any cell",
+    "cells in which it needs more; holds at 0",
+)
+def lru_tokens_each_cell(table: CountTable) -> ConclusionOutcome:
+    own = {(item.workload, item.budget): item.page_in_tokens for item in table.of("clawvm")}
+    return _zero(sum(item.page_in_tokens > own[item.workload, item.budget] for item in table.of("lru")))
+
+
+# --- The prompts: what a provider's cache reuses, and plans below their floor.
+
+
+def _reuse(table: CountTable, policy: str) -> float:
+    runs = table.of(policy)
+    return sum(item.reused_tokens for item in runs) / (sum(item.prompt_tokens for item in runs) or 1)
+
+
+@_conclusion("ClawVM's prompts reuse a larger share of their tokens than LRU's", "its share minus LRU's; holds above 0")
+def reuse_above_lru(table: CountTable) -> ConclusionOutcome:
+    return _positive(round(_reuse(table, "clawvm") - _reuse(table, "lru"), DIGITS))
+
+
+@_conclusion(
+    "ClawVM's prompts cost no more than LRU's under the default prices", "quotient of the costs; holds up to 1"
+)
+def cost_below_lru(table: CountTable) -> ConclusionOutcome:
+    own, other = (math.fsum(item.prompt_cost for item in table.of(policy)) for policy in ("clawvm", "lru"))
+    return ConclusionOutcome(own <= other, _ratio(own, other))
+
+
+def _plans_missed(table: CountTable, policy: str) -> int:
+    return sum(item.plan_below_floor_turns for item in table.of(policy))
+
+
+@_conclusion(
+    "ClawVM holds an active plan below its floor in fewer turns than LRU and Oracle",
+    "the fewer of theirs minus its; holds above 0",
+)
+def plans_kept(table: CountTable) -> ConclusionOutcome:
+    others = min(_plans_missed(table, policy) for policy in STRUCTURED if policy != "clawvm")
+    return _positive(others - _plans_missed(table, "clawvm"))
+
+
+@_conclusion(
+    "Compaction-Hybrid holds an active plan below its floor in fewer turns than ClawVM",
+    "ClawVM's turns minus its; holds above 0",
+)
+def hybrid_keeps_plans(table: CountTable) -> ConclusionOutcome:
+    return _positive(_plans_missed(table, "clawvm") - _plans_missed(table, HYBRID))
+
+
 # --- Task replays, tried under the settings of the simulated harness.
 
 

@@ -18,8 +18,9 @@ from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import Policy, WritebackMode
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
 from clawvm_runtime.vocabulary import Boundary, PageType, PinClass
+from clawvm_workloads.families import COMMITTED_SIZING
 
-__all__ = ["GROUPS", "SETTINGS", "Setting", "select_in_one_order", "select_without_injection"]
+__all__ = ["GROUPS", "OTHER_SIZING", "SETTINGS", "Setting", "select_in_one_order", "select_without_injection"]
 
 TraceChange = Callable[[Trace], Trace]
 
@@ -195,6 +196,7 @@ PolicyChange = Callable[[Policy], Policy]
 
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
+        "sizing": "other sizing",
         "harness": "simulated harness",
         "decay": "recency decay",
         "structure": "structure",
@@ -208,8 +210,9 @@ GROUPS: Mapping[str, str] = MappingProxyType(
 class Setting:
     """One setting; ``trace_change`` None and ``policy_change`` None leave traces and policies as they are.
 
-    ``only_flushes``: the change moves nothing but flushes, so that a policy without one cannot notice.
-    ``budget_percent`` is the share of each budget that the pages get; the harness's accounting keeps the whole.
+    ``sizing`` names the constants of the families, a row of ``SIZINGS``. ``only_flushes``: the change moves nothing but
+    flushes, so that a policy without one cannot notice. ``budget_percent`` is the share of each budget that the pages
+    get; the harness's accounting keeps the whole.
     """
 
     id: str
@@ -219,6 +222,7 @@ class Setting:
     selector: Selector = select
     only_flushes: bool = False
     budget_percent: int = 100
+    sizing: str = COMMITTED_SIZING
     group: str = "default"
 
     def changes_runs_of(self, policy: Policy) -> bool:
@@ -227,6 +231,7 @@ class Setting:
         return (
             (self.trace_change is not None and (flushes or not self.only_flushes))
             or self.selector is not select
+            or self.sizing != COMMITTED_SIZING
             or self.budget_percent != 100
         )
 
@@ -321,9 +326,13 @@ _CORNERS = (
     _corner("half_budget", "half budget", budget_percent=50),
 )
 
+OTHER_SIZING = "table_4"
+
+_SIZING = (Setting(OTHER_SIZING, "families sized for Table 4 alone", sizing=OTHER_SIZING, group="sizing"),)
+
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
         setting.id: setting
-        for setting in (Setting("default", "nothing changed"), *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
+        for setting in (Setting("default", "nothing changed"), *_SIZING, *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
     }
 )

@@ -1,8 +1,8 @@
 """The workload families: one story each, as a trace at any token budget.
 
 Only the harness's accounting depends on the budget. ``FAMILIES`` is open: any callable from a budget to a trace may be
-added. The paper's tables take ``PAPER_FAMILIES`` at ``PAPER_BUDGETS``. Sizes and schedules are calibrated, see
-``docs/workloads.md``.
+added. The paper's tables take ``PAPER_FAMILIES`` at ``PAPER_BUDGETS``. Sizes and schedules are calibrated, in two
+``SIZINGS``: see ``docs/workloads.md``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Level, PageType, RecallOutcome, ToolOutcome
 
 __all__ = [
+    "COMMITTED_SIZING",
     "EVIDENCE",
     "FAMILIES",
     "PAPER_BUDGETS",
     "PAPER_FAMILIES",
     "SHAPED_FAMILIES",
+    "SIZINGS",
     "Family",
     "committed_path",
     "open_story",
@@ -111,23 +113,26 @@ def _open(name: str, budget: int, description: str, shape: Shape, **more: Any) -
 
 @dataclass(frozen=True, slots=True)
 class EvidenceHeavyShape(Shape):
-    """Every third resource is the log of a test run instead of a file."""
+    """Every third resource is the log of a test run instead of a file; findings go to the ``plans`` in turn."""
 
-    turns: int = 88
-    resources: int = 11
-    new_resource_every: int = 4
+    turns: int = 136
+    resources: int = 8
+    new_resource_every: int = 6
     front_turns: int = 3
-    returns_per_turn: int = 2
+    returns_per_turn: int = 1
     return_stride: int = 5
-    edit_every: int = 12
-    finding_every: int = 9
+    edit_every: int = 16
+    finding_every: int = 14
+    plans: int = 3
+    rules: int = 1
     instructions: int = 1
+    instruction: LevelCosts = LevelCosts(3, 6, 10, 17)
     constraint: LevelCosts = LevelCosts(2, 6, 9, 14)
-    plan: LevelCosts = LevelCosts(3, 8, 13, 22)
+    plan: LevelCosts = LevelCosts(3, 9, 15, 24)
     file: LevelCosts = LevelCosts(2, 6, 12, 22)
     log: LevelCosts = LevelCosts(2, 5, 10, 18)
-    transcript_per_turn: int = 28
-    limit_in_budgets: float = 5.0
+    transcript_per_turn: int = 22
+    limit_in_budgets: float = 6.0
 
     def resource(self, number: int) -> tuple[str, LevelCosts]:
         """Return the page id and the costs of a resource."""
@@ -136,8 +141,8 @@ class EvidenceHeavyShape(Shape):
 
 def _evidence_heavy(budget: int, shape: EvidenceHeavyShape) -> Trace:
     story = _open("evidence_heavy", budget, "A debugging session that re-reads files and test logs.", shape)
-    rule_page(story, "rule-no-migrations", shape.constraint)
-    plan_page(story, shape.plan)
+    _rules(story, "rule-no-migrations", shape.rules, shape.constraint)
+    plans = _plans(story, shape.plans, shape.plan)
     reads: list[Call] = []
     front = 0
     for turn in range(1, shape.turns + 1):
@@ -155,14 +160,29 @@ def _evidence_heavy(budget: int, shape: EvidenceHeavyShape) -> Trace:
             if reads[number] not in calls:
                 calls.append(reads[number])
         found = turn % shape.finding_every == 0
-        finding = Update("plan", "findings", "append", [f"finding of turn {turn}"], "session", "file-1")
+        plan = plans[(turn // shape.finding_every - 1) % len(plans)]
+        finding = Update(plan, "findings", "append", [f"finding of turn {turn}"], "session", "file-1")
         story.turn(
             shape.transcript_per_turn,
             calls=calls,
-            demands=[("plan", Level.STRUCTURED)] if found else [],
+            demands=[(plan, Level.STRUCTURED)] if found else [],
             updates=[finding] if found else [],
         )
     return story.trace()
+
+
+def _rules(story: TraceBuilder, page_id: str, number: int, costs: LevelCosts) -> None:
+    """Declare the rules that the user sets in the first message."""
+    for rule_id in (page_id, *(f"{page_id}-{place}" for place in range(2, number + 1))):
+        rule_page(story, rule_id, costs)
+
+
+def _plans(story: TraceBuilder, number: int, costs: LevelCosts) -> list[str]:
+    """Declare the plans that a session works on in turn, and return their ids."""
+    plans = ["plan", *(f"plan-{place}" for place in range(2, number + 1))]
+    for page_id in plans:
+        plan_page(story, costs, page_id)
+    return plans
 
 
 def _first_read(story: TraceBuilder, shape: EvidenceHeavyShape, number: int) -> Call:
@@ -177,25 +197,30 @@ def _first_read(story: TraceBuilder, shape: EvidenceHeavyShape, number: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class LongHorizonShape(Shape):
-    """Chapters are read one after the other, earlier ones again; the user sets rules on the way."""
+    """Chapters are read one after the other, earlier ones again; the user sets rules; steps of ``plans`` get done."""
 
-    turns: int = 72
-    rules_at: tuple[int, ...] = (2, 11, 25)
+    turns: int = 88
+    rules_at: tuple[int, ...] = (2,)
     rule_consulted_every: int = 30
+    plans: int = 3
     steps: int = 10
-    step_update_every: int = 8
-    chapter_every: int = 8
-    looked_at_again: int = 2
-    long_result_every: int = 14
-    constraint: LevelCosts = LevelCosts(2, 5, 8, 12)
+    step_update_every: int = 12
+    chapter_every: int = 10
+    looked_at_again: int = 1
+    long_result_every: int = 8
+    instructions: int = 1
+    instruction: LevelCosts = LevelCosts(3, 14, 22, 36)
+    constraint: LevelCosts = LevelCosts(2, 7, 10, 16)
     plan: LevelCosts = LevelCosts(3, 8, 13, 22)
     chapter: LevelCosts = LevelCosts(2, 6, 12, 22)
-    long_result: int = 90
+    long_result: int = 75
+    transcript_per_turn: int = 16
+    limit_in_budgets: float = 5.0
 
 
 def _long_horizon(budget: int, shape: LongHorizonShape) -> Trace:
     story = _open("long_horizon", budget, "One long session through several compactions.", shape, utility=10.0)
-    plan_page(story, shape.plan)
+    plans = _plans(story, shape.plans, shape.plan)
     rules: list[str] = []
     chapters: list[Call] = []
     for turn in range(1, shape.turns + 1):
@@ -209,9 +234,12 @@ def _long_horizon(budget: int, shape: LongHorizonShape) -> Trace:
         calls = _chapters(story, shape, turn, chapters)
         if turn % shape.step_update_every == 0:
             # The plan is extended while it is worked on, so it stays active although its steps get done.
-            step = f"step-{(turn // shape.step_update_every - 1) % shape.steps + 1}"
-            demands.append(("plan", Level.STRUCTURED))
-            updates.append(Update("plan", step, "set_with_version", "done", "session", "plan"))
+            number = turn // shape.step_update_every - 1
+            plan = plans[number % len(plans)]
+            demands.append((plan, Level.STRUCTURED))
+            updates.append(
+                Update(plan, f"step-{number % shape.steps + 1}", "set_with_version", "done", "session", plan)
+            )
         growth = shape.long_result if turn % shape.long_result_every == 0 else shape.transcript_per_turn
         story.turn(growth, calls=calls, demands=demands, updates=updates)
     return story.trace()
@@ -236,24 +264,24 @@ def _chapters(story: TraceBuilder, shape: LongHorizonShape, turn: int, chapters:
 class MultiSessionShape(Shape):
     """``returns_in``, ``preference_asked_in``, ``plan_asked_in`` and ``dirty_at_end`` name sessions."""
 
-    sessions: int = 5
+    sessions: int = 6
     turns_per_session: int = 8
     reads_at: tuple[int, ...] = (1, 4)
     again_at: tuple[int, ...] = (2,)
     return_at: int = 7
-    returns_in: tuple[int, ...] = (2, 4)
+    returns_in: tuple[int, ...] = (1, 3, 5)
     preference_at: int = 3
     preference_asked_in: tuple[int, ...] = (1, 3, 5)
     plan_asked_in: tuple[int, ...] = (1, 4)
     dirty_at_end: tuple[int, ...] = (2, 4)
     preferences: int = 3
     instructions: int = 4
-    instruction: LevelCosts = LevelCosts(3, 6, 10, 20)
-    preference: LevelCosts = LevelCosts(2, 5, 9, 14)
+    instruction: LevelCosts = LevelCosts(3, 12, 20, 33)
+    preference: LevelCosts = LevelCosts(1, 3, 6, 10)
     plan: LevelCosts = LevelCosts(3, 9, 15, 24)
     topic: LevelCosts = LevelCosts(2, 6, 12, 24)
-    transcript_per_turn: int = 30
-    limit_in_budgets: float = 1.8
+    transcript_per_turn: int = 18
+    limit_in_budgets: float = 2.8
 
 
 def _multi_session(budget: int, shape: MultiSessionShape) -> Trace:
@@ -304,7 +332,7 @@ class DailyAssistantShape(Shape):
     turn at a place that the round leaves free.
     """
 
-    turns: int = 40
+    turns: int = 48
     recalls_at: tuple[tuple[int, RecallOutcome], ...] = (
         (5, RecallOutcome.OK),
         (12, RecallOutcome.DENIED),
@@ -318,15 +346,17 @@ class DailyAssistantShape(Shape):
     calendar_at: int = 4
     returns_at: tuple[int, ...] = (7, 8)
     unlock_at: int = 22
+    rules: int = 3
     preferences: int = 3
-    preference_every: int = 12
-    habit_every: int = 8
-    instruction: LevelCosts = LevelCosts(3, 7, 12, 22)
-    constraint: LevelCosts = LevelCosts(2, 7, 10, 16)
-    preference: LevelCosts = LevelCosts(2, 5, 9, 14)
+    preference_every: int = 16
+    habit_every: int = 5
+    instructions: int = 3
+    instruction: LevelCosts = LevelCosts(3, 6, 10, 20)
+    constraint: LevelCosts = LevelCosts(2, 5, 8, 12)
+    preference: LevelCosts = LevelCosts(1, 3, 6, 10)
     message: LevelCosts = LevelCosts(2, 6, 12, 24)
     inbox: LevelCosts = LevelCosts(2, 5, 10, 18)
-    transcript_per_turn: int = 24
+    transcript_per_turn: int = 14
     limit_in_budgets: float = 2.4
 
 
@@ -340,7 +370,7 @@ def _daily_assistant(budget: int, shape: DailyAssistantShape) -> Trace:
         page_id="household-instructions",
     )
     rule = "rule-ask-before-unlocking"
-    rule_page(story, rule, shape.constraint)
+    _rules(story, rule, shape.rules, shape.constraint)
     for number in range(1, shape.preferences + 1):
         preference_page(story, f"preference-{number}", shape.preference)
     recalls_at = dict(shape.recalls_at)
@@ -408,6 +438,63 @@ SHAPED_FAMILIES: Mapping[str, Family] = {
     )
 }
 """The paper's families by name, with the shapes that a calibration varies."""
+
+COMMITTED_SIZING = "all_tables"
+"""The sizing of the committed traces, for Tables 4 and 6 and the breakdown of Compaction-Hybrid at 120 tokens."""
+
+SIZINGS: Mapping[str, Mapping[str, Any]] = {
+    COMMITTED_SIZING: {name: family.shape for name, family in SHAPED_FAMILIES.items()},
+    "table_4": {
+        "evidence_heavy": EvidenceHeavyShape(
+            instruction=LevelCosts(3, 10, 16, 28),
+            transcript_per_turn=28,
+            limit_in_budgets=5.0,
+            turns=88,
+            resources=11,
+            new_resource_every=4,
+            returns_per_turn=2,
+            edit_every=12,
+            finding_every=9,
+            plans=1,
+            plan=LevelCosts(3, 8, 13, 22),
+        ),
+        "long_horizon": LongHorizonShape(
+            instructions=2,
+            instruction=LevelCosts(3, 10, 16, 28),
+            transcript_per_turn=22,
+            limit_in_budgets=3.6,
+            turns=72,
+            rules_at=(2, 11, 25),
+            plans=1,
+            step_update_every=8,
+            chapter_every=8,
+            looked_at_again=2,
+            long_result_every=14,
+            constraint=LevelCosts(2, 5, 8, 12),
+            long_result=90,
+        ),
+        "multi_session": MultiSessionShape(
+            instruction=LevelCosts(3, 6, 10, 20),
+            transcript_per_turn=30,
+            limit_in_budgets=1.8,
+            sessions=5,
+            returns_in=(2, 4),
+            preference=LevelCosts(2, 5, 9, 14),
+        ),
+        "daily_assistant": DailyAssistantShape(
+            instructions=2,
+            instruction=LevelCosts(3, 7, 12, 22),
+            transcript_per_turn=24,
+            turns=40,
+            rules=1,
+            preference_every=12,
+            habit_every=8,
+            constraint=LevelCosts(2, 7, 10, 16),
+            preference=LevelCosts(2, 5, 9, 14),
+        ),
+    },
+}
+"""The shapes of the families by the name of their sizing."""
 
 FAMILIES: dict[str, Callable[..., Trace]] = {**SHAPED_FAMILIES}
 
