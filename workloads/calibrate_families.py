@@ -490,7 +490,7 @@ def _check(shapes: Shapes) -> int:
         return FAILED
     totals = totals_of(shapes)
     rows = [
-        (figure.name, total / figure.cells if figure.cells > 1 else total, figure.published, distance)
+        (figure.name, total / figure.cells if figure.cells > 1 else round(total), figure.published, distance)
         for figure, total, distance in zip(FIGURES, totals, distances(totals))
     ]
     near = [abs(distance) <= 1 + 1e-9 for *_, distance in rows]

@@ -29,7 +29,7 @@ from clawvm_runtime.vocabulary import FaultKind
 from clawvm_workloads.families import PAPER_FAMILIES
 
 CLAWVM = POLICIES["clawvm"]
-WITHOUT_EFFECT = ("reset_share_1", "plan_none", "preference_soft", "one_order", "not_injected", "validated_writeback")
+WITHOUT_EFFECT = ("one_order", "validated_writeback")
 OUTSIDE_TRACE_FORMAT = ("flush_at_once", "long_early_flush")
 """Their soft threshold of 0 tokens is below the summary, which no header may have."""
 

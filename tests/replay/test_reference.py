@@ -155,7 +155,7 @@ class FreshRunTest(unittest.TestCase):
 
     def test_a_policy_that_cannot_page_in_has_a_dash_in_reports_and_a_zero_in_data(self):
         self.assertRegex(self.report, r"\n\| Retrieval \| - \| 1\.580")
-        self.assertRegex(self.sweep_report, r"\| evidence heavy \| 120 \| Retrieval \|.* \| - \| 0\.105 \|")
+        self.assertRegex(self.sweep_report, r"\| evidence heavy \| 120 \| Retrieval \|.* \| - \| 0\.189 \|")
         self.assertEqual({row["page_in_tokens"] for row in self.fresh["rows"] if row["policy"] == "retrieval"}, {0})
 
     def test_every_file_is_in_the_manifest(self):

@@ -52,7 +52,7 @@ class RecordingsTest(unittest.TestCase):
             raise not_checked("no recorded sessions in ../shared/traces: the bounds of the families' constants")
         cls.converted = temporary_folder(cls) / "converted"
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            clawvm(["convert", str(traces), "--out-root", str(cls.converted)])
+            clawvm(["convert", str(traces), "--out", str(cls.converted)])
 
     def test_each_bound_is_the_least_or_the_most_of_a_recording(self):
         recorded = recorded_traits.recorded_traits(self.converted)
