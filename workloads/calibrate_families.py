@@ -46,6 +46,7 @@ from typing import Any, NamedTuple
 from clawvm_cli.common import Command, add_jobs_argument, execute, path_from, positive
 from clawvm_cli.process import FAILED, OK
 from clawvm_experiments.ablations import PREVENTS
+from clawvm_experiments.sessions.traits import BOUNDS, recorded_traits, traits
 from clawvm_replay.document import Block, Heading, Number, Paragraph, Table, markdown
 from clawvm_replay.errors import InputError, TraceError
 from clawvm_replay.execution import completed, executor_named, in_order
@@ -65,7 +66,6 @@ from clawvm_replay.replay import replay_trace
 from clawvm_replay.trace_builder import LevelCosts
 from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_workloads.families import COMMITTED_SIZING, PAPER_BUDGETS, SHAPED_FAMILIES, SIZINGS
-from recorded_traits import BOUNDS, recorded_traits, traits
 
 Shapes = Mapping[str, Any]
 """The shape of each family, by the family's name."""

@@ -25,7 +25,7 @@ class AblationTest(unittest.TestCase):
             "validated_writeback": set(),
         }
         self.assertEqual(set(expected), set(FEATURES))
-        traces = [FAMILIES[name](180) for name in ("long_horizon", "multi_session", "daily_assistant")]
+        traces = [FAMILIES[name](120) for name in ("long_horizon", "multi_session", "daily_assistant")]
         for feature_id, kinds in expected.items():
             with self.subTest(feature_id):
                 policy = POLICIES["clawvm"].without(FEATURES[feature_id])

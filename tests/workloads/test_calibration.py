@@ -11,8 +11,8 @@ from pathlib import Path
 from unittest import mock
 
 import calibrate_families as calibration
-import recorded_traits
 from calibrate_families import COMMITTED, FIGURES, RANGES, FamilyMeasurement, Pool
+from clawvm_experiments.sessions import traits as recorded_traits
 from clawvm_replay.errors import InputError
 from clawvm_replay.published import HYBRID_FAULTS, TABLE_4, TABLE_6
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder

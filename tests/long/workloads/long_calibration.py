@@ -6,9 +6,9 @@ import re
 import unittest
 
 import calibrate_families as calibration
-import recorded_traits
 from calibrate_families import COMMITTED, FIGURES
 from clawvm_cli import main as clawvm
+from clawvm_experiments.sessions import traits as recorded_traits
 from tests.support import ROOT, not_checked, temporary_folder
 
 
