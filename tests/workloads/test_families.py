@@ -1,6 +1,7 @@
 """Behaviour of the workload families: deterministic, one story for all budgets, destructive boundaries included."""
 
 import dataclasses
+import hashlib
 import unittest
 from collections import Counter
 
@@ -8,7 +9,14 @@ from clawvm_replay.sweep import SweepCell, run_cell
 from clawvm_replay.trace_format import open_trace, read_trace, write_trace
 from clawvm_runtime.pages import Page
 from clawvm_runtime.policy import POLICIES
-from clawvm_workloads.families import FAMILIES, PAPER_BUDGETS, PAPER_FAMILIES, committed_path
+from clawvm_workloads.families import (
+    FAMILIES,
+    PAPER_BUDGETS,
+    PAPER_FAMILIES,
+    SHAPED_FAMILIES,
+    SIZINGS,
+    committed_path,
+)
 from tests.support import ROOT
 
 PAPER = {name: FAMILIES[name] for name in PAPER_FAMILIES}
@@ -81,6 +89,24 @@ class FamiliesTest(unittest.TestCase):
         for name, family in PAPER.items():
             with self.subTest(family=name):
                 self.assertGreater(run_cell(SweepCell(family(120), POLICIES["retrieval"])).metrics.explicit_faults, 0)
+
+
+class SizingsTest(unittest.TestCase):
+    def test_every_sizing_has_a_shape_of_every_family_of_the_paper(self):
+        for name, shapes in SIZINGS.items():
+            with self.subTest(sizing=name):
+                self.assertEqual(list(shapes), list(PAPER_FAMILIES))
+                for family, shape in shapes.items():
+                    self.assertIs(type(shape), type(SHAPED_FAMILIES[family].shape))
+
+    def test_the_second_sizing_is_the_one_whose_results_are_known(self):
+        # Its constants are differences from the committed ones, which a change of those would move.
+        digest = hashlib.sha256()
+        for name in PAPER_FAMILIES:
+            for budget in PAPER_BUDGETS:
+                trace = SHAPED_FAMILIES[name](budget, SIZINGS["table_4"][name])
+                digest.update("".join(lines_of(trace)).encode("ascii"))
+        self.assertEqual(digest.hexdigest(), "a273be9b5f1fd78ba24af3ad3b491d845e478723f13dfe20072ab6f2b9f7ef86")
 
 
 class CommittedTracesTest(unittest.TestCase):
