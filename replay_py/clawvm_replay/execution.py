@@ -9,7 +9,6 @@ import importlib
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -22,6 +21,7 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import parent_process
 from typing import Any, TypeVar
 
 from clawvm_replay.errors import InputError
@@ -34,7 +34,7 @@ _Result = TypeVar("_Result")
 EXECUTORS = ("serial", "process", "thread", "dask")
 
 PATIENCE = 0.5
-"""Seconds between two checks for a signal and that a parent or a worker is alive."""
+"""Seconds between two checks for a signal and that a worker is alive."""
 
 
 @contextmanager
@@ -105,14 +105,16 @@ def _begin_worker() -> None:
     # A terminal sends Ctrl-C to the workers too; their tracebacks would bury the one line that the parent prints.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_the_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
-def _end_with_the_parent(parent: int) -> None:
+def _end_with_the_parent() -> None:
     """End this worker when its parent is gone: a parent that was killed shuts no executor down."""
-    while os.getppid() == parent:
-        time.sleep(PATIENCE)
-    os._exit(1)
+    parent = parent_process()
+    if parent is not None:
+        # The parent's id would not do: one that is gone before a worker asks for it has another.
+        parent.join()
+        os._exit(1)
 
 
 def _dask_executor(address: str, stack: ExitStack) -> Executor:
