@@ -17,7 +17,7 @@ from clawvm_replay.trace_format import Trace
 from clawvm_runtime.canonical import canonical_json
 from clawvm_runtime.policy import FEATURES, POLICIES, Policy
 
-__all__ = ["document", "manifest_record", "run_suite", "write_gates"]
+__all__ = ["document", "manifest_record", "run_suite", "table_6", "write_gates"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -67,7 +67,7 @@ def run_suite(
         rows.append(outcome.metrics)
         progress(len(rows), len(cells), outcome.name)
     summary = SweepSummary(rows, policies)
-    removals = remove_features(traces, jobs)
+    removals = table_6(traces, jobs)
     output.write("tier2/results/tier2.summary.json", document(summary.to_record(configuration)))
     output.write("tier2/results/tier2.summary.csv", summary.to_csv().encode("ascii"))
     output.write("tier2/results/tier2.summary.md", markdown(sweep_blocks(summary)).encode("ascii"))
@@ -82,7 +82,7 @@ def run_suite(
     return SuiteOutcome(all(report.passed for report in reports), sum(row.served for row in rows), len(rows))
 
 
-def remove_features(traces: Sequence[Trace], jobs: int = 1) -> SweepSummary | None:
+def table_6(traces: Sequence[Trace], jobs: int = 1) -> SweepSummary | None:
     """Return Table 6: ClawVM without one feature at a time, on those of *traces* that have its budget.
 
     None if no trace has.

@@ -251,6 +251,19 @@ class CompareTest(CommandTest):
         self.assertIn("multi_session at 120, clawvm: hits:", result.stdout)
         self.assertIn("(+3)", result.stdout)
 
+    def test_cells_of_table_6_are_compared_between_folders_only(self) -> None:
+        first, second = self.folder / "first", self.folder / "second"
+        for folder in (first, second):
+            run(SUITE, "--out-root", folder, "--budgets", "180", "--workloads", "multi_session", "--policies", "lru")
+        table_6 = second / "tier2/results/table6.summary.json"
+        record = json.loads(table_6.read_text())
+        record["rows"][0]["hits"] += 3
+        table_6.write_text(json.dumps(record))
+        result = run(COMPARE, first, second)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("multi_session at 180, clawvm_without_pointer_resolution: hits:", result.stdout)
+        self.assertEqual(run(COMPARE, first / "tier2/results/tier2.summary.json", second).stdout, "no difference\n")
+
     def test_what_is_no_summary_is_one_line(self) -> None:
         self.assert_one_line(run(COMPARE, self.folder, self.folder), 2, "tier2.summary.json")
         self.assert_one_line(run(COMPARE, TRACE, TRACE), 2, "not clawvm.sweep_summary")

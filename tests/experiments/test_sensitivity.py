@@ -14,13 +14,14 @@ from clawvm_experiments.experiment import Cell, family_trace
 from clawvm_experiments.sensitivity import EXPERIMENT, task_counts, tried
 from clawvm_experiments.sensitivity_conclusions import (
     CONCLUSIONS,
+    CONDITIONS,
     FREE_FEATURES,
     OWN_KINDS,
     STRUCTURED,
     TASK_BUDGET,
     CountTable,
 )
-from clawvm_experiments.sensitivity_settings import GROUPS, OTHER_SIZING, SETTINGS
+from clawvm_experiments.sensitivity_settings import GROUPS, OTHER_SIZINGS, SETTINGS
 from clawvm_replay.document import markdown
 from clawvm_replay.errors import TraceError
 from clawvm_replay.trace_format import read_trace, write_trace
@@ -324,7 +325,7 @@ def made_up_rows():
         },
         {"tried": [tried(SETTINGS["decay_0.5"], "default", broken)], "recount_equals_engine": None, "orders": None},
         {
-            "tried": [tried(SETTINGS[OTHER_SIZING], "default", violated(VIOLATIONS["plans_kept"]))],
+            "tried": [tried(SETTINGS[OTHER_SIZINGS[0]], "default", violated(VIOLATIONS["plans_kept"]))],
             "recount_equals_engine": None,
             "orders": None,
         },
@@ -361,20 +362,27 @@ class ResultsTest(unittest.TestCase):
     def test_conclusions_are_tried_under_both_sizings(self):
         findings = self.results["findings"]
         tried_in_both = len(CONCLUSIONS) - len(TASK_VIOLATIONS)
-        self.assertEqual(findings["conclusions_in_both_sizings"], tried_in_both - 1)
+        self.assertEqual(findings["conclusions_in_every_sizing"], tried_in_both - 1)
         self.assertEqual(findings["conclusions_that_depend_on_the_sizing"], 1)
-        self.assertEqual(findings["conclusions_in_neither_sizing"], 0)
-        self.assertFalse(findings["claim_plans_kept_in_both_sizings"])
-        self.assertTrue(findings["claim_fault_order_in_both_sizings"])
+        self.assertEqual(findings["conclusions_in_no_sizing"], 0)
+        self.assertFalse(findings["claim_plans_kept_in_every_sizing"])
+        self.assertTrue(findings["claim_fault_order_in_every_sizing"])
         report = report_of(self.results)
-        self.assertIn(f"{tried_in_both - 1} of {tried_in_both} conclusions hold in both sizings, 1 depends", report)
-        self.assertRegex(report, r"plans kept: .* \| 4 \| 0 \| all tables \|")
+        self.assertIn(
+            f"{tried_in_both - 1} of {tried_in_both} conclusions hold in all 2 sizings, 0 in none, 1 in", report
+        )
+        self.assertRegex(report, r"plans kept: .* \| no \| 4 \| 0 \| 1 of 2 \|")
+        self.assertRegex(report, r"no faults: .* \| yes \| 0 \| 0 \| 2 of 2 \|")
+        self.assertIsNone(findings["claim_task_clawvm_in_every_sizing"])
 
-    def test_a_conclusion_that_fails_in_both_sizings_depends_on_neither(self):
+    def test_conditions_are_conclusions(self):
+        self.assertLess(CONDITIONS, set(CONCLUSIONS))
+
+    def test_a_conclusion_that_fails_in_every_sizing_depends_on_neither(self):
         rows = made_up_rows()
         rows[0]["tried"][0] = tried(SETTINGS["default"], "default", violated(VIOLATIONS["plans_kept"]))
         findings = EXPERIMENT.summarize(rows)["findings"]
-        self.assertEqual(findings["conclusions_in_neither_sizing"], 1)
+        self.assertEqual(findings["conclusions_in_no_sizing"], 1)
         self.assertEqual(findings["conclusions_that_depend_on_the_sizing"], 0)
 
     def test_findings_about_one_order(self):

@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 import unittest
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
@@ -20,6 +20,7 @@ from clawvm_replay.trace_format import BoundaryEvent
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, Level, PageType
 from clawvm_workloads.families import SHAPED_FAMILIES, plan_page, rule_page
+from tests.support import temporary_folder
 
 PUBLISHED = tuple(figure.published * figure.cells for figure in FIGURES)
 
@@ -71,12 +72,6 @@ class RangesTest(unittest.TestCase):
                     steps = [above - below for below, above in itertools.pairwise((0, *levels))]
                     self.assertEqual(steps, sorted(set(steps)))
 
-    def test_a_constant_outside_the_ranges_is_its_shapes_default(self):
-        for name, family in SHAPED_FAMILIES.items():
-            for field in dataclasses.fields(family.shape):
-                if field.name not in RANGES[name]:
-                    self.assertEqual(getattr(COMMITTED[name], field.name), getattr(type(family.shape)(), field.name))
-
 
 class TraitsTest(unittest.TestCase):
     def trace(self):
@@ -125,8 +120,12 @@ class TraitsTest(unittest.TestCase):
             self.assertIn("family: calls per turn", line)
 
     def test_a_folder_without_conversions_is_one_line(self):
-        with self.assertRaisesRegex(InputError, "no converted sessions"):
-            recorded_traits.recorded_traits(Path("nowhere"))
+        root = temporary_folder(self)
+        (root / "sessions" / ".hidden").mkdir(parents=True)
+        (root / "sessions" / "chart.svg").write_text("")
+        for folder in (Path("nowhere"), root):
+            with self.assertRaisesRegex(InputError, "no converted sessions"):
+                recorded_traits.recorded_traits(folder)
 
 
 def made_up(name, shape):
@@ -230,6 +229,41 @@ class CheckTest(unittest.TestCase):
         code, output = self.check(PUBLISHED, ["long_horizon at 120, lru: 2 faults"])
         self.assertEqual(code, 1)
         self.assertIn("BROKEN: long_horizon at 120, lru: 2 faults", output)
+
+
+class NeighboursTest(unittest.TestCase):
+    def test_a_neighbour_is_one_step_of_one_constant_away(self):
+        found = list(calibration.neighbours(COMMITTED))
+        self.assertGreater(len(found), sum(map(len, RANGES.values())) - 1)
+        for name, field, value, shape in found:
+            values = RANGES[name][field]
+            self.assertEqual(abs(values.index(value) - values.index(getattr(COMMITTED[name], field))), 1)
+            self.assertEqual(shape, dataclasses.replace(COMMITTED[name], **{field: value}))
+
+    def test_a_conclusion_that_a_neighbour_breaks_is_named(self):
+        shape = dataclasses.replace(COMMITTED["daily_assistant"], habit_every=6)
+        step = ("daily_assistant", "habit_every", 6, shape)
+        outcomes = iter([False, True])  # The neighbour is judged first.
+        judge = mock.Mock(side_effect=lambda table: mock.Mock(holds=next(outcomes)))
+        output = io.StringIO()
+        with (
+            mock.patch.object(calibration, "neighbours", return_value=[step]),
+            mock.patch.object(calibration, "family_counts", return_value=[]),
+            mock.patch.object(calibration, "CountTable"),
+            mock.patch.object(calibration, "CONCLUSIONS", {"fault_order": mock.Mock(statement="S.", judge=judge)}),
+            redirect_stdout(output),
+        ):
+            self.assertEqual(calibration.main(["--neighbours", "--jobs", "1"]), 0)
+        self.assertIn("1 of 1 neighbours break no condition", output.getvalue())
+        self.assertIn("| S. | yes | 1 | daily_assistant.habit_every = 6 |", output.getvalue())
+
+
+class OptionsTest(unittest.TestCase):
+    def test_options_of_the_search_belong_to_it(self):
+        errors = io.StringIO()
+        with redirect_stderr(errors):
+            self.assertEqual(calibration.main(["--seed", "9"]), 2)
+        self.assertIn("options of --search", errors.getvalue())
 
 
 class ConditionsTest(unittest.TestCase):

@@ -108,21 +108,19 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    found = list(differences(_summary(arguments.first), _summary(arguments.second)))
+    folders = arguments.first.is_dir() and arguments.second.is_dir()
+    found = list(differences(*(_summary(path, table_6=folders) for path in (arguments.first, arguments.second))))
     for line in found:
         print(line)
     print(f"{len(found)} differences" if found else "no difference")
     return FAILED if found else OK
 
 
-def _summary(path: Path) -> dict[str, Any]:
-    """Return the summary of a run; that of a folder has the cells of Table 6 too, where they were run."""
-    if not path.is_dir():
-        return read_document(path, "sweep_summary")
-    summary = read_document(path / SUMMARY, "sweep_summary")
-    table_6 = path / TABLE_6_SUMMARY
-    if table_6.exists():
-        summary["rows"] += read_document(table_6, "sweep_summary")["rows"]
+def _summary(path: Path, *, table_6: bool) -> dict[str, Any]:
+    """Return the summary of a run, with the cells of Table 6 if asked for and where they were run."""
+    summary = read_document(path / SUMMARY if path.is_dir() else path, "sweep_summary")
+    if table_6 and (path / TABLE_6_SUMMARY).exists():
+        summary["rows"] += read_document(path / TABLE_6_SUMMARY, "sweep_summary")["rows"]
     return summary
 
 

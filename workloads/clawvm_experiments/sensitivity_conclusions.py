@@ -14,7 +14,16 @@ from clawvm_runtime.policy import FEATURES, POLICIES
 from clawvm_runtime.vocabulary import FaultKind
 from clawvm_workloads.tasks import category_of
 
-__all__ = ["CONCLUSIONS", "FREE_FEATURES", "HYBRID", "OWN_KINDS", "STRUCTURED", "TASK_BUDGET", "CountTable"]
+__all__ = [
+    "CONCLUSIONS",
+    "CONDITIONS",
+    "FREE_FEATURES",
+    "HYBRID",
+    "OWN_KINDS",
+    "STRUCTURED",
+    "TASK_BUDGET",
+    "CountTable",
+]
 
 STRUCTURED = ("lru", "clawvm", "oracle_h3")
 """The policies with ClawVM's structure, which are expected to show no fault."""
@@ -88,6 +97,20 @@ class Conclusion:
 
 
 CONCLUSIONS: dict[str, Conclusion] = {}
+
+CONDITIONS = frozenset(
+    {
+        "no_faults",
+        "fault_order",
+        "fault_steps",
+        "thrash_lowest",
+        "thrash_equal",
+        "own_kinds",
+        "each_needed",
+        "free_features",
+    }
+)
+"""Conclusions that were conditions of the sizings or follow from the published means and counts that they aimed at."""
 
 Judge = Callable[[CountTable], ConclusionOutcome]
 

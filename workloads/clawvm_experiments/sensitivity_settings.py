@@ -18,9 +18,9 @@ from clawvm_runtime.pages import Page, Provenance
 from clawvm_runtime.policy import Policy, WritebackMode
 from clawvm_runtime.selector import Selection, SelectionRequest, Selector, select
 from clawvm_runtime.vocabulary import Boundary, PageType, PinClass
-from clawvm_workloads.families import COMMITTED_SIZING
+from clawvm_workloads.families import COMMITTED_SIZING, SIZINGS
 
-__all__ = ["GROUPS", "OTHER_SIZING", "SETTINGS", "Setting", "select_in_one_order", "select_without_injection"]
+__all__ = ["GROUPS", "OTHER_SIZINGS", "SETTINGS", "Setting", "select_in_one_order", "select_without_injection"]
 
 TraceChange = Callable[[Trace], Trace]
 
@@ -326,13 +326,13 @@ _CORNERS = (
     _corner("half_budget", "half budget", budget_percent=50),
 )
 
-OTHER_SIZING = "table_4"
+OTHER_SIZINGS = tuple(name for name in SIZINGS if name != COMMITTED_SIZING)
 
-_SIZING = (Setting(OTHER_SIZING, "families sized for Table 4 alone", sizing=OTHER_SIZING, group="sizing"),)
+_SIZINGS = tuple(Setting(name, f"sizing {name}", sizing=name, group="sizing") for name in OTHER_SIZINGS)
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
         setting.id: setting
-        for setting in (Setting("default", "nothing changed"), *_SIZING, *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
+        for setting in (Setting("default", "nothing changed"), *_SIZINGS, *_HARNESS, *_DECAY, *_STRUCTURE, *_CORNERS)
     }
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from clawvm_replay import published
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder, accounting_for
 from clawvm_replay.trace_format import Accounting, Call, Trace
 from clawvm_runtime.pages import Provenance
@@ -35,9 +36,9 @@ __all__ = [
     "user",
 ]
 
-PAPER_FAMILIES = ("evidence_heavy", "long_horizon", "multi_session", "daily_assistant")
+PAPER_FAMILIES = published.WORKLOADS
 
-PAPER_BUDGETS = (120, 180, 240, 300, 380, 500)
+PAPER_BUDGETS = published.BUDGETS
 
 EVIDENCE: Mapping[str, Any] = MappingProxyType({"base_utility": 5.0, "recompute_cost": 8.0})
 """The utility of a file, log or source that was read, and the cost of reading it again."""

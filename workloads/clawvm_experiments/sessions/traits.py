@@ -1,6 +1,7 @@
 """What recorded sessions show of the quantities that a workload family chooses, and the bounds that follow.
 
-A family and a recording are measured alike, from the turns of a trace.
+Two traits of a family are measured otherwise (``calibrate_families.measure``): its turns per compaction are a quotient,
+and its pages with staged updates a mean, where a recording shows its shortest stretch and its largest number.
 """
 
 from __future__ import annotations
@@ -97,11 +98,17 @@ def traits(turns: Iterable[Turn], budget: int | None = None) -> dict[str, float]
 def recorded_traits(converted: Path) -> list[dict[str, float]]:
     """Return the traits of every converted session below *converted*; raises InputError for what cannot be read."""
     try:
-        names = sorted(folder.name for folder in (converted / "sessions").iterdir())
+        names = sorted(folder.name for folder in (converted / "sessions").iterdir() if (folder / FACTS).is_file())
     except OSError as error:
         raise InputError(f"{converted}: no converted sessions: {error.strerror}") from None
+    if not names:
+        raise InputError(f"{converted}: no converted sessions (of a sessions run, take its folder 'converted')")
     found = []
     for name in names:
         with header_and_turns(str(converted), name, RESOURCES) as (_, turns):
             found.append(traits(turns))
     return found
+
+
+FACTS = "session.json"
+"""The file that every converted session has."""
