@@ -50,7 +50,7 @@ from clawvm_cli.process import FAILED, OK
 from clawvm_experiments.ablations import PREVENTS
 from clawvm_experiments.counting_rules import Counts, metrics_counts, with_prompts
 from clawvm_experiments.sensitivity_conclusions import CONCLUSIONS, CONDITIONS, FREE_FEATURES, OWN_KINDS, CountTable
-from clawvm_experiments.sessions.traits import BOUNDS, recorded_traits, traits
+from clawvm_experiments.sessions.traits import BOUNDS, recorded_compactions, recorded_traits, traits
 from clawvm_replay.document import Block, Heading, Number, Paragraph, Table, markdown
 from clawvm_replay.errors import InputError, TraceError
 from clawvm_replay.execution import completed, executor_named, in_order
@@ -585,6 +585,10 @@ def _neighbours(jobs: int) -> int:
     return OK
 
 
+def _at_180(name: str, shape: Any) -> CellMetrics:
+    return replay_trace(SHAPED_FAMILIES[name](TABLE_6_BUDGET, shape), POLICIES["clawvm"])
+
+
 def _recordings(converted: Path) -> int:
     """Print what the recordings below *converted* show, and the families; FAILED if one leaves the bounds."""
     recorded = recorded_traits(converted)
@@ -599,6 +603,13 @@ def _recordings(converted: Path) -> int:
     blocks: list[Block] = [
         Heading(2, f"{len(recorded)} recordings, and the families at {TABLE_6_BUDGET} tokens"),
         Table.of(["trait", "recordings", "least", "median", "most", *families], rows),
+        Table.of(
+            ["family", "turns", f"compactions at {TABLE_6_BUDGET} tokens", "most in so many recorded turns"],
+            (
+                (row.workload, row.turns, row.compactions, recorded_compactions(converted, row.turns))
+                for row in (_at_180(name, shape) for name, shape in COMMITTED.items())
+            ),
+        ),
         Paragraph(f"{'No' if inside else 'At least one'} recording is outside the bounds of the search."),
     ]
     print(markdown(blocks), end="")

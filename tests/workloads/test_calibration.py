@@ -16,7 +16,7 @@ from clawvm_experiments.sessions import traits as recorded_traits
 from clawvm_replay.errors import InputError
 from clawvm_replay.published import HYBRID_FAULTS, TABLE_4, TABLE_6
 from clawvm_replay.trace_builder import LevelCosts, TraceBuilder
-from clawvm_replay.trace_format import BoundaryEvent
+from clawvm_replay.trace_format import BoundaryEvent, Turn
 from clawvm_runtime.updates import Update
 from clawvm_runtime.vocabulary import Boundary, Level, PageType
 from clawvm_workloads.families import SHAPED_FAMILIES, plan_page, rule_page
@@ -118,6 +118,19 @@ class TraitsTest(unittest.TestCase):
         for value in (low - 0.01, high + 0.01):
             (line,) = calibration._implausible("family", {"calls per turn": value})
             self.assertIn("family: calls per turn", line)
+
+    def test_the_most_compactions_in_a_stretch(self):
+        turns = []
+        for number in range(1, 31):
+            events = (BoundaryEvent(Boundary.COMPACTION),) if number in (4, 10, 14, 30) else ()
+            turns.append(Turn(number, events_before=events))
+        with (
+            mock.patch.object(recorded_traits, "_names", return_value=["a session"]),
+            mock.patch.object(recorded_traits, "header_and_turns") as opened,
+        ):
+            opened.return_value.__enter__.side_effect = lambda: (None, iter(turns))
+            found = [recorded_traits.recorded_compactions(Path("."), length) for length in (1, 5, 6, 10, 11, 27)]
+        self.assertEqual(found, [1, 2, 2, 2, 3, 4])
 
     def test_a_folder_without_conversions_is_one_line(self):
         root = temporary_folder(self)

@@ -73,3 +73,7 @@ class RecordingsTest(unittest.TestCase):
         for trait in recorded_traits.BOUNDS:
             (row,) = re.findall(rf"^\| {re.escape(trait)} \|.*", output, re.MULTILINE)
             self.assertIn(row, document)
+        rows = re.findall(r"^\| \w+ \| \d+ \| \d+ \| \d+ \|$", output, re.MULTILINE)
+        self.assertEqual(len(rows), len(COMMITTED))
+        for row in rows:
+            self.assertIn(row, document)

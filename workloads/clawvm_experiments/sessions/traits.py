@@ -16,7 +16,7 @@ from clawvm_replay.trace_format import BoundaryEvent, Replacement, ToolDeclarati
 from clawvm_runtime.pages import Page
 from clawvm_runtime.vocabulary import Boundary, PageType
 
-__all__ = ["BOUNDS", "RECORDED_SHARE", "recorded_traits", "traits"]
+__all__ = ["BOUNDS", "RECORDED_SHARE", "recorded_compactions", "recorded_traits", "traits"]
 
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "calls per turn": (0.43, 2.70),
@@ -97,17 +97,37 @@ def traits(turns: Iterable[Turn], budget: int | None = None) -> dict[str, float]
 
 def recorded_traits(converted: Path) -> list[dict[str, float]]:
     """Return the traits of every converted session below *converted*; raises InputError for what cannot be read."""
+    found = []
+    for name in _names(converted):
+        with header_and_turns(str(converted), name, RESOURCES) as (_, turns):
+            found.append(traits(turns))
+    return found
+
+
+def recorded_compactions(converted: Path, length: int) -> int:
+    """Return the most compactions that any session below *converted* has in a stretch of *length* turns."""
+    most = 0
+    for name in _names(converted):
+        with header_and_turns(str(converted), name, RESOURCES) as (_, turns):
+            compacted = [
+                turn.number
+                for turn in turns
+                for event in turn.events_before
+                if isinstance(event, BoundaryEvent) and event.boundary is Boundary.COMPACTION
+            ]
+        # A stretch with the most of them can begin with one.
+        most = max([most, *(sum(begin <= at < begin + length for at in compacted) for begin in compacted)])
+    return most
+
+
+def _names(converted: Path) -> list[str]:
     try:
         names = sorted(folder.name for folder in (converted / "sessions").iterdir() if (folder / FACTS).is_file())
     except OSError as error:
         raise InputError(f"{converted}: no converted sessions: {error.strerror}") from None
     if not names:
         raise InputError(f"{converted}: no converted sessions (of a sessions run, take its folder 'converted')")
-    found = []
-    for name in names:
-        with header_and_turns(str(converted), name, RESOURCES) as (_, turns):
-            found.append(traits(turns))
-    return found
+    return names
 
 
 FACTS = "session.json"
