@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import re
 import unittest
 
@@ -61,10 +62,11 @@ class RecordingsTest(unittest.TestCase):
             values = [found[trait] for found in recorded if trait in found]
             with self.subTest(trait):
                 self.assertLessEqual(low, min(values))
-                self.assertLessEqual(min(values) - low, 0.01)
-                if trait != "turns per compaction":
+                if low:  # A bound of 0 includes recordings without such a page.
+                    self.assertGreater(low, 0.95 * min(values))
+                if high != math.inf:
                     self.assertLessEqual(max(values), high)
-                    self.assertLessEqual(high - max(values), 0.1)
+                    self.assertLess(high, 1.05 * max(values))
 
     def test_the_documented_table_is_that_of_the_recordings(self):
         code, output = main("--recordings", str(self.converted))
